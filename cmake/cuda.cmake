@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# Looks for the CUDA toolkit as FANIN_CUDA says, and sets FANIN_CUDA_FOUND.
+set(FANIN_CUDA_FOUND FALSE)
+if(NOT FANIN_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "FANIN_CUDA must be AUTO, ON or OFF. Received: ${FANIN_CUDA}")
+endif()
+if(NOT FANIN_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 75 80 90)  # each with its PTX; must stand before the language is enabled
+    endif()
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    set(FANIN_CUDA_FOUND TRUE)
+  elseif(FANIN_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "FANIN_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, put nvcc on the PATH "
+                        "or set CUDACXX; or configure with FANIN_CUDA=AUTO or OFF for host memory alone.")
+  else()
+    message(STATUS "fanin: no CUDA compiler; building for host memory alone")
+  endif()
+endif()
+if(FANIN_CUDA_FOUND)
+  message(STATUS "fanin: CUDA ${CUDAToolkit_VERSION} found; this version tests its value code with it, and has no CUDA back end yet")
+endif()

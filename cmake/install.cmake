@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+include(CMakePackageConfigHelpers)
+
+install(TARGETS fanin EXPORT fanin-targets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/fanin DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES LICENSE CHANGELOG.md docs/VALUES.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+if(FANIN_TOOLS)
+  install(TARGETS fanin_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+set(FANIN_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/fanin)
+install(EXPORT fanin-targets NAMESPACE fanin:: DESTINATION ${FANIN_PACKAGE_DIR})
+configure_package_config_file(cmake/fanin-config.cmake.in ${PROJECT_BINARY_DIR}/fanin-config.cmake
+  INSTALL_DESTINATION ${FANIN_PACKAGE_DIR})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/fanin-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/fanin-config.cmake ${PROJECT_BINARY_DIR}/fanin-config-version.cmake
+  DESTINATION ${FANIN_PACKAGE_DIR})
+
+# A static library in a C program needs the C++ runtime named.
+if(BUILD_SHARED_LIBS)
+  set(FANIN_PC_STATIC_LIBS "")
+  set(FANIN_PC_PRIVATE_LIBS "-lstdc++ -pthread -lm")
+else()
+  set(FANIN_PC_STATIC_LIBS "-lstdc++ -pthread -lm")
+  set(FANIN_PC_PRIVATE_LIBS "")
+endif()
+# Paths relative to the file itself, so that the installed tree can be moved.
+file(RELATIVE_PATH FANIN_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+configure_file(cmake/fanin.pc.in ${PROJECT_BINARY_DIR}/fanin.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/fanin.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The back end of a build without CUDA: there is no device.
+#include <string>
+
+#include "cuda/backend.h"
+#include "fanin/error.h"
+
+namespace fanin::gpu {
+
+namespace {
+
+constexpr const char* reason = "this build of fanin has no CUDA back end";
+
+[[noreturn]] void refuse(int device) {
+  throw DeviceError("Cannot use " + to_string(cuda(device)) + ": " + reason);
+}
+
+}  // namespace
+
+Availability available() { return {false, 0, reason}; }
+
+void check_device(int device) { refuse(device); }
+
+void fill(const FillJob*, std::size_t, int device, CudaStream) { refuse(device); }
+
+void* allocate(std::size_t, int device) { refuse(device); }
+
+void release(void*, int) noexcept {}
+
+}  // namespace fanin::gpu

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "fanin/export.h"
+
+namespace fanin {
+
+/// What device memory this build and this machine can fill.
+struct Availability {
+  bool cuda_built;     ///< the CUDA back end is part of this library
+  int cuda_devices;    ///< usable devices; 0 without a driver
+  std::string reason;  ///< why there are none; empty if there are some
+};
+
+/// Never throws for want of a driver or a device.
+FANIN_API Availability available();
+
+}  // namespace fanin

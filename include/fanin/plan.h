@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "fanin/export.h"
+#include "fanin/initializer.h"
+#include "fanin/options.h"
+#include "fanin/shape.h"
+#include "fanin/view.h"
+
+namespace fanin {
+
+/// Many tensors, filled together: a whole model. Every entry gets the bits that a fill of its own would give it.
+///
+/// All checks are made when an entry is added; a refused entry leaves the plan as it was. Two random entries with equal
+/// seed and subsequence are refused if they share indices (the same draws twice are hardly ever meant; give names),
+/// unless one is added as a copy of the other. So are entries that share memory.
+class FANIN_API Plan {
+ public:
+  Plan();
+  Plan(Plan&&) noexcept;
+  Plan& operator=(Plan&&) noexcept;
+  ~Plan();
+
+  /// Adds a tensor, or the part of it that options.block names; returns the entry's number, counted from 0. Counts as a
+  /// call of a sequence. options.stream and options.threads belong to fill and must not be set here. The initializer
+  /// need not outlive the call, the memory must outlive fill. Throws as Initializer::fill does.
+  std::size_t add(const Initializer& initializer, const View& view, const Shape& shape, const FillOptions& options = {});
+  /// The same with options.name = name.
+  std::size_t add(const Initializer& initializer, const View& view, const Shape& shape, std::string name);
+
+  /// Adds another place for the values of an entry: tied weights, or a copy in another dtype of a master. The same tensor
+  /// or block, with the same draws. Throws as add does, and InvalidArgument if there is no such entry.
+  std::size_t add_copy(std::size_t entry, const View& view);
+
+  std::size_t size() const;  ///< entries
+
+  /// Fills all entries, host memory on up to `threads` threads (0: as many as the process may run on). May be called
+  /// again and gives the same bits. A plan that is not being changed may be filled from many threads, into the same memory
+  /// only one after the other.
+  void fill(CudaStream stream = nullptr, int threads = 0) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace fanin

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Words to fractions (docs/VALUES.md, section 2).
+#pragma once
+
+#include <cstdint>
+
+#include "core/arithmetic.h"
+
+namespace fanin::core {
+
+// The high 24 bits of a word as an odd integer k, |k| < 2^24: k * 2^-24 is in (-1, 1), symmetric, never 0 or +-1,
+// takes 2^24 values and is exact in binary32.
+FANIN_HOST_DEVICE std::int32_t centred(std::uint32_t word) {
+  // k * 2^7 in two's complement; the division is exact and, unlike a shift, defined for negative numbers.
+  return static_cast<std::int32_t>((word & 0xffffff00u) | 0x80u) / 128;
+}
+
+// The 29 bits that refine a fraction in binary64.
+FANIN_HOST_DEVICE std::int64_t refinement(std::uint32_t word) { return static_cast<std::int64_t>(word >> 3); }
+
+// 2r + 1 - 2^29: odd, in (-2^29, 2^29).
+FANIN_HOST_DEVICE std::int64_t centred_refinement(std::uint32_t word) {
+  return 2 * refinement(word) + 1 - (std::int64_t{1} << 29);
+}
+
+// K = k * 2^29 + (2r + 1 - 2^29): odd, |K| < 2^53, exact in binary64.
+FANIN_HOST_DEVICE double refined(std::int32_t k, std::uint32_t refinement_word) {
+  return static_cast<double>(k * (std::int64_t{1} << 29) + centred_refinement(refinement_word));
+}
+
+FANIN_HOST_DEVICE float centred_fraction(std::uint32_t word) {
+  return mul(static_cast<float>(centred(word)), 0x1p-24F);
+}
+
+FANIN_HOST_DEVICE double centred_fraction(std::uint32_t word, std::uint32_t refinement_word) {
+  return mul(refined(centred(word), refinement_word), 0x1p-53);
+}
+
+// In [0, 1): 0 included, largest 1 - 2^-24, 2^24 values.
+FANIN_HOST_DEVICE float unit_fraction(std::uint32_t word) { return mul(static_cast<float>(word >> 8), 0x1p-24F); }
+
+// In [0, 1): 0 included, largest 1 - 2^-53, 2^53 values.
+FANIN_HOST_DEVICE double unit_fraction(std::uint32_t word, std::uint32_t refinement_word) {
+  const std::int64_t n = static_cast<std::int64_t>(word >> 8) * (std::int64_t{1} << 29) + refinement(refinement_word);
+  return mul(static_cast<double>(n), 0x1p-53);
+}
+
+// (2n + 1) * 2^-25 rounded to binary32, n the high 24 bits: in (0, 1], 1 included.
+FANIN_HOST_DEVICE float edge_fraction(std::uint32_t word) {
+  return mul(static_cast<float>(2 * (word >> 8) + 1), 0x1p-25F);
+}
+
+}  // namespace fanin::core

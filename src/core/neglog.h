@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "core/arithmetic.h"
+
+namespace fanin::core {
+
+// -ln(u) of a normal binary32 u in (0, 1], within 0.87 ulp and monotone (docs/VALUES.md, section 3).
+// u = m * 2^e with m in [sqrt(1/2), sqrt(2)); a polynomial in f = m - 1 by Horner's scheme, every step exactly rounded.
+FANIN_HOST_DEVICE float neglog(float u) {
+  const std::uint32_t ix = bits_of(u) - 0x3f3504f3u;
+  const float e = static_cast<float>((static_cast<std::int32_t>(ix & 0xff800000u)) / (1 << 23));
+  const float f = add(float_of((ix & 0x7fffffu) + 0x3f3504f3u), -1.0F);
+  float p = -0x1.38319p-4F;
+  p = fma(p, f, 0x1.08496ap-3F);
+  p = fma(p, f, -0x1.0f37a2p-3F);
+  p = fma(p, f, 0x1.22716cp-3F);
+  p = fma(p, f, -0x1.54275cp-3F);
+  p = fma(p, f, 0x1.99a3f6p-3F);
+  p = fma(p, f, -0x1.000426p-2F);
+  p = fma(p, f, 0x1.55555p-2F);
+  p = fma(p, f, -0x1.fffff8p-2F);
+  return -fma(e, 0x1.62e430p-1F, fma(mul(f, f), p, f));
+}
+
+}  // namespace fanin::core

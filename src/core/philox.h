@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11.
+// Word for word what cuRAND's curand_Philox4x32_10 returns.
+#pragma once
+
+#include <cstdint>
+
+#include "core/host_device.h"
+
+namespace fanin::core {
+
+struct Words {
+  std::uint32_t x, y, z, w;
+};
+
+struct Key {
+  std::uint32_t low, high;
+};
+
+// A source of random bits is a type with this static function; the CUDA back end has one that calls cuRAND.
+struct Philox {
+  static FANIN_HOST_DEVICE Words block(Words counter, Key key) {
+    for (int round = 0; round < 10; ++round) {
+      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter.x;
+      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter.z;
+      counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter.y ^ key.low, static_cast<std::uint32_t>(p1),
+                 static_cast<std::uint32_t>(p0 >> 32) ^ counter.w ^ key.high, static_cast<std::uint32_t>(p0)};
+      key.low += 0x9E3779B9u;   // golden ratio
+      key.high += 0xBB67AE85u;  // sqrt(3) - 1
+    }
+    return counter;
+  }
+};
+
+}  // namespace fanin::core

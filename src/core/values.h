@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fractions and standard normals to values, in the compute type (docs/VALUES.md, section 4).
+#pragma once
+
+#include "core/arithmetic.h"
+
+namespace fanin::core {
+
+// value = fraction * scale, or fma(fraction, scale, shift); then clamped to [min, max], the outermost finite values
+// of the output type that do not pass its bounds.
+template <class Real>
+struct Affine {
+  Real scale, shift, min, max;
+  bool shifted;
+};
+
+template <class Real>
+FANIN_HOST_DEVICE Real value(Real fraction, const Affine<Real>& map) {
+  const Real v = map.shifted ? fma(fraction, map.scale, map.shift) : mul(fraction, map.scale);
+  return clamp(v, map.min, map.max);
+}
+
+}  // namespace fanin::core

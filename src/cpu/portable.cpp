@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plain loop, for any processor: one element after the other, straight from the value contract.
+#include <algorithm>
+#include <cstring>
+
+#include "core/fractions.h"
+#include "core/normal.h"
+#include "core/rounding.h"
+#include "core/streams.h"
+#include "core/values.h"
+#include "cpu/run.h"
+
+namespace fanin::cpu {
+
+namespace {
+
+using core::Philox;
+
+// Draws are made four at a time: the words that elements 4q ... 4q + 3 begin with.
+struct Quad {
+  std::uint32_t head[4];
+  std::uint32_t refinement[4];  // binary64 only
+};
+
+void store(std::uint32_t (&to)[4], const core::Words& words) {
+  to[0] = words.x;
+  to[1] = words.y;
+  to[2] = words.z;
+  to[3] = words.w;
+}
+
+struct CentredUniform {
+  explicit CentredUniform(const FillParams&) {}
+  float fraction(float, const Quad& quad, std::uint64_t, unsigned lane) const {
+    return core::centred_fraction(quad.head[lane]);
+  }
+  double fraction(double, const Quad& quad, std::uint64_t, unsigned lane) const {
+    return core::centred_fraction(quad.head[lane], quad.refinement[lane]);
+  }
+};
+
+struct UnitUniform {
+  explicit UnitUniform(const FillParams&) {}
+  float fraction(float, const Quad& quad, std::uint64_t, unsigned lane) const {
+    return core::unit_fraction(quad.head[lane]);
+  }
+  double fraction(double, const Quad& quad, std::uint64_t, unsigned lane) const {
+    return core::unit_fraction(quad.head[lane], quad.refinement[lane]);
+  }
+};
+
+struct Normal {
+  explicit Normal(const FillParams& params)
+      : stream{params.seed, params.subsequence},
+        window{static_cast<float>(params.lower), static_cast<float>(params.upper)},
+        lower(params.lower),
+        upper(params.upper) {}
+
+  float fraction(float, const Quad& quad, std::uint64_t index, unsigned lane) const {
+    return core::first_accepted<Philox>(stream, index, quad.head[lane], window, core::ziggurat).z;
+  }
+  double fraction(double, const Quad& quad, std::uint64_t index, unsigned lane) const {
+    const core::Accepted accepted = core::first_accepted<Philox>(stream, index, quad.head[lane], window, core::ziggurat);
+    const bool again = accepted.trial > 0 && accepted.trial < core::trials;
+    const std::uint32_t word =
+        again ? core::retry_refinement<Philox>(stream, index, accepted.trial) : quad.refinement[lane];
+    return core::clamp(core::refine(accepted, word, core::ziggurat), lower, upper);
+  }
+
+  core::Stream stream;
+  core::Window window;
+  double lower, upper;
+};
+
+template <class Format, class Draw>
+void run_random(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
+  using Real = typename Format::Compute;
+  const core::Affine<Real> map{static_cast<Real>(params.scale), static_cast<Real>(params.shift),
+                               static_cast<Real>(params.min), static_cast<Real>(params.max), params.shifted};
+  const core::Stream stream{params.seed, params.subsequence};
+  const Draw draw(params);
+  while (count > 0) {
+    Quad quad;
+    store(quad.head, core::heads<Philox>(stream, index / 4));
+    if constexpr (sizeof(Real) == 8) store(quad.refinement, core::head_refinements<Philox>(stream, index / 4));
+    const auto first = static_cast<unsigned>(index % 4);
+    const auto last = static_cast<unsigned>(std::min<std::uint64_t>(4, first + count));
+    for (unsigned lane = first; lane < last; ++lane, ++index) {
+      *out++ = Format::encode(core::value(draw.fraction(Real{}, quad, index, lane), map));
+    }
+    count -= last - first;
+  }
+}
+
+template <class Storage>
+void run_constant(const FillParams& params, Storage* out, std::uint64_t count) {
+  Storage element;
+  std::memcpy(&element, &params.pattern, sizeof element);
+  if (params.pattern == 0) {
+    std::memset(out, 0, count * sizeof element);
+  } else {
+    std::fill_n(out, count, element);
+  }
+}
+
+// The diagonal of a matrix with `columns` columns has the indices row * (columns + 1), row < columns.
+template <class Storage>
+void run_identity(const FillParams& params, Storage* out, std::uint64_t index, std::uint64_t count) {
+  Storage element;
+  std::memcpy(&element, &params.pattern, sizeof element);
+  std::fill_n(out, count, Storage{});
+  const std::uint64_t step = params.columns + 1;
+  for (std::uint64_t row = (index + step - 1) / step; row < params.columns && row * step < index + count; ++row) {
+    out[row * step - index] = element;
+  }
+}
+
+template <class Format>
+void run(const FillParams& params, void* memory, std::uint64_t index, std::uint64_t count) {
+  auto* out = static_cast<typename Format::Storage*>(memory);
+  switch (params.kind) {
+    case FillParams::Kind::constant: return run_constant(params, out, count);
+    case FillParams::Kind::identity: return run_identity(params, out, index, count);
+    case FillParams::Kind::uniform:
+      return params.shifted ? run_random<Format, UnitUniform>(params, out, index, count)
+                            : run_random<Format, CentredUniform>(params, out, index, count);
+    case FillParams::Kind::normal: return run_random<Format, Normal>(params, out, index, count);
+  }
+}
+
+}  // namespace
+
+void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
+  switch (params.dtype) {
+    case DType::float32: return run<core::Float32>(params, out, index, count);
+    case DType::float64: return run<core::Float64>(params, out, index, count);
+    case DType::float16: return run<core::Float16>(params, out, index, count);
+    case DType::bfloat16: return run<core::BFloat16>(params, out, index, count);
+    case DType::float8_e4m3fn: return run<core::Float8E4M3FN>(params, out, index, count);
+    case DType::float8_e5m2: return run<core::Float8E5M2>(params, out, index, count);
+  }
+}
+
+}  // namespace fanin::cpu

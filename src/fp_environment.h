@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cfenv>
+
+namespace fanin::detail {
+
+// Sets the calling thread's floating-point environment to the default (round to nearest even, subnormals kept, no
+// traps) and restores it, with its exception flags, at the end. Compute only in functions that are called below
+// it: the compiler does not know that arithmetic beside it depends on it.
+class DefaultFpEnvironment {
+ public:
+  DefaultFpEnvironment() noexcept {
+    std::fegetenv(&saved_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~DefaultFpEnvironment() { std::fesetenv(&saved_); }
+  DefaultFpEnvironment(const DefaultFpEnvironment&) = delete;
+  DefaultFpEnvironment& operator=(const DefaultFpEnvironment&) = delete;
+
+ private:
+  std::fenv_t saved_;
+};
+
+// The result of f(), called behind a barrier that arithmetic does not move across.
+template <class F>
+[[gnu::noinline]] auto behind_call(const F& f) {
+  return f();
+}
+
+template <class F>
+auto in_default_fp_environment(const F& f) {
+  const DefaultFpEnvironment environment;
+  return behind_call(f);
+}
+
+}  // namespace fanin::detail

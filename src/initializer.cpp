@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fanin/initializer.h"
+
+#include <utility>
+
+#include "backends.h"
+#include "config.h"
+#include "fanin/available.h"
+#include "fanin/error.h"
+#include "fp_environment.h"
+#include "params.h"
+#include "rule.h"
+
+namespace fanin {
+
+namespace detail {
+
+std::uint64_t Access::next_subsequence(const Initializer& initializer, const FillOptions& options) {
+  const std::uint64_t base = options.name ? subsequence_of(*options.name) : options.subsequence.value_or(0);
+  if (initializer.seed_.kind() != Seed::Kind::sequence) return base;
+  return base + initializer.calls_.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace detail
+
+using detail::Access;
+
+namespace {
+
+void check_options(const detail::Rule& rule, const FillOptions& options) {
+  if (options.name && options.subsequence) {
+    throw InvalidArgument("Give a tensor a name or a subsequence, not both. Received: name=\"" + *options.name +
+                          "\", subsequence=" + std::to_string(*options.subsequence));
+  }
+  const bool whole = options.block.offset.empty() && options.block.extent.empty();
+  if (!whole && !rule.allows_blocks()) {
+    throw InvalidArgument(std::string(rule.class_name()) + " initializer doesn't support partition-related arguments.");
+  }
+}
+
+Distribution distribution_for(const detail::Rule& rule, const Shape& shape, Layout layout) {
+  element_count(shape);  // refuses impossible shapes before fans do
+  return rule.distribution(shape, compute_fans(shape, layout, rule.axes()));
+}
+
+}  // namespace
+
+Initializer::Initializer(std::shared_ptr<const detail::Rule> rule, Seed seed)
+    : rule_(std::move(rule)), seed_(std::move(seed)) {}
+
+Initializer::Initializer(const Initializer& other)
+    : rule_(other.rule_), seed_(other.seed_), calls_(other.calls_.load(std::memory_order_relaxed)) {}
+
+Initializer& Initializer::operator=(const Initializer& other) {
+  rule_ = other.rule_;
+  seed_ = other.seed_;
+  calls_.store(other.calls_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  return *this;
+}
+
+Initializer::~Initializer() = default;
+
+std::string_view Initializer::class_name() const { return rule_->class_name(); }
+
+FillParams Initializer::params(const Shape& shape, DType dtype, const FillOptions& options) const {
+  return detail::in_default_fp_environment([&] {
+    check_options(*rule_, options);
+    const Distribution distribution = distribution_for(*rule_, shape, options.layout);
+    FillParams params = detail::make_params(distribution, shape, dtype, seed_.value(), 0, options.block);
+    params.subsequence = Access::next_subsequence(*this, options);  // last, so that a refused call is not counted
+    return params;
+  });
+}
+
+void Initializer::fill(const View& view, const Shape& shape, const FillOptions& options) const {
+  detail::check_threads(options.threads);
+  detail::check_view(view, detail::written_shape(shape, options.block));
+  fanin::fill(view, params(shape, view.dtype, options), options.stream, options.threads);
+}
+
+Tensor Initializer::operator()(const Shape& shape, DType dtype, const FillOptions& options) const {
+  detail::check_threads(options.threads);
+  const FillParams prepared = params(shape, dtype, options);
+  Tensor tensor(detail::written_shape(shape, options.block), dtype, available().cuda_devices > 0 ? cuda(0) : host);
+  fanin::fill(tensor.view(), prepared, options.stream, options.threads);
+  return tensor;
+}
+
+Description Initializer::describe(const Shape& shape, Layout layout) const {
+  return detail::in_default_fp_environment([&] {
+    const Distribution distribution = distribution_for(*rule_, shape, layout);
+    const Fans fans = compute_fans(shape, layout, rule_->axes());
+    return Description{std::string(class_name()), shape,         fans, distribution, seed_.kind(),
+                       seed_.value(),             rule_->derivation(shape, fans)};
+  });
+}
+
+std::string Initializer::get_config(ConfigForm form) const {
+  return detail::dump_json(detail::config_of(*this, form));
+}
+
+}  // namespace fanin

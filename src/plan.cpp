@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fanin/plan.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "backends.h"
+#include "fanin/error.h"
+#include "fp_environment.h"
+#include "params.h"
+
+namespace fanin {
+
+namespace {
+
+// What an entry draws, apart from where it is written: copies share it.
+struct Draws {
+  Distribution distribution;
+  Shape shape;  // of the whole tensor
+  Block block;
+  std::size_t original;  // the entry that was added, not copied
+};
+
+std::string label(std::size_t entry) { return "entry " + std::to_string(entry); }
+
+// The last index of a map that is not empty.
+std::uint64_t last_index(const IndexMap& map) {
+  std::uint64_t last = map.start;
+  for (std::uint32_t j = 0; j < map.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
+  return last;
+}
+
+bool whole(const Block& block) { return block.offset.empty() && block.extent.empty(); }
+
+// Whether two parts of tensors share an index. Exact for parts of one tensor; for tensors of different shapes it
+// compares the ranges from the first index to the last.
+bool share_indices(const Draws& a, const IndexMap& map_a, const Draws& b, const IndexMap& map_b) {
+  if (map_a.count == 0 || map_b.count == 0) return false;
+  if (a.shape != b.shape || whole(a.block) || whole(b.block)) {
+    return map_a.start <= last_index(map_b) && map_b.start <= last_index(map_a);
+  }
+  for (std::size_t j = 0; j < a.shape.size(); ++j) {
+    if (a.block.offset[j] >= b.block.offset[j] + b.block.extent[j]) return false;
+    if (b.block.offset[j] >= a.block.offset[j] + a.block.extent[j]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+struct Plan::State {
+  struct Entry {
+    Draws draws;
+    int device;       // -1: the host
+    std::size_t job;  // its number among that place's jobs
+  };
+  struct Region {
+    std::uintptr_t end;
+    std::size_t entry;
+  };
+  using Key = std::pair<std::uint64_t, std::uint64_t>;  // seed, subsequence
+
+  std::vector<Entry> entries;
+  std::map<int, std::vector<FillJob>, std::greater<>> jobs;  // by device, as the back ends take them; the host last
+  std::map<Key, std::vector<std::size_t>> by_key;            // random entries
+  std::map<int, std::map<std::uintptr_t, Region>> memory;    // by device, then by first byte
+
+  const FillJob& job_of(std::size_t entry) const { return jobs.at(entries[entry].device)[entries[entry].job]; }
+
+  void check_draws(const FillJob& job, const Draws& added) const {
+    const auto at = by_key.find({job.params.seed, job.params.subsequence});
+    if (at == by_key.end()) return;
+    for (const std::size_t other : at->second) {
+      const Draws& draws = entries[other].draws;
+      if (draws.original == added.original) continue;
+      if (!share_indices(added, job.params.index, draws, job_of(other).params.index)) continue;
+      throw InvalidArgument("The tensor would get the same draws as " + label(other) + " of the plan: both have seed " +
+                            std::to_string(job.params.seed) + " and subsequence " +
+                            std::to_string(job.params.subsequence) +
+                            ". Give each tensor a name or a subsequence of its own, or add it as a copy of that entry");
+    }
+  }
+
+  void check_memory(std::uintptr_t first, std::uintptr_t end, int device) const {
+    const auto regions = memory.find(device);
+    if (regions == memory.end()) return;
+    auto next = regions->second.lower_bound(first);
+    const bool meets_next = next != regions->second.end() && next->first < end;
+    if (!meets_next && (next == regions->second.begin() || (--next)->second.end <= first)) return;
+    throw InvalidArgument("The memory overlaps that of " + label(next->second.entry) + " of the plan");
+  }
+
+  std::size_t add(const FillJob& job, Draws draws, Place place) {
+    const std::size_t entry = entries.size();
+    const bool random = job.params.kind == FillParams::Kind::uniform || job.params.kind == FillParams::Kind::normal;
+    const auto first = reinterpret_cast<std::uintptr_t>(job.address);
+    const std::uintptr_t end = first + job.params.index.count * size_of(job.params.dtype);
+    if (random) check_draws(job, draws);
+    if (end > first) {
+      check_memory(first, end, place.cuda_device);
+      memory[place.cuda_device].insert({first, {end, entry}});
+    }
+    if (random) by_key[{job.params.seed, job.params.subsequence}].push_back(entry);
+    std::vector<FillJob>& there = jobs[place.cuda_device];
+    there.push_back(job);
+    entries.push_back({std::move(draws), place.cuda_device, there.size() - 1});
+    return entry;
+  }
+};
+
+Plan::Plan() : state_(std::make_unique<State>()) {}
+Plan::Plan(Plan&&) noexcept = default;
+Plan& Plan::operator=(Plan&&) noexcept = default;
+Plan::~Plan() = default;
+
+std::size_t Plan::size() const { return state_->entries.size(); }
+
+std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape, const FillOptions& options) {
+  if (options.stream != nullptr || options.threads != 0) {
+    throw InvalidArgument("An entry of a plan has no stream and no threads of its own: give them to Plan::fill");
+  }
+  detail::check_view(view, detail::written_shape(shape, options.block));
+  const FillJob job{view.address, initializer.params(shape, view.dtype, options)};
+  const Distribution distribution = initializer.describe(shape, options.layout).distribution;
+  return state_->add(job, {distribution, shape, options.block, size()}, view.place);
+}
+
+std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape, std::string name) {
+  FillOptions options;
+  options.name = std::move(name);
+  return add(initializer, view, shape, options);
+}
+
+std::size_t Plan::add_copy(std::size_t entry, const View& view) {
+  if (entry >= size()) {
+    throw InvalidArgument("There is no " + label(entry) + " to copy: the plan has " + std::to_string(size()));
+  }
+  Draws draws = state_->entries[entry].draws;
+  detail::check_view(view, detail::written_shape(draws.shape, draws.block));
+  const FillParams& original = state_->job_of(entry).params;
+  const FillJob job{view.address,
+                    detail::in_default_fp_environment([&] {
+                      return detail::make_params(draws.distribution, draws.shape, view.dtype, original.seed,
+                                                 original.subsequence, draws.block);
+                    })};
+  return state_->add(job, std::move(draws), view.place);
+}
+
+void Plan::fill(CudaStream stream, int threads) const {
+  for (const auto& [device, jobs] : state_->jobs) detail::run(jobs.data(), jobs.size(), Place{device}, stream, threads);
+}
+
+}  // namespace fanin

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "fanin/distribution.h"
+#include "fanin/fans.h"
+#include "fanin/initializer.h"
+#include "fanin/shape.h"
+#include "json_text.h"
+
+namespace fanin::detail {
+
+// What an initializer is, apart from its seed. Immutable.
+class Rule {
+ public:
+  virtual ~Rule() = default;
+
+  virtual std::string_view class_name() const = 0;
+
+  // Whether the configuration has a seed.
+  virtual bool is_random() const { return true; }
+
+  virtual FanAxes axes() const { return {}; }
+
+  // What to draw for a tensor of this shape and these fans. Throws InvalidArgument for a shape that is not allowed.
+  virtual Distribution distribution(const Shape& shape, const Fans& fans) const = 0;
+
+  // How the distribution follows from the fans, for a reader.
+  virtual std::string derivation(const Shape& shape, const Fans& fans) const = 0;
+
+  // Whether a block of the tensor may be asked for.
+  virtual bool allows_blocks() const { return true; }
+
+  // Adds all keys but the seed's. Throws InvalidArgument if the form cannot say it.
+  virtual void write_config(Json& config, ConfigForm form) const = 0;
+};
+
+// For the library's own sources: makes and looks into initializers.
+struct Access {
+  static Initializer make(std::shared_ptr<const Rule> rule, Seed seed) { return {std::move(rule), std::move(seed)}; }
+  static Initializer with_seed(const Initializer& initializer, Seed seed) { return {initializer.rule_, std::move(seed)}; }
+  static const Rule& rule(const Initializer& initializer) { return *initializer.rule_; }
+
+  // The subsequence of the next call; counts it if the seed is a sequence.
+  static std::uint64_t next_subsequence(const Initializer& initializer, const FillOptions& options);
+};
+
+}  // namespace fanin::detail
