@@ -139,7 +139,7 @@ Distribution ScalingRule::distribution(const Shape&, const Fans& fans) const {
 std::string ScalingRule::derivation(const Shape& shape, const Fans& fans) const {
   const Distribution d = distribution(shape, fans);
   const std::string mode(name_of(kind_.mode));
-  const std::string fan_text = "max(1, " + to_text(fan(fans)) + ")";
+  const std::string fan_text = to_text(std::max(1.0, fan(fans)));
   const std::string scale = to_text(kind_.scale);
   switch (kind_.distribution) {
     case ScaledDistribution::truncated_normal:
