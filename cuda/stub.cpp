@@ -11,9 +11,7 @@ namespace {
 
 constexpr const char* reason = "this build of fanin has no CUDA back end";
 
-[[noreturn]] void refuse(int device) {
-  throw DeviceError("Cannot use " + to_string(cuda(device)) + ": " + reason);
-}
+[[noreturn]] void refuse(int device) { throw DeviceError("Cannot use " + to_string(cuda(device)) + ": " + reason); }
 
 }  // namespace
 

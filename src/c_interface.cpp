@@ -28,6 +28,8 @@ fanin_status fail(fanin_status status, const char* what) {
   return status;
 }
 
+constexpr size_t most_dimensions = 255;
+
 // Runs f and turns what it throws into a status.
 template <class F>
 fanin_status guarded(const F& f) noexcept {
@@ -55,6 +57,10 @@ T& given(T* pointer, const char* name) {
 
 fanin::Shape shape_of(const int64_t* extents, size_t rank, const char* name) {
   if (rank == 0) return {};
+  if (rank > most_dimensions) {
+    throw fanin::InvalidArgument("A tensor can have at most 255 dimensions here. Received: rank=" +
+                                 std::to_string(rank));
+  }
   return {&given(extents, name), extents + rank};
 }
 
@@ -91,18 +97,19 @@ fanin_status fanin_deserialize(const char* json, fanin_initializer** initializer
   });
 }
 
-fanin_status fanin_serialize(const fanin_initializer* initializer, fanin_config_form form, char* buffer, size_t capacity,
+fanin_status fanin_serialize(const fanin_initializer* initializer, int32_t form, char* buffer, size_t capacity,
                              size_t* length) {
   return guarded([&] {
     if (form != FANIN_KERAS3 && form != FANIN_TF2) {
       throw fanin::InvalidArgument("The form must be FANIN_KERAS3 or FANIN_TF2");
     }
-    const std::string json = fanin::serialize(given(initializer, "initializer").value, static_cast<fanin::ConfigForm>(form));
+    const std::string json =
+        fanin::serialize(given(initializer, "initializer").value, static_cast<fanin::ConfigForm>(form));
     given(length, "length") = json.size() + 1;
     if (capacity == 0) return;
     if (capacity < json.size() + 1) {
-      throw fanin::InvalidArgument("The buffer needs " + std::to_string(json.size() + 1) + " bytes. Received: capacity=" +
-                                   std::to_string(capacity));
+      throw fanin::InvalidArgument("The buffer needs " + std::to_string(json.size() + 1) +
+                                   " bytes. Received: capacity=" + std::to_string(capacity));
     }
     std::memcpy(&given(buffer, "buffer"), json.c_str(), json.size() + 1);
   });
@@ -118,13 +125,16 @@ fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_a
   return guarded([&] {
     const fanin_fill_args& a = given(args, "args");
     if (a.struct_size != sizeof(fanin_fill_args)) {
-      throw fanin::InvalidArgument("fanin_fill_args of this library has " + std::to_string(sizeof(fanin_fill_args)) +
-                                   " bytes; begin with FANIN_FILL_INIT. Received: struct_size=" +
-                                   std::to_string(a.struct_size));
+      throw fanin::InvalidArgument(
+          "fanin_fill_args of this library has " + std::to_string(sizeof(fanin_fill_args)) +
+          " bytes; begin with FANIN_FILL_INIT. Received: struct_size=" + std::to_string(a.struct_size));
     }
     if (a.cuda_device < -1) {
       throw fanin::InvalidArgument("cuda_device is a device's number, or -1 for the host. Received: " +
                                    std::to_string(a.cuda_device));
+    }
+    if (a.dtype < FANIN_FLOAT32 || a.dtype > FANIN_FLOAT8_E5M2) {
+      throw fanin::InvalidArgument("dtype number " + std::to_string(a.dtype) + " does not exist");
     }
     const auto dtype = static_cast<fanin::DType>(a.dtype);
     const fanin::View view{a.address, dtype, a.capacity, fanin::Place{a.cuda_device}};
@@ -135,11 +145,15 @@ fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_a
 uint64_t fanin_subsequence(const char* name) { return fanin::subsequence_of(name == nullptr ? "" : name); }
 
 int32_t fanin_cuda_devices(void) {
-  int32_t devices = 0;
-  guarded([&] { devices = fanin::available().cuda_devices; });
-  return devices;
+  try {
+    return fanin::available().cuda_devices;
+  } catch (...) {
+    return 0;
+  }
 }
 
 const char* fanin_last_error(void) { return last_error.data(); }
 
 const char* fanin_version(void) { return FANIN_VERSION; }
+
+int32_t fanin_contract_version(void) { return FANIN_CONTRACT_VERSION; }

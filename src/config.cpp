@@ -112,10 +112,10 @@ Initializer read_identity(ConfigReader& config) {
 // ---------------------------------------------------------------- names
 
 struct KerasClass {
-  std::string name;                  // "HeNormal"; behind V2 in TF 2 as well
-  std::string snake;                 // "he_normal"
+  std::string name;   // "HeNormal"; behind V2 in TF 2 as well
+  std::string snake;  // "he_normal"
   std::vector<std::string> aliases;
-  bool snake_v2;                     // TF 2 has "he_normalV2" too
+  bool snake_v2;  // TF 2 has "he_normalV2" too
   Initializer (*read)(ConfigReader&);
 };
 
@@ -148,8 +148,9 @@ std::vector<std::string> spellings(const KerasClass& c) {
 
 // "tf.keras.initializers.he_normal" -> "he_normal".
 std::string_view without_module(std::string_view name) {
-  for (const std::string_view module : {"keras.initializers.", "tf.keras.initializers.", "tensorflow.keras.initializers.",
-                                        "tf.initializers.", "tensorflow.initializers."}) {
+  for (const std::string_view module :
+       {"keras.initializers.", "tf.keras.initializers.", "tensorflow.keras.initializers.", "tf.initializers.",
+        "tensorflow.initializers."}) {
     if (name.substr(0, module.size()) == module) return name.substr(module.size());
   }
   return name;
@@ -158,9 +159,10 @@ std::string_view without_module(std::string_view name) {
 [[noreturn]] void refuse_name(std::string_view name) {
   const std::string text(name);
   const std::string_view bare = without_module(name);
-  for (const std::string_view later : {"Orthogonal", "orthogonal", "OrthogonalInitializer", "OrthogonalV2", "STFT", "stft",
-                                       "STFTInitializer"}) {
-    if (bare == later) throw InvalidArgument("Keras's initializer \"" + text + "\" is not part of this version of fanin");
+  for (const std::string_view later :
+       {"Orthogonal", "orthogonal", "OrthogonalInitializer", "OrthogonalV2", "STFT", "stft", "STFTInitializer"}) {
+    if (bare == later)
+      throw InvalidArgument("Keras's initializer \"" + text + "\" is not part of this version of fanin");
   }
   // PyTorch's names of the same scales.
   static const std::map<std::string, std::string, std::less<>> pytorch{{"xavier_normal", "glorot_normal"},
@@ -202,8 +204,8 @@ Initializer read_object(const Json& object) {
   }
   for (const auto& item : object.items()) {
     if (std::find(outer_keys.begin(), outer_keys.end(), item.key()) != outer_keys.end()) continue;
-    throw InvalidArgument("A serialized initializer has no key \"" + item.key() + "\", only " + list_of(outer_keys) + "." +
-                          suggestion(item.key(), outer_keys));
+    throw InvalidArgument("A serialized initializer has no key \"" + item.key() + "\", only " + list_of(outer_keys) +
+                          "." + suggestion(item.key(), outer_keys));
   }
   const Json& name = object["class_name"];
   if (!name.is_string()) throw InvalidArgument("\"class_name\" must be a string. Received: " + dump_json(name));

@@ -14,8 +14,9 @@ namespace {
 
 Seed seed_of(const Json& value, const std::string& owner) {
   const auto refuse = [&]() {
-    throw InvalidArgument("The `seed` of " + owner + " must be an integer from 0 to 2^64 - 1, null or a SeedGenerator. Received: seed=" +
-                          dump_json(value));
+    throw InvalidArgument(
+        "The `seed` of " + owner +
+        " must be an integer from 0 to 2^64 - 1, null or a SeedGenerator. Received: seed=" + dump_json(value));
   };
   if (value.is_null()) return {};
   if (value.is_boolean()) return {value.get<bool>() ? 1 : 0};
@@ -34,7 +35,7 @@ Seed seed_of(const Json& value, const std::string& owner) {
 }  // namespace
 
 ConfigReader::ConfigReader(std::string_view class_name, Json config)
-    : class_name_(class_name), config_(std::move(config)), known_{} {
+    : class_name_(class_name), config_(std::move(config)) {
   if (config_.is_null()) config_ = Json::object();
   if (!config_.is_object()) {
     throw InvalidArgument("The config of " + class_name_ + " must be an object. Received: " + dump_json(config_));
@@ -75,9 +76,9 @@ std::string ConfigReader::text(const std::string& key, std::string_view otherwis
   return value->get<std::string>();
 }
 
-Json ConfigReader::value(const std::string& key, Json otherwise) {
+Json ConfigReader::value(const std::string& key, const Json& otherwise) {
   const Json* value = find(key);
-  return value == nullptr ? std::move(otherwise) : *value;
+  return value == nullptr ? otherwise : *value;
 }
 
 Seed ConfigReader::seed() {

@@ -23,7 +23,7 @@ class ConfigReader {
   // null: `missing`.
   double bound(const std::string& key, double otherwise, double missing);
   std::string text(const std::string& key, std::string_view otherwise);
-  Json value(const std::string& key, Json otherwise);
+  Json value(const std::string& key, const Json& otherwise);
   // null or absent: none; an integer or Boolean: fixed; Keras 3's SeedGenerator: sequence.
   Seed seed();
   FanAxes axes();

@@ -16,12 +16,8 @@ struct Row {
   std::size_t size;
 };
 
-constexpr std::array<Row, 6> table{{{"float32", 4},
-                                    {"float64", 8},
-                                    {"float16", 2},
-                                    {"bfloat16", 2},
-                                    {"float8_e4m3fn", 1},
-                                    {"float8_e5m2", 1}}};
+constexpr std::array<Row, 6> table{
+    {{"float32", 4}, {"float64", 8}, {"float16", 2}, {"bfloat16", 2}, {"float8_e4m3fn", 1}, {"float8_e5m2", 1}}};
 
 // An enumerator that came as a number (through the C interface, say) may be none of ours.
 const Row& row_of(DType dtype) {

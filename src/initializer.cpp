@@ -13,16 +13,6 @@
 
 namespace fanin {
 
-namespace detail {
-
-std::uint64_t Access::next_subsequence(const Initializer& initializer, const FillOptions& options) {
-  const std::uint64_t base = options.name ? subsequence_of(*options.name) : options.subsequence.value_or(0);
-  if (initializer.seed_.kind() != Seed::Kind::sequence) return base;
-  return base + initializer.calls_.fetch_add(1, std::memory_order_relaxed);
-}
-
-}  // namespace detail
-
 using detail::Access;
 
 namespace {
@@ -45,6 +35,34 @@ Distribution distribution_for(const detail::Rule& rule, const Shape& shape, Layo
 
 }  // namespace
 
+namespace detail {
+
+FillParams Access::prepared(const Initializer& initializer, const Shape& shape, DType dtype,
+                            const FillOptions& options) {
+  return in_default_fp_environment([&] {
+    check_options(*initializer.rule_, options);
+    const Distribution distribution = distribution_for(*initializer.rule_, shape, options.layout);
+    const std::uint64_t base = options.name ? subsequence_of(*options.name) : options.subsequence.value_or(0);
+    return make_params(distribution, shape, dtype, initializer.seed_.value(), base, options.block);
+  });
+}
+
+std::uint64_t Access::calls(const Initializer& initializer) {
+  return initializer.calls_.load(std::memory_order_relaxed);
+}
+
+bool Access::claim(const Initializer& initializer, std::uint64_t call) {
+  if (initializer.seed_.kind() != Seed::Kind::sequence) return true;
+  return initializer.calls_.compare_exchange_strong(call, call + 1, std::memory_order_relaxed);
+}
+
+std::uint64_t Access::next_call(const Initializer& initializer) {
+  if (initializer.seed_.kind() != Seed::Kind::sequence) return 0;
+  return initializer.calls_.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace detail
+
 Initializer::Initializer(std::shared_ptr<const detail::Rule> rule, Seed seed)
     : rule_(std::move(rule)), seed_(std::move(seed)) {}
 
@@ -52,6 +70,7 @@ Initializer::Initializer(const Initializer& other)
     : rule_(other.rule_), seed_(other.seed_), calls_(other.calls_.load(std::memory_order_relaxed)) {}
 
 Initializer& Initializer::operator=(const Initializer& other) {
+  if (this == &other) return *this;
   rule_ = other.rule_;
   seed_ = other.seed_;
   calls_.store(other.calls_.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -63,13 +82,9 @@ Initializer::~Initializer() = default;
 std::string_view Initializer::class_name() const { return rule_->class_name(); }
 
 FillParams Initializer::params(const Shape& shape, DType dtype, const FillOptions& options) const {
-  return detail::in_default_fp_environment([&] {
-    check_options(*rule_, options);
-    const Distribution distribution = distribution_for(*rule_, shape, options.layout);
-    FillParams params = detail::make_params(distribution, shape, dtype, seed_.value(), 0, options.block);
-    params.subsequence = Access::next_subsequence(*this, options);  // last, so that a refused call is not counted
-    return params;
-  });
+  FillParams params = Access::prepared(*this, shape, dtype, options);
+  params.subsequence += Access::next_call(*this);  // last, so that a refused call is not counted
+  return params;
 }
 
 void Initializer::fill(const View& view, const Shape& shape, const FillOptions& options) const {
@@ -80,9 +95,10 @@ void Initializer::fill(const View& view, const Shape& shape, const FillOptions& 
 
 Tensor Initializer::operator()(const Shape& shape, DType dtype, const FillOptions& options) const {
   detail::check_threads(options.threads);
-  const FillParams prepared = params(shape, dtype, options);
+  FillParams params = Access::prepared(*this, shape, dtype, options);
   Tensor tensor(detail::written_shape(shape, options.block), dtype, available().cuda_devices > 0 ? cuda(0) : host);
-  fanin::fill(tensor.view(), prepared, options.stream, options.threads);
+  params.subsequence += Access::next_call(*this);
+  fanin::fill(tensor.view(), params, options.stream, options.threads);
   return tensor;
 }
 
@@ -90,13 +106,11 @@ Description Initializer::describe(const Shape& shape, Layout layout) const {
   return detail::in_default_fp_environment([&] {
     const Distribution distribution = distribution_for(*rule_, shape, layout);
     const Fans fans = compute_fans(shape, layout, rule_->axes());
-    return Description{std::string(class_name()), shape,         fans, distribution, seed_.kind(),
-                       seed_.value(),             rule_->derivation(shape, fans)};
+    return Description{std::string(class_name()),     shape, fans, distribution, seed_.kind(), seed_.value(),
+                       rule_->derivation(shape, fans)};
   });
 }
 
-std::string Initializer::get_config(ConfigForm form) const {
-  return detail::dump_json(detail::config_of(*this, form));
-}
+std::string Initializer::get_config(ConfigForm form) const { return detail::dump_json(detail::config_of(*this, form)); }
 
 }  // namespace fanin

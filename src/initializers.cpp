@@ -21,7 +21,8 @@ Initializer make_scaled(const detail::ScaledClass& kind, Seed seed, FanAxes axes
 
 }  // namespace
 
-VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::string_view distribution, Seed seed, FanAxes axes)
+VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::string_view distribution, Seed seed,
+                                 FanAxes axes)
     : Initializer(std::make_shared<ScalingRule>(
                       detail::ScaledClass{detail::variance_scaling_name, scale, detail::parse_mode(mode),
                                           detail::parse_distribution(distribution)},
@@ -79,13 +80,9 @@ VarianceScaling VarianceScaling::from_config(std::string_view json) {
   return VarianceScaling(detail::read_config("VarianceScaling", json));
 }
 
-HeNormal HeNormal::from_config(std::string_view json) {
-  return HeNormal(detail::read_config("HeNormal", json));
-}
+HeNormal HeNormal::from_config(std::string_view json) { return HeNormal(detail::read_config("HeNormal", json)); }
 
-HeUniform HeUniform::from_config(std::string_view json) {
-  return HeUniform(detail::read_config("HeUniform", json));
-}
+HeUniform HeUniform::from_config(std::string_view json) { return HeUniform(detail::read_config("HeUniform", json)); }
 
 LecunNormal LecunNormal::from_config(std::string_view json) {
   return LecunNormal(detail::read_config("LecunNormal", json));
@@ -115,20 +112,12 @@ RandomUniform RandomUniform::from_config(std::string_view json) {
   return RandomUniform(detail::read_config("RandomUniform", json));
 }
 
-Constant Constant::from_config(std::string_view json) {
-  return Constant(detail::read_config("Constant", json));
-}
+Constant Constant::from_config(std::string_view json) { return Constant(detail::read_config("Constant", json)); }
 
-Zeros Zeros::from_config(std::string_view json) {
-  return Zeros(detail::read_config("Zeros", json));
-}
+Zeros Zeros::from_config(std::string_view json) { return Zeros(detail::read_config("Zeros", json)); }
 
-Ones Ones::from_config(std::string_view json) {
-  return Ones(detail::read_config("Ones", json));
-}
+Ones Ones::from_config(std::string_view json) { return Ones(detail::read_config("Ones", json)); }
 
-Identity Identity::from_config(std::string_view json) {
-  return Identity(detail::read_config("Identity", json));
-}
+Identity Identity::from_config(std::string_view json) { return Identity(detail::read_config("Identity", json)); }
 
 }  // namespace fanin

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fanin/error.h"
+#include "fp_environment.h"
 
 namespace fanin::detail {
 
@@ -24,6 +25,9 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::array<Token, 3> tokens{{{"-Infinity", "\"\x7f-infin\"", -infinity},
                                        {"Infinity", "\"\x7finfin\"", infinity},
                                        {"NaN", "\"\x7f\"", std::numeric_limits<double>::quiet_NaN()}}};
+
+// No configuration and no specification comes near.
+constexpr int deepest = 100;
 
 // Replaces tokens by their inside strings, or back, everywhere but within other strings.
 std::string translate(std::string_view text, std::string_view Token::*from, std::string_view Token::*to) {
@@ -45,8 +49,10 @@ std::string translate(std::string_view text, std::string_view Token::*from, std:
       j += (found->*from).size();
       continue;
     }
-    if (in_string && text[j] == '\\' && j + 1 < text.size()) result += text[j++];
-    else if (text[j] == '"') in_string = !in_string;
+    if (in_string && text[j] == '\\' && j + 1 < text.size())
+      result += text[j++];
+    else if (text[j] == '"')
+      in_string = !in_string;
     result += text[j++];
   }
   return result;
@@ -69,7 +75,10 @@ std::string position(std::string_view text, std::size_t byte) {
 
 Json parse_json(std::string_view text) {
   std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
-  const auto check_keys = [&keys](int, Json::parse_event_t event, Json& value) {
+  const auto check_keys = [&keys](int depth, Json::parse_event_t event, Json& value) {
+    if (depth > deepest) {  // values are destroyed and written recursively
+      throw InvalidArgument("Malformed JSON: nested deeper than " + std::to_string(deepest) + " levels");
+    }
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
@@ -78,11 +87,16 @@ Json parse_json(std::string_view text) {
     return true;
   };
   try {
-    return Json::parse(translate(text, &Token::text, &Token::inside), check_keys);
+    // The C library's conversion of decimals heeds the rounding mode.
+    return in_default_fp_environment(
+        [&] { return Json::parse(translate(text, &Token::text, &Token::inside), check_keys); });
   } catch (const Json::parse_error& error) {
-    std::string what = error.what();  // "[json.exception...] parse error at line 1, column 2: syntax error ...: reason"
-    const std::size_t reason = what.rfind("; ");
-    what = reason == std::string::npos ? what.substr(what.rfind(": ") + 2) : what.substr(reason + 2);
+    // "[json.exception...] parse error at line 1, column 2: syntax error while ...": what follows the position.
+    std::string what = error.what();
+    const std::size_t column = what.find(", column ");
+    if (column != std::string::npos) what = what.substr(what.find(": ", column) + 2);
+    constexpr std::size_t most = 300;  // it may quote the text
+    if (what.size() > most) what = what.substr(0, most) + "...";
     throw InvalidArgument("Malformed JSON at " + position(text, error.byte) + ": " + what);
   } catch (const Json::exception& error) {  // a number that overflows binary64, say
     const std::string what = error.what();
@@ -91,7 +105,9 @@ Json parse_json(std::string_view text) {
 }
 
 std::string dump_json(const Json& value, int indent) {
-  return translate(value.dump(indent, ' ', false, Json::error_handler_t::replace), &Token::inside, &Token::text);
+  return in_default_fp_environment([&] {
+    return translate(value.dump(indent, ' ', false, Json::error_handler_t::replace), &Token::inside, &Token::text);
+  });
 }
 
 bool number_of(const Json& value, double& number, bool allow_boolean) {

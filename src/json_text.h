@@ -10,7 +10,8 @@ namespace fanin::detail {
 
 using Json = nlohmann::ordered_json;
 
-// Throws InvalidArgument with line and column for malformed text, and for an object that has a key twice.
+// Throws InvalidArgument with line and column for malformed text, and for an object that has a key twice and nesting
+// deeper than 100 levels.
 // An infinity or NaN becomes a string that no JSON text can spell otherwise; number_of reads it.
 Json parse_json(std::string_view text);
 

@@ -28,10 +28,18 @@ struct Compute {
 [[noreturn]] void refuse(const std::string& what, const Distribution& d, DType dtype) {
   std::string received;
   switch (d.kind) {
-    case Distribution::Kind::constant: received = "value=" + to_text(d.value); break;
-    case Distribution::Kind::identity: received = "gain=" + to_text(d.value); break;
-    case Distribution::Kind::uniform: received = "minval=" + to_text(d.low) + ", maxval=" + to_text(d.high); break;
-    case Distribution::Kind::normal: received = "mean=" + to_text(d.mean) + ", stddev=" + to_text(d.stddev); break;
+    case Distribution::Kind::constant:
+      received = "value=" + to_text(d.value);
+      break;
+    case Distribution::Kind::identity:
+      received = "gain=" + to_text(d.value);
+      break;
+    case Distribution::Kind::uniform:
+      received = "minval=" + to_text(d.low) + ", maxval=" + to_text(d.high);
+      break;
+    case Distribution::Kind::normal:
+      received = "mean=" + to_text(d.mean) + ", stddev=" + to_text(d.stddev);
+      break;
     case Distribution::Kind::truncated_normal:
       received = "mean=" + to_text(d.mean) + ", stddev=" + to_text(d.stddev) + ", lower=" + to_text(d.lower) +
                  ", upper=" + to_text(d.upper) + " (in standard deviations)";
@@ -77,12 +85,18 @@ double outermost64(double bound, int side, bool strict) {
 double outermost(double bound, DType dtype, int side, bool strict) {
   const auto bound32 = static_cast<float>(bound);
   switch (dtype) {
-    case DType::float64: return outermost64(bound, side, strict);
-    case DType::float32: return outermost32(bound32, side, strict);
-    case DType::float16: return outermost<core::Float16>(bound32, side, strict);
-    case DType::bfloat16: return outermost<core::BFloat16>(bound32, side, strict);
-    case DType::float8_e4m3fn: return outermost<core::Float8E4M3FN>(bound32, side, strict);
-    case DType::float8_e5m2: return outermost<core::Float8E5M2>(bound32, side, strict);
+    case DType::float64:
+      return outermost64(bound, side, strict);
+    case DType::float32:
+      return outermost32(bound32, side, strict);
+    case DType::float16:
+      return outermost<core::Float16>(bound32, side, strict);
+    case DType::bfloat16:
+      return outermost<core::BFloat16>(bound32, side, strict);
+    case DType::float8_e4m3fn:
+      return outermost<core::Float8E4M3FN>(bound32, side, strict);
+    case DType::float8_e5m2:
+      return outermost<core::Float8E5M2>(bound32, side, strict);
   }
   return std::numeric_limits<double>::quiet_NaN();
 }
@@ -112,11 +126,16 @@ std::uint64_t pattern_of(double v, DType dtype) {
       std::memcpy(&bits, &v, sizeof bits);
       return bits;
     }
-    case DType::float32: return core::bits_of(v32);
-    case DType::float16: return narrow(core::Float16{});
-    case DType::bfloat16: return narrow(core::BFloat16{});
-    case DType::float8_e4m3fn: return narrow(core::Float8E4M3FN{});
-    case DType::float8_e5m2: return narrow(core::Float8E5M2{});
+    case DType::float32:
+      return core::bits_of(v32);
+    case DType::float16:
+      return narrow(core::Float16{});
+    case DType::bfloat16:
+      return narrow(core::BFloat16{});
+    case DType::float8_e4m3fn:
+      return narrow(core::Float8E4M3FN{});
+    case DType::float8_e5m2:
+      return narrow(core::Float8E5M2{});
   }
   return 0;
 }
@@ -148,7 +167,7 @@ void set_uniform(FillParams& params, const Distribution& d, Compute compute) {
   params.kind = FillParams::Kind::uniform;
   params.shifted = d.low != -d.high;
   params.scale = params.shifted ? width : high;
-  params.shift = params.shifted ? low : 0;
+  params.shift = params.shifted ? low : 0.0;
   set_limits(params, low, high, true, d);
 }
 
@@ -191,7 +210,8 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
     if (compute.binary64) return params.shifted ? core::fma(bound, params.scale, params.shift) : bound * params.scale;
     const auto z = static_cast<float>(bound);
     const auto scale = static_cast<float>(params.scale);
-    return static_cast<double>(params.shifted ? core::fma(z, scale, static_cast<float>(params.shift)) : core::mul(z, scale));
+    return static_cast<double>(params.shifted ? core::fma(z, scale, static_cast<float>(params.shift))
+                                              : core::mul(z, scale));
   };
   set_limits(params, value_at(params.lower), value_at(params.upper), false, d);
 }
@@ -200,6 +220,7 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
 
 FillParams make_params(const Distribution& distribution, const Shape& shape, DType dtype, std::uint64_t seed,
                        std::uint64_t subsequence, const Block& block) {
+  size_of(dtype);  // throws for a number that is no dtype
   FillParams params{};
   params.dtype = dtype;
   params.seed = seed;
@@ -207,15 +228,21 @@ FillParams make_params(const Distribution& distribution, const Shape& shape, DTy
   params.index = make_index_map(shape, block);
   const Compute compute{dtype == DType::float64};
   switch (distribution.kind) {
-    case Distribution::Kind::constant: set_value(params, distribution, compute); break;
+    case Distribution::Kind::constant:
+      set_value(params, distribution, compute);
+      break;
     case Distribution::Kind::identity:
       set_value(params, distribution, compute);
       params.kind = FillParams::Kind::identity;
       params.columns = static_cast<std::uint64_t>(shape.back());
       break;
-    case Distribution::Kind::uniform: set_uniform(params, distribution, compute); break;
+    case Distribution::Kind::uniform:
+      set_uniform(params, distribution, compute);
+      break;
     case Distribution::Kind::normal:
-    case Distribution::Kind::truncated_normal: set_normal(params, distribution, compute); break;
+    case Distribution::Kind::truncated_normal:
+      set_normal(params, distribution, compute);
+      break;
   }
   return params;
 }
@@ -227,7 +254,8 @@ namespace fanin {
 FillParams part_of(const FillParams& params, std::uint64_t first, std::uint64_t count) {
   if (first > params.index.count || count > params.index.count - first) {
     throw InvalidArgument("A fill of " + std::to_string(params.index.count) + " elements has no elements " +
-                          std::to_string(first) + " to " + std::to_string(first) + " + " + std::to_string(count) + " - 1");
+                          std::to_string(first) + " to " + std::to_string(first) + " + " + std::to_string(count) +
+                          " - 1");
   }
   FillParams part = params;
   part.index.first += first;

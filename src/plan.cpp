@@ -11,8 +11,11 @@
 #include "fanin/error.h"
 #include "fp_environment.h"
 #include "params.h"
+#include "rule.h"
 
 namespace fanin {
+
+using detail::Access;
 
 namespace {
 
@@ -31,6 +34,14 @@ std::uint64_t last_index(const IndexMap& map) {
   std::uint64_t last = map.start;
   for (std::uint32_t j = 0; j < map.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
   return last;
+}
+
+std::uintptr_t first_of(const FillJob& job) { return reinterpret_cast<std::uintptr_t>(job.address); }
+
+std::uintptr_t end_of(const FillJob& job) { return first_of(job) + job.params.index.count * size_of(job.params.dtype); }
+
+bool is_random(const FillParams& params) {
+  return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
 }
 
 bool whole(const Block& block) { return block.offset.empty() && block.extent.empty(); }
@@ -93,17 +104,16 @@ struct Plan::State {
     throw InvalidArgument("The memory overlaps that of " + label(next->second.entry) + " of the plan");
   }
 
+  // Throws if the entry must be refused.
+  void check(const FillJob& job, const Draws& draws, Place place) const {
+    if (is_random(job.params)) check_draws(job, draws);
+    if (end_of(job) > first_of(job)) check_memory(first_of(job), end_of(job), place.cuda_device);
+  }
+
   std::size_t add(const FillJob& job, Draws draws, Place place) {
     const std::size_t entry = entries.size();
-    const bool random = job.params.kind == FillParams::Kind::uniform || job.params.kind == FillParams::Kind::normal;
-    const auto first = reinterpret_cast<std::uintptr_t>(job.address);
-    const std::uintptr_t end = first + job.params.index.count * size_of(job.params.dtype);
-    if (random) check_draws(job, draws);
-    if (end > first) {
-      check_memory(first, end, place.cuda_device);
-      memory[place.cuda_device].insert({first, {end, entry}});
-    }
-    if (random) by_key[{job.params.seed, job.params.subsequence}].push_back(entry);
+    if (end_of(job) > first_of(job)) memory[place.cuda_device].insert({first_of(job), {end_of(job), entry}});
+    if (is_random(job.params)) by_key[{job.params.seed, job.params.subsequence}].push_back(entry);
     std::vector<FillJob>& there = jobs[place.cuda_device];
     there.push_back(job);
     entries.push_back({std::move(draws), place.cuda_device, there.size() - 1});
@@ -118,14 +128,22 @@ Plan::~Plan() = default;
 
 std::size_t Plan::size() const { return state_->entries.size(); }
 
-std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape, const FillOptions& options) {
+std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape,
+                      const FillOptions& options) {
   if (options.stream != nullptr || options.threads != 0) {
     throw InvalidArgument("An entry of a plan has no stream and no threads of its own: give them to Plan::fill");
   }
   detail::check_view(view, detail::written_shape(shape, options.block));
-  const FillJob job{view.address, initializer.params(shape, view.dtype, options)};
-  const Distribution distribution = initializer.describe(shape, options.layout).distribution;
-  return state_->add(job, {distribution, shape, options.block, size()}, view.place);
+  const Draws draws{initializer.describe(shape, options.layout).distribution, shape, options.block, size()};
+  FillJob job{view.address, Access::prepared(initializer, shape, view.dtype, options)};
+  const std::uint64_t base = job.params.subsequence;
+  std::uint64_t call = 0;
+  do {  // again if another thread has taken the call's number in between
+    call = Access::calls(initializer);
+    job.params.subsequence = base + call;
+    state_->check(job, draws, view.place);
+  } while (!Access::claim(initializer, call));
+  return state_->add(job, draws, view.place);
 }
 
 std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape, std::string name) {
@@ -141,11 +159,11 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
   Draws draws = state_->entries[entry].draws;
   detail::check_view(view, detail::written_shape(draws.shape, draws.block));
   const FillParams& original = state_->job_of(entry).params;
-  const FillJob job{view.address,
-                    detail::in_default_fp_environment([&] {
+  const FillJob job{view.address, detail::in_default_fp_environment([&] {
                       return detail::make_params(draws.distribution, draws.shape, view.dtype, original.seed,
                                                  original.subsequence, draws.block);
                     })};
+  state_->check(job, draws, view.place);
   return state_->add(job, std::move(draws), view.place);
 }
 

@@ -41,11 +41,20 @@ class Rule {
 // For the library's own sources: makes and looks into initializers.
 struct Access {
   static Initializer make(std::shared_ptr<const Rule> rule, Seed seed) { return {std::move(rule), std::move(seed)}; }
-  static Initializer with_seed(const Initializer& initializer, Seed seed) { return {initializer.rule_, std::move(seed)}; }
+  static Initializer with_seed(const Initializer& initializer, Seed seed) {
+    return {initializer.rule_, std::move(seed)};
+  }
   static const Rule& rule(const Initializer& initializer) { return *initializer.rule_; }
 
-  // The subsequence of the next call; counts it if the seed is a sequence.
-  static std::uint64_t next_subsequence(const Initializer& initializer, const FillOptions& options);
+  // What a fill would be given, for call number 0 if the seed is a sequence. Counts nothing.
+  static FillParams prepared(const Initializer& initializer, const Shape& shape, DType dtype,
+                             const FillOptions& options);
+
+  // The number of the next call of a sequence, 0 for other seeds. claim() counts it if it is still the next;
+  // next_call() counts whichever is.
+  static std::uint64_t calls(const Initializer& initializer);
+  static bool claim(const Initializer& initializer, std::uint64_t call);
+  static std::uint64_t next_call(const Initializer& initializer);
 };
 
 }  // namespace fanin::detail

@@ -67,18 +67,24 @@ Distribution truncated_normal_of(double mean, double stddev, double lower, doubl
 
 std::string_view name_of(FanMode mode) {
   switch (mode) {
-    case FanMode::fan_in: return "fan_in";
-    case FanMode::fan_out: return "fan_out";
-    case FanMode::fan_avg: return "fan_avg";
+    case FanMode::fan_in:
+      return "fan_in";
+    case FanMode::fan_out:
+      return "fan_out";
+    case FanMode::fan_avg:
+      return "fan_avg";
   }
   return "";
 }
 
 std::string_view name_of(ScaledDistribution distribution) {
   switch (distribution) {
-    case ScaledDistribution::truncated_normal: return "truncated_normal";
-    case ScaledDistribution::untruncated_normal: return "untruncated_normal";
-    case ScaledDistribution::uniform: return "uniform";
+    case ScaledDistribution::truncated_normal:
+      return "truncated_normal";
+    case ScaledDistribution::untruncated_normal:
+      return "untruncated_normal";
+    case ScaledDistribution::uniform:
+      return "uniform";
   }
   return "";
 }
@@ -96,8 +102,8 @@ ScaledDistribution parse_distribution(std::string_view name) {
   std::string lower(name);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   if (lower == "normal") return ScaledDistribution::truncated_normal;  // Keras's older spelling
-  for (const ScaledDistribution d : {ScaledDistribution::truncated_normal, ScaledDistribution::untruncated_normal,
-                                     ScaledDistribution::uniform}) {
+  for (const ScaledDistribution d :
+       {ScaledDistribution::truncated_normal, ScaledDistribution::untruncated_normal, ScaledDistribution::uniform}) {
     if (lower == name_of(d)) return d;
   }
   const std::vector<std::string> names{"truncated_normal", "untruncated_normal", "uniform", "normal"};
@@ -117,9 +123,12 @@ ScalingRule::ScalingRule(const ScaledClass& kind, FanAxes axes, bool axes_stated
 
 double ScalingRule::fan(const Fans& fans) const {
   switch (kind_.mode) {
-    case FanMode::fan_in: return static_cast<double>(fans.fan_in);
-    case FanMode::fan_out: return static_cast<double>(fans.fan_out);
-    case FanMode::fan_avg: break;
+    case FanMode::fan_in:
+      return static_cast<double>(fans.fan_in);
+    case FanMode::fan_out:
+      return static_cast<double>(fans.fan_out);
+    case FanMode::fan_avg:
+      break;
   }
   return static_cast<double>(fans.fan_in + fans.fan_out) / 2.0;
 }
@@ -129,8 +138,10 @@ Distribution ScalingRule::distribution(const Shape&, const Fans& fans) const {
   switch (kind_.distribution) {
     case ScaledDistribution::truncated_normal:
       return truncated_normal_of(0, std::sqrt(variance) / stddev_cut_at_2, -2, 2);
-    case ScaledDistribution::untruncated_normal: return normal_of(0, std::sqrt(variance));
-    case ScaledDistribution::uniform: break;
+    case ScaledDistribution::untruncated_normal:
+      return normal_of(0, std::sqrt(variance));
+    case ScaledDistribution::uniform:
+      break;
   }
   const double limit = std::sqrt(3.0 * variance);
   return uniform_of(-limit, limit);
@@ -147,7 +158,8 @@ std::string ScalingRule::derivation(const Shape& shape, const Fans& fans) const 
              ") / 0.87962566103423978 = " + to_text(d.stddev) + ", cut at 2 stddev";
     case ScaledDistribution::untruncated_normal:
       return "stddev = sqrt(scale / " + mode + ") = sqrt(" + scale + " / " + fan_text + ") = " + to_text(d.stddev);
-    case ScaledDistribution::uniform: break;
+    case ScaledDistribution::uniform:
+      break;
   }
   return "limit = sqrt(3 * scale / " + mode + ") = sqrt(3 * " + scale + " / " + fan_text + ") = " + to_text(d.high);
 }
@@ -231,7 +243,8 @@ void UniformRule::write_config(Json& config, ConfigForm) const {
 
 // ---------------------------------------------------------------- Constant, Zeros, Ones, Identity
 
-ConstantRule::ConstantRule(std::string_view class_name, Json value) : class_name_(class_name), value_(std::move(value)) {
+ConstantRule::ConstantRule(std::string_view class_name, Json value)
+    : class_name_(class_name), value_(std::move(value)) {
   double number = 0;
   if (!number_of(value_, number, true) && !value_.is_array() && !value_.is_object()) {
     throw InvalidArgument("Argument `value` must be a number. Received: value=" + dump_json(value_));

@@ -28,9 +28,11 @@ struct ScaledClass {
 };
 inline constexpr ScaledClass he_normal_class{"HeNormal", 2, FanMode::fan_in, ScaledDistribution::truncated_normal};
 inline constexpr ScaledClass he_uniform_class{"HeUniform", 2, FanMode::fan_in, ScaledDistribution::uniform};
-inline constexpr ScaledClass lecun_normal_class{"LecunNormal", 1, FanMode::fan_in, ScaledDistribution::truncated_normal};
+inline constexpr ScaledClass lecun_normal_class{"LecunNormal", 1, FanMode::fan_in,
+                                                ScaledDistribution::truncated_normal};
 inline constexpr ScaledClass lecun_uniform_class{"LecunUniform", 1, FanMode::fan_in, ScaledDistribution::uniform};
-inline constexpr ScaledClass glorot_normal_class{"GlorotNormal", 1, FanMode::fan_avg, ScaledDistribution::truncated_normal};
+inline constexpr ScaledClass glorot_normal_class{"GlorotNormal", 1, FanMode::fan_avg,
+                                                 ScaledDistribution::truncated_normal};
 inline constexpr ScaledClass glorot_uniform_class{"GlorotUniform", 1, FanMode::fan_avg, ScaledDistribution::uniform};
 inline constexpr std::string_view variance_scaling_name = "VarianceScaling";
 

@@ -25,15 +25,18 @@ Seed Seed::sequence(std::uint64_t value, std::string generator_name) {
 
 void Seed::refuse_negative(std::int64_t value) {
   throw InvalidArgument("A seed is an integer from 0 to 2^64 - 1. Received: seed=" + std::to_string(value) +
-                        ". The same bits as an unsigned number are " + std::to_string(static_cast<std::uint64_t>(value)) +
-                        ", which is allowed");
+                        ". The same bits as an unsigned number are " +
+                        std::to_string(static_cast<std::uint64_t>(value)) + ", which is allowed");
 }
 
 std::string_view name_of(Seed::Kind kind) {
   switch (kind) {
-    case Seed::Kind::none: return "none";
-    case Seed::Kind::fixed: return "fixed";
-    case Seed::Kind::sequence: return "sequence";
+    case Seed::Kind::none:
+      return "none";
+    case Seed::Kind::fixed:
+      return "fixed";
+    case Seed::Kind::sequence:
+      return "sequence";
   }
   return "";
 }

@@ -18,8 +18,8 @@
 
 namespace {
 
-using fanin::DType;
 using fanin::Distribution;
+using fanin::DType;
 using fanin::detail::Json;
 using fanin::test::read_npy;
 using fanin::test::read_text;
@@ -37,7 +37,9 @@ TEST(Philox, Random123KnownAnswers) {
   const Case cases[] = {
       {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
       {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+       {0xa4093822, 0x299f31d0},
+       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (const Case& c : cases) {
     const auto words = Philox::block(c.counter, c.key);
@@ -142,8 +144,8 @@ TEST(Trial, ReadsARetryOnlyWhenItMust) {
   EXPECT_EQ(first_accepted<Script>(stream, 5, 0x00000100u | 251u, window, ziggurat).trial, 0u);
   EXPECT_TRUE(Script::tags.empty());
 
-  Script::word = 251;                             // a tiny value in the narrowest rectangle
-  const std::uint32_t beyond = 0x7fffff00u;       // almost the end of the widest rectangle: 3.6
+  Script::word = 251;                        // a tiny value in the narrowest rectangle
+  const std::uint32_t beyond = 0x7fffff00u;  // almost the end of the widest rectangle: 3.6
   const Accepted second = first_accepted<Script>(stream, 5, beyond, window, ziggurat);
   EXPECT_EQ(second.trial, 1u);
   EXPECT_EQ(second.head, 251u);
@@ -217,8 +219,8 @@ fanin::FillParams params_of(const Json& spec) {
   const std::int64_t start = spec["start"];
   const std::int64_t count = spec["count"];
   return fanin::detail::make_params(distribution_of(spec), {start + count},
-                                    fanin::parse_dtype(spec["dtype"].get<std::string>()), spec["seed"], spec["subsequence"],
-                                    {{start}, {count}});
+                                    fanin::parse_dtype(spec["dtype"].get<std::string>()), spec["seed"],
+                                    spec["subsequence"], {{start}, {count}});
 }
 
 // Every vector of the manifest, bit for bit, on 1 and 3 threads, and every refusal.

@@ -22,9 +22,11 @@ NpyFile read_npy(const std::string& path) {
   const std::string header = all.substr(10, length);
   std::smatch match;
   NpyFile npy;
-  if (!std::regex_search(header, match, std::regex("'descr': *'([^']*)'"))) throw std::runtime_error("no descr: " + path);
+  if (!std::regex_search(header, match, std::regex("'descr': *'([^']*)'")))
+    throw std::runtime_error("no descr: " + path);
   npy.descr = match[1];
-  if (!std::regex_search(header, match, std::regex("'shape': *\\(([^)]*)\\)"))) throw std::runtime_error("no shape: " + path);
+  if (!std::regex_search(header, match, std::regex("'shape': *\\(([^)]*)\\)")))
+    throw std::runtime_error("no shape: " + path);
   std::istringstream extents(match[1]);
   for (std::string extent; std::getline(extents, extent, ',');) {
     if (extent.find_first_of("0123456789") != std::string::npos) npy.shape.push_back(std::stoll(extent));

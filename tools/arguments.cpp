@@ -33,7 +33,8 @@ detail::Json setting_value(const std::string& text) {
 
 void InitializerArguments::add_to(CLI::App& command) {
   auto* by_name = command.add_option("--init", name, "An initializer's name, e.g. he_normal");
-  command.add_option("--config", config, "An initializer in Keras's JSON: the text, or a file with it")->excludes(by_name);
+  command.add_option("--config", config, "An initializer in Keras's JSON: the text, or a file with it")
+      ->excludes(by_name);
   command.add_option("--set", settings, "A parameter as key=value, e.g. --set scale=0.5; may be repeated")
       ->take_all()
       ->allow_extra_args(false);
@@ -67,7 +68,8 @@ void TensorArguments::add_to(CLI::App& command) {
   command.add_option("--shape", shape, "Extents of the whole tensor, e.g. 512,2048; scalar: no dimensions")->required();
   command.add_option("--dtype", dtype, "float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2")
       ->capture_default_str();
-  command.add_option("--layout", layout, "hwio: Keras's and JAX's channels last; oihw: PyTorch's")->capture_default_str();
+  command.add_option("--layout", layout, "hwio: Keras's and JAX's channels last; oihw: PyTorch's")
+      ->capture_default_str();
 }
 
 Shape parse_extents(const std::string& text, const std::string& option) {

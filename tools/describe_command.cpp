@@ -18,14 +18,19 @@ using detail::to_text;
 
 std::string values_text(const Distribution& d) {
   switch (d.kind) {
-    case Distribution::Kind::constant: return to_text(d.value) + " everywhere";
-    case Distribution::Kind::identity: return to_text(d.value) + " on the diagonal, 0 elsewhere";
-    case Distribution::Kind::uniform: return "uniform on [" + to_text(d.low) + ", " + to_text(d.high) + ")";
-    case Distribution::Kind::normal: return "normal, mean " + to_text(d.mean) + ", stddev " + to_text(d.stddev);
-    case Distribution::Kind::truncated_normal: break;
+    case Distribution::Kind::constant:
+      return to_text(d.value) + " everywhere";
+    case Distribution::Kind::identity:
+      return to_text(d.value) + " on the diagonal, 0 elsewhere";
+    case Distribution::Kind::uniform:
+      return "uniform on [" + to_text(d.low) + ", " + to_text(d.high) + ")";
+    case Distribution::Kind::normal:
+      return "normal, mean " + to_text(d.mean) + ", stddev " + to_text(d.stddev);
+    case Distribution::Kind::truncated_normal:
+      break;
   }
-  return "normal, mean " + to_text(d.mean) + ", stddev " + to_text(d.stddev) + ", cut at " + to_text(d.lower) + " and " +
-         to_text(d.upper) + " stddev";
+  return "normal, mean " + to_text(d.mean) + ", stddev " + to_text(d.stddev) + ", cut at " + to_text(d.lower) +
+         " and " + to_text(d.upper) + " stddev";
 }
 
 }  // namespace
@@ -76,8 +81,8 @@ void add_describe_command(CLI::App& program) {
               << "their mean   " << to_text(moments.mean) << '\n'
               << "their stddev " << to_text(moments.stddev) << '\n';
     if (limited) {
-      std::cout << "limits       " << to_text(params.min) << " to " << to_text(params.max)
-                << ", the outermost " << name_of(dtype) << " values that can occur\n";
+      std::cout << "limits       " << to_text(params.min) << " to " << to_text(params.max) << ", the outermost "
+                << name_of(dtype) << " values that can occur\n";
     }
   });
 }

@@ -10,7 +10,9 @@ detail::Json distribution_json(const Distribution& d) {
   detail::Json json{{"kind", name_of(d.kind)}};
   switch (d.kind) {
     case Distribution::Kind::constant:
-    case Distribution::Kind::identity: json["value"] = d.value; break;
+    case Distribution::Kind::identity:
+      json["value"] = d.value;
+      break;
     case Distribution::Kind::uniform:
       json["low"] = d.low;
       json["high"] = d.high;

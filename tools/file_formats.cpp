@@ -9,24 +9,35 @@ namespace {
 
 std::string npy_descr(DType dtype) {
   switch (dtype) {
-    case DType::float64: return "<f8";
-    case DType::float32: return "<f4";
-    case DType::float16: return "<f2";
-    case DType::bfloat16: return "<u2";
+    case DType::float64:
+      return "<f8";
+    case DType::float32:
+      return "<f4";
+    case DType::float16:
+      return "<f2";
+    case DType::bfloat16:
+      return "<u2";
     case DType::float8_e4m3fn:
-    case DType::float8_e5m2: break;
+    case DType::float8_e5m2:
+      break;
   }
   return "|u1";
 }
 
 std::string safetensors_dtype(DType dtype) {
   switch (dtype) {
-    case DType::float64: return "F64";
-    case DType::float32: return "F32";
-    case DType::float16: return "F16";
-    case DType::bfloat16: return "BF16";
-    case DType::float8_e4m3fn: return "F8_E4M3";
-    case DType::float8_e5m2: break;
+    case DType::float64:
+      return "F64";
+    case DType::float32:
+      return "F32";
+    case DType::float16:
+      return "F16";
+    case DType::bfloat16:
+      return "BF16";
+    case DType::float8_e4m3fn:
+      return "F8_E4M3";
+    case DType::float8_e5m2:
+      break;
   }
   return "F8_E5M2";
 }
@@ -56,7 +67,8 @@ std::string safetensors_header(const std::vector<StoredTensor>& tensors,
   std::uint64_t offset = 0;
   for (const StoredTensor& tensor : tensors) {
     const std::uint64_t end = offset + element_count(tensor.shape) * size_of(tensor.dtype);
-    json[tensor.name] = {{"dtype", safetensors_dtype(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    json[tensor.name] = {
+        {"dtype", safetensors_dtype(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = json.dump();

@@ -22,8 +22,8 @@ struct StoredTensor {
   DType dtype;
 };
 
-// safetensors: eight bytes of length, then JSON. Tensors are laid end to end in the order given; give wider dtypes first,
-// so that each is aligned.
+// safetensors: eight bytes of length, then JSON. Tensors are laid end to end in the order given; give wider dtypes
+// first, so that each is aligned.
 std::string safetensors_header(const std::vector<StoredTensor>& tensors,
                                const std::vector<std::pair<std::string, std::string>>& metadata);
 

@@ -63,7 +63,8 @@ FillOptions options_of(const Arguments& arguments) {
 
 void run(const Arguments& arguments) {
   if (arguments.threads < 0) {
-    throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " + std::to_string(arguments.threads));
+    throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " +
+                          std::to_string(arguments.threads));
   }
   const Initializer initializer = arguments.initializer.make();
   const Shape shape = parse_extents(arguments.tensor.shape, "--shape");
@@ -112,14 +113,16 @@ void add_fill_command(CLI::App& program) {
   auto arguments = std::make_shared<Arguments>();
   arguments->initializer.add_to(*command);
   arguments->tensor.add_to(*command);
-  auto* subsequence = command->add_option("--subsequence", arguments->subsequence, "The tensor's number, 0 to 2^64 - 1");
+  auto* subsequence =
+      command->add_option("--subsequence", arguments->subsequence, "The tensor's number, 0 to 2^64 - 1");
   auto* name = command->add_option("--name", arguments->name, "The tensor's name; its hash is the subsequence");
   name->excludes(subsequence);
   command->add_option("--device", arguments->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
   command->add_option("--partition-shape", arguments->partition_shape, "Fill a part: its extents, e.g. 2,3");
   command->add_option("--partition-offset", arguments->partition_offset, "Where the part begins, e.g. 4,0");
-  command->add_option("--out", arguments->out, "FILE.npy, or FILE.bin for the elements alone; bfloat16 and float8 are stored as integers");
+  command->add_option("--out", arguments->out,
+                      "FILE.npy, or FILE.bin for the elements alone; bfloat16 and float8 are stored as integers");
   command->callback([arguments, name] {
     arguments->named = name->count() > 0;
     run(*arguments);

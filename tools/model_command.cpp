@@ -59,8 +59,11 @@ std::vector<Entry> entries_of(const ModelSpec& spec) {
       FillOptions options;
       options.name = tensor.name;
       options.layout = tensor.layout;
-      Entry entry{&tensor, tensor.initializer.params(tensor.shape, tensor.dtype, options),
-                  tensor.initializer.describe(tensor.shape, tensor.layout), {}, {}};
+      Entry entry{&tensor,
+                  tensor.initializer.params(tensor.shape, tensor.dtype, options),
+                  tensor.initializer.describe(tensor.shape, tensor.layout),
+                  {},
+                  {}};
       entry.wanted = moments_of(entry.description.distribution);
       const auto [other, added] = draws.insert({{entry.params.seed, entry.params.subsequence}, tensor.name});
       if (!added) throw InvalidArgument("its name has the same hash as \"" + other->second + "\"; rename one");
@@ -70,21 +73,26 @@ std::vector<Entry> entries_of(const ModelSpec& spec) {
     }
   }
   // Wider elements first, so that each tensor is aligned in the file.
-  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return size_of(a.params.dtype) > size_of(b.params.dtype);
-  });
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Entry& a, const Entry& b) { return size_of(a.params.dtype) > size_of(b.params.dtype); });
   return entries;
 }
 
 // Half a unit in the last place, relative: what rounding to the dtype may change a standard deviation by.
 double precision_of(DType dtype) {
   switch (dtype) {
-    case DType::float64: return 0x1p-53;
-    case DType::float32: return 0x1p-24;
-    case DType::float16: return 0x1p-11;
-    case DType::bfloat16: return 0x1p-8;
-    case DType::float8_e4m3fn: return 0x1p-4;
-    case DType::float8_e5m2: break;
+    case DType::float64:
+      return 0x1p-53;
+    case DType::float32:
+      return 0x1p-24;
+    case DType::float16:
+      return 0x1p-11;
+    case DType::bfloat16:
+      return 0x1p-8;
+    case DType::float8_e4m3fn:
+      return 0x1p-4;
+    case DType::float8_e5m2:
+      break;
   }
   return 0x1p-3;
 }
@@ -96,7 +104,8 @@ bool as_wanted(const Entry& entry) {
   const double error = entry.wanted.stddev / std::sqrt(2.0 * static_cast<double>(entry.found.count()));
   const double allowed = 6 * error + entry.wanted.stddev * precision_of(entry.params.dtype);
   // A mean that is known takes no degree of freedom, but the statistics estimate it.
-  return std::abs(entry.found.stddev() - entry.wanted.stddev) <= allowed + entry.wanted.stddev / static_cast<double>(entry.found.count());
+  return std::abs(entry.found.stddev() - entry.wanted.stddev) <=
+         allowed + entry.wanted.stddev / static_cast<double>(entry.found.count());
 }
 
 void print_table(const std::vector<Entry>& entries) {
@@ -120,11 +129,12 @@ void print_rate(const Filler& filler) {
   const auto bytes = static_cast<double>(filler.bytes());
   const double rate = bytes / filler.fill_seconds();
   const double ceiling = bytes / filler.memset_seconds();
-  std::printf("filled %.1f MiB in %.3f s: %.3f * 10^9 elements/s, %.2f GB/s; memset of the same memory: %.2f GB/s "
-              "(fanin: %.2f of it); both on %d thread%s\n",
-              bytes / (1024.0 * 1024.0), filler.fill_seconds(),
-              static_cast<double>(filler.elements()) / filler.fill_seconds() / giga, rate / giga, ceiling / giga,
-              rate / ceiling, filler.threads(), filler.threads() == 1 ? "" : "s");
+  std::printf(
+      "filled %.1f MiB in %.3f s: %.3f * 10^9 elements/s, %.2f GB/s; memset of the same memory: %.2f GB/s "
+      "(fanin: %.2f of it); both on %d thread%s\n",
+      bytes / (1024.0 * 1024.0), filler.fill_seconds(),
+      static_cast<double>(filler.elements()) / filler.fill_seconds() / giga, rate / giga, ceiling / giga,
+      rate / ceiling, filler.threads(), filler.threads() == 1 ? "" : "s");
 }
 
 void write_report(const std::string& path, const ModelSpec& spec, std::uint64_t seed, const std::vector<Entry>& entries,
@@ -162,7 +172,8 @@ void write_report(const std::string& path, const ModelSpec& spec, std::uint64_t 
 
 void run(const Arguments& arguments) {
   if (arguments.threads < 0) {
-    throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " + std::to_string(arguments.threads));
+    throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " +
+                          std::to_string(arguments.threads));
   }
   const Seed seed = arguments.seed.empty() ? Seed() : Seed(parse_unsigned(arguments.seed, "--seed"));
   const ModelSpec spec = parse_model_spec(read_file(arguments.spec), seed.value());
@@ -195,11 +206,13 @@ void run(const Arguments& arguments) {
 
   print_table(entries);
   const auto off = std::count_if(entries.begin(), entries.end(), [](const Entry& entry) { return !as_wanted(entry); });
-  std::cout << spec.name << ": " << entries.size() << " tensors, " << filler.elements() << " elements, seed " << seed.value()
-            << (seed.kind() == Seed::Kind::none ? " (drawn)" : "") << "; "
-            << (off == 0 ? "every standard deviation is as wanted, within 6 standard errors" :
-                           std::to_string(off) + " tensors marked ! are not as wanted: their dtype is too coarse for it")
-            << '\n' << std::flush;
+  std::cout << spec.name << ": " << entries.size() << " tensors, " << filler.elements() << " elements, seed "
+            << seed.value() << (seed.kind() == Seed::Kind::none ? " (drawn)" : "") << "; "
+            << (off == 0
+                    ? "every standard deviation is as wanted, within 6 standard errors"
+                    : std::to_string(off) + " tensors marked ! are not as wanted: their dtype is too coarse for it")
+            << '\n'
+            << std::flush;
   print_rate(filler);
   std::fflush(stdout);
   if (!arguments.report.empty()) write_report(arguments.report, spec, seed.value(), entries, filler);

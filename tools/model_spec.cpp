@@ -59,7 +59,8 @@ Initializer initializer_of(const Json& json, std::uint64_t seed) {
   Initializer initializer = deserialize(detail::dump_json(json));
   if (initializer.seed().kind() != Seed::Kind::none) {
     if (initializer.seed().kind() == Seed::Kind::sequence) {
-      throw InvalidArgument("a rule serves many tensors, which their names keep apart: a SeedGenerator has no meaning here");
+      throw InvalidArgument(
+          "a rule serves many tensors, which their names keep apart: a SeedGenerator has no meaning here");
     }
     return initializer;
   }
@@ -118,7 +119,8 @@ ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
   const Json json = detail::parse_json(text);
   check_keys(json, {"name", "source", "dtype", "layout", "tensors", "rules"});
   if (!json.contains("tensors") || !json["tensors"].is_object() || !json.contains("rules")) {
-    throw InvalidArgument("A model's specification needs \"tensors\", an object of shapes by name, and \"rules\", a list");
+    throw InvalidArgument(
+        "A model's specification needs \"tensors\", an object of shapes by name, and \"rules\", a list");
   }
   const std::string dtype = text_at(json, "dtype", "float32");
   const std::string layout = text_at(json, "layout", "hwio");

@@ -20,12 +20,12 @@ struct ModelTensor {
 
 struct ModelSpec {
   std::string name;
-  std::vector<ModelTensor> tensors;        // in the order of the specification
+  std::vector<ModelTensor> tensors;       // in the order of the specification
   std::vector<std::string> unused_rules;  // patterns that match no tensor
 };
 
-// Reads a specification (docs/model-spec.md) and gives each tensor the initializer of the first rule whose pattern matches
-// its name, with the given seed. Throws InvalidArgument, naming the place.
+// Reads a specification (docs/model-spec.md) and gives each tensor the initializer of the first rule whose pattern
+// matches its name, with the given seed. Throws InvalidArgument, naming the place.
 ModelSpec parse_model_spec(std::string_view json, std::uint64_t seed);
 
 // Whether a glob (* any run of characters, ? one character) matches the whole name.

@@ -40,7 +40,7 @@ void handle_signals() {
 }
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
-  struct stat status{};
+  struct stat status {};
   const bool exists = stat(path.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) {
     errno = EISDIR;

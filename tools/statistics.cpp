@@ -42,12 +42,18 @@ Sums narrow_sums(const void* elements, std::uint64_t count, double centre) {
 Sums sums_of(const void* elements, std::uint64_t count, DType dtype, double centre) {
   const auto same = [](auto v) { return double{v}; };
   switch (dtype) {
-    case DType::float64: return sums_of<double>(elements, count, centre, same);
-    case DType::float32: return sums_of<float>(elements, count, centre, same);
-    case DType::float16: return narrow_sums<core::Float16>(elements, count, centre);
-    case DType::bfloat16: return narrow_sums<core::BFloat16>(elements, count, centre);
-    case DType::float8_e4m3fn: return narrow_sums<core::Float8E4M3FN>(elements, count, centre);
-    case DType::float8_e5m2: break;
+    case DType::float64:
+      return sums_of<double>(elements, count, centre, same);
+    case DType::float32:
+      return sums_of<float>(elements, count, centre, same);
+    case DType::float16:
+      return narrow_sums<core::Float16>(elements, count, centre);
+    case DType::bfloat16:
+      return narrow_sums<core::BFloat16>(elements, count, centre);
+    case DType::float8_e4m3fn:
+      return narrow_sums<core::Float8E4M3FN>(elements, count, centre);
+    case DType::float8_e5m2:
+      break;
   }
   return narrow_sums<core::Float8E5M2>(elements, count, centre);
 }

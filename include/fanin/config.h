@@ -12,10 +12,11 @@
 
 namespace fanin {
 
-/// The initializer of that name with its default parameters: a class name ("HeNormal"), its snake case ("he_normal"), one of
-/// Keras's aliases ("normal", "uniform", "one", "zero", "IdentityInitializer"), TF 2's names with V2 ("HeNormalV2",
-/// "he_normalV2"), alone or behind "keras.initializers.", "tf.keras.initializers." or "tf.initializers.". Names are
-/// case-sensitive. Throws InvalidArgument for any other, with the nearest name. Those without randomness ignore the seed.
+/// The initializer of that name with its default parameters: a class name ("HeNormal"), its snake case ("he_normal"),
+/// one of Keras's aliases ("normal", "uniform", "one", "zero", "IdentityInitializer"), TF 2's names with V2
+/// ("HeNormalV2", "he_normalV2"), alone or behind "keras.initializers.", "tf.keras.initializers." or
+/// "tf.initializers.". Names are case-sensitive. Throws InvalidArgument for any other, with the nearest name. Those
+/// without randomness ignore the seed.
 FANIN_API Initializer make(std::string_view name, Seed seed = {});
 
 /// From JSON text: a name in quotes, or an object with "class_name" and perhaps "config", as any Keras since TF 2.2

@@ -14,12 +14,13 @@ struct Distribution {
   enum class Kind : std::uint8_t { constant, identity, uniform, normal, truncated_normal };
 
   Kind kind = Kind::constant;
-  double value = 0;   ///< constant: every element; identity: the diagonal, the others being 0
-  double low = 0;     ///< uniform on [low, high)
+  double value = 0;  ///< constant: every element; identity: the diagonal, the others being 0
+  double low = 0;    ///< uniform on [low, high)
   double high = 0;
   double mean = 0;    ///< normal and truncated normal, before truncation
   double stddev = 0;  ///< before truncation
-  double lower = -std::numeric_limits<double>::infinity();  ///< bounds in standard deviations from the mean, both included
+  /// Bounds in standard deviations from the mean, both included; infinite if there is none.
+  double lower = -std::numeric_limits<double>::infinity();
   double upper = std::numeric_limits<double>::infinity();
 
   bool is_random() const { return kind != Kind::constant && kind != Kind::identity; }
@@ -28,8 +29,8 @@ struct Distribution {
 /// "constant", "identity", "uniform", "normal" or "truncated_normal".
 FANIN_API std::string_view name_of(Distribution::Kind kind);
 
-/// Mean and standard deviation of the values themselves: after truncation, over an infinite tensor. An identity has none;
-/// its numbers are those of the constant 0.
+/// Mean and standard deviation of the values themselves: after truncation, over an infinite tensor. An identity has
+/// none; its numbers are those of the constant 0.
 struct Moments {
   double mean;
   double stddev;

@@ -37,15 +37,17 @@ typedef enum fanin_config_form { FANIN_KERAS3 = 0, FANIN_TF2 = 1 } fanin_config_
 
 typedef struct fanin_initializer fanin_initializer; /* opaque */
 
-/* An initializer by name, with its default parameters and a fixed seed. Free it with fanin_free. */
+/* An initializer by name, with its default parameters and a fixed seed. Free it with fanin_free.
+   What a failed call would have made is set to null, here and below. */
 FANIN_API fanin_status fanin_make(const char* name, uint64_t seed, fanin_initializer** initializer);
 
 /* An initializer from Keras's JSON. */
 FANIN_API fanin_status fanin_deserialize(const char* json, fanin_initializer** initializer);
 
-/* Its configuration in Keras's JSON, with a final zero byte. *length is set to the bytes needed, that byte included;
-   buffer may be null when capacity is 0. A capacity that is too small is FANIN_INVALID_ARGUMENT. */
-FANIN_API fanin_status fanin_serialize(const fanin_initializer* initializer, fanin_config_form form, char* buffer,
+/* Its configuration in Keras's JSON, with a final zero byte; form is a fanin_config_form. *length is set to the bytes
+   needed, that byte included; buffer may be null when capacity is 0. A capacity that is too small is
+   FANIN_INVALID_ARGUMENT. */
+FANIN_API fanin_status fanin_serialize(const fanin_initializer* initializer, int32_t form, char* buffer,
                                        size_t capacity, size_t* length);
 
 /* The seed, drawn or given. */
@@ -54,22 +56,23 @@ FANIN_API fanin_status fanin_seed(const fanin_initializer* initializer, uint64_t
 /* null is allowed. */
 FANIN_API void fanin_free(fanin_initializer* initializer);
 
-/* What to fill. Begin with FANIN_FILL_INIT, so that fields that you do not set have their defaults. */
+/* What to fill. Begin with FANIN_FILL_INIT, so that fields that you do not set have their defaults. Enumerations are
+   held as integers, so that a wrong number is an error and not undefined behaviour. */
 typedef struct fanin_fill_args {
   size_t struct_size;          /* sizeof(fanin_fill_args) */
   void* address;               /* a multiple of the element's size */
   size_t capacity;             /* bytes that may be written there */
-  fanin_dtype dtype;
+  int32_t dtype;               /* a fanin_dtype */
   int32_t cuda_device;         /* -1: host memory */
-  size_t rank;                 /* 0: a scalar */
+  size_t rank;                 /* 0: a scalar; at most 255 */
   const int64_t* shape;        /* rank extents of the whole tensor */
   const int64_t* block_offset; /* both null: the whole tensor; else rank numbers each */
   const int64_t* block_extent;
-  const char* name;            /* null: the subsequence below counts; else its hash does, and that must be 0 */
+  const char* name; /* null: the subsequence below counts; else its hash does, and that must be 0 */
   uint64_t subsequence;
-  void* stream;                /* cudaStream_t, for device memory */
-  int32_t threads;             /* most threads for host memory; 0: all */
-  fanin_layout layout;
+  void* stream;    /* cudaStream_t, for device memory */
+  int32_t threads; /* most threads for host memory; 0: all */
+  int32_t layout;  /* a fanin_layout */
 } fanin_fill_args;
 
 #define FANIN_FILL_INIT \
@@ -78,17 +81,19 @@ typedef struct fanin_fill_args {
 /* Fills memory. Host memory is filled on return, device memory asynchronously on the stream. */
 FANIN_API fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_args* args);
 
-/* The subsequence that belongs to a tensor's name. */
+/* The subsequence that belongs to a tensor's name; null counts as "". */
 FANIN_API uint64_t fanin_subsequence(const char* name);
 
 /* Usable CUDA devices; 0 without a driver or without the CUDA back end. */
 FANIN_API int32_t fanin_cuda_devices(void);
 
-/* Text of the calling thread's last failure; "" if there was none. Valid until its next failing call. */
+/* Text of the calling thread's last failure, cut at 1023 bytes; "" if there was none. Valid until its next failing
+   call. */
 FANIN_API const char* fanin_last_error(void);
 
-/* The library's version, FANIN_VERSION when it was built. */
+/* FANIN_VERSION and FANIN_CONTRACT_VERSION of the library that is loaded. */
 FANIN_API const char* fanin_version(void);
+FANIN_API int32_t fanin_contract_version(void);
 
 #ifdef __cplusplus
 }

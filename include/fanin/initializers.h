@@ -103,7 +103,8 @@ class FANIN_API GlorotUniform : public VarianceScaling {
 /// to the configuration under the keys "lower" and "upper" (null: no bound), which Keras does not know.
 class FANIN_API TruncatedNormal : public Initializer {
  public:
-  explicit TruncatedNormal(double mean = 0.0, double stddev = 0.05, Seed seed = {}, double lower = -2.0, double upper = 2.0);
+  explicit TruncatedNormal(double mean = 0.0, double stddev = 0.05, Seed seed = {}, double lower = -2.0,
+                           double upper = 2.0);
   static TruncatedNormal from_config(std::string_view json);
 
  private:

@@ -28,19 +28,20 @@ class FANIN_API Plan {
   /// Adds a tensor, or the part of it that options.block names; returns the entry's number, counted from 0. Counts as a
   /// call of a sequence. options.stream and options.threads belong to fill and must not be set here. The initializer
   /// need not outlive the call, the memory must outlive fill. Throws as Initializer::fill does.
-  std::size_t add(const Initializer& initializer, const View& view, const Shape& shape, const FillOptions& options = {});
+  std::size_t add(const Initializer& initializer, const View& view, const Shape& shape,
+                  const FillOptions& options = {});
   /// The same with options.name = name.
   std::size_t add(const Initializer& initializer, const View& view, const Shape& shape, std::string name);
 
-  /// Adds another place for the values of an entry: tied weights, or a copy in another dtype of a master. The same tensor
-  /// or block, with the same draws. Throws as add does, and InvalidArgument if there is no such entry.
+  /// Adds another place for the values of an entry: tied weights, or a copy in another dtype of a master. The same
+  /// tensor or block, with the same draws. Throws as add does, and InvalidArgument if there is no such entry.
   std::size_t add_copy(std::size_t entry, const View& view);
 
   std::size_t size() const;  ///< entries
 
   /// Fills all entries, host memory on up to `threads` threads (0: as many as the process may run on). May be called
-  /// again and gives the same bits. A plan that is not being changed may be filled from many threads, into the same memory
-  /// only one after the other.
+  /// again and gives the same bits. A plan that is not being changed may be filled from many threads, into the same
+  /// memory only one after the other.
   void fill(CudaStream stream = nullptr, int threads = 0) const;
 
  private:

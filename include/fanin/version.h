@@ -8,7 +8,7 @@
 #define FANIN_VERSION_PATCH 0
 #define FANIN_VERSION "0.1.0"
 
-/* Version of the value contract (docs/VALUES.md): it changes when any bit of any fill changes. Store it with the seed. */
+/* Version of the value contract, docs/VALUES.md: it changes when any bit of any fill does. Store it with the seed. */
 #define FANIN_CONTRACT_VERSION 1
 
 #endif

@@ -11,7 +11,8 @@ namespace fanin::core {
 // u = m * 2^e with m in [sqrt(1/2), sqrt(2)); a polynomial in f = m - 1 by Horner's scheme, every step exactly rounded.
 FANIN_HOST_DEVICE float neglog(float u) {
   const std::uint32_t ix = bits_of(u) - 0x3f3504f3u;
-  const float e = static_cast<float>((static_cast<std::int32_t>(ix & 0xff800000u)) / (1 << 23));
+  const std::int32_t exponent = static_cast<std::int32_t>(ix & 0xff800000u) / (1 << 23);  // exact
+  const auto e = static_cast<float>(exponent);
   const float f = add(float_of((ix & 0x7fffffu) + 0x3f3504f3u), -1.0F);
   float p = -0x1.38319p-4F;
   p = fma(p, f, 0x1.08496ap-3F);

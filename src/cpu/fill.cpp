@@ -51,11 +51,10 @@ void fill(const FillJob* jobs, std::size_t count, int threads) {
   std::uint64_t total = 0;
   for (std::size_t j = 0; j < count; ++j) total += jobs[j].params.index.count;
   if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  const std::uint64_t shares = std::clamp<std::uint64_t>(total / least_per_thread, 1, static_cast<std::uint64_t>(threads));
+  const std::uint64_t shares =
+      std::clamp<std::uint64_t>(total / least_per_thread, 1, static_cast<std::uint64_t>(threads));
   // Shares begin at multiples of 64 elements, so that threads seldom meet in a cache line or a Philox block.
-  const auto bound = [&](std::uint64_t share) {
-    return share == shares ? total : total / shares * share / 64 * 64;
-  };
+  const auto bound = [&](std::uint64_t share) { return share == shares ? total : total / shares * share / 64 * 64; };
 
   std::vector<std::thread> workers;
   workers.reserve(shares - 1);

@@ -56,15 +56,25 @@ struct Normal {
         lower(params.lower),
         upper(params.upper) {}
 
+  // The first trial of a rectangle, which nearly always is the end of it, stays in the loop; the rest does not.
   float fraction(float, const Quad& quad, std::uint64_t index, unsigned lane) const {
-    return core::first_accepted<Philox>(stream, index, quad.head[lane], window, core::ziggurat).z;
+    const std::uint32_t head = quad.head[lane];
+    if (!core::is_edge(head)) {
+      const float z = core::rectangle_point(head, core::ziggurat);
+      if (z >= window.lower && z <= window.upper) return z;
+    }
+    return first_accepted(index, head).z;
   }
   double fraction(double, const Quad& quad, std::uint64_t index, unsigned lane) const {
-    const core::Accepted accepted = core::first_accepted<Philox>(stream, index, quad.head[lane], window, core::ziggurat);
+    const core::Accepted accepted = first_accepted(index, quad.head[lane]);
     const bool again = accepted.trial > 0 && accepted.trial < core::trials;
     const std::uint32_t word =
         again ? core::retry_refinement<Philox>(stream, index, accepted.trial) : quad.refinement[lane];
     return core::clamp(core::refine(accepted, word, core::ziggurat), lower, upper);
+  }
+
+  [[gnu::noinline]] core::Accepted first_accepted(std::uint64_t index, std::uint32_t head) const {
+    return core::first_accepted<Philox>(stream, index, head, window, core::ziggurat);
   }
 
   core::Stream stream;
@@ -119,12 +129,15 @@ template <class Format>
 void run(const FillParams& params, void* memory, std::uint64_t index, std::uint64_t count) {
   auto* out = static_cast<typename Format::Storage*>(memory);
   switch (params.kind) {
-    case FillParams::Kind::constant: return run_constant(params, out, count);
-    case FillParams::Kind::identity: return run_identity(params, out, index, count);
+    case FillParams::Kind::constant:
+      return run_constant(params, out, count);
+    case FillParams::Kind::identity:
+      return run_identity(params, out, index, count);
     case FillParams::Kind::uniform:
       return params.shifted ? run_random<Format, UnitUniform>(params, out, index, count)
                             : run_random<Format, CentredUniform>(params, out, index, count);
-    case FillParams::Kind::normal: return run_random<Format, Normal>(params, out, index, count);
+    case FillParams::Kind::normal:
+      return run_random<Format, Normal>(params, out, index, count);
   }
 }
 
@@ -132,12 +145,18 @@ void run(const FillParams& params, void* memory, std::uint64_t index, std::uint6
 
 void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
   switch (params.dtype) {
-    case DType::float32: return run<core::Float32>(params, out, index, count);
-    case DType::float64: return run<core::Float64>(params, out, index, count);
-    case DType::float16: return run<core::Float16>(params, out, index, count);
-    case DType::bfloat16: return run<core::BFloat16>(params, out, index, count);
-    case DType::float8_e4m3fn: return run<core::Float8E4M3FN>(params, out, index, count);
-    case DType::float8_e5m2: return run<core::Float8E5M2>(params, out, index, count);
+    case DType::float32:
+      return run<core::Float32>(params, out, index, count);
+    case DType::float64:
+      return run<core::Float64>(params, out, index, count);
+    case DType::float16:
+      return run<core::Float16>(params, out, index, count);
+    case DType::bfloat16:
+      return run<core::BFloat16>(params, out, index, count);
+    case DType::float8_e4m3fn:
+      return run<core::Float8E4M3FN>(params, out, index, count);
+    case DType::float8_e5m2:
+      return run<core::Float8E5M2>(params, out, index, count);
   }
 }
 

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The caller's floating-point environment changes no bit and is left as it was. This program is linked with
+// -ffast-math where the compiler then sets flush-to-zero at start-up.
+#include <gtest/gtest.h>
+
+#include <cfenv>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "fanin/fanin.hpp"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace {
+
+constexpr std::int64_t elements = 300000;  // enough for several threads
+
+std::vector<fanin::Initializer> initializers() {
+  return {fanin::HeNormal(1),
+          fanin::RandomNormal(0.3, 1.7, 2),
+          fanin::RandomNormal(0, 1e-40, 3),  // subnormal throughout
+          fanin::RandomUniform(-0.1, 0.3, 4),
+          fanin::RandomUniform(-1e-39, 1e-39, 5),
+          fanin::TruncatedNormal(0.25, 0.05, 6)};
+}
+
+std::vector<unsigned char> fill(const fanin::Initializer& init, fanin::DType dtype, int threads) {
+  std::vector<unsigned char> bytes(elements * fanin::size_of(dtype));
+  fanin::FillOptions options;
+  options.threads = threads;
+  init.fill({bytes.data(), dtype, bytes.size()}, {elements}, options);
+  return bytes;
+}
+
+// Everything that depends on floating-point arithmetic: fills of each dtype, plans, descriptions and texts.
+std::vector<std::vector<unsigned char>> everything(int threads) {
+  std::vector<std::vector<unsigned char>> all;
+  for (const fanin::Initializer& init : initializers()) {
+    for (const fanin::DType dtype : {fanin::DType::float32, fanin::DType::float64, fanin::DType::float16,
+                                     fanin::DType::bfloat16, fanin::DType::float8_e4m3fn, fanin::DType::float8_e5m2}) {
+      try {
+        all.push_back(fill(init, dtype, threads));
+      } catch (const fanin::InvalidArgument&) {
+        all.emplace_back();  // no value inside the bounds
+      }
+    }
+    std::vector<float> planned(elements);
+    fanin::Plan plan;
+    plan.add(init, fanin::view(planned.data(), planned.size()), {elements});
+    plan.fill(nullptr, threads);
+    const auto* bytes = reinterpret_cast<const unsigned char*>(planned.data());
+    all.emplace_back(bytes, bytes + planned.size() * sizeof(float));
+    const std::string texts = init.describe({elements}).derivation + fanin::serialize(init) +
+                              fanin::serialize(fanin::deserialize(fanin::serialize(init)));
+    all.emplace_back(texts.begin(), texts.end());
+  }
+  const std::string he =
+      fanin::HeUniform(1).describe({7, 3}).derivation + fanin::GlorotNormal(1).describe({7, 3}).derivation;
+  all.emplace_back(he.begin(), he.end());
+  return all;
+}
+
+class FpEnvironment : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::fegetenv(&before_);
+    std::fesetenv(FE_DFL_ENV);
+    expected_ = everything(1);
+  }
+  void TearDown() override { std::fesetenv(&before_); }
+
+  // Under the environment that is now set.
+  void check() {
+#if defined(__x86_64__)
+    const unsigned control = _mm_getcsr();
+#endif
+    const int mode = std::fegetround();
+    for (const int threads : {1, 3}) {
+      const auto got = everything(threads);
+      ASSERT_EQ(got.size(), expected_.size());
+      for (std::size_t j = 0; j < got.size(); ++j) EXPECT_TRUE(got[j] == expected_[j]) << "part " << j;
+    }
+    EXPECT_EQ(std::fegetround(), mode);
+#if defined(__x86_64__)
+    EXPECT_EQ(_mm_getcsr(), control);  // modes, masks and exception flags
+#endif
+  }
+
+ private:
+  std::fenv_t before_;
+  std::vector<std::vector<unsigned char>> expected_;
+};
+
+TEST_F(FpEnvironment, RoundingModes) {
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+    ASSERT_EQ(std::fesetround(mode), 0);
+    check();
+  }
+}
+
+#if defined(__x86_64__)
+TEST_F(FpEnvironment, FlushToZero) {
+  const unsigned flush = 0x8000, denormals_are_zero = 0x0040;
+  _mm_setcsr(_mm_getcsr() | flush | denormals_are_zero);
+  volatile float tiny = 1e-40F;
+  volatile float scaled = tiny * 1e10F;
+  ASSERT_EQ(scaled, 0.0F) << "the setting has no effect, so that this test would prove nothing";
+  check();
+}
+
+TEST_F(FpEnvironment, AllSetWrongWithTraps) {
+  // Round upward, flush, denormals are zero, and traps for inexact results, which nearly every operation gives.
+  const unsigned upward = 0x4000, flush = 0x8000, denormals_are_zero = 0x0040, inexact_masked = 0x1000;
+  const auto expected = fill(fanin::HeNormal(1), fanin::DType::float32, 1);
+  std::vector<unsigned char> got(expected.size());
+  fanin::FillOptions options;
+  options.threads = 3;
+  const fanin::HeNormal init(1);
+  const fanin::View view{got.data(), fanin::DType::float32, got.size()};
+  const unsigned saved = _mm_getcsr();
+  _mm_setcsr((saved | upward | flush | denormals_are_zero) & ~inexact_masked & ~0x3fu);
+  init.fill(view, {elements}, options);
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(saved);
+  EXPECT_EQ(after, (saved | upward | flush | denormals_are_zero) & ~inexact_masked & ~0x3fu);
+  EXPECT_TRUE(got == expected);
+}
+#endif
+
+#if defined(FANIN_LINKED_WITH_FAST_MATH) && defined(__x86_64__)
+// SetUp has saved the start-up environment; a fresh thread of control shows it best.
+TEST(FastMathProgram, StartsFlushing) {
+  EXPECT_NE(_mm_getcsr() & 0x8040u, 0u) << "linking with -ffast-math has no effect here";
+}
+#endif
+
+}  // namespace

@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds and installs fanin, static and shared, moves what was installed, and links programs against it in every way
+# that is promised.
+#
+#     tests/package/run.sh SOURCE_DIR WORK_DIR
+#
+# Everything happens below WORK_DIR/fanin-package, which is deleted first. CC and CXX choose the compilers.
+set -euo pipefail
+export LC_ALL=C
+
+if [[ $# -ne 2 ]]; then
+  echo "usage: $0 SOURCE_DIR WORK_DIR" >&2
+  exit 2
+fi
+source=$(cd "$1" && pwd)
+mkdir -p "$2"
+work=$(cd "$2" && pwd)/fanin-package
+here=$source/tests/package
+cc=${CC:-cc}
+cxx=${CXX:-c++}
+for tool in "$cc" "$cxx" cmake ninja pkg-config nm readelf c++filt; do
+  command -v "$tool" >/dev/null || { echo "FAILED: the package test needs $tool" >&2; exit 1; }
+done
+rm -rf "$work"
+mkdir -p "$work"
+
+# check TEXT COMMAND...: one line if the command succeeds, else its output and the end.
+check() {
+  local what=$1
+  shift
+  if "$@" >"$work/log" 2>&1; then
+    echo "ok: $what"
+  else
+    cat "$work/log" >&2
+    echo "FAILED: $what" >&2
+    echo "        $*" >&2
+    exit 1
+  fi
+}
+fails_with() {  # fails_with TEXT COMMAND...: the command fails, and says TEXT
+  local text=$1 said
+  shift
+  if said=$("$@" 2>&1); then
+    echo "this should have failed"
+    return 1
+  fi
+  echo "$said"
+  grep -qF -- "$text" <<<"$said"
+}
+has_none() {  # has_none PATTERN COMMAND...: the command succeeds, and no line of its output matches
+  local pattern=$1 said
+  shift
+  said=$("$@") || return 1
+  ! grep -E -- "$pattern" <<<"$said"
+}
+finds_nothing() {  # finds_nothing COMMAND...: the exit status is 1, as that of a grep without an error or a match
+  local status=0
+  "$@" || status=$?
+  [[ $status -eq 1 ]]
+}
+has() {  # has PATTERN COMMAND...: the command succeeds, and a line of its output matches
+  local pattern=$1 said
+  shift
+  said=$("$@") || return 1
+  grep -E -- "$pattern" <<<"$said" || { echo "$said"; return 1; }
+}
+
+configure() { cmake -G Ninja -S "$1" -B "$work/build-$2" "${@:3}"; }
+# -pthread is for the program's own thread; the words of pkg-config are meant to be split.
+# shellcheck disable=SC2046
+compile_c() { "$cc" -std=c99 -Wall -Wextra -Werror -pedantic -pthread -o "$1" "$2" $(pkg-config --cflags --libs fanin); }
+build() { cmake --build "$work/build-$1" -j 2; }
+
+# Mangled names, as these begin with the namespace.
+public='^(fanin_[a-z_]+|_ZNK?5fanin.*|_ZT[ISV]N5fanin.*)$'
+inner='^(_ZNK?|_ZT[ISV]N)5fanin(6detail|3cpu|3gpu|4core)'
+defined() { nm --defined-only "$@" | awk 'NF == 3 && $2 ~ /[A-Z]/ {print $3}' | sort -u; }
+exports_only_ours() {
+  local names others
+  names=$(defined -D "$1") && grep -qx fanin_fill <<<"$names" || return 1
+  others=$(grep -vE "$public" <<<"$names"; grep -E "$inner" <<<"$names")
+  c++filt <<<"$others"
+  [[ -z $others ]]
+}
+# What a static library offers, a shared one must too. Weak symbols do not count: a user's compiler makes its own.
+offered() { nm --defined-only "$@" | awk 'NF == 3 && $2 ~ /[BDRT]/ {print $3}' | grep -E "$public" | grep -vE "$inner" | sort -u; }
+exports_all_of_ours() {
+  diff <(offered "$1" | c++filt) <(offered -D "$2" | c++filt)
+}
+
+for kind in static shared; do
+  [[ $kind == shared ]] && shared=ON || shared=OFF
+  installed=$work/installed-$kind
+  prefix=$work/moved/somewhere/else/$kind
+  check "$kind: configure" configure "$source" "$kind" -DBUILD_SHARED_LIBS="$shared" -DFANIN_CUDA=OFF \
+    -DFANIN_TESTS=OFF -DFANIN_EXAMPLES=OFF -DFANIN_TOOLS=OFF -DCMAKE_INSTALL_PREFIX="$installed" -DCMAKE_INSTALL_LIBDIR=lib
+  check "$kind: build" build "$kind"
+  check "$kind: install" cmake --install "$work/build-$kind"
+  mkdir -p "$(dirname "$prefix")"
+  mv "$installed" "$prefix"
+
+  # ------------------------------------------------------------ what is there
+  check "$kind: license, changes and contract are installed" \
+    test -s "$prefix/share/doc/fanin/LICENSE" -a -s "$prefix/share/doc/fanin/CHANGELOG.md" -a -s "$prefix/share/doc/fanin/VALUES.md"
+  check "$kind: all headers are installed" diff -r "$source/include/fanin" "$prefix/include/fanin"
+  check "$kind: no installed file names the place of the build" \
+    finds_nothing grep -rlF -e "$source" -e "$work" "$prefix"
+
+  # ------------------------------------------------------------ CMake
+  export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+  version=$(pkg-config --modversion fanin)
+  check "$kind: the packages have the headers' version" \
+    grep -F "#define FANIN_VERSION \"$version\"" "$prefix/include/fanin/version.h"
+  consumer=("$here/find_package" "find-$kind" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release)
+  check "$kind: find_package(fanin 99) fails" \
+    fails_with 'requested version "99"' configure "${consumer[@]}" -DFANIN_WANTED=99
+  check "$kind: find_package(fanin ${version%.*})" configure "${consumer[@]}" -DFANIN_WANTED="${version%.*}" --fresh
+  check "$kind: it is the moved one that was found" \
+    grep -F "fanin_DIR:PATH=$prefix/lib/cmake/fanin" "$work/build-find-$kind/CMakeCache.txt"
+  check "$kind: a C++ program with CMake links" build "find-$kind"
+  check "$kind: and runs" "$work/build-find-$kind/consumer"
+  check "$kind: find_package in a project of C alone" configure "$here/c" "c-$kind" -DCMAKE_PREFIX_PATH="$prefix"
+  check "$kind: a C program with CMake links" build "c-$kind"
+  check "$kind: and runs" "$work/build-c-$kind/consumer"
+
+  # ------------------------------------------------------------ pkg-config
+  check "$kind: a C program with pkg-config alone links" \
+    compile_c "$work/c-$kind" "$here/c/main.c"
+  check "$kind: and runs" env LD_LIBRARY_PATH="$prefix/lib" "$work/c-$kind"
+
+  # ------------------------------------------------------------ the library itself
+  if [[ $kind == static ]]; then
+    check "static: the programs need no libfanin.so" has_none libfanin readelf -d "$work/build-find-static/consumer" "$work/c-static"
+    check "static: a C++ program with --gc-sections links" "$cxx" -std=c++17 -O1 -pthread -Wl,--gc-sections \
+      -o "$work/gc" "$here/find_package/main.cpp" -I "$prefix/include" "$prefix/lib/libfanin.a"
+    check "static: and runs" "$work/gc"
+    archive=$prefix/lib/libfanin.a
+  else
+    library=$prefix/lib/libfanin.so
+    soname=libfanin.so.${version%.*}
+    check "shared: the library is libfanin.so.$version" test ! -L "$library.$version" -a "$library" -ef "$library.$version"
+    check "shared: its SONAME is $soname" has "SONAME.*\[$soname\]" readelf -d "$library"
+    check "shared: it has no RPATH" has_none 'RPATH|RUNPATH' readelf -d "$library"
+    check "shared: the programs need $soname" has "NEEDED.*\[$soname\]" readelf -d "$work/build-find-shared/consumer"
+    check "shared: it exports only what is ours" exports_only_ours "$library"
+    # By luck g++'s runtime tells exceptions apart by name; others need one address for each type.
+    check "shared: it exports the types of its exceptions" \
+      test 2 -eq "$(nm -D --defined-only "$library" | grep -cE '_ZTIN5fanin(15InvalidArgument|11DeviceError)E')"
+    check "shared: it exports all that the static library offers" exports_all_of_ours "$archive" "$library"
+  fi
+done
+
+# Once, and then as it differs most from the above: shared, without optimisation, inside another project.
+check "add_subdirectory: configure" configure "$here/add_subdirectory" embedded -DFANIN_SOURCE="$source" \
+  -DFANIN_CUDA=OFF -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Debug
+check "add_subdirectory: a C++ program links" build embedded
+check "add_subdirectory: and runs" "$work/build-embedded/consumer"
+check "add_subdirectory: the library exports only what is ours" exports_only_ours "$work/build-embedded/fanin/libfanin.so"
+check "add_subdirectory: the project installs" env DESTDIR="$work/destdir" cmake --install "$work/build-embedded"
+check "add_subdirectory: and nothing of fanin with it" test ! -e "$work/destdir"
+
+rm -rf "$work"
+echo "all package checks passed"
