@@ -3,7 +3,6 @@
 
 #include <fstream>
 #include <iterator>
-#include <regex>
 #include <sstream>
 #include <stdexcept>
 
@@ -15,19 +14,24 @@ std::string read_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+namespace {
+
+std::string between(const std::string& text, const std::string& before, const std::string& after) {
+  const std::size_t begin = text.find(before);
+  if (begin == std::string::npos) throw std::runtime_error("no " + before + " in " + text);
+  return text.substr(begin + before.size(), text.find(after, begin + before.size()) - begin - before.size());
+}
+
+}  // namespace
+
 NpyFile read_npy(const std::string& path) {
   const std::string all = read_text(path);
   if (all.size() < 10 || all.compare(0, 6, "\x93NUMPY") != 0) throw std::runtime_error("no NumPy file: " + path);
   const std::size_t length = static_cast<unsigned char>(all[8]) + 256u * static_cast<unsigned char>(all[9]);
   const std::string header = all.substr(10, length);
-  std::smatch match;
   NpyFile npy;
-  if (!std::regex_search(header, match, std::regex("'descr': *'([^']*)'")))
-    throw std::runtime_error("no descr: " + path);
-  npy.descr = match[1];
-  if (!std::regex_search(header, match, std::regex("'shape': *\\(([^)]*)\\)")))
-    throw std::runtime_error("no shape: " + path);
-  std::istringstream extents(match[1]);
+  npy.descr = between(header, "'descr': '", "'");
+  std::istringstream extents(between(header, "'shape': (", ")"));
   for (std::string extent; std::getline(extents, extent, ',');) {
     if (extent.find_first_of("0123456789") != std::string::npos) npy.shape.push_back(std::stoll(extent));
   }
