@@ -218,8 +218,7 @@ Initializer read_object(const Json& object) {
 
 Initializer read_initializer(const Json& json) {
   return in_default_fp_environment([&]() -> Initializer {
-    double number = 0;
-    if (json.is_string() && !number_of(json, number)) return make(json.get<std::string>());
+    if (json.is_string()) return make(json.get<std::string>());
     if (json.is_object()) return read_object(json);
     throw InvalidArgument("Could not interpret initializer identifier: " + dump_json(json) +
                           ". Give a name or an object with \"class_name\" and \"config\"");

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "config.h"
-#include "json_text.h"
 #include "rules.h"
 
 namespace fanin {
@@ -67,8 +66,7 @@ RandomNormal::RandomNormal(double mean, double stddev, Seed seed)
 RandomUniform::RandomUniform(double minval, double maxval, Seed seed)
     : Initializer(std::make_shared<detail::UniformRule>(minval, maxval), std::move(seed)) {}
 
-Constant::Constant(double value)
-    : Initializer(std::make_shared<ConstantRule>("Constant", detail::json_of(value)), Seed(0)) {}
+Constant::Constant(double value) : Initializer(std::make_shared<ConstantRule>("Constant", value), Seed(0)) {}
 
 Zeros::Zeros() : Initializer(std::make_shared<ConstantRule>("Zeros", 0.0), Seed(0)) {}
 

@@ -10,19 +10,14 @@ namespace fanin::detail {
 
 using Json = nlohmann::ordered_json;
 
-// Throws InvalidArgument with line and column for malformed text, and for an object that has a key twice and nesting
-// deeper than 100 levels.
-// An infinity or NaN becomes a string that no JSON text can spell otherwise; number_of reads it.
+// Throws InvalidArgument for malformed text, with line and column, for an object that has a key twice, for nesting
+// deeper than 100 levels and for strings with the control character U+007F.
 Json parse_json(std::string_view text);
 
-// One line, or indented; floating-point numbers by their shortest decimals.
-std::string dump_json(const Json& value, int indent = -1);
+// On one line; floating-point numbers by their shortest decimals.
+std::string dump_json(const Json& value);
 
-// A number, infinities and NaN included; booleans count as 0 and 1, as in Python, if `allow_boolean`. Returns whether
-// it is one.
+// Reads a number; Booleans count as 0 and 1, as in Python, if `allow_boolean`. Returns whether it is one.
 bool number_of(const Json& value, double& number, bool allow_boolean = false);
-
-// The JSON value of any number.
-Json json_of(double number);
 
 }  // namespace fanin::detail

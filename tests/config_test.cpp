@@ -848,6 +848,21 @@ TEST(Text, UnicodeAndSpaces) {
   EXPECT_EQ(fanin::HeNormal::from_config(config).get_config(), config);
 }
 
+// Python's tokens are values, and no string is one of them.
+TEST(Text, PythonTokensAreValuesAlone) {
+  const auto value = [](const std::string& text) {
+    return fanin::Constant::from_config(R"({"value":)" + text + "}").get_config();
+  };
+  EXPECT_EQ(value("[NaN,-Infinity,Infinity]"), R"({"value":[NaN,-Infinity,Infinity]})");
+  EXPECT_EQ(value(R"(["NaN","-Infinity"])"), R"({"value":["NaN","-Infinity"]})");
+  EXPECT_EQ(value(R"([{"NaN":1,"\"Infinity":2}])"), R"({"value":[{"NaN":1,"\"Infinity":2}]})");
+  for (const char* text : {"\"NaN\"", "\"Infinity\"", R"("\u007f")", R"("\u007finfin")", "\"\x7f-infin\"", "{NaN: 1}",
+                           "{Infinity: 1}", "[{-Infinity: 1}]", "-NaN", "1NaN", "NaN1", "--Infinity"}) {
+    SCOPED_TRACE(text);
+    EXPECT_THROW(value(text), InvalidArgument);
+  }
+}
+
 // Text of any depth is refused or kept, and does not exhaust the stack. In processes of their own: a stack that is
 // exhausted ends the process.
 TEST(TextDeathTest, DeepNesting) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -427,51 +428,64 @@ TEST(PlanConflicts, OfMemory) {
 TEST(PlanRefusals, LeaveThePlanAsItWas) {
   Arena arena(1 << 16);
   const fanin::HeNormal he(1);
+  const Shape shape{3, 4};
   const View kept = arena.take(DType::float32, 12);
   const View spare = arena.take(DType::float32, 12);
   Plan plan;
-  plan.add(he, kept, {3, 4});
-  FillOptions threads;
+  plan.add(he, kept, shape);
+  const FillOptions b = with_name("b");  // draws that nobody has
+  FillOptions threads = b;
   threads.threads = 1;
-  FillOptions negative_threads;
+  FillOptions negative_threads = b;
   negative_threads.threads = -1;
-  FillOptions stream;
+  FillOptions stream = b;
   stream.stream = reinterpret_cast<fanin::CudaStream>(&arena);  // never used: any pointer will do
-  FillOptions both = with_name("b");
+  FillOptions both = b;
   both.subsequence = 1;
-  const auto with = [&](const Initializer& initializer, const Shape& shape, const FillOptions& options) {
-    return [&plan, &spare, initializer, shape, options] { plan.add(initializer, spare, shape, options); };
+  FillOptions outside = b;
+  outside.block = {{0, 1}, {3, 4}};
+  FillOptions inside = b;
+  inside.block = {{0, 0}, {1, 1}};
+  const fanin::RandomNormal tiny(0, 1e-50, 1);
+  View null = spare;
+  null.address = nullptr;
+  View no_dtype = spare;
+  no_dtype.dtype = static_cast<DType>(6);
+  struct Attempt {
+    const char* name;
+    const char* part;  // of the message
+    std::function<void()> add;
   };
-  const std::vector<std::pair<const char*, std::function<void()>>> attempts{
-      {"threads", with(he, {3, 4}, threads)},
-      {"threads < 0", with(he, {3, 4}, negative_threads)},
-      {"stream", with(he, {3, 4}, stream)},
-      {"name and subsequence", with(he, {3, 4}, both)},
-      {"negative extent", with(he, {-3, 4}, with_name("b"))},
-      {"too large", with(he, {1 << 28, 1 << 29}, with_name("b"))},
-      {"capacity", with(he, {3, 5}, with_name("b"))},
-      {"block outside", with(he, {3, 4}, with_block({0, 1}, {3, 4}))},
-      {"block of an identity", with(fanin::Identity(), {3, 4}, with_block({0, 0}, {1, 1}))},
-      {"value past binary32", with(fanin::Constant(1e39), {3, 4}, {})},
-      {"stddev zero in binary32", with(fanin::RandomNormal(0, 1e-50, 1), {3, 4}, with_name("b"))},
-      {"draws", with(he, {3, 4}, {})},
-      {"null",
+  const std::vector<Attempt> attempts{
+      {"threads", "no threads of its own", [&] { plan.add(he, spare, shape, threads); }},
+      {"threads < 0", "threads", [&] { plan.add(he, spare, shape, negative_threads); }},
+      {"stream", "no stream", [&] { plan.add(he, spare, shape, stream); }},
+      {"name and subsequence", "not both", [&] { plan.add(he, spare, shape, both); }},
+      {"negative extent", "[-3, 4]",
        [&] {
-         plan.add(he, {nullptr, DType::float32, 48, fanin::host}, {3, 4}, "b");
+         plan.add(he, spare, Shape{-3, 4}, b);
        }},
-      {"memory",
+      {"too large", "2^56",
        [&] {
-         plan.add(he, kept, {3, 4}, "b");
+         plan.add(he, spare, Shape{1 << 28, 1 << 29}, b);
        }},
-      {"dtype",
+      {"capacity", "capacity=48",
        [&] {
-         plan.add(he, {spare.address, static_cast<DType>(6), 48, fanin::host}, {3, 4}, "b");
+         plan.add(he, spare, Shape{3, 5}, b);
        }},
-      {"copy", [&] { plan.add_copy(0, kept); }},
+      {"block outside", "outside the tensor", [&] { plan.add(he, spare, shape, outside); }},
+      {"block of an identity", "partition", [&] { plan.add(fanin::Identity(), spare, shape, inside); }},
+      {"value past binary32", "finite in float32", [&] { plan.add(fanin::Constant(1e39), spare, shape); }},
+      {"stddev zero in binary32", "zero in float32", [&] { plan.add(tiny, spare, shape, b); }},
+      {"draws", "same draws", [&] { plan.add(he, spare, shape); }},
+      {"null", "null", [&] { plan.add(he, null, shape, b); }},
+      {"memory", "memory overlaps", [&] { plan.add(he, kept, shape, b); }},
+      {"dtype", "dtype number 6", [&] { plan.add(he, no_dtype, shape, b); }},
+      {"copy", "memory overlaps", [&] { plan.add_copy(0, kept); }},
   };
-  for (const auto& [name, attempt] : attempts) {
-    SCOPED_TRACE(name);
-    EXPECT_THROW(attempt(), InvalidArgument);
+  for (const Attempt& attempt : attempts) {
+    SCOPED_TRACE(attempt.name);
+    expect_refused(attempt.add, {attempt.part});
     EXPECT_EQ(plan.size(), 1u);
   }
   plan.fill();
@@ -523,42 +537,55 @@ TEST(PlanSequences, AreCountedWhenAnEntryIsAdded) {
 // As for a fill: what is refused was no call, so that what is added next has the draws it would have had.
 TEST(PlanSequences, RefusedEntriesAreNotCounted) {
   Arena arena(1 << 16);
+  const Shape shape{3, 4};
   const View taken = arena.take(DType::float32, 12);
   const View spare = arena.take(DType::float32, 12);
-  const auto next = [](const Initializer& initializer) {
-    return initializer.params({3, 4}, DType::float32).subsequence;
-  };
-  const std::vector<std::pair<const char*, std::function<void(Plan&, const Initializer&)>>> attempts{
-      {"threads",
-       [&](Plan& plan, const Initializer& initializer) {
-         FillOptions options;
-         options.threads = 1;
-         plan.add(initializer, spare, {3, 4}, options);
-       }},
-      {"capacity",
-       [&](Plan& plan, const Initializer& initializer) {
-         plan.add(initializer, spare, {3, 5});
-       }},
-      {"block",
-       [&](Plan& plan, const Initializer& initializer) {
-         plan.add(initializer, spare, {3, 4}, with_block({3, 4}, {1, 1}));
-       }},
-      {"memory",
-       [&](Plan& plan, const Initializer& initializer) {
-         plan.add(initializer, taken, {3, 4});
-       }},
-      {"draws",
-       [&](Plan& plan, const Initializer& initializer) {
-         plan.add(initializer, spare, {3, 4}, with_subsequence(100));
-       }},
-  };
-  for (const auto& [name, attempt] : attempts) {
-    const fanin::HeNormal sequence(Seed::sequence(7));
-    Plan plan;
-    plan.add(fanin::HeNormal(7), taken, {3, 4}, with_subsequence(100));
-    EXPECT_THROW(attempt(plan, sequence), InvalidArgument) << name;
-    EXPECT_EQ(next(sequence), 0u) << name;
+  const fanin::HeNormal sequence(Seed::sequence(7));
+  FillOptions threads;
+  threads.threads = 1;
+  const FillOptions block = with_block({3, 4}, {1, 1});
+  Plan plan;
+  plan.add(fanin::HeNormal(7), taken, shape, with_subsequence(100));
+  EXPECT_THROW(plan.add(sequence, spare, shape, threads), InvalidArgument);
+  expect_refused([&] { plan.add(sequence, spare, Shape{3, 5}); }, {"capacity"});
+  expect_refused([&] { plan.add(sequence, spare, shape, block); }, {"outside"});
+  expect_refused([&] { plan.add(sequence, taken, shape); }, {"memory overlaps"});
+  expect_refused([&] { plan.add(sequence, spare, shape, with_subsequence(100)); }, {"same draws"});
+  EXPECT_EQ(sequence.params(shape, DType::float32).subsequence, 0u);
+}
+
+// Threads that add to plans of their own share one count: each entry has draws of its own.
+TEST(PlanSequences, ThreadsShareOneCount) {
+  constexpr std::size_t adders = 4;
+  constexpr std::size_t calls = 5000;
+  const fanin::RandomUniform sequence(0, 1, Seed::sequence(7));
+  std::vector<double> values(adders * calls);
+  std::atomic<std::size_t> ready{0};
+  std::atomic<std::size_t> refused{0};
+  std::vector<std::thread> threads;
+  for (std::size_t adder = 0; adder < adders; ++adder) {
+    threads.emplace_back([&, first = values.data() + adder * calls] {
+      Plan plan;
+      for (++ready; ready < adders;) std::this_thread::yield();  // all at once
+      for (std::size_t j = 0; j < calls; ++j) {
+        try {
+          plan.add(sequence, fanin::view(first + j, 1), {1});
+        } catch (const InvalidArgument&) {
+          ++refused;
+        }
+      }
+      plan.fill(nullptr, 1);
+    });
   }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(refused, 0u);
+  std::vector<double> expected(values.size());
+  for (std::size_t j = 0; j < expected.size(); ++j) {
+    fanin::RandomUniform(0, 1, 7).fill(fanin::view(&expected[j], 1), {1}, with_subsequence(j));
+  }
+  std::sort(values.begin(), values.end());
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(values, expected);
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ void write_report(const std::string& path, const ModelSpec& spec, std::uint64_t 
                     {"fill_seconds", filler.fill_seconds()},
                     {"memset_seconds", filler.memset_seconds()},
                     {"tensors", tensors}};
-  const std::string text = detail::dump_json(report, 1) + "\n";
+  const std::string text = report.dump(1) + "\n";
   OutputFile file(path);
   file.write(text.data(), text.size());
   file.commit();
