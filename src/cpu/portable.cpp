@@ -56,24 +56,26 @@ struct Normal {
         lower(params.lower),
         upper(params.upper) {}
 
-  // The first trial of a rectangle, which nearly always is the end of it, stays in the loop; the rest does not.
   float fraction(float, const Quad& quad, std::uint64_t index, unsigned lane) const {
-    const std::uint32_t head = quad.head[lane];
-    if (!core::is_edge(head)) {
-      const float z = core::rectangle_point(head, core::ziggurat);
-      if (z >= window.lower && z <= window.upper) return z;
-    }
-    return first_accepted(index, head).z;
+    return accepted(index, quad.head[lane]).z;
   }
   double fraction(double, const Quad& quad, std::uint64_t index, unsigned lane) const {
-    const core::Accepted accepted = first_accepted(index, quad.head[lane]);
-    const bool again = accepted.trial > 0 && accepted.trial < core::trials;
+    const core::Accepted draw = accepted(index, quad.head[lane]);
+    const bool again = draw.trial > 0 && draw.trial < core::trials;
     const std::uint32_t word =
-        again ? core::retry_refinement<Philox>(stream, index, accepted.trial) : quad.refinement[lane];
-    return core::clamp(core::refine(accepted, word, core::ziggurat), lower, upper);
+        again ? core::retry_refinement<Philox>(stream, index, draw.trial) : quad.refinement[lane];
+    return core::clamp(core::refine(draw, word, core::ziggurat), lower, upper);
   }
 
-  [[gnu::noinline]] core::Accepted first_accepted(std::uint64_t index, std::uint32_t head) const {
+  // The first trial of a rectangle, which nearly always is the end of it, stays in the loop; the rest does not.
+  core::Accepted accepted(std::uint64_t index, std::uint32_t head) const {
+    if (!core::is_edge(head)) {
+      const float z = core::rectangle_point(head, core::ziggurat);
+      if (z >= window.lower && z <= window.upper) return {z, head, 0};
+    }
+    return all_trials(index, head);
+  }
+  [[gnu::noinline]] core::Accepted all_trials(std::uint64_t index, std::uint32_t head) const {
     return core::first_accepted<Philox>(stream, index, head, window, core::ziggurat);
   }
 

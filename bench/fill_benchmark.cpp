@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rates of fills of host memory on one thread, with memset as the ceiling beside them: scripts/benchmark.
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <fanin/fanin.hpp>
+#include <string>
+
+namespace {
+
+constexpr std::int64_t elements = std::int64_t{1} << 24;
+
+void count(benchmark::State& state, std::size_t bytes) {
+  const auto runs = static_cast<std::int64_t>(state.iterations());
+  state.SetItemsProcessed(runs * elements);
+  state.SetBytesProcessed(runs * static_cast<std::int64_t>(bytes));
+}
+
+void memset_of(benchmark::State& state) {
+  fanin::Tensor memory({elements}, fanin::DType::float32);
+  std::memset(memory.data(), 1, memory.bytes());  // page faults are not what is timed
+  for (auto _ : state) {
+    std::memset(memory.data(), 0, memory.bytes());
+    benchmark::ClobberMemory();
+  }
+  count(state, memory.bytes());
+}
+
+void fill_with(benchmark::State& state, const fanin::Initializer& init, fanin::DType dtype) {
+  fanin::Tensor memory({elements}, dtype);
+  std::memset(memory.data(), 1, memory.bytes());
+  fanin::FillOptions options;
+  options.threads = 1;
+  for (auto _ : state) init.fill(memory.view(), {elements}, options);
+  count(state, memory.bytes());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::RegisterBenchmark("memset/float32", memset_of);
+  for (const fanin::DType dtype : {fanin::DType::float32, fanin::DType::bfloat16, fanin::DType::float64}) {
+    for (const char* name : {"he_normal", "random_normal", "he_uniform", "zeros"}) {
+      const std::string label = std::string(name) + "/" + std::string(fanin::name_of(dtype));
+      benchmark::RegisterBenchmark(label.c_str(), fill_with, fanin::make(name, 1), dtype);
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
