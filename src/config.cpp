@@ -272,9 +272,8 @@ Json serialized(const Initializer& initializer, ConfigForm form) {
 
 Initializer make(std::string_view name, Seed seed) {
   const detail::KerasClass& c = detail::class_named(name);
-  detail::ConfigReader defaults(c.name, detail::Json::object());
-  const Initializer made = c.read(defaults);
-  return detail::Access::rule(made).is_random() ? detail::Access::with_seed(made, std::move(seed)) : made;
+  detail::ConfigReader defaults(c.name, detail::Json::object(), std::move(seed));
+  return c.read(defaults);
 }
 
 Initializer deserialize(std::string_view json) { return detail::read_initializer(detail::parse_json(json)); }

@@ -34,8 +34,8 @@ Seed seed_of(const Json& value, const std::string& owner) {
 
 }  // namespace
 
-ConfigReader::ConfigReader(std::string_view class_name, Json config)
-    : class_name_(class_name), config_(std::move(config)) {
+ConfigReader::ConfigReader(std::string_view class_name, Json config, std::optional<Seed> seed_if_absent)
+    : class_name_(class_name), config_(std::move(config)), seed_if_absent_(std::move(seed_if_absent)) {
   if (config_.is_null()) config_ = Json::object();
   if (!config_.is_object()) {
     throw InvalidArgument("The config of " + class_name_ + " must be an object. Received: " + dump_json(config_));
@@ -83,7 +83,8 @@ Json ConfigReader::value(const std::string& key, const Json& otherwise) {
 
 Seed ConfigReader::seed() {
   const Json* value = find("seed");
-  return value == nullptr ? Seed() : seed_of(*value, class_name_);
+  if (value != nullptr) return seed_of(*value, class_name_);
+  return seed_if_absent_ ? *seed_if_absent_ : Seed();
 }
 
 FanAxes ConfigReader::axes() {

@@ -15,8 +15,8 @@ namespace fanin::detail {
 // Reads the keys of one inner configuration, each with its type checked. All throw InvalidArgument.
 class ConfigReader {
  public:
-  // null counts as {}. A "dtype" (TF 1) is passed over, as TF 2 does.
-  ConfigReader(std::string_view class_name, Json config);
+  // null counts as {}. A "dtype" (TF 1) is passed over, as TF 2 does. Without a seed_if_absent one is drawn.
+  ConfigReader(std::string_view class_name, Json config, std::optional<Seed> seed_if_absent = std::nullopt);
 
   bool has(const std::string& key) const { return config_.contains(key); }
   double number(const std::string& key, double otherwise);
@@ -24,7 +24,7 @@ class ConfigReader {
   double bound(const std::string& key, double otherwise, double missing);
   std::string text(const std::string& key, std::string_view otherwise);
   Json value(const std::string& key, const Json& otherwise);
-  // null or absent: none; an integer or Boolean: fixed; Keras 3's SeedGenerator: sequence.
+  // null: none; an integer or Boolean: fixed; Keras 3's SeedGenerator: sequence.
   Seed seed();
   FanAxes axes();
 
@@ -39,6 +39,7 @@ class ConfigReader {
 
   std::string class_name_;
   Json config_;
+  std::optional<Seed> seed_if_absent_;
   std::vector<std::string> known_;
 };
 

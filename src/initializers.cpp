@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config.h"
+#include "fanin/error.h"
 #include "rules.h"
 
 namespace fanin {
@@ -18,6 +19,13 @@ Initializer make_scaled(const detail::ScaledClass& kind, Seed seed, FanAxes axes
   return detail::Access::make(std::make_shared<ScalingRule>(kind, std::move(axes), false), std::move(seed));
 }
 
+// A VarianceScaling is made with a ScalingRule, but another initializer may have been assigned to its base.
+const ScalingRule& scaling_of(const detail::Rule& rule) {
+  const auto* scaling = dynamic_cast<const ScalingRule*>(&rule);
+  if (scaling != nullptr) return *scaling;
+  throw InvalidArgument("This object holds a " + std::string(rule.class_name()) + " now, which has no scale");
+}
+
 }  // namespace
 
 VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::string_view distribution, Seed seed,
@@ -28,16 +36,13 @@ VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::strin
                       std::move(axes), false),
                   std::move(seed)) {}
 
-// Every VarianceScaling is made with a ScalingRule, by its own constructors or by the configuration's reader.
-double VarianceScaling::scale() const { return static_cast<const ScalingRule&>(rule()).kind().scale; }
+double VarianceScaling::scale() const { return scaling_of(rule()).kind().scale; }
 
-std::string_view VarianceScaling::mode() const { return name_of(static_cast<const ScalingRule&>(rule()).kind().mode); }
+std::string_view VarianceScaling::mode() const { return name_of(scaling_of(rule()).kind().mode); }
 
-std::string_view VarianceScaling::distribution() const {
-  return name_of(static_cast<const ScalingRule&>(rule()).kind().distribution);
-}
+std::string_view VarianceScaling::distribution() const { return name_of(scaling_of(rule()).kind().distribution); }
 
-const FanAxes& VarianceScaling::axes() const { return static_cast<const ScalingRule&>(rule()).axes_reference(); }
+const FanAxes& VarianceScaling::axes() const { return scaling_of(rule()).axes_reference(); }
 
 HeNormal::HeNormal(Seed seed, FanAxes axes)
     : VarianceScaling(make_scaled(detail::he_normal_class, std::move(seed), std::move(axes))) {}

@@ -40,6 +40,11 @@ std::uintptr_t first_of(const FillJob& job) { return reinterpret_cast<std::uintp
 
 std::uintptr_t end_of(const FillJob& job) { return first_of(job) + job.params.index.count * size_of(job.params.dtype); }
 
+template <class T>
+void make_room(std::vector<T>& v) {
+  if (v.size() == v.capacity()) v.reserve(2 * v.size() + 1);
+}
+
 bool is_random(const FillParams& params) {
   return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
 }
@@ -110,11 +115,18 @@ struct Plan::State {
     if (end_of(job) > first_of(job)) check_memory(first_of(job), end_of(job), place.cuda_device);
   }
 
+  // All that can fail comes first, so that a failure leaves the plan as it was.
   std::size_t add(const FillJob& job, Draws draws, Place place) {
     const std::size_t entry = entries.size();
-    if (end_of(job) > first_of(job)) memory[place.cuda_device].insert({first_of(job), {end_of(job), entry}});
-    if (is_random(job.params)) by_key[{job.params.seed, job.params.subsequence}].push_back(entry);
     std::vector<FillJob>& there = jobs[place.cuda_device];
+    std::vector<std::size_t>* same_key =
+        is_random(job.params) ? &by_key[{job.params.seed, job.params.subsequence}] : nullptr;
+    make_room(entries);
+    make_room(there);
+    if (same_key != nullptr) make_room(*same_key);
+    if (end_of(job) > first_of(job)) memory[place.cuda_device].insert({first_of(job), {end_of(job), entry}});
+
+    if (same_key != nullptr) same_key->push_back(entry);
     there.push_back(job);
     entries.push_back({std::move(draws), place.cuda_device, there.size() - 1});
     return entry;
@@ -168,6 +180,7 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
 }
 
 void Plan::fill(CudaStream stream, int threads) const {
+  detail::check_threads(threads);
   for (const auto& [device, jobs] : state_->jobs) detail::run(jobs.data(), jobs.size(), Place{device}, stream, threads);
 }
 

@@ -41,9 +41,6 @@ class Rule {
 // For the library's own sources: makes and looks into initializers.
 struct Access {
   static Initializer make(std::shared_ptr<const Rule> rule, Seed seed) { return {std::move(rule), std::move(seed)}; }
-  static Initializer with_seed(const Initializer& initializer, Seed seed) {
-    return {initializer.rule_, std::move(seed)};
-  }
   static const Rule& rule(const Initializer& initializer) { return *initializer.rule_; }
 
   // What a fill would be given, for call number 0 if the seed is a sequence. Counts nothing.
