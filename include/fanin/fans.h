@@ -30,8 +30,8 @@ FANIN_API Layout parse_layout(std::string_view name);
 /// Keras 3.15's input_axes and output_axes. Both present: the fans are the products of these axes' extents, the other
 /// axes being left out, and the layout does not matter. One or both absent: neither counts, as in Keras.
 struct FanAxes {
-  std::optional<std::vector<std::int64_t>> input;  ///< negative axes count from the end
-  std::optional<std::vector<std::int64_t>> output;
+  std::optional<std::vector<std::int64_t>> input = {};  ///< negative axes count from the end
+  std::optional<std::vector<std::int64_t>> output = {};
 };
 
 /// Fans as Keras's compute_fans: a scalar has (1, 1), a vector of n has (n, n), a matrix its two extents, and a

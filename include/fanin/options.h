@@ -11,15 +11,15 @@
 
 namespace fanin {
 
-/// What a fill may be told besides where and what shape.
+/// What a fill may be told besides where and what shape. Every member has a default: in C++20, name what you set.
 struct FillOptions {
   /// The tensor's name: its FNV-1a hash is the subsequence, so that each parameter of a model has draws of its own.
-  std::optional<std::string> name;
+  std::optional<std::string> name = {};
   /// The subsequence as a number; not together with a name. With neither it is 0: then two tensors that are filled with
   /// the same seed get the same draws.
-  std::optional<std::uint64_t> subsequence;
+  std::optional<std::uint64_t> subsequence = {};
   /// Fill only this part of the tensor. The values are the slice of the whole tensor's, the fans the whole tensor's.
-  Block block;
+  Block block = {};
   /// The CUDA stream for device memory.
   CudaStream stream = nullptr;
   /// Most threads to use for host memory; 0: as many as the process may run on. It changes speed only.

@@ -18,8 +18,8 @@ inline constexpr std::uint64_t max_elements = std::uint64_t{1} << 56;
 /// A part of a tensor: the elements whose index in every dimension is in [offset, offset + extent).
 /// Two empty vectors mean the whole tensor. Keras calls these partition_offset and partition_shape.
 struct Block {
-  Shape offset;
-  Shape extent;
+  Shape offset = {};
+  Shape extent = {};
 };
 
 /// Product of the extents; 1 for a scalar, 0 if an extent is 0.

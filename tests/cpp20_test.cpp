@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The interface as C++20 programs write it, without a warning.
+#include <gtest/gtest.h>
+
+#include <fanin/fanin.hpp>
+#include <vector>
+
+namespace {
+
+TEST(Cpp20, DesignatedInitialisers) {
+  const fanin::HeNormal init{42};
+  std::vector<float> weights(64 * 32);
+  std::vector<float> shard(16 * 32);
+  const fanin::CudaStream stream = nullptr;
+  init.fill(fanin::view(weights.data(), weights.size()), {64, 32}, {.name = "h.0.attn.weight", .stream = stream});
+  const fanin::Shape offset{8, 0};
+  const fanin::Shape extent{16, 32};
+  init.fill(fanin::view(shard.data(), shard.size()), {64, 32},
+            {.name = "h.0.attn.weight", .block = {offset, extent}, .threads = 1});
+  EXPECT_EQ(shard, std::vector<float>(weights.begin() + 8 * 32, weights.begin() + 24 * 32));
+
+  fanin::Plan plan;
+  plan.add(init, fanin::view(weights.data(), weights.size()), {64, 32}, "a");
+  plan.add(fanin::make("he_normal", 42), fanin::view(shard.data(), shard.size()), {64, 32},
+           {.name = "b", .block = {offset, extent}});
+  plan.fill(stream);
+  EXPECT_EQ(plan.size(), 2u);
+}
+
+}  // namespace
