@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <map>
 #include <utility>
 
 #include "config.h"
@@ -111,38 +110,37 @@ Initializer read_identity(ConfigReader& config) {
 
 // ---------------------------------------------------------------- names
 
+// Tables are constants without constructors, so that initializers can be made before main() and after it.
 struct KerasClass {
-  std::string name;   // "HeNormal"; behind V2 in TF 2 as well
-  std::string snake;  // "he_normal"
-  std::vector<std::string> aliases;
-  bool snake_v2;  // TF 2 has "he_normalV2" too
+  std::string_view name;   // "HeNormal"; "HeNormalV2" in TF 2 as well
+  std::string_view snake;  // "he_normal"
+  std::string_view alias;  // or empty
+  bool snake_v2;           // TF 2 has "he_normalV2" too
   Initializer (*read)(ConfigReader&);
 };
 
-const std::array<KerasClass, 14>& classes() {
-  static const std::array<KerasClass, 14> table{{
-      {"HeNormal", "he_normal", {}, true, read<he_normal_class>},
-      {"HeUniform", "he_uniform", {}, true, read<he_uniform_class>},
-      {"LecunNormal", "lecun_normal", {}, true, read<lecun_normal_class>},
-      {"LecunUniform", "lecun_uniform", {}, true, read<lecun_uniform_class>},
-      {"GlorotNormal", "glorot_normal", {}, true, read<glorot_normal_class>},
-      {"GlorotUniform", "glorot_uniform", {}, true, read<glorot_uniform_class>},
-      {"VarianceScaling", "variance_scaling", {}, false, read_variance_scaling},
-      {"TruncatedNormal", "truncated_normal", {}, false, read_truncated_normal},
-      {"RandomNormal", "random_normal", {"normal"}, false, read_random_normal},
-      {"RandomUniform", "random_uniform", {"uniform"}, false, read_random_uniform},
-      {"Constant", "constant", {}, false, read_constant},
-      {"Zeros", "zeros", {"zero"}, false, read_zeros},
-      {"Ones", "ones", {"one"}, false, read_ones},
-      {"Identity", "identity", {"IdentityInitializer"}, false, read_identity},
-  }};
-  return table;
-}
+constexpr std::array<KerasClass, 14> classes{{
+    {"HeNormal", "he_normal", "", true, read<he_normal_class>},
+    {"HeUniform", "he_uniform", "", true, read<he_uniform_class>},
+    {"LecunNormal", "lecun_normal", "", true, read<lecun_normal_class>},
+    {"LecunUniform", "lecun_uniform", "", true, read<lecun_uniform_class>},
+    {"GlorotNormal", "glorot_normal", "", true, read<glorot_normal_class>},
+    {"GlorotUniform", "glorot_uniform", "", true, read<glorot_uniform_class>},
+    {"VarianceScaling", "variance_scaling", "", false, read_variance_scaling},
+    {"TruncatedNormal", "truncated_normal", "", false, read_truncated_normal},
+    {"RandomNormal", "random_normal", "normal", false, read_random_normal},
+    {"RandomUniform", "random_uniform", "uniform", false, read_random_uniform},
+    {"Constant", "constant", "", false, read_constant},
+    {"Zeros", "zeros", "zero", false, read_zeros},
+    {"Ones", "ones", "one", false, read_ones},
+    {"Identity", "identity", "IdentityInitializer", false, read_identity},
+}};
 
 std::vector<std::string> spellings(const KerasClass& c) {
-  std::vector<std::string> names{c.name, c.snake, c.name + "V2"};
-  if (c.snake_v2) names.push_back(c.snake + "V2");
-  names.insert(names.end(), c.aliases.begin(), c.aliases.end());
+  std::vector<std::string> names{std::string(c.snake), std::string(c.name)};
+  if (!c.alias.empty()) names.emplace_back(c.alias);
+  names.push_back(std::string(c.name) + "V2");
+  if (c.snake_v2) names.push_back(std::string(c.snake) + "V2");
   return names;
 }
 
@@ -165,28 +163,26 @@ std::string_view without_module(std::string_view name) {
       throw InvalidArgument("Keras's initializer \"" + text + "\" is not part of this version of fanin");
   }
   // PyTorch's names of the same scales.
-  static const std::map<std::string, std::string, std::less<>> pytorch{{"xavier_normal", "glorot_normal"},
-                                                                       {"xavier_uniform", "glorot_uniform"},
-                                                                       {"kaiming_normal", "he_normal"},
-                                                                       {"kaiming_uniform", "he_uniform"}};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> pytorch{{{"xavier_normal", "glorot_normal"},
+                                                                                  {"xavier_uniform", "glorot_uniform"},
+                                                                                  {"kaiming_normal", "he_normal"},
+                                                                                  {"kaiming_uniform", "he_uniform"}}};
   const std::string_view stem = !bare.empty() && bare.back() == '_' ? bare.substr(0, bare.size() - 1) : bare;
-  std::string hint;
-  if (const auto at = pytorch.find(stem); at != pytorch.end()) {
-    hint = " Keras's name of it is \"" + at->second + "\".";
-  } else {
-    std::vector<std::string> candidates;
-    for (const KerasClass& c : classes()) {
-      candidates.push_back(c.snake);
-      candidates.push_back(c.name);
-    }
-    hint = suggestion(bare, candidates);
+  std::vector<std::string> candidates;
+  for (const KerasClass& c : classes) {
+    const auto names = spellings(c);
+    candidates.insert(candidates.end(), names.begin(), names.end());
+  }
+  std::string hint = suggestion(bare, candidates);
+  for (const auto& [theirs, keras] : pytorch) {
+    if (stem == theirs) hint = " Keras's name of it is \"" + std::string(keras) + "\".";
   }
   throw InvalidArgument("Could not interpret initializer identifier: " + text + "." + hint);
 }
 
 const KerasClass& class_named(std::string_view name) {
   const std::string_view bare = without_module(name);
-  for (const KerasClass& c : classes()) {
+  for (const KerasClass& c : classes) {
     const auto names = spellings(c);
     if (std::find(names.begin(), names.end(), bare) != names.end()) return c;
   }
@@ -195,17 +191,20 @@ const KerasClass& class_named(std::string_view name) {
 
 // ---------------------------------------------------------------- outer form
 
-const std::vector<std::string> outer_keys{"module", "class_name", "config", "registered_name", "shared_object_id"};
+std::vector<std::string> outer_keys() {
+  return {"module", "class_name", "config", "registered_name", "shared_object_id"};
+}
 
 Initializer read_object(const Json& object) {
   if (!object.contains("class_name")) {
     throw InvalidArgument("Unknown `config` as a `dict`: it needs \"class_name\", and perhaps \"config\". Received: " +
                           dump_json(object));
   }
+  const std::vector<std::string> keys = outer_keys();
   for (const auto& item : object.items()) {
-    if (std::find(outer_keys.begin(), outer_keys.end(), item.key()) != outer_keys.end()) continue;
-    throw InvalidArgument("A serialized initializer has no key \"" + item.key() + "\", only " + list_of(outer_keys) +
-                          "." + suggestion(item.key(), outer_keys));
+    if (std::find(keys.begin(), keys.end(), item.key()) != keys.end()) continue;
+    throw InvalidArgument("A serialized initializer has no key \"" + item.key() + "\", only " + list_of(keys) + "." +
+                          suggestion(item.key(), keys));
   }
   const Json& name = object["class_name"];
   if (!name.is_string()) throw InvalidArgument("\"class_name\" must be a string. Received: " + dump_json(name));
@@ -284,7 +283,7 @@ std::string serialize(const Initializer& initializer, ConfigForm form) {
 
 std::vector<std::string> initializer_names() {
   std::vector<std::string> names;
-  for (const auto& c : detail::classes()) names.push_back(c.name);
+  for (const auto& c : detail::classes) names.emplace_back(c.name);
   return names;
 }
 

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "fp_environment.h"
+
 namespace fanin {
 
 std::string_view name_of(Distribution::Kind kind) {
@@ -21,7 +23,9 @@ std::string_view name_of(Distribution::Kind kind) {
   return "";
 }
 
-Moments moments_of(const Distribution& d) {
+namespace {
+
+Moments moments_in_default_environment(const Distribution& d) {
   switch (d.kind) {
     case Distribution::Kind::constant:
       return {d.value, 0};
@@ -44,6 +48,12 @@ Moments moments_of(const Distribution& d) {
   const double shift = (density(d.lower) - density(d.upper)) / mass;
   const double variance = 1 + (moment(d.lower) - moment(d.upper)) / mass - shift * shift;
   return {d.mean + d.stddev * shift, d.stddev * std::sqrt(variance)};
+}
+
+}  // namespace
+
+Moments moments_of(const Distribution& d) {
+  return detail::in_default_fp_environment([&] { return moments_in_default_environment(d); });
 }
 
 }  // namespace fanin

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fanin/fans.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -19,6 +20,7 @@ std::uint64_t product(const std::vector<std::int64_t>& factors, const Shape& sha
   std::uint64_t result = 1;
   for (const std::int64_t factor : factors) {
     if (static_cast<std::uint64_t>(factor) > most / result) {
+      if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return most;  // nothing is filled: any will do
       throw InvalidArgument("A fan of shape " + to_string(shape) + " is over 2^63 - 1");
     }
     result *= static_cast<std::uint64_t>(factor);

@@ -71,8 +71,9 @@ Initializer::Initializer(const Initializer& other)
 
 Initializer& Initializer::operator=(const Initializer& other) {
   if (this == &other) return *this;
+  Seed seed = other.seed_;  // first, because it may throw
   rule_ = other.rule_;
-  seed_ = other.seed_;
+  seed_ = std::move(seed);
   calls_.store(other.calls_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   return *this;
 }

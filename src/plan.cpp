@@ -158,12 +158,6 @@ std::size_t Plan::add(const Initializer& initializer, const View& view, const Sh
   return state_->add(job, draws, view.place);
 }
 
-std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape, std::string name) {
-  FillOptions options;
-  options.name = std::move(name);
-  return add(initializer, view, shape, options);
-}
-
 std::size_t Plan::add_copy(std::size_t entry, const View& view) {
   if (entry >= size()) {
     throw InvalidArgument("There is no " + label(entry) + " to copy: the plan has " + std::to_string(size()));

@@ -23,8 +23,10 @@ TEST(Cpp20, DesignatedInitialisers) {
   plan.add(init, fanin::view(weights.data(), weights.size()), {64, 32}, "a");
   plan.add(fanin::make("he_normal", 42), fanin::view(shard.data(), shard.size()), {64, 32},
            {.name = "b", .block = {offset, extent}});
+  std::vector<float> more(64 * 32);
+  plan.add(init, fanin::view(more.data(), more.size()), {64, 32}, {.name = "c"});
   plan.fill(stream);
-  EXPECT_EQ(plan.size(), 2u);
+  EXPECT_EQ(plan.size(), 3u);
 }
 
 }  // namespace

@@ -939,4 +939,18 @@ TEST(SmallTensors, TheEndOfTheLargest) {
   EXPECT_EQ(std::set<double>(last.begin(), last.end()).size(), 6u);
 }
 
+// Made before main(), and used after it by a destructor: nothing depends on the order of static objects.
+struct AtExit {
+  fanin::Initializer made = fanin::deserialize(R"({"class_name": "HeNormal", "config": {"seed": 1}})");
+  ~AtExit() { fanin::deserialize(fanin::serialize(made)); }
+};
+const AtExit before_main;
+
+TEST(StaticObjects, InitializersCanBeOnes) { EXPECT_EQ(before_main.made.seed().value(), 1u); }
+
+TEST(EmptyTensors, HaveFansOfAnySize) {
+  const std::int64_t large = std::int64_t{1} << 40;
+  EXPECT_EQ(fanin::HeNormal(1)({large, large, 0}).size(), 0u);
+}
+
 }  // namespace

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 
+#include "config.h"
 #include "json_text.h"
 
 namespace fanin::tool {
@@ -42,13 +44,13 @@ void InitializerArguments::add_to(CLI::App& command) {
 }
 
 Initializer InitializerArguments::make() const {
-  if (name.empty() == config.empty()) {
+  if (name.has_value() == config.has_value()) {
     throw InvalidArgument("Name an initializer with --init, e.g. --init he_normal, or give --config");
   }
-  const Initializer chosen = name.empty() ? read_config_argument(config) : fanin::make(name);
-  if (settings.empty() && seed.empty()) return chosen;
+  const Initializer chosen = name ? fanin::make(*name) : read_config_argument(*config);
+  if (settings.empty() && !seed) return chosen;
 
-  detail::Json object = detail::parse_json(serialize(chosen));
+  detail::Json object = detail::serialized(chosen, ConfigForm::keras3);
   for (const std::string& setting : settings) {
     const std::size_t equals = setting.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -57,11 +59,11 @@ Initializer InitializerArguments::make() const {
     object["config"][setting.substr(0, equals)] = setting_value(setting.substr(equals + 1));
   }
   // Initializers without randomness have no seed; giving them one is harmless.
-  if (!seed.empty()) {
-    const std::uint64_t value = parse_unsigned(seed, "--seed");
+  if (seed) {
+    const std::uint64_t value = parse_unsigned(*seed, "--seed");
     if (object["config"].contains("seed")) object["config"]["seed"] = value;
   }
-  return deserialize(detail::dump_json(object));
+  return detail::read_initializer(object);
 }
 
 void TensorArguments::add_to(CLI::App& command) {
@@ -107,13 +109,20 @@ std::uint64_t parse_unsigned(const std::string& text, const std::string& option)
   throw InvalidArgument(option + " takes an integer from 0 to 2^64 - 1. Received: " + text + hint);
 }
 
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file || std::filesystem::is_directory(path)) throw InvalidArgument("Cannot read \"" + path + "\" as a file");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 Initializer read_config_argument(const std::string& text) {
-  if (is_name(text) && !std::ifstream(text)) return make(text);
-  if (text.find('{') == std::string::npos && text.find('"') == std::string::npos) {
-    std::ifstream file(text, std::ios::binary);
-    if (file) return deserialize(std::string(std::istreambuf_iterator<char>(file), {}));
-  }
-  return deserialize(text);
+  const bool is_json = text.find_first_of("{}[]\"") != std::string::npos;
+  if (is_json) return deserialize(text);
+  std::error_code ignored;
+  const bool exists = std::filesystem::exists(text, ignored) && !std::filesystem::is_directory(text, ignored);
+  const bool is_path = text.find('/') != std::string::npos || text.find(".json") != std::string::npos;
+  if (exists || is_path) return deserialize(read_file(text));
+  return is_name(text) ? make(text) : deserialize(text);
 }
 
 }  // namespace fanin::tool

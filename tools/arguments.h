@@ -13,10 +13,10 @@ namespace fanin::tool {
 
 // --init, --config, --set and --seed.
 struct InitializerArguments {
-  std::string name;
-  std::string config;
+  std::optional<std::string> name;
+  std::optional<std::string> config;
   std::vector<std::string> settings;
-  std::string seed;
+  std::optional<std::string> seed;
 
   void add_to(CLI::App& command);
   Initializer make() const;
@@ -36,6 +36,9 @@ Shape parse_extents(const std::string& text, const std::string& option);
 
 // An integer from 0 to 2^64 - 1.
 std::uint64_t parse_unsigned(const std::string& text, const std::string& option);
+
+// The whole text of a file.
+std::string read_file(const std::string& path);
 
 // JSON text, the path of a file with JSON text, or a bare name.
 Initializer read_config_argument(const std::string& text);

@@ -56,7 +56,9 @@ void add_describe_command(CLI::App& program) {
     options.layout = layout;
     const FillParams params = initializer.params(shape, dtype, options);  // refuses what a fill would
     const Moments moments = moments_of(description.distribution);
-    const bool limited = params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
+    const bool limited = params.kind == FillParams::Kind::uniform ||
+                         (params.kind == FillParams::Kind::normal &&
+                          description.distribution.kind == Distribution::Kind::truncated_normal);
 
     if (arguments->json) {
       Json object{{"initializer", description.initializer},

@@ -12,6 +12,10 @@ detail::Json distribution_json(const Distribution& d) {
     case Distribution::Kind::constant:
     case Distribution::Kind::identity:
       json["value"] = d.value;
+      json["mean"] = moments_of(d).mean;
+      json["stddev"] = 0.0;
+      json["lower"] = nullptr;
+      json["upper"] = nullptr;
       break;
     case Distribution::Kind::uniform:
       json["low"] = d.low;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "file_formats.h"
 
+#include "fanin/error.h"
 #include "json_text.h"
 
 namespace fanin::tool {
@@ -55,6 +56,8 @@ std::string npy_header(const Shape& shape, DType dtype) {
   const std::size_t before = 10;  // magic, version, length
   text.append(63 - (before + text.size()) % 64, ' ');
   text += '\n';
+  if (text.size() > 0xffff)
+    throw InvalidArgument("A .npy file of this version cannot hold a shape of so many dimensions");
   std::string header("\x93NUMPY\x01\x00", 8);
   append_little_endian(header, text.size(), 2);
   return header + text;
@@ -62,16 +65,19 @@ std::string npy_header(const Shape& shape, DType dtype) {
 
 std::string safetensors_header(const std::vector<StoredTensor>& tensors,
                                const std::vector<std::pair<std::string, std::string>>& metadata) {
-  detail::Json json = detail::Json::object();
-  for (const auto& [key, value] : metadata) json["__metadata__"][key] = value;
+  detail::Json about = detail::Json::object();
+  for (const auto& [key, value] : metadata) about[key] = value;
+  // Put together as text: looking up a key in an ordered object takes as long as it has keys.
+  std::string text = "{\"__metadata__\":" + about.dump();
   std::uint64_t offset = 0;
   for (const StoredTensor& tensor : tensors) {
     const std::uint64_t end = offset + element_count(tensor.shape) * size_of(tensor.dtype);
-    json[tensor.name] = {
+    const detail::Json entry{
         {"dtype", safetensors_dtype(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    text += "," + detail::Json(tensor.name).dump() + ":" + entry.dump();
     offset = end;
   }
-  std::string text = json.dump();
+  text += '}';
   text.append((8 - text.size() % 8) % 8, ' ');
   std::string header;
   append_little_endian(header, text.size(), 8);

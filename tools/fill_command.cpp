@@ -19,14 +19,13 @@ namespace {
 struct Arguments {
   InitializerArguments initializer;
   TensorArguments tensor;
-  std::string subsequence;
-  std::string name;
-  bool named = false;
+  std::optional<std::string> subsequence;
+  std::optional<std::string> name;
   std::string device = "auto";
   int threads = 0;
-  std::string partition_shape;
-  std::string partition_offset;
-  std::string out;
+  std::optional<std::string> partition_shape;
+  std::optional<std::string> partition_offset;
+  std::optional<std::string> out;
 };
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -46,17 +45,23 @@ Place parse_device(const std::string& text) {
   throw InvalidArgument("--device takes auto, cpu, cuda or cuda:N. Received: " + text);
 }
 
-FillOptions options_of(const Arguments& arguments) {
+FillOptions options_of(const Arguments& arguments, const Shape& shape) {
   FillOptions options;
   options.layout = parse_layout(arguments.tensor.layout);
-  if (arguments.named) options.name = arguments.name;
-  if (!arguments.subsequence.empty()) options.subsequence = parse_unsigned(arguments.subsequence, "--subsequence");
-  if (arguments.partition_shape.empty() != arguments.partition_offset.empty()) {
+  options.name = arguments.name;
+  if (arguments.subsequence) options.subsequence = parse_unsigned(*arguments.subsequence, "--subsequence");
+  if (arguments.partition_shape.has_value() != arguments.partition_offset.has_value()) {
     throw InvalidArgument("A partition needs both --partition-shape and --partition-offset");
   }
-  if (!arguments.partition_shape.empty()) {
-    options.block = {parse_extents(arguments.partition_offset, "--partition-offset"),
-                     parse_extents(arguments.partition_shape, "--partition-shape")};
+  if (arguments.partition_shape) {
+    options.block = {parse_extents(*arguments.partition_offset, "--partition-offset"),
+                     parse_extents(*arguments.partition_shape, "--partition-shape")};
+    // To the library, two empty vectors are the whole tensor.
+    if (options.block.offset.size() != shape.size() || options.block.extent.size() != shape.size()) {
+      throw InvalidArgument("A partition needs an offset and an extent for each dimension of the tensor. Received: " +
+                            *arguments.partition_offset + " and " + *arguments.partition_shape + " for shape " +
+                            to_string(shape));
+    }
   }
   return options;
 }
@@ -69,19 +74,19 @@ void run(const Arguments& arguments) {
   const Initializer initializer = arguments.initializer.make();
   const Shape shape = parse_extents(arguments.tensor.shape, "--shape");
   const DType dtype = parse_dtype(arguments.tensor.dtype);
-  const FillOptions options = options_of(arguments);
+  const FillOptions options = options_of(arguments, shape);
   const Place place = parse_device(arguments.device);
   if (!place.is_host()) Tensor({}, dtype, place);  // says why there is no such device
-  const bool npy = ends_with(arguments.out, ".npy");
-  if (!arguments.out.empty() && !npy && !ends_with(arguments.out, ".bin")) {
+  const bool npy = arguments.out && ends_with(*arguments.out, ".npy");
+  if (arguments.out && !npy && !ends_with(*arguments.out, ".bin")) {
     throw InvalidArgument("--out takes a name that ends in .npy (NumPy) or .bin (the elements alone). Received: " +
-                          arguments.out);
+                          *arguments.out);
   }
   const FillParams params = initializer.params(shape, dtype, options);
   const Shape written = detail::written_shape(shape, options.block);
 
   std::optional<OutputFile> out;
-  if (!arguments.out.empty()) out.emplace(arguments.out);
+  if (arguments.out) out.emplace(*arguments.out);
   if (npy) {
     const std::string header = npy_header(written, dtype);
     out->write(header.data(), header.size());
@@ -103,7 +108,7 @@ void run(const Arguments& arguments) {
               << found.min() << ", max " << found.max();
   }
   std::cout << '\n';
-  if (out) std::cout << "written to " << arguments.out << '\n';
+  if (out) std::cout << "written to " << *arguments.out << '\n';
 }
 
 }  // namespace
@@ -123,10 +128,7 @@ void add_fill_command(CLI::App& program) {
   command->add_option("--partition-offset", arguments->partition_offset, "Where the part begins, e.g. 4,0");
   command->add_option("--out", arguments->out,
                       "FILE.npy, or FILE.bin for the elements alone; bfloat16 and float8 are stored as integers");
-  command->callback([arguments, name] {
-    arguments->named = name->count() > 0;
-    run(*arguments);
-  });
+  command->callback([arguments] { run(*arguments); });
 }
 
 }  // namespace fanin::tool

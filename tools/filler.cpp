@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <thread>
 
+#include "cpu/fill.h"
 #include "fanin/initializers.h"
 
 namespace fanin::tool {
@@ -25,9 +25,7 @@ double seconds(const F& f) {
 
 Filler::Filler(int threads) : threads_(threads) {}
 
-int Filler::threads() const {
-  return threads_ > 0 ? threads_ : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
+int Filler::threads() const { return threads_ > 0 ? threads_ : cpu::available_threads(); }
 
 Statistics Filler::fill(const FillParams& params, OutputFile* out, const std::function<void(std::uint64_t)>& progress) {
   const std::uint64_t size = size_of(params.dtype);

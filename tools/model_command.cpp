@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
+#include <filesystem>
 #include <iostream>
-#include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,9 +28,9 @@ using detail::Json;
 
 struct Arguments {
   std::string spec;
-  std::string seed;
+  std::optional<std::string> seed;
   std::string out;
-  std::string report;
+  std::optional<std::string> report;
   int threads = 0;
 };
 
@@ -45,10 +45,11 @@ struct Entry {
   bool is_random() const { return description.distribution.is_random() && wanted.stddev > 0; }
 };
 
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InvalidArgument("Cannot read \"" + path + "\"");
-  return {std::istreambuf_iterator<char>(file), {}};
+// One file for two purposes would lose one of them.
+void check_different(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  if (std::filesystem::weakly_canonical(a, ignored) != std::filesystem::weakly_canonical(b, ignored)) return;
+  throw InvalidArgument("The specification, --out and --report must be different files. Received: " + a + " and " + b);
 }
 
 std::vector<Entry> entries_of(const ModelSpec& spec) {
@@ -108,11 +109,18 @@ bool as_wanted(const Entry& entry) {
          allowed + entry.wanted.stddev / static_cast<double>(entry.found.count());
 }
 
+// A name may hold anything; a terminal should not be told to clear itself.
+std::string printable(std::string name) {
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return name;
+}
+
 void print_table(const std::vector<Entry>& entries) {
   Table table({"tensor", "shape", "dtype", "initializer", "fan in/out", "stddev wanted", "found", "min", "max"}, 4);
   for (const Entry& entry : entries) {
     const bool random = entry.is_random();
-    table.add({entry.tensor->name, to_string(entry.tensor->shape), std::string(name_of(entry.params.dtype)),
+    table.add({printable(entry.tensor->name), to_string(entry.tensor->shape), std::string(name_of(entry.params.dtype)),
                entry.description.initializer,
                std::to_string(entry.description.fans.fan_in) + "/" + std::to_string(entry.description.fans.fan_out),
                random ? short_number(entry.wanted.stddev) : "-",
@@ -137,7 +145,7 @@ void print_rate(const Filler& filler) {
       rate / ceiling, filler.threads(), filler.threads() == 1 ? "" : "s");
 }
 
-void write_report(const std::string& path, const ModelSpec& spec, std::uint64_t seed, const std::vector<Entry>& entries,
+void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, const std::vector<Entry>& entries,
                   const Filler& filler) {
   Json tensors = Json::array();
   for (const Entry& entry : entries) {
@@ -165,9 +173,7 @@ void write_report(const std::string& path, const ModelSpec& spec, std::uint64_t 
                     {"memset_seconds", filler.memset_seconds()},
                     {"tensors", tensors}};
   const std::string text = report.dump(1) + "\n";
-  OutputFile file(path);
   file.write(text.data(), text.size());
-  file.commit();
 }
 
 void run(const Arguments& arguments) {
@@ -175,7 +181,7 @@ void run(const Arguments& arguments) {
     throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " +
                           std::to_string(arguments.threads));
   }
-  const Seed seed = arguments.seed.empty() ? Seed() : Seed(parse_unsigned(arguments.seed, "--seed"));
+  const Seed seed = arguments.seed ? Seed(parse_unsigned(*arguments.seed, "--seed")) : Seed();
   const ModelSpec spec = parse_model_spec(read_file(arguments.spec), seed.value());
   std::vector<Entry> entries = entries_of(spec);
   for (const std::string& pattern : spec.unused_rules) {
@@ -188,7 +194,14 @@ void run(const Arguments& arguments) {
     stored.push_back({entry.tensor->name, entry.tensor->shape, entry.params.dtype});
     total += entry.params.index.count * size_of(entry.params.dtype);
   }
+  check_different(arguments.spec, arguments.out);
+  if (arguments.report) {
+    check_different(arguments.spec, *arguments.report);
+    check_different(arguments.out, *arguments.report);
+  }
   OutputFile out(arguments.out);
+  std::optional<OutputFile> report;  // opened now, so that it fails before anything is replaced
+  if (arguments.report) report.emplace(*arguments.report);
   const std::string header = safetensors_header(stored, {{"format", "pt"},
                                                          {"fanin.version", FANIN_VERSION},
                                                          {"fanin.contract", std::to_string(FANIN_CONTRACT_VERSION)},
@@ -202,7 +215,9 @@ void run(const Arguments& arguments) {
       entry.found = filler.fill(entry.params, &out, [&](std::uint64_t bytes) { progress.update(bytes); });
     }
   }
+  if (report) write_report(*report, spec, seed.value(), entries, filler);
   out.commit();
+  if (report) report->commit();
 
   print_table(entries);
   const auto off = std::count_if(entries.begin(), entries.end(), [](const Entry& entry) { return !as_wanted(entry); });
@@ -215,7 +230,6 @@ void run(const Arguments& arguments) {
             << std::flush;
   print_rate(filler);
   std::fflush(stdout);
-  if (!arguments.report.empty()) write_report(arguments.report, spec, seed.value(), entries, filler);
   std::cout << "written to " << arguments.out << '\n';
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "config.h"
 #include "json_text.h"
 #include "text.h"
 
@@ -56,7 +57,7 @@ Shape shape_of(const Json& json) {
 
 // Initializers come from a rule; the seed is the model's unless the rule's configuration has one of its own.
 Initializer initializer_of(const Json& json, std::uint64_t seed) {
-  Initializer initializer = deserialize(detail::dump_json(json));
+  Initializer initializer = detail::read_initializer(json);
   if (initializer.seed().kind() != Seed::Kind::none) {
     if (initializer.seed().kind() == Seed::Kind::sequence) {
       throw InvalidArgument(
@@ -64,9 +65,9 @@ Initializer initializer_of(const Json& json, std::uint64_t seed) {
     }
     return initializer;
   }
-  Json with_seed = detail::parse_json(serialize(initializer));
+  Json with_seed = detail::serialized(initializer, ConfigForm::keras3);
   with_seed["config"]["seed"] = seed;
-  return deserialize(detail::dump_json(with_seed));
+  return detail::read_initializer(with_seed);
 }
 
 struct Rule {

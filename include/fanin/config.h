@@ -27,7 +27,8 @@ FANIN_API Initializer deserialize(std::string_view json);
 
 /// {"module": "keras.initializers", "class_name": ..., "config": ..., "registered_name": null} in Keras 3's form,
 /// {"class_name": ..., "config": ...} in TF 2's, on one line. Keras 3's axes are written if they are set or were read:
-/// Keras before 3.15 does not know them. Throws InvalidArgument if the form cannot say it.
+/// Keras before 3.15 does not know them. A sequence's seed is its number in TF 2's form, as TF 2.7 meant it. Throws
+/// InvalidArgument if the form cannot say it.
 FANIN_API std::string serialize(const Initializer& initializer, ConfigForm form = ConfigForm::keras3);
 
 /// The class names that make() knows.

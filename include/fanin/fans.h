@@ -36,7 +36,8 @@ struct FanAxes {
 
 /// Fans as Keras's compute_fans: a scalar has (1, 1), a vector of n has (n, n), a matrix its two extents, and a
 /// kernel of more dimensions its channels times the product of the others (the receptive field).
-/// Throws InvalidArgument for a negative extent, an axis outside the shape, or a fan of 2^63 or more.
+/// Throws InvalidArgument for a negative extent, an axis outside the shape, or a fan of 2^63 or more
+/// (of an empty tensor it is 2^63 - 1).
 FANIN_API Fans compute_fans(const Shape& shape, Layout layout = Layout::hwio, const FanAxes& axes = {});
 
 }  // namespace fanin

@@ -40,8 +40,9 @@ struct Access;
 }  // namespace detail
 
 /// Base of all initializers: a value that says what a tensor of any shape is filled with. Copies are cheap, and a
-/// derived class adds constructors, not data, so an Initializer holds any of them. All members may be called from many
-/// threads at once. A copy of an initializer with a sequence seed goes on counting from where the original was.
+/// derived class adds constructors, not data, so an Initializer holds any of them. All members but assignment may be
+/// called from many threads at once. A copy of an initializer with a sequence seed goes on counting from where the
+/// original was.
 class FANIN_API Initializer {
  public:
   Initializer(const Initializer& other);

@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "fanin/export.h"
 #include "fanin/initializer.h"
@@ -13,7 +14,8 @@
 
 namespace fanin {
 
-/// Many tensors, filled together: a whole model. Every entry gets the bits that a fill of its own would give it.
+/// Many tensors, filled together: a whole model. Every entry gets the bits that a fill of its own would give it. A plan
+/// that was moved from can only be destroyed or assigned to.
 ///
 /// All checks are made when an entry is added; a refused entry leaves the plan as it was. Two random entries with equal
 /// seed and subsequence are refused if they share indices (the same draws twice are hardly ever meant; give names),
@@ -30,8 +32,13 @@ class FANIN_API Plan {
   /// need not outlive the call, the memory must outlive fill. Throws as Initializer::fill does.
   std::size_t add(const Initializer& initializer, const View& view, const Shape& shape,
                   const FillOptions& options = {});
-  /// The same with options.name = name.
-  std::size_t add(const Initializer& initializer, const View& view, const Shape& shape, std::string name);
+  /// The same with options.name = name. A template, so that braces always mean options.
+  template <class Name, std::enable_if_t<std::is_convertible_v<const Name&, std::string_view>, int> = 0>
+  std::size_t add(const Initializer& initializer, const View& view, const Shape& shape, const Name& name) {
+    FillOptions options;
+    options.name.emplace(std::string_view(name));
+    return add(initializer, view, shape, options);
+  }
 
   /// Adds another place for the values of an entry: tied weights, or a copy in another dtype of a master. The same
   /// tensor or block, with the same draws. Throws as add does, and InvalidArgument if there is no such entry.

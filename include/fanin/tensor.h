@@ -12,7 +12,8 @@
 
 namespace fanin {
 
-/// Memory of its own for one dense, row-major tensor. Moves, never copies.
+/// Memory of its own for one dense, row-major tensor. Moves, never copies; one that was moved from can only be
+/// destroyed or assigned to.
 class FANIN_API Tensor {
  public:
   /// Uninitialised memory, aligned to 64 bytes. Throws InvalidArgument for an impossible shape, DeviceError for a

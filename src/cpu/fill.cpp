@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/fill.h"
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <thread>
 #include <vector>
@@ -47,10 +51,18 @@ void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last) {
 
 }  // namespace
 
+int available_threads() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
 void fill(const FillJob* jobs, std::size_t count, int threads) {
   std::uint64_t total = 0;
   for (std::size_t j = 0; j < count; ++j) total += jobs[j].params.index.count;
-  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  if (threads <= 0) threads = available_threads();
   const std::uint64_t shares =
       std::clamp<std::uint64_t>(total / least_per_thread, 1, static_cast<std::uint64_t>(threads));
   // Shares begin at multiples of 64 elements, so that threads seldom meet in a cache line or a Philox block.

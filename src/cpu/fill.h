@@ -12,4 +12,7 @@ namespace fanin::cpu {
 // Throws std::bad_alloc before anything is written, or not at all.
 void fill(const FillJob* jobs, std::size_t count, int threads);
 
+// How many threads the process may run on: its processor affinity, where the system tells it.
+int available_threads();
+
 }  // namespace fanin::cpu

@@ -10,6 +10,10 @@
 #include "core/values.h"
 #include "cpu/run.h"
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "fanin writes elements and files for little-endian processors only"
+#endif
+
 namespace fanin::cpu {
 
 namespace {

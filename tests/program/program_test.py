@@ -163,6 +163,15 @@ class Fill(InFolder):
         self.refused(*base, "--shape", "4", "--config", '{"class_name": "HeNormal",}', says="line 1, column 27")
         self.refused(*base, "--shape", "4", "--config", '{"class_name": "HeNormal", "class_name": "Ones"}', says="twice")
         self.refused("fill", "--init", "ones", "--shape", "2", "--out", os.path.join(self.folder.name, "w.txt"), says=".npy")
+        self.refused(*ok, "--seed", "", says="--seed")
+        self.refused(*ok, "--subsequence", "", says="--subsequence")
+        self.refused(*ok, "--partition-shape", "", "--partition-offset", "", says="--partition")
+        self.refused(*ok, "--partition-shape", "scalar", "--partition-offset", "scalar", says="dimension")
+        self.refused("fill", "--init", "ones", "--shape", "2", "--out", "", says=".npy")
+        self.refused(*base, "--shape", "4", "--config", os.path.join(self.folder.name, "none.json"), says="none.json")
+        self.refused(*base, "--shape", "4", "--config", self.folder.name, says="Cannot read")
+        self.refused(*ok, "--dtype", "half", says='"float16"?')
+        self.refused(*base, "--shape", "2", "--init", "unifrom", says='"uniform"?')
         self.refused(says="subcommand")
 
     def test_no_device_is_said(self):
@@ -206,6 +215,33 @@ class Fill(InFolder):
         self.assertEqual(os.listdir(self.folder.name), ["w.npy"])
         self.assertEqual(pathlib.Path(self.out).read_bytes(), b"precious")
 
+    def test_ignored_signals_stay_ignored(self):
+        process = subprocess.Popen([PROGRAM, "fill", "--init", "he_normal", "--shape", "30000000", "--threads", "1", "--out", self.out],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        while not os.listdir(self.folder.name) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual(process.wait(), 0)
+
+    def test_links_to_nothing_and_standard_output_are_refused(self):
+        os.symlink("nothing.npy", self.out)
+        self.refused("fill", "--init", "ones", "--shape", "2", "--out", self.out, says="No such file")
+        os.unlink(self.out)
+        os.symlink("w.npy", self.out)
+        self.refused("fill", "--init", "ones", "--shape", "2", "--out", self.out, says="symbolic links")
+        os.unlink(self.out)
+        with open(self.out, "wb") as standard:
+            result = subprocess.run([PROGRAM, "fill", "--init", "ones", "--shape", "2", "--out", self.out], stdout=standard, stderr=subprocess.PIPE)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"standard output", result.stderr)
+
+    def test_long_names(self):
+        self.out = os.path.join(self.folder.name, "n" * 251 + ".npy")
+        self.fill("--init", "ones", "--shape", "2")
+
     def test_links_and_permissions_are_kept(self):
         real = os.path.join(self.folder.name, "real.npy")
         pathlib.Path(real).write_bytes(b"old")
@@ -233,6 +269,8 @@ class Describe(unittest.TestCase):
         self.assertEqual((uniform["low"], uniform["high"]), (-limit, limit))
         normal = self.describe("--init", "normal", "--shape", "scalar")
         self.assertEqual((normal["shape"], normal["stddev"], normal["lower"], normal["upper"]), ([], 0.05, None, None))
+        zeros = self.describe("--init", "zeros", "--shape", "3")
+        self.assertEqual((zeros["mean"], zeros["stddev"], zeros["lower"], zeros["upper"]), (0, 0, None, None))
         oihw = self.describe("--init", "he_normal", "--shape", "128,64,3,3", "--layout", "oihw")
         self.assertEqual((oihw["fan_in"], oihw["fan_out"]), (576, 1152))
         axes = self.describe("--init", "he_normal", "--shape", "512,8,64", "--set", "input_axes=[0]", "--set", "output_axes=[1,2]")
@@ -326,6 +364,10 @@ class Model(InFolder):
         refuse("tensor \"x\"", tensors={"x": [2, 2, 2]}, rules=[{"match": "*", "initializer": "identity"}])
         self.refused("model", os.path.join(self.folder.name, "none.json"), "--out", out, says="none.json")
         self.refused("model", self.spec(), "--seed", "-1", "--out", out, says="--seed")
+        self.refused("model", self.spec(), "--out", out, "--report", os.path.join(self.folder.name, "no", "r.json"), says="No such file")
+        self.refused("model", self.spec(), "--out", out, "--report", out, says="different files")
+        self.refused("model", self.spec(), "--out", self.spec(), says="different files")
+        self.refused("model", self.spec(), "--out", "")
         path = os.path.join(self.folder.name, "spec.json")
         pathlib.Path(path).write_text('{"tensors": {"a": [1], "a": [2]}, "rules": []}')
         self.refused("model", path, "--out", out, says="twice")
