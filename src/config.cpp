@@ -283,6 +283,7 @@ std::string serialize(const Initializer& initializer, ConfigForm form) {
 
 std::vector<std::string> initializer_names() {
   std::vector<std::string> names;
+  names.reserve(detail::classes.size());
   for (const auto& c : detail::classes) names.emplace_back(c.name);
   return names;
 }
