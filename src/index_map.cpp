@@ -31,7 +31,7 @@ IndexMap make_index_map(const Shape& shape, const Block& block) {
   map.rank = 1;
   map.extent[0] = map.count;
   map.stride[0] = 1;
-  if (block.offset.empty() && block.extent.empty()) return map;
+  if (is_whole(block)) return map;
   check_block(shape, block);
   map.count = element_count(block.extent);
   map.extent[0] = map.count;

@@ -22,8 +22,7 @@ void check_options(const detail::Rule& rule, const FillOptions& options) {
     throw InvalidArgument("Give a tensor a name or a subsequence, not both. Received: name=\"" + *options.name +
                           "\", subsequence=" + std::to_string(*options.subsequence));
   }
-  const bool whole = options.block.offset.empty() && options.block.extent.empty();
-  if (!whole && !rule.allows_blocks()) {
+  if (!detail::is_whole(options.block) && !rule.allows_blocks()) {
     throw InvalidArgument(std::string(rule.class_name()) + " initializer doesn't support partition-related arguments.");
   }
 }

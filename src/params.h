@@ -20,9 +20,12 @@ FillParams make_params(const Distribution& distribution, const Shape& shape, DTy
 // or outside the tensor.
 IndexMap make_index_map(const Shape& shape, const Block& block);
 
+// Two empty vectors mean the whole tensor.
+inline bool is_whole(const Block& block) { return block.offset.empty() && block.extent.empty(); }
+
 // The extents of what is written: the block's, or the whole tensor's.
 inline const Shape& written_shape(const Shape& shape, const Block& block) {
-  return block.offset.empty() && block.extent.empty() ? shape : block.extent;
+  return is_whole(block) ? shape : block.extent;
 }
 
 }  // namespace fanin::detail

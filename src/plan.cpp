@@ -49,13 +49,11 @@ bool is_random(const FillParams& params) {
   return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
 }
 
-bool whole(const Block& block) { return block.offset.empty() && block.extent.empty(); }
-
 // Whether two parts of tensors share an index. Exact for parts of one tensor; for tensors of different shapes it
 // compares the ranges from the first index to the last.
 bool share_indices(const Draws& a, const IndexMap& map_a, const Draws& b, const IndexMap& map_b) {
   if (map_a.count == 0 || map_b.count == 0) return false;
-  if (a.shape != b.shape || whole(a.block) || whole(b.block)) {
+  if (a.shape != b.shape || detail::is_whole(a.block) || detail::is_whole(b.block)) {
     return map_a.start <= last_index(map_b) && map_b.start <= last_index(map_a);
   }
   for (std::size_t j = 0; j < a.shape.size(); ++j) {
