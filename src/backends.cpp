@@ -42,10 +42,11 @@ void check_threads(int threads) {
                         std::to_string(threads));
 }
 
-void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream, int threads) {
+void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream, int threads,
+         CpuTarget target) {
   check_threads(threads);
   if (place.is_host()) {
-    cpu::fill(jobs, count, threads);
+    cpu::fill(jobs, count, threads, target);
   } else {
     gpu::fill(jobs, count, place.cuda_device, stream);
   }
@@ -53,14 +54,14 @@ void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream,
 
 }  // namespace detail
 
-void fill(const View& view, const FillParams& params, CudaStream stream, int threads) {
+void fill(const View& view, const FillParams& params, CudaStream stream, int threads, CpuTarget target) {
   if (view.dtype != params.dtype) {
     throw InvalidArgument("The fill was prepared for " + std::string(name_of(params.dtype)) + ". Received: a view of " +
                           std::string(name_of(view.dtype)));
   }
   detail::check_view(view, params.index.count);
   const FillJob job{view.address, params};
-  detail::run(&job, 1, view.place, stream, threads);
+  detail::run(&job, 1, view.place, stream, threads, target);
 }
 
 }  // namespace fanin

@@ -20,6 +20,6 @@ void check_threads(int threads);
 
 // Hands jobs of one place to that place's back end. Host memory is filled on return. Throws InvalidArgument for a
 // negative number of threads.
-void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream, int threads);
+void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream, int threads, CpuTarget target);
 
 }  // namespace fanin::detail

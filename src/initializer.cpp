@@ -90,7 +90,7 @@ FillParams Initializer::params(const Shape& shape, DType dtype, const FillOption
 void Initializer::fill(const View& view, const Shape& shape, const FillOptions& options) const {
   detail::check_threads(options.threads);
   detail::check_view(view, detail::written_shape(shape, options.block));
-  fanin::fill(view, params(shape, view.dtype, options), options.stream, options.threads);
+  fanin::fill(view, params(shape, view.dtype, options), options.stream, options.threads, options.cpu_target);
 }
 
 Tensor Initializer::operator()(const Shape& shape, DType dtype, const FillOptions& options) const {
@@ -98,7 +98,7 @@ Tensor Initializer::operator()(const Shape& shape, DType dtype, const FillOption
   FillParams params = Access::prepared(*this, shape, dtype, options);
   Tensor tensor(detail::written_shape(shape, options.block), dtype, available().cuda_devices > 0 ? cuda(0) : host);
   params.subsequence += Access::next_call(*this);
-  fanin::fill(tensor.view(), params, options.stream, options.threads);
+  fanin::fill(tensor.view(), params, options.stream, options.threads, options.cpu_target);
   return tensor;
 }
 

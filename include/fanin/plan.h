@@ -49,7 +49,7 @@ class FANIN_API Plan {
   /// Fills all entries, host memory on up to `threads` threads (0: as many as the process may run on). May be called
   /// again and gives the same bits. A plan that is not being changed may be filled from many threads, into the same
   /// memory only one after the other.
-  void fill(CudaStream stream = nullptr, int threads = 0) const;
+  void fill(CudaStream stream = nullptr, int threads = 0, CpuTarget target = CpuTarget::automatic) const;
 
  private:
   struct State;

@@ -17,11 +17,34 @@ namespace fanin::cpu {
 
 namespace {
 
-// Below this many elements a thread costs more to start than it saves.
-constexpr std::uint64_t least_per_thread = 1 << 16;
+// A unit of work takes about as long as writing a byte.
+constexpr std::uint64_t uniform_work = 8;
+constexpr std::uint64_t normal_work = 16;
+
+// Below this much work a thread costs more to start than it saves.
+constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 20;
+
+bool is_random(const FillParams& params) {
+  return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
+}
+
+// Work per element.
+std::uint64_t work_of(const FillParams& params) {
+  const std::uint64_t size = size_of(params.dtype);
+  if (!is_random(params)) return size;
+  return (params.kind == FillParams::Kind::normal ? normal_work : uniform_work) * (size == 8 ? 2 : 1);
+}
+
+// Shares of elements begin at multiples of 64, so that threads seldom meet in a cache line or a Philox block.
+std::uint64_t element_at(std::uint64_t work, const FillParams& params) { return work / work_of(params) / 64 * 64; }
+
+struct Loops {
+  Run random;
+  CpuTarget ran = CpuTarget::automatic;  // what random elements were written by last
+};
 
 // Writes elements [first, first + count) of a job, in the order of memory.
-void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count) {
+void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Loops& loops) {
   const IndexMap& map = job.params.index;
   const std::size_t size = size_of(job.params.dtype);
   auto* out = static_cast<std::byte*>(job.address) + first * size;
@@ -32,19 +55,28 @@ void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count) {
     std::uint64_t index = map.start + column;
     for (std::uint32_t j = map.rank - 1; j-- > 0; rest /= map.extent[j]) index += rest % map.extent[j] * map.stride[j];
     const std::uint64_t n = std::min(count, run - column);
-    run_portable(job.params, out, index, n);
+    if (is_random(job.params)) {
+      loops.ran = loops.random(job.params, out, index, n);
+    } else {
+      run_portable(job.params, out, index, n);
+    }
     out += n * size;
     first += n;
     count -= n;
   }
 }
 
-// Writes elements [first, last) of all jobs laid end to end.
-void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last) {
+// Does what lies in [first, last) of the work of all jobs laid end to end.
+void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Loops& loops) {
   const detail::DefaultFpEnvironment environment;
   for (std::uint64_t begin = 0; begin < last; ++jobs) {
-    const std::uint64_t end = begin + jobs->params.index.count;
-    if (end > first) fill_part(*jobs, std::max(first, begin) - begin, std::min(last, end) - std::max(first, begin));
+    const FillParams& params = jobs->params;
+    const std::uint64_t end = begin + params.index.count * work_of(params);
+    if (end > first) {
+      const std::uint64_t from = first > begin ? element_at(first - begin, params) : 0;
+      const std::uint64_t to = last < end ? element_at(last - begin, params) : params.index.count;
+      fill_part(*jobs, from, to - from, loops);
+    }
     begin = end;
   }
 }
@@ -59,28 +91,30 @@ int available_threads() {
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-void fill(const FillJob* jobs, std::size_t count, int threads) {
+CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
+  target = cpu_target(target);
+  Loops loops{target == CpuTarget::portable ? run_portable : vector_run(target)};
   std::uint64_t total = 0;
-  for (std::size_t j = 0; j < count; ++j) total += jobs[j].params.index.count;
+  for (std::size_t j = 0; j < count; ++j) total += jobs[j].params.index.count * work_of(jobs[j].params);
   if (threads <= 0) threads = available_threads();
   const std::uint64_t shares =
-      std::clamp<std::uint64_t>(total / least_per_thread, 1, static_cast<std::uint64_t>(threads));
-  // Shares begin at multiples of 64 elements, so that threads seldom meet in a cache line or a Philox block.
-  const auto bound = [&](std::uint64_t share) { return share == shares ? total : total / shares * share / 64 * 64; };
+      std::clamp<std::uint64_t>(total / least_work_per_thread, 1, static_cast<std::uint64_t>(threads));
+  const auto bound = [&](std::uint64_t share) { return share == shares ? total : total / shares * share; };
 
   std::vector<std::thread> workers;
   workers.reserve(shares - 1);
   std::uint64_t started = 1;
   try {
     for (; started < shares; ++started) {
-      workers.emplace_back(fill_share, jobs, bound(started), bound(started + 1));
+      workers.emplace_back([=]() mutable { fill_share(jobs, bound(started), bound(started + 1), loops); });
     }
   } catch (...) {
     // No more threads to be had: the caller does what is left.
   }
-  fill_share(jobs, 0, bound(1));
-  if (started < shares) fill_share(jobs, bound(started), total);
+  fill_share(jobs, 0, bound(1), loops);
+  if (started < shares) fill_share(jobs, bound(started), total, loops);
   for (std::thread& worker : workers) worker.join();
+  return loops.ran;
 }
 
 }  // namespace fanin::cpu

@@ -3,14 +3,16 @@
 
 #include <cstddef>
 
+#include "fanin/cpu.h"
 #include "fill_job.h"
 
 namespace fanin::cpu {
 
 // Fills host memory on up to `threads` threads (0: as many as the process may run on), the caller's included, and
-// returns when it is full. Elements are split evenly by number, over all jobs; the split changes nothing but speed.
-// Throws std::bad_alloc before anything is written, or not at all.
-void fill(const FillJob* jobs, std::size_t count, int threads);
+// returns when it is full. All jobs together are split evenly by the work that they are; the split changes nothing but
+// speed. Returns the target whose loop the caller's thread ran for random elements; automatic if there were none.
+// Throws InvalidArgument as cpu_target does, or std::bad_alloc, before anything is written.
+CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
 
 // How many threads the process may run on: its processor affinity, where the system tells it.
 int available_threads();

@@ -149,21 +149,28 @@ void run(const FillParams& params, void* memory, std::uint64_t index, std::uint6
 
 }  // namespace
 
-void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
+CpuTarget run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
   switch (params.dtype) {
     case DType::float32:
-      return run<core::Float32>(params, out, index, count);
+      run<core::Float32>(params, out, index, count);
+      break;
     case DType::float64:
-      return run<core::Float64>(params, out, index, count);
+      run<core::Float64>(params, out, index, count);
+      break;
     case DType::float16:
-      return run<core::Float16>(params, out, index, count);
+      run<core::Float16>(params, out, index, count);
+      break;
     case DType::bfloat16:
-      return run<core::BFloat16>(params, out, index, count);
+      run<core::BFloat16>(params, out, index, count);
+      break;
     case DType::float8_e4m3fn:
-      return run<core::Float8E4M3FN>(params, out, index, count);
+      run<core::Float8E4M3FN>(params, out, index, count);
+      break;
     case DType::float8_e5m2:
-      return run<core::Float8E5M2>(params, out, index, count);
+      run<core::Float8E5M2>(params, out, index, count);
+      break;
   }
+  return CpuTarget::portable;
 }
 
 }  // namespace fanin::cpu

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <string>
+
+#include "cpu/run.h"
+#include "fanin/cpu.h"
+#include "fanin/error.h"
+#include "text.h"
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace fanin {
+
+namespace {
+
+constexpr std::array<std::string_view, 8> names{"automatic", "portable",    "sse4", "avx2",
+                                                "avx512",    "avx512_vbmi", "neon", "sve"};
+
+constexpr std::array best_first{CpuTarget::sve,  CpuTarget::neon, CpuTarget::avx512_vbmi, CpuTarget::avx512,
+                                CpuTarget::avx2, CpuTarget::sse4, CpuTarget::portable};
+
+// Whether the processor, and the system that saves its registers, have the instructions.
+bool processor_has(CpuTarget target) {
+  switch (target) {
+    case CpuTarget::portable:
+      return true;
+#if defined(__x86_64__)
+    case CpuTarget::sse4:
+      return __builtin_cpu_supports("sse4.2") != 0;
+    case CpuTarget::avx2:  // whoever has these has F16C
+      return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+             __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0;
+    case CpuTarget::avx512:
+      return processor_has(CpuTarget::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
+             __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+             __builtin_cpu_supports("avx512bw") != 0;
+    case CpuTarget::avx512_vbmi:
+      return processor_has(CpuTarget::avx512) && __builtin_cpu_supports("avx512vbmi") != 0 &&
+             __builtin_cpu_supports("avx512vbmi2") != 0 && __builtin_cpu_supports("avx512bitalg") != 0 &&
+             __builtin_cpu_supports("avx512vpopcntdq") != 0;
+#elif defined(__aarch64__)
+    case CpuTarget::neon:
+      return true;
+#if defined(__linux__)
+    case CpuTarget::sve:
+      return (getauxval(AT_HWCAP) & HWCAP_SVE) != 0;
+#endif
+#endif
+    default:
+      return false;
+  }
+}
+
+bool usable(CpuTarget target) {
+  return processor_has(target) && (target == CpuTarget::portable || cpu::vector_run(target) != nullptr);
+}
+
+std::vector<std::string> usable_names() {
+  std::vector<std::string> list;
+  for (const CpuTarget target : cpu_targets()) list.emplace_back(name_of(target));
+  return list;
+}
+
+// `wanted` as the environment has it: automatic if it says nothing.
+CpuTarget from_environment() {
+  const char* value = std::getenv("FANIN_CPU_TARGET");
+  if (value == nullptr || *value == '\0') return CpuTarget::automatic;
+  const auto* const name = std::find(names.begin(), names.end(), value);
+  if (name == names.end()) {
+    throw InvalidArgument("The environment variable FANIN_CPU_TARGET must be " + detail::list_of(usable_names()) +
+                          " on this machine. Received: \"" + value + "\"." + detail::suggestion(value, usable_names()));
+  }
+  return static_cast<CpuTarget>(name - names.begin());
+}
+
+}  // namespace
+
+std::string_view name_of(CpuTarget target) {
+  const auto i = static_cast<std::size_t>(target);
+  if (i >= names.size()) throw InvalidArgument("CPU target number " + std::to_string(i) + " does not exist");
+  return names[i];
+}
+
+std::vector<CpuTarget> cpu_targets() {
+  std::vector<CpuTarget> targets;
+  std::copy_if(best_first.begin(), best_first.end(), std::back_inserter(targets), usable);
+  return targets;
+}
+
+CpuTarget cpu_target(CpuTarget wanted) {
+  const bool asked = wanted != CpuTarget::automatic;
+  if (!asked) wanted = from_environment();
+  if (wanted == CpuTarget::automatic) return *std::find_if(best_first.begin(), best_first.end(), usable);
+  const std::string_view name = name_of(wanted);
+  if (!usable(wanted)) {
+    throw InvalidArgument(std::string(asked ? "The CPU target" : "The environment variable FANIN_CPU_TARGET") +
+                          " must be " + detail::list_of(usable_names()) + " on this machine. Received: \"" +
+                          std::string(name) + "\"");
+  }
+  return wanted;
+}
+
+}  // namespace fanin
