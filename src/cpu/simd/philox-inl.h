@@ -98,8 +98,9 @@ HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w
 HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 
 // The words of elements 4 * quad ... 4 * quad + count - 1 with this tag, in turns of four chains, to keep the
-// multipliers busy: body(w0, w1, w2, w3, at) gets four vectors of consecutive elements, the first of which is number
-// `at`. `count` is a multiple of words_group(); words of quads past the next multiple of 2^32 are void.
+// multipliers busy: body(w0, w1, w2, w3, at, number) gets four vectors of consecutive elements, of which the first is
+// number `at`, and the numbers in the first vector, times 256. `count` is a multiple of words_group(); words of quads
+// past the next multiple of 2^32 are void.
 template <class Body>
 HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::uint32_t tag, std::size_t count,
                           Body& body) {
@@ -109,6 +110,8 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::u
   // Lane 2j counts j, lane 2j + 1 counts n / 4 + j, for the sake of last_round's order.
   const VU64 i = hn::Iota(U64(), 0);
   const VU64 lane = hn::OddEven(hn::Add(hn::ShiftRight<1>(i), set64(std::uint64_t{n / 4})), hn::ShiftRight<1>(i));
+  VU32 number = hn::ShiftLeft<8>(hn::Iota(U32(), 0));
+  const VU32 half_turn = set32(static_cast<std::uint32_t>(4 * n) << 8);
   VU64 counter = hn::Add(lane, set64(quad & 0xffffffffu));
   for (std::size_t at = 0; at < count; at += 8 * n) {
     VU64 xa = counter, xb = hn::Add(counter, set64(std::uint64_t{n / 2})),
@@ -130,10 +133,12 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::u
     VU32 a, b, c, d;
     last_round(keys, xa, ya, za, wa, a, b);
     last_round(keys, xb, yb, zb, wb, c, d);
-    body(a, b, c, d, at);
+    body(a, b, c, d, at, number);
+    number = hn::Add(number, half_turn);
     last_round(keys, xc, yc, zc, wc, a, b);
     last_round(keys, xd, yd, zd, wd, c, d);
-    body(a, b, c, d, at + 4 * n);
+    body(a, b, c, d, at + 4 * n, number);
+    number = hn::Add(number, half_turn);
   }
 }
 

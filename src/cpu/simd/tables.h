@@ -16,10 +16,25 @@ struct VectorTables {
   // window.
   float x[256];
   std::uint8_t x_byte[4][256];  // the bytes of x, lowest first
-  double x64[256];              // X[cell] * 2^-53; 0 for edge cells
-  // How many thresholds are <= the smallest word with these high bits. At most one more is in reach of the other bits.
-  std::uint32_t first_box[1 << first_box_bits];
+  // Bytes of two vectors of 16 words: where the cells of four vectors go, of every other vector. What follows works
+  // within blocks of 16 bytes, so that each block has four of each vector.
+  alignas(64) std::uint8_t cell_order[64];
+  double x64[256];  // X[cell] * 2^-53; 0 for edge cells
+  // How many thresholds are <= the smallest word with these high bits. At most one more is in reach of the other bits:
+  // the next box is that of words > last_word[box].
+  std::uint16_t first_box[1 << first_box_bits];
+  std::uint32_t last_word[core::boxes];
+  struct alignas(16) Box {
+    float x_low, dx, y_low, dy;
+  };
+  Box box[core::boxes];
+  // Which of 8 (or 4) elements come first to bring those to the front whose bits are set; of 4, byte by byte.
+  alignas(8) std::uint8_t front8[256][8];
+  alignas(16) std::uint8_t front4[16][16];
 };
+
+// Up to this cell, all x have the same highest byte.
+constexpr std::uint32_t first_odd_top_byte = 192;
 
 constexpr VectorTables make_vector_tables() {
   VectorTables tables{};
@@ -35,8 +50,32 @@ constexpr VectorTables make_vector_tables() {
     const std::uint32_t word = i << (32 - VectorTables::first_box_bits);
     const std::uint32_t before = box;
     while (box < core::boxes - 1 && core::ziggurat.threshold[box] <= word) ++box;
-    tables.first_box[i] = box;
+    tables.first_box[i] = static_cast<std::uint16_t>(box);
     if (i > 0 && box > before + 1) throw "two thresholds share their high bits";  // fails to compile
+  }
+  for (std::uint32_t i = 0; i < core::boxes; ++i) {
+    tables.last_word[i] = i < core::boxes - 1 ? core::ziggurat.threshold[i] - 1 : 0xffffffffu;
+    tables.box[i] = {core::ziggurat.x_low[i], core::ziggurat.dx[i], core::ziggurat.y_low[i], core::ziggurat.dy[i]};
+    if (i > 0 && !(tables.box[i].dx > 0)) throw "a box has no width";  // fails to compile
+  }
+  // The tail has no box: a width that no box has, and a height that is its second fraction.
+  tables.box[0] = {core::ziggurat.x0, -1.0F, 0.0F, 1.0F};
+  for (std::uint32_t cell = 0; cell < first_odd_top_byte; ++cell) {
+    if (tables.x_byte[3][cell] != tables.x_byte[3][0]) throw "the high bytes differ too early";  // fails to compile
+  }
+  for (int i = 0; i < 64; ++i) {
+    tables.cell_order[i] = static_cast<std::uint8_t>(i / 4 % 2 * 64 + i / 16 * 16 + i % 4 * 4);
+  }
+  for (int mask = 0; mask < 256; ++mask) {
+    int n = 0;
+    for (int bit = 0; bit < 8; ++bit) {
+      if ((mask >> bit & 1) != 0) tables.front8[mask][n++] = static_cast<std::uint8_t>(bit);
+    }
+  }
+  for (int mask = 0; mask < 16; ++mask) {
+    for (int byte = 0; byte < 16; ++byte) {
+      tables.front4[mask][byte] = static_cast<std::uint8_t>(4 * tables.front8[mask][byte / 4] + byte % 4);
+    }
   }
   return tables;
 }

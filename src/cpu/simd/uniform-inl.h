@@ -56,7 +56,7 @@ struct UniformFloats {
     }
     put<streaming>(F32(), v, out + at);
   }
-  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at) const {
+  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at, VU32) const {
     const std::size_t n = hn::Lanes(U32());
     one(a, at);
     one(b, at + n);
@@ -92,7 +92,7 @@ struct UniformDoubles {
     half(lower_half(k), lower_half(c), at);
     half(upper_half(k), upper_half(c), at + hn::Lanes(F64()));
   }
-  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at) const {
+  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at, VU32) const {
     const std::size_t n = hn::Lanes(U32());
     one(a, at);
     one(b, at + n);
@@ -104,7 +104,7 @@ struct UniformDoubles {
 // Stores words.
 struct StoreWords {
   std::uint32_t* out;
-  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at) const {
+  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at, VU32) const {
     const std::size_t n = hn::Lanes(U32());
     hn::StoreU(a, U32(), out + at);
     hn::StoreU(b, U32(), out + at + n);
