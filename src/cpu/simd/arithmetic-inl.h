@@ -67,10 +67,11 @@ HWY_INLINE VF64 fma(VF64 a, VF64 b, VF64 c) {
 
 #endif
 
-// core::clamp: a zero keeps its sign. (Min and Max of some instruction sets order -0 and +0, of others not.)
-template <class D, class V>
-HWY_INLINE V clamp(D, V v, V lo, V hi) {
-  return hn::IfThenElse(hn::Lt(v, lo), lo, hn::IfThenElse(hn::Gt(v, hi), hi, v));
+// core::clamp. Of two zeros, some instruction sets take the second operand, others order -0 before +0: as a lower bound
+// that is zero is -0, and an upper one +0, v keeps its sign either way.
+template <class V>
+HWY_INLINE V clamp(V v, V lo, V hi) {
+  return hn::Min(hi, hn::Max(lo, v));
 }
 
 }  // namespace fanin::cpu::HWY_NAMESPACE

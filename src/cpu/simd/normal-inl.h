@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normal values in tiles (docs/VALUES.md, section 3; core/normal.h is the same, one element at a time). The first trial
-// of all elements of a tile comes first. What it rejects is put into a list, redone in full vectors, and put over it;
-// what that rejects again, too. All elements of a list have had the same number of trials.
+// Normal values (docs/VALUES.md, section 3; core/normal.h is the same, one element at a time). The first trials of many
+// elements come first. What they reject is put into a list, retried in full vectors, and put over the rest; what is
+// rejected again goes back to the list.
 #if defined(FANIN_SRC_CPU_SIMD_NORMAL_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_NORMAL_INL_H
 #undef FANIN_SRC_CPU_SIMD_NORMAL_INL_H
@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "core/normal.h"
 #include "core/values.h"
@@ -27,11 +28,18 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// A rejected element: its place in the tile, and of its head word what matters further, the sign and the cell.
-constexpr std::uint32_t key_of_head = 0x800000ffu;
-HWY_INLINE VU32 key_of(VU32 head, VU32 place_times_256) { return hn::OrAnd(place_times_256, head, set32(key_of_head)); }
-inline std::uint32_t place_of(std::uint32_t key) { return (key & ~key_of_head) >> 8; }
-HWY_INLINE VU32 place_of(VU32 key) { return hn::ShiftRight<8>(hn::AndNot(set32(0x80000000u), key)); }
+// A rejected element: of its head word the sign (bit 31) and the cell (bits 0 to 7), and its number, that is, its place
+// among the elements of a session (bits 8 to 23) and the trial that failed or awaits its edge point (bits 24 to 29).
+constexpr std::uint32_t head_bits = 0x800000ffu;
+constexpr std::uint32_t trial_bits = 0x3f000000u;
+constexpr std::uint32_t one_trial = 0x01000000u;
+constexpr std::uint64_t most_places = 1 << 16;
+
+HWY_INLINE VU32 key_of(VU32 head, VU32 number) { return hn::OrAnd(number, head, set32(head_bits)); }
+inline std::uint32_t place_of(std::uint32_t key) { return key >> 8 & 0xffffu; }
+HWY_INLINE VU32 place_of(VU32 key) { return hn::And(hn::ShiftRight<8>(key), set32(0xffffu)); }
+// The number for the next trial.
+HWY_INLINE VU32 next_number(VU32 key) { return hn::Add(hn::And(key, set32(~head_bits)), set32(one_trial)); }
 
 HWY_INLINE VU32 cell_of(VU32 head) { return hn::And(head, set32(0xffu)); }
 HWY_INLINE Mask32 is_edge(VU32 head) {
@@ -77,10 +85,11 @@ HWY_INLINE VF32 edge_fraction(VU32 word) {
   return hn::Mul(hn::ConvertTo(F32(), hn::BitCast(I32(), n)), set32(0x1p-25F));
 }
 
-// core::edge_point: the points, and which of them are kept. The words that choose the boxes are in memory.
-HWY_INLINE VF32 edge_point(VU32 key, const std::uint32_t* y, VU32 z, VU32 w, Mask32& kept) {
+// core::edge_point: the points of `count` elements at most, and which of them are kept. The words that choose the boxes
+// are in memory.
+HWY_INLINE VF32 edge_point(VU32 key, const std::uint32_t* y, VU32 z, VU32 w, std::size_t count, Mask32& kept) {
   HWY_ALIGN VectorTables::Box boxes[hn::MaxLanes(U32())];
-  for (std::size_t i = 0; i < hn::Lanes(U32()); ++i) {
+  for (std::size_t i = 0; i < std::min(count, hn::Lanes(U32())); ++i) {
     std::uint32_t box = vector_tables.first_box[y[i] >> (32 - VectorTables::first_box_bits)];
     box += y[i] > vector_tables.last_word[box] ? 1 : 0;
     boxes[i] = vector_tables.box[box];
@@ -112,7 +121,8 @@ class PointsOfRectangles {
     load(0, a0_, a1_, a2_, a3_);
     load(1, b0_, b1_, b2_, b3_);
     load(2, c0_, c1_, c2_, c3_);
-    d_ = _mm512_loadu_si512(vector_tables.x_byte[3] + first_odd_top_byte);
+    d_ = _mm512_load_si512(vector_tables.x_byte[3] + first_odd_top_byte);
+    first_odd_ = _mm512_load_si512(vector_tables.first_odd);
   }
   HWY_INLINE void operator()(VU32 w0, VU32 w1, VU32 w2, VU32 w3, VF32& z0, VF32& z1, VF32& z2, VF32& z3) const {
     const __m512i order = _mm512_load_si512(vector_tables.cell_order);
@@ -121,9 +131,9 @@ class PointsOfRectangles {
     const __mmask64 upper = _mm512_movepi8_mask(cells);
     const __m512i a = bytes(cells, upper, a0_, a1_, a2_, a3_), b = bytes(cells, upper, b0_, b1_, b2_, b3_);
     const __m512i c = bytes(cells, upper, c0_, c1_, c2_, c3_);
-    const __mmask64 odd = _mm512_cmpge_epu8_mask(cells, _mm512_set1_epi8(static_cast<char>(first_odd_top_byte)));
-    const __m512i most = _mm512_set1_epi8(static_cast<char>(vector_tables.x_byte[3][0]));
-    const __m512i d = _mm512_mask_permutexvar_epi8(most, odd, cells, d_);
+    // The highest byte differs in the last quarter of the cells alone.
+    const __mmask64 odd = _mm512_cmpge_epu8_mask(cells, first_odd_);
+    const __m512i d = _mm512_mask_permutexvar_epi8(_mm512_load_si512(vector_tables.x_byte[3]), odd, cells, d_);
     const __m512i ab_low = _mm512_unpacklo_epi8(a, b), ab_high = _mm512_unpackhi_epi8(a, b);
     const __m512i cd_low = _mm512_unpacklo_epi8(c, d), cd_high = _mm512_unpackhi_epi8(c, d);
     z0 = rectangle_point(w0, floats(_mm512_unpacklo_epi16(ab_low, cd_low)));
@@ -135,10 +145,10 @@ class PointsOfRectangles {
  private:
   static HWY_INLINE void load(int byte, __m512i& q0, __m512i& q1, __m512i& q2, __m512i& q3) {
     const std::uint8_t* bytes = vector_tables.x_byte[byte];
-    q0 = _mm512_loadu_si512(bytes);
-    q1 = _mm512_loadu_si512(bytes + 64);
-    q2 = _mm512_loadu_si512(bytes + 128);
-    q3 = _mm512_loadu_si512(bytes + 192);
+    q0 = _mm512_load_si512(bytes);
+    q1 = _mm512_load_si512(bytes + 64);
+    q2 = _mm512_load_si512(bytes + 128);
+    q3 = _mm512_load_si512(bytes + 192);
   }
   static HWY_INLINE __m512i bytes(__m512i cells, __mmask64 upper, __m512i q0, __m512i q1, __m512i q2, __m512i q3) {
     return _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(q0, cells, q1),
@@ -146,7 +156,7 @@ class PointsOfRectangles {
   }
   static HWY_INLINE VF32 floats(__m512i bits) { return VF32{_mm512_castsi512_ps(bits)}; }
 
-  __m512i a0_, a1_, a2_, a3_, b0_, b1_, b2_, b3_, c0_, c1_, c2_, c3_, d_;
+  __m512i a0_, a1_, a2_, a3_, b0_, b1_, b2_, b3_, c0_, c1_, c2_, c3_, d_, first_odd_;
 };
 
 #else
@@ -184,78 +194,82 @@ HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 #endif
 }
 
-// A list that grows by the elements of vectors that a mask selects.
-class List {
- public:
-  explicit HWY_INLINE List(std::uint32_t* at) : begin_(at), end_(at) {}
-  HWY_INLINE void append(VU32 v, Mask32 mask) { end_ += store_selected(v, mask, end_); }
-  std::size_t size() const { return static_cast<std::size_t>(end_ - begin_); }
-
- private:
-  std::uint32_t* begin_;
-  std::uint32_t* end_;
-};
-
-// Float32 values of a tile.
+// From standard normals to float32 values.
 template <bool shifted>
-struct FloatTile {
+struct FloatValues {
   using Real = float;
   core::Affine<float> map;
-  float* out;
 
   HWY_INLINE VF32 value(VF32 z) const {
     if constexpr (shifted) return fma(z, set32(map.scale), set32(map.shift));
     return hn::Mul(z, set32(map.scale));
   }
-  // First trials: rejected elements get values that do not matter.
-  HWY_INLINE void first(VU32, VF32 z, std::size_t at) const { hn::StoreU(value(z), F32(), out + at); }
 
-  // The values of retried elements, of which `edges` are accepted edge points z of trial `trial`, the others
-  // rectangles' points of the next trial with the head words `heads`.
-  HWY_INLINE void again(const core::Stream&, const RoundKeys&, std::uint64_t, VU32, VU32, VF32 z, Mask32, std::uint32_t,
+  void prepare(const core::Stream&, std::uint64_t, std::size_t) const {}
+
+  // The first trial of a vector of elements. What is rejected gets values that do not matter.
+  HWY_INLINE void first(VU32, VF32 z, std::size_t, float* out) const { hn::StoreU(value(z), F32(), out); }
+
+  // The values of retried elements, of which `edges` are edge points that are accepted, the others rectangles' points
+  // of the next trial with the head words `heads`.
+  HWY_INLINE void again(const core::Stream&, const RoundKeys&, std::uint64_t, VU32, VU32, VF32 z, Mask32,
                         float* values) const {
     hn::StoreU(value(z), F32(), values);
   }
-  void scalar(const core::Stream&, std::uint64_t, std::size_t place, const core::Accepted& draw) const {
-    out[place] = map.shifted ? core::fma(draw.z, map.scale, map.shift) : core::mul(draw.z, map.scale);
+  float scalar(const core::Stream&, std::uint64_t, const core::Accepted& draw) const {
+    return map.shifted ? core::fma(draw.z, map.scale, map.shift) : core::mul(draw.z, map.scale);
   }
 };
 
-// Float64 values of a tile: more digits of the same draws.
-template <bool shifted>
-struct DoubleTile {
+// From accepted trials to float64 values: more digits of the same draws.
+template <bool shifted, std::size_t most>
+struct DoubleValues {
   using Real = double;
   core::Affine<double> map;
-  double lower, upper;              // the window
-  const std::uint32_t* refinement;  // words of the first trials
-  double* out;
+  double lower, upper;                       // the window
+  HWY_ALIGN std::uint32_t refinement[most];  // words of the first trials
+
+  DoubleValues(const core::Affine<double>& m, double lo, double hi) : map(m), lower(lo), upper(hi) {}
 
   HWY_INLINE VF64 value(VF64 z) const {
-    z = clamp(F64(), z, set64(lower), set64(upper));
+    z = clamp(z, set64(lower), set64(upper));
     if constexpr (shifted) return fma(z, set64(map.scale), set64(map.shift));
     return hn::Mul(z, set64(map.scale));
   }
   static HWY_INLINE VF64 rectangle(VF64 k, VF64 c, VF64 x) { return hn::Mul(refined(k, c, 0x1p22), x); }
+  static HWY_INLINE VF64 edge(VF64 z, VF64 c) { return fma(z, hn::Mul(c, set64(0x1p-53)), z); }
   static HWY_INLINE VF64 x_of(hn::Vec<hn::Half<I32>> cell) {
     return hn::GatherIndex(F64(), vector_tables.x64, hn::PromoteTo(I64(), cell));
   }
-
-  HWY_INLINE void first(VU32 head, VF32, std::size_t at) const {
-    const VI32 k = centred(head), cell = hn::BitCast(I32(), cell_of(head));
-    const VI32 c = centred_refinement(hn::LoadU(U32(), refinement + at));
-    const hn::Half<I32> half;
-    hn::StoreU(value(rectangle(lower_half(k), lower_half(c), x_of(hn::LowerHalf(half, cell)))), F64(), out + at);
-    hn::StoreU(value(rectangle(upper_half(k), upper_half(c), x_of(hn::UpperHalf(half, cell)))), F64(),
-               out + at + hn::Lanes(F64()));
+  static HWY_INLINE VF64 select(hn::Vec<hn::Half<I32>> mask, VF64 yes, VF64 no) {
+    return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(F64(), hn::PromoteTo(I64(), mask))), yes, no);
   }
 
-  HWY_INLINE void again(const core::Stream& stream, const RoundKeys& keys, std::uint64_t base, VU32 places, VU32 heads,
-                        VF32 z, Mask32 edges, std::uint32_t trial, double* values) const {
+  void prepare(const core::Stream& stream, std::uint64_t quad, std::size_t count) {
+    StoreWords store{refinement};
+    for_words(stream, quad, core::first_refinement_tag, count, 0, store);
+  }
+
+  HWY_INLINE void first(VU32 head, VF32, std::size_t at, double* out) const {
+    const VI32 k = centred(head), cell = hn::BitCast(I32(), cell_of(head));
+    const VI32 c = centred_refinement(hn::Load(U32(), refinement + at));
+    const hn::Half<I32> half;
+    hn::StoreU(value(rectangle(lower_half(k), lower_half(c), x_of(hn::LowerHalf(half, cell)))), F64(), out);
+    hn::StoreU(value(rectangle(upper_half(k), upper_half(c), x_of(hn::UpperHalf(half, cell)))), F64(),
+               out + hn::Lanes(F64()));
+  }
+
+  HWY_INLINE void again(const core::Stream& stream, const RoundKeys& keys, std::uint64_t base, VU32 key, VU32 heads,
+                        VF32 z, Mask32 edges, double* values) const {
+    const VU32 trial = hn::And(key, set32(trial_bits));
+    const VU32 tag = hn::Add(hn::IfThenElse(edges, trial, hn::Add(trial, set32(one_trial))),
+                             set32(core::first_refinement_tag << 24));
     VU32 word, y, unused_z, w;
-    const std::uint32_t tag = (core::first_refinement_tag + trial) << 24;
-    blocks_at(stream, keys, base, places, hn::IfThenElse(edges, set32(tag), set32(tag + (1u << 24))), word, y, unused_z,
-              w);
-    if (trial == 0) word = hn::IfThenElse(edges, look_up(refinement, places), word);
+    blocks_at(stream, keys, base, place_of(key), tag, word, y, unused_z, w);
+    const Mask32 first_edges = hn::And(edges, hn::Eq(trial, set32(0u)));
+    if (!hn::AllFalse(U32(), first_edges)) {
+      word = hn::IfThenElse(first_edges, first_refinement(stream, keys, base, place_of(key)), word);
+    }
     const VI32 k = centred(heads), c = centred_refinement(word);
     const VI32 cell = hn::BitCast(I32(), cell_of(heads));
     const hn::Half<I32> half;
@@ -266,99 +280,133 @@ struct DoubleTile {
     hn::StoreU(value(select(hn::UpperHalf(half, chosen), edge(upper_half(z), upper_half(c)), high)), F64(),
                values + hn::Lanes(F64()));
   }
-  static HWY_INLINE VF64 select(hn::Vec<hn::Half<I32>> mask, VF64 yes, VF64 no) {
-    return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(F64(), hn::PromoteTo(I64(), mask))), yes, no);
+  // Trial 0's: the word of the element among the four of its quad.
+  static HWY_INLINE VU32 first_refinement(const core::Stream& stream, const RoundKeys& keys, std::uint64_t base,
+                                          VU32 place) {
+    VU32 x, y, z, w;
+    blocks_at(stream, keys, base / 4, hn::ShiftRight<2>(place), set32(core::first_refinement_tag << 24), x, y, z, w);
+    const Mask32 odd = hn::Ne(hn::And(place, set32(1u)), set32(0u));
+    const Mask32 upper = hn::Ne(hn::And(place, set32(2u)), set32(0u));
+    return hn::IfThenElse(upper, hn::IfThenElse(odd, w, z), hn::IfThenElse(odd, y, x));
   }
-  static HWY_INLINE VF64 edge(VF64 z, VF64 c) { return fma(z, hn::Mul(c, set64(0x1p-53)), z); }
 
-  void scalar(const core::Stream& stream, std::uint64_t base, std::size_t place, const core::Accepted& draw) const {
-    const std::uint32_t word = draw.trial == 0 ? refinement[place]
-                               : draw.trial < core::trials
-                                   ? core::retry_refinement<core::Philox>(stream, base + place, draw.trial)
-                                   : 0;
+  double scalar(const core::Stream& stream, std::uint64_t index, const core::Accepted& draw) const {
+    const std::uint32_t word =
+        draw.trial < core::trials ? core::retry_refinement<core::Philox>(stream, index, draw.trial) : 0;
     const double z = core::clamp(core::refine(draw, word, core::ziggurat), lower, upper);
-    out[place] = map.shifted ? core::fma(z, map.scale, map.shift) : core::mul(z, map.scale);
+    return map.shifted ? core::fma(z, map.scale, map.shift) : core::mul(z, map.scale);
   }
 };
 
-// The body of for_words.
-template <class Tile>
+// The body of for_words that makes first trials.
+template <class Values>
 struct FirstTrials {
-  Tile tile;
+  const Values& values;
+  typename Values::Real* out;
   FiniteWindow window;
   PointsOfRectangles points;
-  List rejected;
+  std::uint32_t* rejected;  // the end of the list
 
-  HWY_INLINE void one(VU32 head, VF32 z, std::size_t at, VU32 number) {
-    tile.first(head, z, at);
-    rejected.append(key_of(head, number), window.rejects(z));
+  HWY_INLINE void one(VU32 head, VF32 z, std::size_t at, VU32& number) {
+    values.first(head, z, at, out + at);
+    rejected += store_selected(key_of(head, number), window.rejects(z), rejected);
+    number = hn::Add(number, set32(static_cast<std::uint32_t>(hn::Lanes(U32()) << 8)));
   }
-  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at, VU32 number) {
+  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32& number) {
     const std::size_t n = hn::Lanes(U32());
-    const auto step = static_cast<std::uint32_t>(n << 8);
+    const VU32 a = hn::Load(U32(), words), b = hn::Load(U32(), words + n), c = hn::Load(U32(), words + 2 * n),
+               d = hn::Load(U32(), words + 3 * n);
     VF32 za, zb, zc, zd;
     points(a, b, c, d, za, zb, zc, zd);
     one(a, za, at, number);
-    one(b, zb, at + n, hn::Add(number, set32(step)));
-    one(c, zc, at + 2 * n, hn::Add(number, set32(2 * step)));
-    one(d, zd, at + 3 * n, hn::Add(number, set32(3 * step)));
+    one(b, zb, at + n, number);
+    one(c, zc, at + 2 * n, number);
+    one(d, zd, at + 3 * n, number);
   }
 };
 
-// One generation of rejected elements after another.
-template <class Tile>
-class Retries {
+// Normal values of the elements base + place, place < most_places, of one session after another. put(keys, values,
+// count) takes the values of retried elements.
+template <class Values, std::size_t most_first>
+class Normals {
  public:
-  HWY_INLINE Retries(const core::Stream& stream, core::Window window, std::uint64_t base, const Tile& tile)
-      : stream_(stream), keys_(stream.seed), window_(window), finite_window_(window), base_(base), tile_(tile) {}
+  Values values;
 
-  // Redoes `count` elements, whose trial `trial` failed or awaits its edge point. Lists those that fail again in `next`
-  // and returns how many they are.
-  std::size_t generation(const std::uint32_t* list, std::size_t count, std::uint32_t trial, std::uint32_t* next) {
-    List rejected(next);
-    for (std::size_t i = 0; i < count; i += batch) {
-      rectangles(list + i, std::min(batch, count - i), trial, rejected);
-      if (edges_ > batch) edge_points(trial, rejected);
+  Normals(const Values& v, const core::Stream& stream, core::Window window)
+      : values(v), stream_(stream), keys_(stream.seed), window_(window), finite_window_(window) {}
+
+  void begin(std::uint64_t quad) { quad_ = quad; }
+
+  // First trials of the elements place ... place + count - 1; place is a multiple of 4, count of words_group() and at
+  // most most_first. What is rejected and not in [from, to) is forgotten, the rest is listed.
+  void first(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, typename Values::Real* out) {
+    values.prepare(stream_, quad_ + place / 4, count);
+    FirstTrials<Values> trials{values, out, finite_window_, PointsOfRectangles(), list_ + listed_};
+    for_words(stream_, quad_ + place / 4, 0, count, static_cast<std::uint32_t>(place), trials);
+    std::uint32_t* end = trials.rejected;
+    if (from > place || to < place + count) {
+      end = std::remove_if(list_ + listed_, end,
+                           [=](std::uint32_t key) { return place_of(key) < from || place_of(key) >= to; });
     }
-    if (edges_ > 0) edge_points(trial, rejected);
-    return rejected.size();
+    listed_ = static_cast<std::size_t>(end - list_);
   }
 
-  // Does what is left, an element at a time.
-  void rest(const std::uint32_t* list, std::size_t count, std::uint32_t trial) const {
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint32_t place = place_of(list[i]);
-      const bool edge = core::is_edge(list[i]);
-      const std::uint32_t head = edge ? list[i] : core::retry<core::Philox>(stream_, base_ + place, trial + 1).x;
-      tile_.scalar(stream_, base_, place,
-                   core::first_accepted<core::Philox>(stream_, base_ + place, head, window_, core::ziggurat,
-                                                      edge ? trial : trial + 1));
-    }
+  // Retries a batch of what is listed, or, to the end, what is left of it. Returns how many values of how many elements
+  // are in values() and keys(): 0 if there is no batch. Elements that are rejected again have values that do not
+  // matter.
+  std::size_t retry(bool to_the_end) {
+    if (edges_ > batch) return edge_points();
+    if (listed_ >= (to_the_end ? 1 : batch)) return rectangles();
+    if (edges_ >= (to_the_end ? 1 : batch)) return edge_points();
+    return 0;
   }
+  const std::uint32_t* keys() const { return key_; }
+  typename Values::Real* retried() { return value_; }
 
  private:
   static constexpr std::size_t batch = 4 * hn::MaxLanes(U32());
+  static constexpr std::uint32_t most_trials = 16 * one_trial;  // in vectors
 
   // Elements past the end of a list are zeros: they may serve as an index.
   static HWY_INLINE VU32 load(Mask32 valid, const std::uint32_t* from) {
     return hn::IfThenElseZero(valid, hn::LoadU(U32(), from));
   }
 
-  // Puts the batch's values where they belong.
-  void put_values(const std::uint32_t* keys, std::size_t count) const {
-    for (std::size_t i = 0; i < count; ++i) tile_.out[place_of(keys[i])] = values_[i];
+  // Takes up to a batch from the list, and puts elements that have failed very often to the end; returns how many there
+  // are before these and in all.
+  std::pair<std::size_t, std::size_t> take() {
+    const std::size_t count = std::min(batch, listed_);
+    listed_ -= count;
+    std::copy_n(list_ + listed_, count, key_);
+    std::uint32_t trials = 0;
+    for (std::size_t i = 0; i < count; ++i) trials = std::max(trials, key_[i] & trial_bits);
+    if (trials < most_trials) return {count, count};
+    const auto* const often =
+        std::partition(key_, key_ + count, [](std::uint32_t key) { return (key & trial_bits) < most_trials; });
+    return {static_cast<std::size_t>(often - key_), count};
   }
 
-  // The blocks of `count` listed elements with this tag, two vectors at a time to have four chains under way.
-  void make_blocks(const std::uint32_t* list, std::size_t count, std::uint32_t tag) {
+  // One element, to its end.
+  typename Values::Real scalar(std::uint32_t key) const {
+    const std::uint64_t index = 4 * quad_ + place_of(key);
+    const std::uint32_t trial = (key & trial_bits) / one_trial;
+    const bool edge = core::is_edge(key);
+    const std::uint32_t head = edge ? key : core::retry<core::Philox>(stream_, index, trial + 1).x;
+    return values.scalar(
+        stream_, index,
+        core::first_accepted<core::Philox>(stream_, index, head, window_, core::ziggurat, edge ? trial : trial + 1));
+  }
+
+  // The next blocks of `count` taken elements, two vectors at a time to have four chains under way.
+  void make_blocks(std::size_t count) {
     const std::size_t n = hn::Lanes(U32());
-    const VU32 tags = set32(tag << 24);
     for (std::size_t i = 0; i < count; i += 2 * n) {
-      const VU32 a = place_of(load(hn::FirstN(U32(), count - i), list + i));
-      const VU32 b = place_of(load(hn::FirstN(U32(), count - std::min(count, i + n)), list + i + n));
+      const VU32 a = load(hn::FirstN(U32(), count - i), key_ + i);
+      const VU32 b = load(hn::FirstN(U32(), count - std::min(count, i + n)), key_ + i + n);
+      const VU32 tags = set32(trial_bits);
       VU32 xa, ya, za, wa, xb, yb, zb, wb;
-      blocks_at(stream_, keys_, base_, a, tags, xa, ya, za, wa);
-      blocks_at(stream_, keys_, base_, b, tags, xb, yb, zb, wb);
+      blocks_at(stream_, keys_, 4 * quad_, place_of(a), hn::And(next_number(a), tags), xa, ya, za, wa);
+      blocks_at(stream_, keys_, 4 * quad_, place_of(b), hn::And(next_number(b), tags), xb, yb, zb, wb);
       hn::Store(xa, U32(), block_[0] + i);
       hn::Store(ya, U32(), block_[1] + i);
       hn::Store(za, U32(), block_[2] + i);
@@ -368,12 +416,18 @@ class Retries {
       hn::Store(zb, U32(), block_[2] + i + n);
       hn::Store(wb, U32(), block_[3] + i + n);
     }
+    if ((count + n - 1) / n % 4 == 1 || (count + n - 1) / n % 4 == 2) {  // points_ takes four vectors
+      hn::Store(hn::Zero(U32()), U32(), block_[0] + (count + 2 * n - 1) / (2 * n) * 2 * n);
+      hn::Store(hn::Zero(U32()), U32(), block_[0] + (count + 2 * n - 1) / (2 * n) * 2 * n + n);
+    }
   }
 
-  // Elements of which the next block's first word is the next trial; edge cells' are put aside with all words.
-  void rectangles(const std::uint32_t* list, std::size_t count, std::uint32_t trial, List& rejected) {
+  // A batch of listed elements, of which the next block's first word is the next trial; edge cells' are put aside with
+  // all words.
+  std::size_t rectangles() {
+    const auto [count, all] = take();
     const std::size_t n = hn::Lanes(U32());
-    make_blocks(list, count, trial + 1);
+    make_blocks(count);
     for (std::size_t i = 0; i < count; i += 4 * n) {
       VF32 a, b, c, d;
       points_(hn::Load(U32(), block_[0] + i), hn::Load(U32(), block_[0] + i + n),
@@ -383,78 +437,61 @@ class Retries {
       hn::Store(c, F32(), point_ + i + 2 * n);
       hn::Store(d, F32(), point_ + i + 3 * n);
     }
-    std::size_t edges = edges_;
     for (std::size_t i = 0; i < count; i += n) {
       const Mask32 valid = hn::FirstN(U32(), count - i);
-      const VU32 key = load(valid, list + i), places = place_of(key), x = hn::Load(U32(), block_[0] + i);
+      const VU32 key = load(valid, key_ + i), x = hn::Load(U32(), block_[0] + i);
       const Mask32 edge = hn::And(valid, is_edge(key));
-      store_selected(key, edge, edge_[0] + edges);
-      for (int j = 1; j < 4; ++j) store_selected(hn::Load(U32(), block_[j - 1] + i), edge, edge_[j] + edges);
-      edges += store_selected(hn::Load(U32(), block_[3] + i), edge, edge_[4] + edges);
+      for (int j = 0; j < 4; ++j) store_selected(hn::Load(U32(), block_[j] + i), edge, edge_[j + 1] + edges_);
+      edges_ += store_selected(key, edge, edge_[0] + edges_);
       const VF32 point = hn::Load(F32(), point_ + i);
-      tile_.again(stream_, keys_, base_, places, x, point, hn::MaskFromVec(hn::Zero(U32())), trial, values_ + i);
-      rejected.append(key_of(x, hn::ShiftLeft<8>(places)),
-                      hn::And(hn::AndNot(edge, valid), finite_window_.rejects(point)));
+      values.again(stream_, keys_, 4 * quad_, key, x, point, hn::MaskFromVec(hn::Zero(U32())), value_ + i);
+      append(key_of(x, next_number(key)), hn::And(hn::AndNot(edge, valid), finite_window_.rejects(point)));
     }
-    edges_ = edges;
-    put_values(list, count);
+    for (std::size_t i = count; i < all; ++i) value_[i] = scalar(key_[i]);
+    return all;
   }
 
-  // The elements put aside, a batch of them or all if they are fewer. What is not accepted has had its next trial, too.
-  void edge_points(std::uint32_t trial, List& rejected) {
-    const std::size_t n = hn::Lanes(U32());
-    const std::size_t count = std::min(batch, edges_);
+  // A batch of the elements that were put aside, or all if they are fewer. What is not accepted has its next trial,
+  // too.
+  std::size_t edge_points() {
+    const std::size_t count = std::min(batch, edges_), n = hn::Lanes(U32());
     for (std::size_t i = 0; i < count; i += n) {
       const Mask32 valid = hn::FirstN(U32(), count - i);
-      const VU32 key = load(valid, edge_[0] + i), head = hn::LoadU(U32(), edge_[1] + i), places = place_of(key);
+      const VU32 key = load(valid, edge_[0] + i), head = load(valid, edge_[1] + i);
       Mask32 kept;
-      const VF32 point =
-          edge_point(key, edge_[2] + i, hn::LoadU(U32(), edge_[3] + i), hn::LoadU(U32(), edge_[4] + i), kept);
+      const VF32 point = edge_point(key, edge_[2] + i, hn::LoadU(U32(), edge_[3] + i), hn::LoadU(U32(), edge_[4] + i),
+                                    count - i, kept);
       const Mask32 accepted = hn::AndNot(finite_window_.rejects(point), kept);
       const VF32 next = rectangle_point(head);
-      tile_.again(stream_, keys_, base_, places, head, hn::IfThenElse(hn::RebindMask(F32(), accepted), point, next),
-                  accepted, trial, values_ + i);
-      rejected.append(key_of(head, hn::ShiftLeft<8>(places)),
-                      hn::AndNot(accepted, hn::And(valid, finite_window_.rejects(next))));
+      values.again(stream_, keys_, 4 * quad_, key, head, hn::IfThenElse(hn::RebindMask(F32(), accepted), point, next),
+                   accepted, value_ + i);
+      append(key_of(head, next_number(key)), hn::AndNot(accepted, hn::And(valid, finite_window_.rejects(next))));
     }
-    put_values(edge_[0], count);
+    std::copy_n(edge_[0], count, key_);
     edges_ -= count;
     for (auto& words : edge_) std::copy_n(words + count, edges_, words);
+    return count;
   }
+
+  HWY_INLINE void append(VU32 key, Mask32 mask) { listed_ += store_selected(key, mask, list_ + listed_); }
 
   core::Stream stream_;
   RoundKeys keys_;
   core::Window window_;
   FiniteWindow finite_window_;
-  std::uint64_t base_;
-  const Tile& tile_;
-  std::size_t edges_ = 0;
   PointsOfRectangles points_;
-  // Of a batch: the blocks (words x, y, z, w) and the points that their first words make.
-  HWY_ALIGN std::uint32_t block_[4][batch] = {};
+  std::uint64_t quad_ = 0;
+  std::size_t listed_ = 0;
+  std::size_t edges_ = 0;
+  // Of a batch: the keys, the blocks (words x, y, z, w), the points that their first words make, and the values.
+  HWY_ALIGN std::uint32_t key_[batch];
+  HWY_ALIGN std::uint32_t block_[4][batch];
   HWY_ALIGN float point_[batch];
-  // Of edges: the keys, and words x, y, z, w.
-  std::uint32_t edge_[5][2 * batch + hn::MaxLanes(U32())] = {};
-  typename Tile::Real values_[batch];
+  HWY_ALIGN typename Values::Real value_[batch];
+  // Lists, to whose end whole vectors are stored. Of edges: the keys, and words x, y, z, w.
+  std::uint32_t edge_[5][2 * batch + hn::MaxLanes(U32())];
+  std::uint32_t list_[most_first + batch + hn::MaxLanes(U32())];
 };
-
-// Elements quad * 4 ... quad * 4 + count - 1; `count` is a multiple of words_group() and at most `size`.
-template <std::size_t size, class Tile>
-void normal_tile(const core::Stream& stream, core::Window window, std::uint64_t quad, std::size_t count,
-                 const Tile& tile) {
-  // Those who fail: these and the next generation, in turn. A stored vector may reach past the end of a list.
-  std::uint32_t rejected[2][size + hn::MaxLanes(U32())];
-  FirstTrials<Tile> first{tile, FiniteWindow(window), PointsOfRectangles(), List(rejected[0])};
-  for_words(stream, quad, 0, count, first);
-  Retries<Tile> retries(stream, window, 4 * quad, tile);
-  std::size_t left = first.rejected.size();
-  std::uint32_t trial = 0;
-  // A few elements, and many trials, are not worth vectors.
-  for (; left > 2 && trial < 16; ++trial) {
-    left = retries.generation(rejected[trial % 2], left, trial, rejected[(trial + 1) % 2]);
-  }
-  retries.rest(rejected[trial % 2], left, trial);
-}
 
 }  // namespace fanin::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -43,7 +43,7 @@ HWY_INLINE void philox_round(VU64& x, VU64& y, VU64& z, VU64& w, VU64 k0, VU64 k
 }
 
 struct RoundKeys {
-  std::uint32_t k0[10], k1[10];
+  std::uint64_t k0[10], k1[10];  // 32 bits each, as wide as a lane
   explicit RoundKeys(std::uint64_t seed) {
     for (std::uint32_t r = 0; r < 10; ++r) {
       k0[r] = static_cast<std::uint32_t>(seed) + r * philox_w0;
@@ -55,16 +55,16 @@ struct RoundKeys {
 // Blocks whose counters differ in the low word alone. The first two rounds then mix few words that vary; the others
 // are worked out once.
 struct UniformRounds {
-  std::uint32_t z1_key, x2_key, z2_key, z3_key;
+  std::uint64_t z1_key, x2_key, z2_key, z3_key;
 
   UniformRounds(const RoundKeys& keys, std::uint32_t y, std::uint64_t subsequence) {
     const std::uint64_t p1 = std::uint64_t{philox_m1} * static_cast<std::uint32_t>(subsequence);
-    const std::uint32_t x1 = static_cast<std::uint32_t>(p1 >> 32) ^ y ^ keys.k0[0];
+    const auto x1 = static_cast<std::uint32_t>((p1 >> 32) ^ y ^ keys.k0[0]);
     const auto y1 = static_cast<std::uint32_t>(p1);
     const std::uint64_t p0 = std::uint64_t{philox_m0} * x1;  // of round 2
-    z1_key = static_cast<std::uint32_t>(subsequence >> 32) ^ keys.k1[0];
+    z1_key = (subsequence >> 32) ^ keys.k1[0];
     x2_key = y1 ^ keys.k0[1];
-    z2_key = static_cast<std::uint32_t>(p0 >> 32) ^ keys.k1[1];
+    z2_key = (p0 >> 32) ^ keys.k1[1];
     z3_key = static_cast<std::uint32_t>(p0) ^ keys.k1[2];
   }
 };
@@ -72,74 +72,81 @@ struct UniformRounds {
 // Rounds 1 to 3 of the blocks of which `x` holds the low counter word.
 HWY_INLINE void first_rounds(const UniformRounds& uniform, const RoundKeys& keys, VU64& x, VU64& y, VU64& z, VU64& w) {
   const VU64 w1 = times(x, philox_m0);
-  const VU64 z1 = hn::Xor(high_by_shift(w1), set64(std::uint64_t{uniform.z1_key}));
+  const VU64 z1 = hn::Xor(high_by_shift(w1), set64(uniform.z1_key));
   const VU64 y2 = times(z1, philox_m1);
-  const VU64 x2 = hn::Xor(swap_halves(y2), set64(std::uint64_t{uniform.x2_key}));
-  const VU64 z2 = hn::Xor(w1, set64(std::uint64_t{uniform.z2_key}));
+  const VU64 x2 = hn::Xor(swap_halves(y2), set64(uniform.x2_key));
+  const VU64 z2 = hn::Xor(w1, set64(uniform.z2_key));
   w = times(x2, philox_m0);
   y = times(z2, philox_m1);
-  x = hn::Xor3(high_by_shift(y), y2, set64(std::uint64_t{keys.k0[2]}));
-  z = hn::Xor(swap_halves(w), set64(std::uint64_t{uniform.z3_key}));
+  x = hn::Xor3(high_by_shift(y), y2, set64(keys.k0[2]));
+  z = hn::Xor(swap_halves(w), set64(uniform.z3_key));
 }
 
-// Round 10, and the words in the order of the blocks: of every two lanes, `lower` gets the block of the first and
-// `upper` of the second.
-HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w, VU32& lower, VU32& upper) {
+// Round 10, and the words in the order of the blocks: of every two lanes, the first vector gets the block of the first
+// and the second vector that of the second.
+HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w, std::uint32_t* words) {
   const VU64 p0 = times(x, philox_m0);
   const VU64 p1 = times(z, philox_m1);
   const VU64 low_half = set64(std::uint64_t{0xffffffffu});
-  const VU64 xy = hn::Xor3(swap_halves(p1), hn::And(y, low_half), set64(std::uint64_t{keys.k0[9]}));
-  const VU64 zw = hn::Xor3(swap_halves(p0), hn::And(w, low_half), set64(std::uint64_t{keys.k1[9]}));
-  lower = hn::BitCast(U32(), hn::InterleaveLower(U64(), xy, zw));
-  upper = hn::BitCast(U32(), hn::InterleaveUpper(U64(), xy, zw));
+  const VU64 xy = hn::Xor3(swap_halves(p1), hn::And(y, low_half), set64(keys.k0[9]));
+  const VU64 zw = hn::Xor3(swap_halves(p0), hn::And(w, low_half), set64(keys.k1[9]));
+  hn::Store(hn::BitCast(U32(), hn::InterleaveLower(U64(), xy, zw)), U32(), words);
+  hn::Store(hn::BitCast(U32(), hn::InterleaveUpper(U64(), xy, zw)), U32(), words + hn::Lanes(U32()));
 }
 
 // Elements that one turn of for_words makes.
 HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 
-// The words of elements 4 * quad ... 4 * quad + count - 1 with this tag, in turns of four chains, to keep the
-// multipliers busy: body(w0, w1, w2, w3, at, number) gets four vectors of consecutive elements, of which the first is
-// number `at`, and the numbers in the first vector, times 256. `count` is a multiple of words_group(); words of quads
-// past the next multiple of 2^32 are void.
+// The words of elements 4 * quad ... 4 * quad + count - 1 with this tag. body(words, at, number) gets 4 vectors of
+// consecutive elements' words in memory, of which the first is number `at`, and in `number` (place + at) * 256 and so
+// on for the first vector. `count` is a multiple of words_group(); words of quads past the next multiple of 2^32 are
+// void.
+//
+// Four chains of rounds are under way at a time, to keep the multipliers busy, and in between what is done with the
+// words of the turn before: the processor looks ahead some hundred instructions, less than one turn.
 template <class Body>
 HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::uint32_t tag, std::size_t count,
-                          Body& body) {
+                          std::uint32_t place, Body& body) {
   const RoundKeys keys(stream.seed);
   const UniformRounds uniform(keys, static_cast<std::uint32_t>(quad >> 32) | tag << 24, stream.subsequence);
   const std::size_t n = hn::Lanes(U32());
+  HWY_ALIGN std::uint32_t words[8 * hn::MaxLanes(U32())];
   // Lane 2j counts j, lane 2j + 1 counts n / 4 + j, for the sake of last_round's order.
   const VU64 i = hn::Iota(U64(), 0);
   const VU64 lane = hn::OddEven(hn::Add(hn::ShiftRight<1>(i), set64(std::uint64_t{n / 4})), hn::ShiftRight<1>(i));
-  VU32 number = hn::ShiftLeft<8>(hn::Iota(U32(), 0));
-  const VU32 half_turn = set32(static_cast<std::uint32_t>(4 * n) << 8);
+  VU32 number = hn::ShiftLeft<8>(hn::Iota(U32(), place));
   VU64 counter = hn::Add(lane, set64(quad & 0xffffffffu));
   for (std::size_t at = 0; at < count; at += 8 * n) {
     VU64 xa = counter, xb = hn::Add(counter, set64(std::uint64_t{n / 2})),
          xc = hn::Add(counter, set64(std::uint64_t{n})), xd = hn::Add(counter, set64(std::uint64_t{n / 2 * 3}));
     counter = hn::Add(counter, set64(std::uint64_t{2 * n}));
     VU64 ya, yb, yc, yd, za, zb, zc, zd, wa, wb, wc, wd;
+    const auto rounds = [&](int first, int last) HWY_ATTR {
+      HWY_UNROLL(3)
+      for (int r = first; r < last; ++r) {
+        const VU64 k0 = set64(keys.k0[r]), k1 = set64(keys.k1[r]);
+        philox_round(xa, ya, za, wa, k0, k1);
+        philox_round(xb, yb, zb, wb, k0, k1);
+        philox_round(xc, yc, zc, wc, k0, k1);
+        philox_round(xd, yd, zd, wd, k0, k1);
+      }
+    };
     first_rounds(uniform, keys, xa, ya, za, wa);
     first_rounds(uniform, keys, xb, yb, zb, wb);
     first_rounds(uniform, keys, xc, yc, zc, wc);
     first_rounds(uniform, keys, xd, yd, zd, wd);
-    HWY_UNROLL(6)
-    for (int r = 3; r < 9; ++r) {
-      const VU64 k0 = set64(std::uint64_t{keys.k0[r]}), k1 = set64(std::uint64_t{keys.k1[r]});
-      philox_round(xa, ya, za, wa, k0, k1);
-      philox_round(xb, yb, zb, wb, k0, k1);
-      philox_round(xc, yc, zc, wc, k0, k1);
-      philox_round(xd, yd, zd, wd, k0, k1);
-    }
-    VU32 a, b, c, d;
-    last_round(keys, xa, ya, za, wa, a, b);
-    last_round(keys, xb, yb, zb, wb, c, d);
-    body(a, b, c, d, at, number);
-    number = hn::Add(number, half_turn);
-    last_round(keys, xc, yc, zc, wc, a, b);
-    last_round(keys, xd, yd, zd, wd, c, d);
-    body(a, b, c, d, at + 4 * n, number);
-    number = hn::Add(number, half_turn);
+    rounds(3, 4);
+    if (at > 0) body(words, at - 8 * n, number);
+    rounds(4, 7);
+    if (at > 0) body(words + 4 * n, at - 4 * n, number);
+    rounds(7, 9);
+    last_round(keys, xa, ya, za, wa, words);
+    last_round(keys, xb, yb, zb, wb, words + 2 * n);
+    last_round(keys, xc, yc, zc, wc, words + 4 * n);
+    last_round(keys, xd, yd, zd, wd, words + 6 * n);
   }
+  body(words, count - 8 * n, number);
+  body(words + 4 * n, count - 4 * n, number);
 }
 
 // The blocks of elements base + at with per-element tags (in the top byte): words x, y, z, w of each, a vector each.
@@ -155,7 +162,7 @@ HWY_INLINE void blocks_at(const core::Stream& stream, const RoundKeys& keys, std
   VU64 wa = set64(stream.subsequence >> 32), wb = wa;
   HWY_UNROLL(10)
   for (int r = 0; r < 10; ++r) {
-    const VU64 k0 = set64(std::uint64_t{keys.k0[r]}), k1 = set64(std::uint64_t{keys.k1[r]});
+    const VU64 k0 = set64(keys.k0[r]), k1 = set64(keys.k1[r]);
     philox_round(xa, ya, za, wa, k0, k1);
     philox_round(xb, yb, zb, wb, k0, k1);
   }

@@ -34,168 +34,136 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// Elements that are made at a time, in the first-level cache. All temporaries together stay below 64 KiB.
-template <class Real>
-constexpr std::size_t tile_size = 16384 / sizeof(Real);
-
-// The most elements of one turn of for_words.
-constexpr std::size_t max_group = 8 * hn::MaxLanes(U32());
+// Elements that are made at a time: they stay in the first-level cache until they are retried, clamped and rounded. All
+// temporaries together are some 40 KiB.
+constexpr std::size_t piece_size = 2048;
+static_assert(piece_size % (8 * hn::MaxLanes(U32())) == 0);
 
 // From this size on a run is written past the cache where no value is written twice: it would not stay there anyway.
 constexpr std::uint64_t stream_bytes = std::uint64_t{8} << 20;
-
-template <bool shifted>
-struct FloatUniform {
-  static constexpr bool streams = true;
-  core::Stream stream;
-  core::Affine<float> map;
-
-  void operator()(std::uint64_t quad, std::size_t count, float* out) const {
-    uniform_floats<shifted, false>(stream, map, quad, count, out);
-  }
-  void past_cache(std::uint64_t quad, std::size_t count, float* out) const {
-    uniform_floats<shifted, true>(stream, map, quad, count, out);
-  }
-};
-
-template <bool shifted>
-struct DoubleUniform {
-  static constexpr bool streams = false;
-  core::Stream stream;
-  core::Affine<double> map;
-
-  void operator()(std::uint64_t quad, std::size_t count, double* out) const {
-    HWY_ALIGN std::uint32_t refinement[tile_size<double>];
-    uniform_doubles<shifted>(stream, map, quad, count, refinement, out);
-  }
-};
-
-template <bool shifted>
-struct FloatNormal {
-  static constexpr bool streams = false;
-  core::Stream stream;
-  core::Affine<float> map;
-  core::Window window;
-
-  void operator()(std::uint64_t quad, std::size_t count, float* out) const {
-    normal_tile<tile_size<float>>(stream, window, quad, count, FloatTile<shifted>{map, out});
-  }
-};
-
-template <bool shifted>
-struct DoubleNormal {
-  static constexpr bool streams = false;
-  core::Stream stream;
-  core::Affine<double> map;
-  core::Window window;
-  double lower, upper;
-
-  void operator()(std::uint64_t quad, std::size_t count, double* out) const {
-    HWY_ALIGN std::uint32_t refinement[tile_size<double>];
-    StoreWords store{refinement};
-    for_words(stream, quad, core::first_refinement_tag, count, store);
-    normal_tile<tile_size<double>>(stream, window, quad, count,
-                                   DoubleTile<shifted>{map, lower, upper, refinement, out});
-  }
-};
 
 // How many elements are left before the low word of the quad's number overflows.
 inline std::uint64_t before_overflow(std::uint64_t index) {
   return ((std::uint64_t{1} << 32) - (index / 4 & 0xffffffffu)) * 4 - index % 4;
 }
 
-// Output in the compute type: written in place, apart from what does not fill a group.
-template <class Real, class Kernel>
-void run_in_place(const Kernel& kernel, bool clamped, Real* out, std::uint64_t index, std::uint64_t count) {
-  const std::size_t group = words_group();
-  HWY_ALIGN Real few[max_group];
-  const Real lo = kernel.map.min, hi = kernel.map.max;
-  const auto part = [&](std::uint64_t wanted) HWY_ATTR {
-    const std::size_t skip = index % 4;
-    const auto n =
-        static_cast<std::size_t>(std::min({wanted, count, before_overflow(index), std::uint64_t{group - skip}}));
-    kernel(index / 4, group, few);
-    if (clamped) clamp_tile(few, group, lo, hi);
-    std::memcpy(out, few + skip, n * sizeof(Real));
-    out += n;
-    index += n;
-    count -= n;
-  };
+// Writes one session's elements after another: consecutive ones, counted from a whole block of words. Values are made
+// in whole groups, straight into the output if it is of the compute type, else, and where a group is not all wanted, in
+// a buffer.
+template <class Kernel>
+struct streams : std::false_type {};
+template <bool shifted>
+struct streams<FloatUniforms<shifted>> : std::true_type {};
 
-  // Whole groups begin at a whole block of words and, where there is such an element, on an aligned address.
-  constexpr std::uintptr_t alignment = std::max<std::size_t>(16, HWY_MAX_BYTES > 64 ? 64 : HWY_MAX_BYTES);
-  std::uint64_t lead = (4 - index % 4) % 4;
-  for (std::uint64_t i = lead; i < alignment / sizeof(Real); i += 4) {
-    if (reinterpret_cast<std::uintptr_t>(out + i) % alignment == 0) {
-      lead = i;
-      break;
+template <class Format, class Kernel>
+class Writer {
+ public:
+  using Real = typename Format::Compute;
+  using Storage = typename Format::Storage;
+
+  Writer(Kernel& kernel, Real lo, Real hi, bool clamped) : kernel_(kernel), lo_(lo), hi_(hi), clamped_(clamped) {}
+
+  void write(Storage* out, std::uint64_t index, std::uint64_t count) {
+    const bool streaming = in_place && !clamped_ && count * sizeof(Storage) >= stream_bytes;
+    while (count > 0) {
+      const std::uint64_t n = std::min({count, before_overflow(index), most_places - 4});
+      session(out, index, n, streaming);
+      out += n;
+      index += n;
+      count -= n;
     }
-  }
-  if (count < lead + group) lead = count;  // nothing to align
-  while (lead > 0) {
-    const std::uint64_t before = count;
-    part(lead);
-    lead -= before - count;
+    if (streaming) hwy::FlushStream();
   }
 
-  bool streamed = false;
-  while (count >= group) {
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>({count, before_overflow(index), tile_size<Real>}) /
-                                            group * group);
-    if (n == 0) {
-      part(group);
-      continue;
+ private:
+  static constexpr bool in_place = std::is_same_v<Storage, Real>;
+  static constexpr std::uintptr_t alignment = HWY_MAX_BYTES > 64 ? 64 : HWY_MAX_BYTES;
+
+  void session(Storage* out, std::uint64_t index, std::uint64_t count, bool streaming) {
+    const std::uint64_t skip = index % 4, end = skip + count, group = words_group();
+    kernel_.begin(index / 4);
+    out -= skip;  // now the place of the session's first element
+
+    std::uint64_t place = 0;
+    const std::uint64_t lead = aligned_place(out, skip);
+    if (lead > 0 || end < group) {
+      place = std::min({end, lead > 0 && lead + group <= end ? lead : group});
+      by_buffer(out, 0, group, skip, place);
     }
-    if constexpr (Kernel::streams) {
-      if (!clamped && count * sizeof(Real) >= stream_bytes && reinterpret_cast<std::uintptr_t>(out) % alignment == 0) {
-        streamed = true;
-      }
-      if (streamed && reinterpret_cast<std::uintptr_t>(out) % alignment == 0) {
-        kernel.past_cache(index / 4, n, out);
+    while (end - place >= (in_place ? group : 1)) {
+      const std::uint64_t n = std::min<std::uint64_t>(end - place, piece_size);
+      if constexpr (in_place) {
+        straight(out + place, place, n / group * group, streaming);
+        place += n / group * group;
       } else {
-        kernel(index / 4, n, out);
+        by_buffer(out, place, (n + group - 1) / group * group, std::max(place, skip), place + n);
+        place += n;
       }
-    } else {
-      kernel(index / 4, n, out);
+      retry(out, false);
     }
-    if (clamped) clamp_tile(out, n, lo, hi);
-    out += n;
-    index += n;
-    count -= n;
+    if (place < end) by_buffer(out, place, group, place, end);
+    retry(out, true);
   }
-  if (streamed) hwy::FlushStream();
-  while (count > 0) part(group);
-}
 
-// Output in a narrow format: rounded from a tile.
-template <class Format, class Kernel>
-void run_narrow(const Kernel& kernel, bool clamped, typename Format::Storage* out, std::uint64_t index,
-                std::uint64_t count) {
-  constexpr std::size_t size = tile_size<float>;
-  HWY_ALIGN float tile[size + hn::MaxLanes(F32())];
-  const std::size_t group = words_group();
-  while (count > 0) {
-    const std::size_t skip = index % 4;
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>({count, before_overflow(index), size - skip}));
-    kernel(index / 4, (skip + n + group - 1) / group * group, tile);
-    if (clamped) clamp_tile(tile, skip + n, kernel.map.min, kernel.map.max);
-    narrow<Format>(tile + skip, n, out);
-    out += n;
-    index += n;
-    count -= n;
+  // The first place from `skip` on that begins a block of words and has an aligned address; 0 if that is so from the
+  // beginning, or nowhere.
+  static std::uint64_t aligned_place(const Storage* out, std::uint64_t skip) {
+    if constexpr (in_place) {
+      for (std::uint64_t place = 0; place < 4 + alignment / sizeof(Storage); place += 4) {
+        if (place >= skip && reinterpret_cast<std::uintptr_t>(out + place) % alignment == 0) return place;
+      }
+    }
+    return skip == 0 ? 0 : 4;
   }
-}
+
+  void straight(Storage* to, std::uint64_t place, std::size_t count, bool streaming) {
+    if constexpr (in_place && std::is_same_v<Format, core::Float32> && streams<Kernel>::value) {
+      if (streaming && reinterpret_cast<std::uintptr_t>(to) % alignment == 0) {
+        kernel_.first_past_cache(place, count, to);
+        return;
+      }
+    }
+    kernel_.first(place, count, place, place + count, to);
+    if (clamped_) clamp_values(to, count, lo_, hi_);
+  }
+
+  void by_buffer(Storage* out, std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to) {
+    kernel_.first(place, count, from, to, buffer_);
+    const Real* values = buffer_ + (from - place);
+    if constexpr (in_place) {
+      if (clamped_) clamp_values(buffer_, count, lo_, hi_);
+      std::memcpy(out + from, values, (to - from) * sizeof(Real));
+    } else {
+      narrow<Format>(values, to - from, clamped_, lo_, hi_, out + from);
+    }
+  }
+
+  void retry(Storage* out, bool to_the_end) {
+    while (const std::size_t count = kernel_.retry(to_the_end)) {
+      const std::uint32_t* keys = kernel_.keys();
+      Real* values = kernel_.retried();
+      if constexpr (in_place) {
+        if (clamped_) clamp_values(values, count, lo_, hi_);
+        for (std::size_t i = 0; i < count; ++i) out[place_of(keys[i])] = values[i];
+      } else {
+        Storage rounded[4 * hn::MaxLanes(U32())];
+        narrow<Format>(values, count, clamped_, lo_, hi_, rounded);
+        for (std::size_t i = 0; i < count; ++i) out[place_of(keys[i])] = rounded[i];
+      }
+    }
+  }
+
+  Kernel& kernel_;
+  Real lo_, hi_;
+  bool clamped_;
+  HWY_ALIGN Real buffer_[in_place ? 8 * hn::MaxLanes(U32()) : piece_size];
+};
 
 template <class Format, class Kernel>
-void run_with(const Kernel& kernel, typename Format::Compute least, typename Format::Compute most,
-              typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
-  // Values grow with what they are made of. If neither end is clamped, none is.
-  const bool clamped = clamping_matters<Format>(least, kernel.map) || clamping_matters<Format>(most, kernel.map);
-  if constexpr (std::is_same_v<typename Format::Storage, typename Format::Compute>) {
-    run_in_place(kernel, clamped, out, index, count);
-  } else {
-    run_narrow<Format>(kernel, clamped, out, index, count);
-  }
+void run_with(Kernel kernel, const core::Affine<typename Format::Compute>& map, typename Format::Compute least,
+              typename Format::Compute most, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
+  const bool clamped = clamping_matters<Format>(least, map) || clamping_matters<Format>(most, map);
+  Writer<Format, Kernel>(kernel, map.min, map.max, clamped).write(out, index, count);
 }
 
 template <class Format, bool shifted>
@@ -208,18 +176,20 @@ void run_random(const FillParams& params, typename Format::Storage* out, std::ui
   if (params.kind == FillParams::Kind::uniform) {
     const Real most = is_double ? Real(1 - 0x1p-53) : Real(1 - 0x1p-24);
     const Real least = shifted ? Real(0) : -most;
-    using Kernel = std::conditional_t<is_double, DoubleUniform<shifted>, FloatUniform<shifted>>;
-    run_with<Format>(Kernel{stream, map}, least, most, out, index, count);
+    using Kernel = std::conditional_t<is_double, DoubleUniforms<shifted, piece_size>, FloatUniforms<shifted>>;
+    run_with<Format>(Kernel(stream, map), map, least, most, out, index, count);
   } else {
     const core::Window window{static_cast<float>(params.lower), static_cast<float>(params.upper)};
     // No point lies farther out than the tail reaches: X[0] + 25 ln 2 / X[0] < 9.
     const Real least = std::max(Real(-9), static_cast<Real>(params.lower));
     const Real most = std::min(Real(9), static_cast<Real>(params.upper));
     if constexpr (is_double) {
-      run_with<Format>(DoubleNormal<shifted>{stream, map, window, params.lower, params.upper}, least, most, out, index,
-                       count);
+      using Values = DoubleValues<shifted, piece_size>;
+      run_with<Format>(Normals<Values, piece_size>(Values(map, params.lower, params.upper), stream, window), map, least,
+                       most, out, index, count);
     } else {
-      run_with<Format>(FloatNormal<shifted>{stream, map, window}, least, most, out, index, count);
+      using Values = FloatValues<shifted>;
+      run_with<Format>(Normals<Values, piece_size>(Values{map}, stream, window), map, least, most, out, index, count);
     }
   }
 }

@@ -15,7 +15,8 @@ struct VectorTables {
   // X[cell] * 2^-31, to be multiplied with k * 2^7. Infinite for edge cells, so that their points lie outside of every
   // window.
   float x[256];
-  std::uint8_t x_byte[4][256];  // the bytes of x, lowest first
+  alignas(64) std::uint8_t x_byte[4][256];  // the bytes of x, lowest first
+  alignas(64) std::uint8_t first_odd[64];   // first_odd_top_byte everywhere
   // Bytes of two vectors of 16 words: where the cells of four vectors go, of every other vector. What follows works
   // within blocks of 16 bytes, so that each block has four of each vector.
   alignas(64) std::uint8_t cell_order[64];
@@ -64,6 +65,7 @@ constexpr VectorTables make_vector_tables() {
     if (tables.x_byte[3][cell] != tables.x_byte[3][0]) throw "the high bytes differ too early";  // fails to compile
   }
   for (int i = 0; i < 64; ++i) {
+    tables.first_odd[i] = first_odd_top_byte;
     tables.cell_order[i] = static_cast<std::uint8_t>(i / 4 % 2 * 64 + i / 16 * 16 + i % 4 * 4);
   }
   for (int mask = 0; mask < 256; ++mask) {

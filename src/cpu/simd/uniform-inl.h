@@ -56,12 +56,9 @@ struct UniformFloats {
     }
     put<streaming>(F32(), v, out + at);
   }
-  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at, VU32) const {
+  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
-    one(a, at);
-    one(b, at + n);
-    one(c, at + 2 * n);
-    one(d, at + 3 * n);
+    for (std::size_t j = 0; j < 4; ++j) one(hn::Load(U32(), words + j * n), at + j * n);
   }
 };
 
@@ -92,43 +89,74 @@ struct UniformDoubles {
     half(lower_half(k), lower_half(c), at);
     half(upper_half(k), upper_half(c), at + hn::Lanes(F64()));
   }
-  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at, VU32) const {
+  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
-    one(a, at);
-    one(b, at + n);
-    one(c, at + 2 * n);
-    one(d, at + 3 * n);
+    for (std::size_t j = 0; j < 4; ++j) one(hn::Load(U32(), words + j * n), at + j * n);
   }
 };
 
 // Stores words.
 struct StoreWords {
   std::uint32_t* out;
-  HWY_INLINE void operator()(VU32 a, VU32 b, VU32 c, VU32 d, std::size_t at, VU32) const {
+  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
-    hn::StoreU(a, U32(), out + at);
-    hn::StoreU(b, U32(), out + at + n);
-    hn::StoreU(c, U32(), out + at + 2 * n);
-    hn::StoreU(d, U32(), out + at + 3 * n);
+    for (std::size_t j = 0; j < 4; ++j) hn::StoreU(hn::Load(U32(), words + j * n), U32(), out + at + j * n);
   }
 };
 
-// Elements quad * 4 ... quad * 4 + count - 1; `count` is a multiple of words_group().
-template <bool shifted, bool streaming>
-void uniform_floats(const core::Stream& stream, const core::Affine<float>& map, std::uint64_t quad, std::size_t count,
-                    float* out) {
-  UniformFloats<shifted, streaming> body{map.scale * (shifted ? 0x1p-24F : 0x1p-31F), map.shift, out};
-  for_words(stream, quad, 0, count, body);
-}
-
+// Uniform values in binary32. `first` as in Normals; nothing is rejected.
 template <bool shifted>
-void uniform_doubles(const core::Stream& stream, const core::Affine<double>& map, std::uint64_t quad, std::size_t count,
-                     std::uint32_t* refinement, double* out) {
-  StoreWords store{refinement};
-  for_words(stream, quad, core::first_refinement_tag, count, store);
-  UniformDoubles<shifted> body{map.scale, map.shift, refinement, out};
-  for_words(stream, quad, 0, count, body);
-}
+class FloatUniforms {
+ public:
+  using Real = float;
+  FloatUniforms(const core::Stream& stream, const core::Affine<float>& map) : stream_(stream), map_(map) {}
+
+  void begin(std::uint64_t quad) { quad_ = quad; }
+  void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, float* out) const {
+    make<false>(place, count, out);
+  }
+  // The same past the cache, to an aligned address.
+  void first_past_cache(std::uint64_t place, std::size_t count, float* out) const { make<true>(place, count, out); }
+  std::size_t retry(bool) const { return 0; }
+  const std::uint32_t* keys() const { return nullptr; }
+  Real* retried() const { return nullptr; }
+
+ private:
+  template <bool streaming>
+  void make(std::uint64_t place, std::size_t count, float* out) const {
+    UniformFloats<shifted, streaming> body{map_.scale * (shifted ? 0x1p-24F : 0x1p-31F), map_.shift, out};
+    for_words(stream_, quad_ + place / 4, 0, count, 0, body);
+  }
+
+  core::Stream stream_;
+  core::Affine<float> map_;
+  std::uint64_t quad_ = 0;
+};
+
+// Uniform values in binary64.
+template <bool shifted, std::size_t most_first>
+class DoubleUniforms {
+ public:
+  using Real = double;
+  DoubleUniforms(const core::Stream& stream, const core::Affine<double>& map) : stream_(stream), map_(map) {}
+
+  void begin(std::uint64_t quad) { quad_ = quad; }
+  void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, double* out) {
+    StoreWords store{refinement_};
+    for_words(stream_, quad_ + place / 4, core::first_refinement_tag, count, 0, store);
+    UniformDoubles<shifted> body{map_.scale, map_.shift, refinement_, out};
+    for_words(stream_, quad_ + place / 4, 0, count, 0, body);
+  }
+  std::size_t retry(bool) const { return 0; }
+  const std::uint32_t* keys() const { return nullptr; }
+  Real* retried() const { return nullptr; }
+
+ private:
+  core::Stream stream_;
+  core::Affine<double> map_;
+  std::uint64_t quad_ = 0;
+  HWY_ALIGN std::uint32_t refinement_[most_first];
+};
 
 }  // namespace fanin::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
