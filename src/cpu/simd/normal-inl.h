@@ -113,6 +113,19 @@ HWY_INLINE VF32 rectangle_point(VU32 head) { return rectangle_point(head, look_u
 
 #if HWY_TARGET == HWY_AVX3_DL
 
+// The cells of four vectors of words, in the order of cell_order.
+HWY_INLINE __m512i cells_of(VU32 w0, VU32 w1, VU32 w2, VU32 w3) {
+  const __m512i order = _mm512_load_si512(vector_tables.cell_order);
+  return _mm512_or_si512(_mm512_maskz_permutex2var_epi8(0x00ff00ff00ff00ffu, w0.raw, order, w1.raw),
+                         _mm512_maskz_permutex2var_epi8(0xff00ff00ff00ff00u, w2.raw, order, w3.raw));
+}
+
+// The entries of a table of 256 bytes, whose quarters q0 to q3 are; `upper` are the cells from 128 on.
+HWY_INLINE __m512i byte_of_table(__m512i cells, __mmask64 upper, __m512i q0, __m512i q1, __m512i q2, __m512i q3) {
+  return _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(q0, cells, q1),
+                                _mm512_permutex2var_epi8(q2, cells, q3));
+}
+
 // 64 elements at a time: a look-up of bytes in a table of 256 bytes is two permutations of two registers each, and
 // x has four bytes. Gathering takes much longer, most of all where it is slowed down for safety (Downfall).
 class PointsOfRectangles {
@@ -125,12 +138,11 @@ class PointsOfRectangles {
     first_odd_ = _mm512_load_si512(vector_tables.first_odd);
   }
   HWY_INLINE void operator()(VU32 w0, VU32 w1, VU32 w2, VU32 w3, VF32& z0, VF32& z1, VF32& z2, VF32& z3) const {
-    const __m512i order = _mm512_load_si512(vector_tables.cell_order);
-    const __m512i cells = _mm512_or_si512(_mm512_maskz_permutex2var_epi8(0x00ff00ff00ff00ffu, w0.raw, order, w1.raw),
-                                          _mm512_maskz_permutex2var_epi8(0xff00ff00ff00ff00u, w2.raw, order, w3.raw));
+    const __m512i cells = cells_of(w0, w1, w2, w3);
     const __mmask64 upper = _mm512_movepi8_mask(cells);
-    const __m512i a = bytes(cells, upper, a0_, a1_, a2_, a3_), b = bytes(cells, upper, b0_, b1_, b2_, b3_);
-    const __m512i c = bytes(cells, upper, c0_, c1_, c2_, c3_);
+    const __m512i a = byte_of_table(cells, upper, a0_, a1_, a2_, a3_),
+                  b = byte_of_table(cells, upper, b0_, b1_, b2_, b3_);
+    const __m512i c = byte_of_table(cells, upper, c0_, c1_, c2_, c3_);
     // The highest byte differs in the last quarter of the cells alone.
     const __mmask64 odd = _mm512_cmpge_epu8_mask(cells, first_odd_);
     const __m512i d = _mm512_mask_permutexvar_epi8(_mm512_load_si512(vector_tables.x_byte[3]), odd, cells, d_);
@@ -149,10 +161,6 @@ class PointsOfRectangles {
     q1 = _mm512_load_si512(bytes + 64);
     q2 = _mm512_load_si512(bytes + 128);
     q3 = _mm512_load_si512(bytes + 192);
-  }
-  static HWY_INLINE __m512i bytes(__m512i cells, __mmask64 upper, __m512i q0, __m512i q1, __m512i q2, __m512i q3) {
-    return _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(q0, cells, q1),
-                                  _mm512_permutex2var_epi8(q2, cells, q3));
   }
   static HWY_INLINE VF32 floats(__m512i bits) { return VF32{_mm512_castsi512_ps(bits)}; }
 
@@ -194,6 +202,55 @@ HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 #endif
 }
 
+#if HWY_TARGET == HWY_AVX3_DL
+
+// X of the rectangles of 64 elements in binary64, by bytes as above.
+class RectanglesInBinary64 {
+ public:
+  HWY_INLINE void look_up(VU32 w0, VU32 w1, VU32 w2, VU32 w3) {
+    const __m512i cells = cells_of(w0, w1, w2, w3);
+    const __mmask64 upper = _mm512_movepi8_mask(cells);
+    const __m512i a = byte(0, cells, upper), b = byte(1, cells, upper), c = byte(2, cells, upper),
+                  d = byte(3, cells, upper), e = byte(4, cells, upper), f = byte(5, cells, upper),
+                  g = byte(6, cells, upper), h = byte(7, cells, upper);
+    half(_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d), _mm512_unpacklo_epi8(e, f), _mm512_unpacklo_epi8(g, h),
+         x_);
+    half(_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d), _mm512_unpackhi_epi8(e, f), _mm512_unpackhi_epi8(g, h),
+         x_ + 32);
+  }
+  // Of the element at `at` of these 64, and those after it.
+  HWY_INLINE VF64 x(std::size_t at, hn::Vec<hn::Half<I32>>) const { return hn::Load(F64(), x_ + at % 64); }
+
+ private:
+  static HWY_INLINE __m512i byte(int i, __m512i cells, __mmask64 upper) {
+    const std::uint8_t* table = vector_tables.x64_byte[i];
+    return byte_of_table(cells, upper, _mm512_load_si512(table), _mm512_load_si512(table + 64),
+                         _mm512_load_si512(table + 128), _mm512_load_si512(table + 192));
+  }
+  static HWY_INLINE void half(__m512i ab, __m512i cd, __m512i ef, __m512i gh, double* to) {
+    vector(_mm512_unpacklo_epi16(ab, cd), _mm512_unpacklo_epi16(ef, gh), to);
+    vector(_mm512_unpackhi_epi16(ab, cd), _mm512_unpackhi_epi16(ef, gh), to + 16);
+  }
+  static HWY_INLINE void vector(__m512i low, __m512i high, double* to) {
+    const __m512i order = _mm512_load_si512(vector_tables.pair_order);
+    _mm512_store_si512(to, _mm512_permutex2var_epi32(low, order, high));
+    _mm512_store_si512(to + 8, _mm512_permutex2var_epi32(low, _mm512_add_epi32(order, _mm512_set1_epi32(8)), high));
+  }
+
+  HWY_ALIGN double x_[64];
+};
+
+#else
+
+struct RectanglesInBinary64 {
+  HWY_INLINE void look_up(VU32, VU32, VU32, VU32) {}
+  HWY_INLINE VF64 x(std::size_t, hn::Vec<hn::Half<I32>> cell) const {
+    return hn::GatherIndex(F64(), vector_tables.x64, hn::PromoteTo(I64(), cell));
+  }
+};
+
+#endif
+
 // From standard normals to float32 values.
 template <bool shifted>
 struct FloatValues {
@@ -206,6 +263,7 @@ struct FloatValues {
   }
 
   void prepare(const core::Stream&, std::uint64_t, std::size_t) const {}
+  HWY_INLINE void look_up(VU32, VU32, VU32, VU32) const {}
 
   // The first trial of a vector of elements. What is rejected gets values that do not matter.
   HWY_INLINE void first(VU32, VF32 z, std::size_t, float* out) const { hn::StoreU(value(z), F32(), out); }
@@ -228,6 +286,7 @@ struct DoubleValues {
   core::Affine<double> map;
   double lower, upper;                       // the window
   HWY_ALIGN std::uint32_t refinement[most];  // words of the first trials
+  RectanglesInBinary64 rectangles;
 
   DoubleValues(const core::Affine<double>& m, double lo, double hi) : map(m), lower(lo), upper(hi) {}
 
@@ -250,13 +309,16 @@ struct DoubleValues {
     for_words(stream, quad, core::first_refinement_tag, count, 0, store);
   }
 
+  HWY_INLINE void look_up(VU32 a, VU32 b, VU32 c, VU32 d) { rectangles.look_up(a, b, c, d); }
+
   HWY_INLINE void first(VU32 head, VF32, std::size_t at, double* out) const {
     const VI32 k = centred(head), cell = hn::BitCast(I32(), cell_of(head));
     const VI32 c = centred_refinement(hn::Load(U32(), refinement + at));
     const hn::Half<I32> half;
-    hn::StoreU(value(rectangle(lower_half(k), lower_half(c), x_of(hn::LowerHalf(half, cell)))), F64(), out);
-    hn::StoreU(value(rectangle(upper_half(k), upper_half(c), x_of(hn::UpperHalf(half, cell)))), F64(),
-               out + hn::Lanes(F64()));
+    hn::StoreU(value(rectangle(lower_half(k), lower_half(c), rectangles.x(at, hn::LowerHalf(half, cell)))), F64(), out);
+    hn::StoreU(
+        value(rectangle(upper_half(k), upper_half(c), rectangles.x(at + hn::Lanes(F64()), hn::UpperHalf(half, cell)))),
+        F64(), out + hn::Lanes(F64()));
   }
 
   HWY_INLINE void again(const core::Stream& stream, const RoundKeys& keys, std::uint64_t base, VU32 key, VU32 heads,
@@ -301,7 +363,7 @@ struct DoubleValues {
 // The body of for_words that makes first trials.
 template <class Values>
 struct FirstTrials {
-  const Values& values;
+  Values& values;
   typename Values::Real* out;
   FiniteWindow window;
   PointsOfRectangles points;
@@ -318,6 +380,7 @@ struct FirstTrials {
                d = hn::Load(U32(), words + 3 * n);
     VF32 za, zb, zc, zd;
     points(a, b, c, d, za, zb, zc, zd);
+    values.look_up(a, b, c, d);
     one(a, za, at, number);
     one(b, zb, at + n, number);
     one(c, zc, at + 2 * n, number);

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "core/streams.h"
 #include "cpu/simd/vectors-inl.h"
@@ -82,6 +83,20 @@ HWY_INLINE void first_rounds(const UniformRounds& uniform, const RoundKeys& keys
   z = hn::Xor(swap_halves(w), set64(uniform.z3_key));
 }
 
+// Rounds `first` to `last` - 1, counted from 0, of four chains.
+template <int first, int last>
+HWY_INLINE void four_rounds(const RoundKeys& keys, VU64& xa, VU64& ya, VU64& za, VU64& wa, VU64& xb, VU64& yb, VU64& zb,
+                            VU64& wb, VU64& xc, VU64& yc, VU64& zc, VU64& wc, VU64& xd, VU64& yd, VU64& zd, VU64& wd) {
+  HWY_UNROLL(3)
+  for (int r = first; r < last; ++r) {
+    const VU64 k0 = set64(keys.k0[r]), k1 = set64(keys.k1[r]);
+    philox_round(xa, ya, za, wa, k0, k1);
+    philox_round(xb, yb, zb, wb, k0, k1);
+    philox_round(xc, yc, zc, wc, k0, k1);
+    philox_round(xd, yd, zd, wd, k0, k1);
+  }
+}
+
 // Round 10, and the words in the order of the blocks: of every two lanes, the first vector gets the block of the first
 // and the second vector that of the second.
 HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w, std::uint32_t* words) {
@@ -94,6 +109,10 @@ HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w
   hn::Store(hn::BitCast(U32(), hn::InterleaveUpper(U64(), xy, zw)), U32(), words + hn::Lanes(U32()));
 }
 
+struct StoreWords {
+  std::uint32_t* out;
+};
+
 // Elements that one turn of for_words makes.
 HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 
@@ -104,13 +123,18 @@ HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 //
 // Four chains of rounds are under way at a time, to keep the multipliers busy, and in between what is done with the
 // words of the turn before: the processor looks ahead some hundred instructions, less than one turn.
+//
+// StoreWords has nothing done with them but being stored, to an aligned address.
 template <class Body>
 HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::uint32_t tag, std::size_t count,
                           std::uint32_t place, Body& body) {
   const RoundKeys keys(stream.seed);
   const UniformRounds uniform(keys, static_cast<std::uint32_t>(quad >> 32) | tag << 24, stream.subsequence);
   const std::size_t n = hn::Lanes(U32());
-  HWY_ALIGN std::uint32_t words[8 * hn::MaxLanes(U32())];
+  constexpr bool use = !std::is_same_v<Body, StoreWords>;
+  HWY_ALIGN std::uint32_t turn[8 * hn::MaxLanes(U32())];
+  std::uint32_t* words = turn;
+  if constexpr (!use) words = body.out;
   // Lane 2j counts j, lane 2j + 1 counts n / 4 + j, for the sake of last_round's order.
   const VU64 i = hn::Iota(U64(), 0);
   const VU64 lane = hn::OddEven(hn::Add(hn::ShiftRight<1>(i), set64(std::uint64_t{n / 4})), hn::ShiftRight<1>(i));
@@ -121,32 +145,34 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::u
          xc = hn::Add(counter, set64(std::uint64_t{n})), xd = hn::Add(counter, set64(std::uint64_t{n / 2 * 3}));
     counter = hn::Add(counter, set64(std::uint64_t{2 * n}));
     VU64 ya, yb, yc, yd, za, zb, zc, zd, wa, wb, wc, wd;
-    const auto rounds = [&](int first, int last) HWY_ATTR {
-      HWY_UNROLL(3)
-      for (int r = first; r < last; ++r) {
-        const VU64 k0 = set64(keys.k0[r]), k1 = set64(keys.k1[r]);
-        philox_round(xa, ya, za, wa, k0, k1);
-        philox_round(xb, yb, zb, wb, k0, k1);
-        philox_round(xc, yc, zc, wc, k0, k1);
-        philox_round(xd, yd, zd, wd, k0, k1);
-      }
-    };
     first_rounds(uniform, keys, xa, ya, za, wa);
     first_rounds(uniform, keys, xb, yb, zb, wb);
     first_rounds(uniform, keys, xc, yc, zc, wc);
     first_rounds(uniform, keys, xd, yd, zd, wd);
-    rounds(3, 4);
-    if (at > 0) body(words, at - 8 * n, number);
-    rounds(4, 7);
-    if (at > 0) body(words + 4 * n, at - 4 * n, number);
-    rounds(7, 9);
+    four_rounds<3, 4>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
+    if constexpr (use) {
+      if (at > 0) body(words, at - 8 * n, number);
+    }
+    four_rounds<4, 7>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
+    if constexpr (use) {
+      if (at > 0) body(words + 4 * n, at - 4 * n, number);
+    }
+    four_rounds<7, 9>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
     last_round(keys, xa, ya, za, wa, words);
     last_round(keys, xb, yb, zb, wb, words + 2 * n);
     last_round(keys, xc, yc, zc, wc, words + 4 * n);
     last_round(keys, xd, yd, zd, wd, words + 6 * n);
+    if constexpr (!use) words += 8 * n;
   }
-  body(words, count - 8 * n, number);
-  body(words + 4 * n, count - 4 * n, number);
+  if constexpr (use) {
+    body(words, count - 8 * n, number);
+    body(words + 4 * n, count - 4 * n, number);
+  }
+}
+
+// The low halves of lanes: of even elements, and of odd ones.
+HWY_INLINE VU32 joined(VU64 even, VU64 odd) {
+  return hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(odd)), hn::BitCast(U32(), even));
 }
 
 // The blocks of elements base + at with per-element tags (in the top byte): words x, y, z, w of each, a vector each.
@@ -166,9 +192,6 @@ HWY_INLINE void blocks_at(const core::Stream& stream, const RoundKeys& keys, std
     philox_round(xa, ya, za, wa, k0, k1);
     philox_round(xb, yb, zb, wb, k0, k1);
   }
-  const auto joined = [](VU64 even, VU64 odd) HWY_ATTR {
-    return hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(odd)), hn::BitCast(U32(), even));
-  };
   x = joined(xa, xb);
   y = joined(ya, yb);
   z = joined(za, zb);

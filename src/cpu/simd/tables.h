@@ -20,7 +20,9 @@ struct VectorTables {
   // Bytes of two vectors of 16 words: where the cells of four vectors go, of every other vector. What follows works
   // within blocks of 16 bytes, so that each block has four of each vector.
   alignas(64) std::uint8_t cell_order[64];
-  double x64[256];  // X[cell] * 2^-53; 0 for edge cells
+  alignas(64) std::uint8_t x64_byte[8][256];  // the bytes of x64
+  alignas(64) std::uint32_t pair_order[16];   // 0, 16, 1, 17 ...: pairs of two vectors of 16 words
+  double x64[256];                            // X[cell] * 2^-53; 0 for edge cells
   // How many thresholds are <= the smallest word with these high bits. At most one more is in reach of the other bits:
   // the next box is that of words > last_word[box].
   std::uint16_t first_box[1 << first_box_bits];
@@ -45,6 +47,8 @@ constexpr VectorTables make_vector_tables() {
     tables.x64[cell] = edge ? 0.0 : core::ziggurat.x_scaled64[cell];
     const auto bits = __builtin_bit_cast(std::uint32_t, tables.x[cell]);
     for (int i = 0; i < 4; ++i) tables.x_byte[i][cell] = static_cast<std::uint8_t>(bits >> (8 * i));
+    const auto bits64 = __builtin_bit_cast(std::uint64_t, tables.x64[cell]);
+    for (int i = 0; i < 8; ++i) tables.x64_byte[i][cell] = static_cast<std::uint8_t>(bits64 >> (8 * i));
   }
   std::uint32_t box = 0;
   for (std::uint32_t i = 0; i < 1u << VectorTables::first_box_bits; ++i) {
@@ -64,6 +68,7 @@ constexpr VectorTables make_vector_tables() {
   for (std::uint32_t cell = 0; cell < first_odd_top_byte; ++cell) {
     if (tables.x_byte[3][cell] != tables.x_byte[3][0]) throw "the high bytes differ too early";  // fails to compile
   }
+  for (std::uint32_t i = 0; i < 16; ++i) tables.pair_order[i] = i / 2 + i % 2 * 16;
   for (int i = 0; i < 64; ++i) {
     tables.first_odd[i] = first_odd_top_byte;
     tables.cell_order[i] = static_cast<std::uint8_t>(i / 4 % 2 * 64 + i / 16 * 16 + i % 4 * 4);

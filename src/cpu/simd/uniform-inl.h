@@ -95,15 +95,6 @@ struct UniformDoubles {
   }
 };
 
-// Stores words.
-struct StoreWords {
-  std::uint32_t* out;
-  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
-    const std::size_t n = hn::Lanes(U32());
-    for (std::size_t j = 0; j < 4; ++j) hn::StoreU(hn::Load(U32(), words + j * n), U32(), out + at + j * n);
-  }
-};
-
 // Uniform values in binary32. `first` as in Normals; nothing is rejected.
 template <bool shifted>
 class FloatUniforms {
