@@ -99,7 +99,9 @@ std::vector<unsigned char> filled(const FillParams& params, std::uint64_t shift,
   const std::size_t offset = (64 - address % 64) % 64 + shift * size;
   EXPECT_LE(offset + params.index.count * size, bytes.size());
   const fanin::FillJob job{bytes.data() + offset, params};
-  EXPECT_EQ(fanin::cpu::fill(&job, 1, threads, target), target) << name_of(target);
+  const CpuTarget ran = fanin::cpu::fill(&job, 1, threads, target);
+  EXPECT_EQ(ran, params.index.count < 32 ? CpuTarget::portable : target)
+      << name_of(target);  // a few are done one by one
   return {bytes.begin() + static_cast<std::ptrdiff_t>(offset - shift * size),
           bytes.begin() + static_cast<std::ptrdiff_t>(offset + (params.index.count + shift) * size)};
 }
@@ -136,7 +138,7 @@ TEST(CpuTargets, SameBitsAsThePortableLoop) {
               EXPECT_EQ(fanin::cpu::fill(&job, 1, 1, target), CpuTarget::portable);
               ASSERT_EQ(std::memcmp(got.data(), expected.data() + shift * size_of(dtype), got.size()), 0);
             } else {
-              ASSERT_EQ(filled(params, shift, target), expected)
+              ASSERT_TRUE(filled(params, shift, target) == expected)
                   << c.name << ", " << name_of(dtype) << ", " << name_of(target) << ", [" << start << ", +" << count
                   << "), " << shift << " elements past an aligned address";
             }
@@ -163,7 +165,7 @@ TEST(CpuTargets, LongRunsInAnyPieces) {
       ASSERT_TRUE(prepared(whole, c.distribution, dtype, 8, count));
       const auto expected = filled(whole, 0, CpuTarget::portable, 2);
       for (const CpuTarget target : vector_targets()) {
-        for (const int threads : {1, 3}) EXPECT_EQ(filled(whole, 0, target, threads), expected) << name_of(target);
+        for (const int threads : {1, 3}) EXPECT_TRUE(filled(whole, 0, target, threads) == expected) << name_of(target);
         std::vector<unsigned char> got(expected.size());
         std::uint64_t piece = 1;
         for (std::uint64_t at = 0; at < count; at += piece, piece = piece * 5 / 3 + 1) {
@@ -171,7 +173,7 @@ TEST(CpuTargets, LongRunsInAnyPieces) {
           const fanin::FillJob job{got.data() + at * size_of(dtype), fanin::part_of(whole, at, n)};
           fanin::cpu::fill(&job, 1, 1, target);
         }
-        EXPECT_EQ(got, expected) << name_of(target) << " in pieces";
+        EXPECT_TRUE(got == expected) << name_of(target) << " in pieces";
       }
     }
   }

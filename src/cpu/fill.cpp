@@ -96,9 +96,10 @@ CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget ta
   Loops loops{target == CpuTarget::portable ? run_portable : vector_run(target)};
   std::uint64_t total = 0;
   for (std::size_t j = 0; j < count; ++j) total += jobs[j].params.index.count * work_of(jobs[j].params);
-  if (threads <= 0) threads = available_threads();
-  const std::uint64_t shares =
-      std::clamp<std::uint64_t>(total / least_work_per_thread, 1, static_cast<std::uint64_t>(threads));
+  std::uint64_t shares = std::max<std::uint64_t>(total / least_work_per_thread, 1);
+  if (shares > 1) {
+    shares = std::min(shares, static_cast<std::uint64_t>(threads > 0 ? threads : available_threads()));
+  }
   const auto bound = [&](std::uint64_t share) { return share == shares ? total : total / shares * share; };
 
   std::vector<std::thread> workers;

@@ -353,8 +353,14 @@ struct DoubleValues {
   }
 
   double scalar(const core::Stream& stream, std::uint64_t index, const core::Accepted& draw) const {
-    const std::uint32_t word =
-        draw.trial < core::trials ? core::retry_refinement<core::Philox>(stream, index, draw.trial) : 0;
+    std::uint32_t word = 0;
+    if (draw.trial == 0) {
+      const core::Words words = core::head_refinements<core::Philox>(stream, index / 4);
+      const std::uint32_t of_quad[4] = {words.x, words.y, words.z, words.w};
+      word = of_quad[index % 4];
+    } else if (draw.trial < core::trials) {
+      word = core::retry_refinement<core::Philox>(stream, index, draw.trial);
+    }
     const double z = core::clamp(core::refine(draw, word, core::ziggurat), lower, upper);
     return map.shifted ? core::fma(z, map.scale, map.shift) : core::mul(z, map.scale);
   }
@@ -418,6 +424,7 @@ class Normals {
   // are in values() and keys(): 0 if there is no batch. Elements that are rejected again have values that do not
   // matter.
   std::size_t retry(bool to_the_end) {
+    if (to_the_end && listed_ + edges_ <= few) return alone();
     if (edges_ > batch) return edge_points();
     if (listed_ >= (to_the_end ? 1 : batch)) return rectangles();
     if (edges_ >= (to_the_end ? 1 : batch)) return edge_points();
@@ -428,6 +435,7 @@ class Normals {
 
  private:
   static constexpr std::size_t batch = 4 * hn::MaxLanes(U32());
+  static constexpr std::size_t few = 3;                         // are done faster by themselves
   static constexpr std::uint32_t most_trials = 16 * one_trial;  // in vectors
 
   // Elements past the end of a list are zeros: they may serve as an index.
@@ -458,6 +466,15 @@ class Normals {
     return values.scalar(
         stream_, index,
         core::first_accepted<core::Philox>(stream_, index, head, window_, core::ziggurat, edge ? trial : trial + 1));
+  }
+
+  // All that is left.
+  std::size_t alone() {
+    const std::size_t count = listed_ + edges_;
+    std::copy_n(edge_[0], edges_, std::copy_n(list_, listed_, key_));
+    std::transform(key_, key_ + count, value_, [this](std::uint32_t key) { return scalar(key); });
+    listed_ = edges_ = 0;
+    return count;
   }
 
   // The next blocks of `count` taken elements, two vectors at a time to have four chains under way.

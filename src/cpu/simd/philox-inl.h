@@ -118,8 +118,8 @@ HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 
 // The words of elements 4 * quad ... 4 * quad + count - 1 with this tag. body(words, at, number) gets 4 vectors of
 // consecutive elements' words in memory, of which the first is number `at`, and in `number` (place + at) * 256 and so
-// on for the first vector. `count` is a multiple of words_group(); words of quads past the next multiple of 2^32 are
-// void.
+// on for the first vector. `count` is a positive multiple of words_group(); words of quads past the next multiple of
+// 2^32 are void.
 //
 // Four chains of rounds are under way at a time, to keep the multipliers busy, and in between what is done with the
 // words of the turn before: the processor looks ahead some hundred instructions, less than one turn.
@@ -140,7 +140,8 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::u
   const VU64 lane = hn::OddEven(hn::Add(hn::ShiftRight<1>(i), set64(std::uint64_t{n / 4})), hn::ShiftRight<1>(i));
   VU32 number = hn::ShiftLeft<8>(hn::Iota(U32(), place));
   VU64 counter = hn::Add(lane, set64(quad & 0xffffffffu));
-  for (std::size_t at = 0; at < count; at += 8 * n) {
+  std::size_t at = 0;
+  do {
     VU64 xa = counter, xb = hn::Add(counter, set64(std::uint64_t{n / 2})),
          xc = hn::Add(counter, set64(std::uint64_t{n})), xd = hn::Add(counter, set64(std::uint64_t{n / 2 * 3}));
     counter = hn::Add(counter, set64(std::uint64_t{2 * n}));
@@ -163,7 +164,8 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::u
     last_round(keys, xc, yc, zc, wc, words + 4 * n);
     last_round(keys, xd, yd, zd, wd, words + 6 * n);
     if constexpr (!use) words += 8 * n;
-  }
+    at += 8 * n;
+  } while (at < count);
   if constexpr (use) {
     body(words, count - 8 * n, number);
     body(words + 4 * n, count - 4 * n, number);

@@ -217,6 +217,9 @@ constexpr CpuTarget this_target = CpuTarget::sve;
 #error "A target without a name"
 #endif
 
+// Fewer elements, in short rows of a block, are done faster one by one.
+constexpr std::uint64_t least_count = 32;
+
 // Uniform floats are one product with scale * 2^-31 (or 2^-24). That has the bits of the contract's two products if the
 // first is exact, as it is for every scale that is not close to the smallest numbers.
 bool scales_exactly(const FillParams& params) {
@@ -226,7 +229,7 @@ bool scales_exactly(const FillParams& params) {
 }
 
 CpuTarget run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
-  if (!scales_exactly(params)) return run_portable(params, out, index, count);
+  if (count < least_count || !scales_exactly(params)) return run_portable(params, out, index, count);
   switch (params.dtype) {
     case DType::float32:
       run_as<core::Float32>(params, out, index, count);
