@@ -13,6 +13,7 @@
 #include "arguments.h"
 #include "commands.h"
 #include "distribution_json.h"
+#include "fanin/cpu.h"
 #include "file_formats.h"
 #include "filler.h"
 #include "model_spec.h"
@@ -139,10 +140,10 @@ void print_rate(const Filler& filler) {
   const double ceiling = bytes / filler.memset_seconds();
   std::printf(
       "filled %.1f MiB in %.3f s: %.3f * 10^9 elements/s, %.2f GB/s; memset of the same memory: %.2f GB/s "
-      "(fanin: %.2f of it); both on %d thread%s\n",
+      "(fanin: %.2f of it); both on %d thread%s, instructions: %s\n",
       bytes / (1024.0 * 1024.0), filler.fill_seconds(),
       static_cast<double>(filler.elements()) / filler.fill_seconds() / giga, rate / giga, ceiling / giga,
-      rate / ceiling, filler.threads(), filler.threads() == 1 ? "" : "s");
+      rate / ceiling, filler.threads(), filler.threads() == 1 ? "" : "s", std::string(name_of(cpu_target())).c_str());
 }
 
 void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, const std::vector<Entry>& entries,
@@ -169,6 +170,7 @@ void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, c
                     {"elements", filler.elements()},
                     {"bytes", filler.bytes()},
                     {"threads", filler.threads()},
+                    {"cpu_target", name_of(cpu_target())},
                     {"fill_seconds", filler.fill_seconds()},
                     {"memset_seconds", filler.memset_seconds()},
                     {"tensors", tensors}};

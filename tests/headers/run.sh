@@ -23,7 +23,7 @@ fail() {
 c_headers=(fanin/export.h fanin/fanin.h fanin/version.h)
 headers=(fanin/*)
 warnings=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)
-foreign='cuda|thrust|/cub/|curand|nlohmann'
+foreign='cuda|thrust|/cub/|curand|nlohmann|hwy'
 
 # compiles COMPILER LANGUAGE STANDARD HEADER [WARNING...]: the header, twice, is all of a source file. Leaves the files
 # that it took in $work/taken. These are looked at because a wrong #include compiles where the CUDA toolkit's headers, say,
@@ -53,7 +53,7 @@ for cxx in g++ clang++; do
   for header in "${headers[@]}"; do
     [[ $header == fanin/fanin.h ]] || grep -q "$header$" "$work/taken" || fail "fanin/fanin.hpp does not include $header"
   done
-  echo "ok: ${#headers[@]} headers compile alone with $cxx, without CUDA and nlohmann"
+  echo "ok: ${#headers[@]} headers compile alone with $cxx, without CUDA, nlohmann and Highway"
 done
 for cc in gcc clang; do
   command -v "$cc" >/dev/null || continue
