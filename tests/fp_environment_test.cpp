@@ -17,8 +17,8 @@
 
 namespace {
 
-// What <cfenv> does not reach: the processor's control and status bits as one number. all_wrong() is: round upward, flush
-// subnormals, trap inexact results, which nearly every operation gives, and no flag raised.
+// What <cfenv> does not reach: the processor's control and status bits as one number. all_wrong() is: round upward,
+// flush subnormals, trap inexact results, which nearly every operation gives, and no flag raised.
 #if defined(__x86_64__)
 #define KNOWN_PROCESSOR 1
 constexpr std::uint64_t flush = 0x8040;  // results and operands
