@@ -11,6 +11,7 @@
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #endif
 
 namespace fanin {
@@ -20,8 +21,21 @@ namespace {
 constexpr std::array<std::string_view, 8> names{"automatic", "portable",    "sse4", "avx2",
                                                 "avx512",    "avx512_vbmi", "neon", "sve"};
 
-constexpr std::array best_first{CpuTarget::sve,  CpuTarget::neon, CpuTarget::avx512_vbmi, CpuTarget::avx512,
-                                CpuTarget::avx2, CpuTarget::sse4, CpuTarget::portable};
+// SVE has no widening multiplication of its own: vectors must be longer than NEON's to make up for it.
+bool sve_is_longer_than_neon() {
+#if defined(__aarch64__) && defined(__linux__) && defined(PR_SVE_GET_VL)
+  return (prctl(PR_SVE_GET_VL) & PR_SVE_VL_LEN_MASK) > 16;
+#else
+  return false;
+#endif
+}
+
+std::array<CpuTarget, 7> best_first() {
+  std::array order{CpuTarget::sve,  CpuTarget::neon, CpuTarget::avx512_vbmi, CpuTarget::avx512,
+                   CpuTarget::avx2, CpuTarget::sse4, CpuTarget::portable};
+  if (!sve_is_longer_than_neon()) std::swap(order[0], order[1]);
+  return order;
+}
 
 // Whether the processor, and the system that saves its registers, have the instructions.
 bool processor_has(CpuTarget target) {
@@ -87,14 +101,19 @@ std::string_view name_of(CpuTarget target) {
 
 std::vector<CpuTarget> cpu_targets() {
   std::vector<CpuTarget> targets;
-  std::copy_if(best_first.begin(), best_first.end(), std::back_inserter(targets), usable);
+  for (const CpuTarget target : best_first()) {
+    if (usable(target)) targets.push_back(target);
+  }
   return targets;
 }
 
 CpuTarget cpu_target(CpuTarget wanted) {
   const bool asked = wanted != CpuTarget::automatic;
   if (!asked) wanted = from_environment();
-  if (wanted == CpuTarget::automatic) return *std::find_if(best_first.begin(), best_first.end(), usable);
+  if (wanted == CpuTarget::automatic) {
+    const auto order = best_first();
+    return *std::find_if(order.begin(), order.end(), usable);
+  }
   const std::string_view name = name_of(wanted);
   if (!usable(wanted)) {
     throw InvalidArgument(std::string(asked ? "The CPU target" : "The environment variable FANIN_CPU_TARGET") +
