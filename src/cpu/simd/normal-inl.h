@@ -251,11 +251,13 @@ struct RectanglesInBinary64 {
 
 #endif
 
-// From standard normals to float32 values.
+// From standard normals to float32 values; DoubleValues has the same functions.
 template <bool shifted>
 struct FloatValues {
   using Real = float;
   core::Affine<float> map;
+
+  explicit FloatValues(const core::Affine<float>& m) : map(m) {}
 
   HWY_INLINE VF32 value(VF32 z) const {
     if constexpr (shifted) return fma(z, set32(map.scale), set32(map.shift));
@@ -394,15 +396,15 @@ struct FirstTrials {
   }
 };
 
-// Normal values of the elements base + place, place < most_places, of one session after another. put(keys, values,
-// count) takes the values of retried elements.
+// Normal values of the elements 4 * quad + place, place < most_places, of one session after another.
 template <class Values, std::size_t most_first>
 class Normals {
  public:
   Values values;
 
-  Normals(const Values& v, const core::Stream& stream, core::Window window)
-      : values(v), stream_(stream), keys_(stream.seed), window_(window), finite_window_(window) {}
+  template <class... Arguments>
+  Normals(const core::Stream& stream, core::Window window, const Arguments&... of_values)
+      : values(of_values...), stream_(stream), keys_(stream.seed), window_(window), finite_window_(window) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
 
@@ -420,9 +422,8 @@ class Normals {
     listed_ = static_cast<std::size_t>(end - list_);
   }
 
-  // Retries a batch of what is listed, or, to the end, what is left of it. Returns how many values of how many elements
-  // are in values() and keys(): 0 if there is no batch. Elements that are rejected again have values that do not
-  // matter.
+  // Retries a batch of what is listed, or, to the end, what is left of it. Returns how many elements those are: 0 if
+  // there is no batch. Their keys and values are in keys() and retried(); values that are rejected again do not matter.
   std::size_t retry(bool to_the_end) {
     if (to_the_end && listed_ + edges_ <= few) return alone();
     if (edges_ > batch) return edge_points();
@@ -496,9 +497,10 @@ class Normals {
       hn::Store(zb, U32(), block_[2] + i + n);
       hn::Store(wb, U32(), block_[3] + i + n);
     }
-    if ((count + n - 1) / n % 4 == 1 || (count + n - 1) / n % 4 == 2) {  // points_ takes four vectors
-      hn::Store(hn::Zero(U32()), U32(), block_[0] + (count + 2 * n - 1) / (2 * n) * 2 * n);
-      hn::Store(hn::Zero(U32()), U32(), block_[0] + (count + 2 * n - 1) / (2 * n) * 2 * n + n);
+    const std::size_t pairs = (count + 2 * n - 1) / (2 * n);
+    if (pairs % 2 != 0) {  // points_ takes four vectors
+      hn::Store(hn::Zero(U32()), U32(), block_[0] + pairs * 2 * n);
+      hn::Store(hn::Zero(U32()), U32(), block_[0] + pairs * 2 * n + n);
     }
   }
 

@@ -47,14 +47,15 @@ inline std::uint64_t before_overflow(std::uint64_t index) {
   return ((std::uint64_t{1} << 32) - (index / 4 & 0xffffffffu)) * 4 - index % 4;
 }
 
-// Writes one session's elements after another: consecutive ones, counted from a whole block of words. Values are made
-// in whole groups, straight into the output if it is of the compute type, else, and where a group is not all wanted, in
-// a buffer.
+// Kernels that can write past the cache.
 template <class Kernel>
 struct streams : std::false_type {};
 template <bool shifted>
 struct streams<FloatUniforms<shifted>> : std::true_type {};
 
+// Writes consecutive elements, a session of at most most_places at a time, counted from a whole block of words. Values
+// are made in whole groups, straight into the output if it is of the compute type, else, and where a group is not all
+// wanted, in a buffer.
 template <class Format, class Kernel>
 class Writer {
  public:
@@ -64,7 +65,7 @@ class Writer {
   Writer(Kernel& kernel, Real lo, Real hi, bool clamped) : kernel_(kernel), lo_(lo), hi_(hi), clamped_(clamped) {}
 
   void write(Storage* out, std::uint64_t index, std::uint64_t count) {
-    const bool streaming = in_place && !clamped_ && count * sizeof(Storage) >= stream_bytes;
+    const bool streaming = in_place && streams<Kernel>::value && !clamped_ && count * sizeof(Storage) >= stream_bytes;
     while (count > 0) {
       const std::uint64_t n = std::min({count, before_overflow(index), most_places - 4});
       session(out, index, n, streaming);
@@ -117,7 +118,7 @@ class Writer {
   }
 
   void straight(Storage* to, std::uint64_t place, std::size_t count, bool streaming) {
-    if constexpr (in_place && std::is_same_v<Format, core::Float32> && streams<Kernel>::value) {
+    if constexpr (in_place && streams<Kernel>::value) {
       if (streaming && reinterpret_cast<std::uintptr_t>(to) % alignment == 0) {
         kernel_.first_past_cache(place, count, to);
         return;
@@ -160,7 +161,7 @@ class Writer {
 };
 
 template <class Format, class Kernel>
-void run_with(Kernel kernel, const core::Affine<typename Format::Compute>& map, typename Format::Compute least,
+void run_with(Kernel& kernel, const core::Affine<typename Format::Compute>& map, typename Format::Compute least,
               typename Format::Compute most, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   const bool clamped = clamping_matters<Format>(least, map) || clamping_matters<Format>(most, map);
   Writer<Format, Kernel>(kernel, map.min, map.max, clamped).write(out, index, count);
@@ -177,19 +178,19 @@ void run_random(const FillParams& params, typename Format::Storage* out, std::ui
     const Real most = is_double ? Real(1 - 0x1p-53) : Real(1 - 0x1p-24);
     const Real least = shifted ? Real(0) : -most;
     using Kernel = std::conditional_t<is_double, DoubleUniforms<shifted, piece_size>, FloatUniforms<shifted>>;
-    run_with<Format>(Kernel(stream, map), map, least, most, out, index, count);
+    Kernel kernel(stream, map);
+    run_with<Format>(kernel, map, least, most, out, index, count);
   } else {
     const core::Window window{static_cast<float>(params.lower), static_cast<float>(params.upper)};
     // No point lies farther out than the tail reaches: X[0] + 25 ln 2 / X[0] < 9.
     const Real least = std::max(Real(-9), static_cast<Real>(params.lower));
     const Real most = std::min(Real(9), static_cast<Real>(params.upper));
     if constexpr (is_double) {
-      using Values = DoubleValues<shifted, piece_size>;
-      run_with<Format>(Normals<Values, piece_size>(Values(map, params.lower, params.upper), stream, window), map, least,
-                       most, out, index, count);
+      Normals<DoubleValues<shifted, piece_size>, piece_size> kernel(stream, window, map, params.lower, params.upper);
+      run_with<Format>(kernel, map, least, most, out, index, count);
     } else {
-      using Values = FloatValues<shifted>;
-      run_with<Format>(Normals<Values, piece_size>(Values{map}, stream, window), map, least, most, out, index, count);
+      Normals<FloatValues<shifted>, piece_size> kernel(stream, window, map);
+      run_with<Format>(kernel, map, least, most, out, index, count);
     }
   }
 }
