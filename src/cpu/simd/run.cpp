@@ -214,8 +214,8 @@ constexpr CpuTarget this_target = CpuTarget::sse4;
 constexpr CpuTarget this_target = CpuTarget::neon;
 #elif HWY_TARGET == HWY_SVE
 constexpr CpuTarget this_target = CpuTarget::sve;
-#else
-#error "A target without a name"
+#else  // of a later release of Highway: compiled, but never used
+constexpr CpuTarget this_target = CpuTarget::automatic;
 #endif
 
 // Fewer elements, in short rows of a block, are done faster one by one.
