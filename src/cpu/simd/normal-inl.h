@@ -60,6 +60,9 @@ struct FiniteWindow {
   HWY_INLINE Mask32 rejects(VF32 z) const {
     return hn::RebindMask(U32(), hn::Or(hn::Lt(z, set32(lower)), hn::Gt(z, set32(upper))));
   }
+  HWY_INLINE Mask32 rejects_symmetrically(VF32 z) const {
+    return hn::RebindMask(U32(), hn::Gt(hn::Abs(z), set32(upper)));
+  }
 };
 
 HWY_INLINE VF32 neglog(VF32 u) {
@@ -368,8 +371,8 @@ struct DoubleValues {
   }
 };
 
-// The body of for_words that makes first trials.
-template <class Values>
+// The body of for_words that makes first trials. A symmetric window takes one comparison.
+template <class Values, bool symmetric>
 struct FirstTrials {
   Values& values;
   typename Values::Real* out;
@@ -379,7 +382,8 @@ struct FirstTrials {
 
   HWY_INLINE void one(VU32 head, VF32 z, std::size_t at, VU32& number) {
     values.first(head, z, at, out + at);
-    rejected += store_selected(key_of(head, number), window.rejects(z), rejected);
+    const Mask32 rejects = symmetric ? window.rejects_symmetrically(z) : window.rejects(z);
+    rejected += store_selected(key_of(head, number), rejects, rejected);
     number = hn::Add(number, set32(static_cast<std::uint32_t>(hn::Lanes(U32()) << 8)));
   }
   HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32& number) {
@@ -412,9 +416,8 @@ class Normals {
   // most most_first. What is rejected and not in [from, to) is forgotten, the rest is listed.
   void first(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, typename Values::Real* out) {
     values.prepare(stream_, quad_ + place / 4, count);
-    FirstTrials<Values> trials{values, out, finite_window_, PointsOfRectangles(), list_ + listed_};
-    for_words(stream_, quad_ + place / 4, 0, count, static_cast<std::uint32_t>(place), trials);
-    std::uint32_t* end = trials.rejected;
+    std::uint32_t* end = window_.lower == -window_.upper ? first_trials<true>(place, count, out)
+                                                         : first_trials<false>(place, count, out);
     if (from > place || to < place + count) {
       end = std::remove_if(list_ + listed_, end,
                            [=](std::uint32_t key) { return place_of(key) < from || place_of(key) >= to; });
@@ -438,6 +441,14 @@ class Normals {
   static constexpr std::size_t batch = 4 * hn::MaxLanes(U32());
   static constexpr std::size_t few = 3;                         // are done faster by themselves
   static constexpr std::uint32_t most_trials = 16 * one_trial;  // in vectors
+
+  // Returns the end of the list.
+  template <bool symmetric>
+  std::uint32_t* first_trials(std::uint64_t place, std::size_t count, typename Values::Real* out) {
+    FirstTrials<Values, symmetric> trials{values, out, finite_window_, PointsOfRectangles(), list_ + listed_};
+    for_words(stream_, quad_ + place / 4, 0, count, static_cast<std::uint32_t>(place), trials);
+    return trials.rejected;
+  }
 
   // Elements past the end of a list are zeros: they may serve as an index.
   static HWY_INLINE VU32 load(Mask32 valid, const std::uint32_t* from) {
@@ -504,21 +515,27 @@ class Normals {
     }
   }
 
+  // The rectangles' points that the words make; four vectors of words can be read.
+  void make_points(const std::uint32_t* words, std::size_t count) {
+    const std::size_t n = hn::Lanes(U32());
+    for (std::size_t i = 0; i < count; i += 4 * n) {
+      VF32 a, b, c, d;
+      points_(hn::LoadU(U32(), words + i), hn::LoadU(U32(), words + i + n), hn::LoadU(U32(), words + i + 2 * n),
+              hn::LoadU(U32(), words + i + 3 * n), a, b, c, d);
+      hn::Store(a, F32(), point_ + i);
+      hn::Store(b, F32(), point_ + i + n);
+      hn::Store(c, F32(), point_ + i + 2 * n);
+      hn::Store(d, F32(), point_ + i + 3 * n);
+    }
+  }
+
   // A batch of listed elements, of which the next block's first word is the next trial; edge cells' are put aside with
   // all words.
   std::size_t rectangles() {
     const auto [count, all] = take();
     const std::size_t n = hn::Lanes(U32());
     make_blocks(count);
-    for (std::size_t i = 0; i < count; i += 4 * n) {
-      VF32 a, b, c, d;
-      points_(hn::Load(U32(), block_[0] + i), hn::Load(U32(), block_[0] + i + n),
-              hn::Load(U32(), block_[0] + i + 2 * n), hn::Load(U32(), block_[0] + i + 3 * n), a, b, c, d);
-      hn::Store(a, F32(), point_ + i);
-      hn::Store(b, F32(), point_ + i + n);
-      hn::Store(c, F32(), point_ + i + 2 * n);
-      hn::Store(d, F32(), point_ + i + 3 * n);
-    }
+    make_points(block_[0], count);
     for (std::size_t i = 0; i < count; i += n) {
       const Mask32 valid = hn::FirstN(U32(), count - i);
       const VU32 key = load(valid, key_ + i), x = hn::Load(U32(), block_[0] + i);
@@ -537,6 +554,8 @@ class Normals {
   // too.
   std::size_t edge_points() {
     const std::size_t count = std::min(batch, edges_), n = hn::Lanes(U32());
+    std::fill(edge_[1] + edges_, edge_[1] + std::max(edges_, (count + 4 * n - 1) / (4 * n) * 4 * n), 0u);
+    make_points(edge_[1], count);
     for (std::size_t i = 0; i < count; i += n) {
       const Mask32 valid = hn::FirstN(U32(), count - i);
       const VU32 key = load(valid, edge_[0] + i), head = load(valid, edge_[1] + i);
@@ -544,7 +563,7 @@ class Normals {
       const VF32 point = edge_point(key, edge_[2] + i, hn::LoadU(U32(), edge_[3] + i), hn::LoadU(U32(), edge_[4] + i),
                                     count - i, kept);
       const Mask32 accepted = hn::AndNot(finite_window_.rejects(point), kept);
-      const VF32 next = rectangle_point(head);
+      const VF32 next = hn::Load(F32(), point_ + i);
       values.again(stream_, keys_, 4 * quad_, key, head, hn::IfThenElse(hn::RebindMask(F32(), accepted), point, next),
                    accepted, value_ + i);
       append(key_of(head, next_number(key)), hn::AndNot(accepted, hn::And(valid, finite_window_.rejects(next))));

@@ -34,6 +34,15 @@ HWY_INLINE VU64 times(VU64 v, std::uint32_t factor) {
 HWY_INLINE VU64 high_by_shift(VU64 v) { return hn::ShiftRight<32>(v); }
 HWY_INLINE VU64 swap_halves(VU64 v) { return hn::BitCast(U64(), hn::Shuffle2301(hn::BitCast(U32(), v))); }
 
+// v ^ a ^ b in the low halves of lanes, v in the high ones.
+HWY_INLINE VU64 mix_low_halves(VU64 v, VU64 a, VU64 b) {
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+  return VU64{_mm512_mask_ternarylogic_epi32(v.raw, 0x5555, a.raw, b.raw, 0x96)};
+#else
+  return hn::Xor(v, hn::And(hn::Xor(a, b), set64(std::uint64_t{0xffffffffu})));
+#endif
+}
+
 HWY_INLINE void philox_round(VU64& x, VU64& y, VU64& z, VU64& w, VU64 k0, VU64 k1) {
   const VU64 p0 = times(x, philox_m0);
   const VU64 p1 = times(z, philox_m1);
@@ -70,9 +79,9 @@ struct UniformRounds {
   }
 };
 
-// Rounds 1 to 3 of the blocks of which `x` holds the low counter word.
-HWY_INLINE void first_rounds(const UniformRounds& uniform, const RoundKeys& keys, VU64& x, VU64& y, VU64& z, VU64& w) {
-  const VU64 w1 = times(x, philox_m0);
+// Rounds 1 to 3 of the blocks of which `w1` holds the first product of round 1, that of the low counter word.
+HWY_INLINE void first_rounds(const UniformRounds& uniform, const RoundKeys& keys, VU64 w1, VU64& x, VU64& y, VU64& z,
+                             VU64& w) {
   const VU64 z1 = hn::Xor(high_by_shift(w1), set64(uniform.z1_key));
   const VU64 y2 = times(z1, philox_m1);
   const VU64 x2 = hn::Xor(swap_halves(y2), set64(uniform.x2_key));
@@ -102,9 +111,8 @@ HWY_INLINE void four_rounds(const RoundKeys& keys, VU64& xa, VU64& ya, VU64& za,
 HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w, std::uint32_t* words) {
   const VU64 p0 = times(x, philox_m0);
   const VU64 p1 = times(z, philox_m1);
-  const VU64 low_half = set64(std::uint64_t{0xffffffffu});
-  const VU64 xy = hn::Xor3(swap_halves(p1), hn::And(y, low_half), set64(keys.k0[9]));
-  const VU64 zw = hn::Xor3(swap_halves(p0), hn::And(w, low_half), set64(keys.k1[9]));
+  const VU64 xy = mix_low_halves(swap_halves(p1), y, set64(keys.k0[9]));
+  const VU64 zw = mix_low_halves(swap_halves(p0), w, set64(keys.k1[9]));
   hn::Store(hn::BitCast(U32(), hn::InterleaveLower(U64(), xy, zw)), U32(), words);
   hn::Store(hn::BitCast(U32(), hn::InterleaveUpper(U64(), xy, zw)), U32(), words + hn::Lanes(U32()));
 }
@@ -139,17 +147,23 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::u
   const VU64 i = hn::Iota(U64(), 0);
   const VU64 lane = hn::OddEven(hn::Add(hn::ShiftRight<1>(i), set64(std::uint64_t{n / 4})), hn::ShiftRight<1>(i));
   VU32 number = hn::ShiftLeft<8>(hn::Iota(U32(), place));
-  VU64 counter = hn::Add(lane, set64(quad & 0xffffffffu));
+  const VU64 counter = hn::Add(lane, set64(quad & 0xffffffffu));
+  // Products of counters that grow evenly grow evenly.
+  VU64 pa = times(counter, philox_m0), pb = times(hn::Add(counter, set64(std::uint64_t{n / 2})), philox_m0),
+       pc = times(hn::Add(counter, set64(std::uint64_t{n})), philox_m0),
+       pd = times(hn::Add(counter, set64(std::uint64_t{n / 2 * 3})), philox_m0);
+  const VU64 step = set64(std::uint64_t{2 * n} * philox_m0);
   std::size_t at = 0;
   do {
-    VU64 xa = counter, xb = hn::Add(counter, set64(std::uint64_t{n / 2})),
-         xc = hn::Add(counter, set64(std::uint64_t{n})), xd = hn::Add(counter, set64(std::uint64_t{n / 2 * 3}));
-    counter = hn::Add(counter, set64(std::uint64_t{2 * n}));
-    VU64 ya, yb, yc, yd, za, zb, zc, zd, wa, wb, wc, wd;
-    first_rounds(uniform, keys, xa, ya, za, wa);
-    first_rounds(uniform, keys, xb, yb, zb, wb);
-    first_rounds(uniform, keys, xc, yc, zc, wc);
-    first_rounds(uniform, keys, xd, yd, zd, wd);
+    VU64 xa, xb, xc, xd, ya, yb, yc, yd, za, zb, zc, zd, wa, wb, wc, wd;
+    first_rounds(uniform, keys, pa, xa, ya, za, wa);
+    first_rounds(uniform, keys, pb, xb, yb, zb, wb);
+    first_rounds(uniform, keys, pc, xc, yc, zc, wc);
+    first_rounds(uniform, keys, pd, xd, yd, zd, wd);
+    pa = hn::Add(pa, step);
+    pb = hn::Add(pb, step);
+    pc = hn::Add(pc, step);
+    pd = hn::Add(pd, step);
     four_rounds<3, 4>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
     if constexpr (use) {
       if (at > 0) body(words, at - 8 * n, number);
@@ -186,10 +200,16 @@ HWY_INLINE void blocks_at(const core::Stream& stream, const RoundKeys& keys, std
   VU64 xa = hn::Add(at_even, set64(base)), xb = hn::Add(at_odd, set64(base));
   VU64 ya = hn::Or(hn::ShiftRight<32>(xa), hn::BitCast(U64(), tags));
   VU64 yb = hn::Or(hn::ShiftRight<32>(xb), hn::ShiftRight<32>(hn::BitCast(U64(), tags)));
-  VU64 za = set64(stream.subsequence & 0xffffffffu), zb = za;
-  VU64 wa = set64(stream.subsequence >> 32), wb = wa;
-  HWY_UNROLL(10)
-  for (int r = 0; r < 10; ++r) {
+  // Round 1 has one product for all.
+  const std::uint64_t p1 = std::uint64_t{philox_m1} * static_cast<std::uint32_t>(stream.subsequence);
+  const VU64 x_key = set64((p1 >> 32) ^ keys.k0[0]), z_key = set64((stream.subsequence >> 32) ^ keys.k1[0]);
+  VU64 wa = times(xa, philox_m0), wb = times(xb, philox_m0);
+  VU64 za = hn::Xor(high_by_shift(wa), z_key), zb = hn::Xor(high_by_shift(wb), z_key);
+  xa = hn::Xor(ya, x_key);
+  xb = hn::Xor(yb, x_key);
+  ya = yb = set64(p1 & 0xffffffffu);
+  HWY_UNROLL(9)
+  for (int r = 1; r < 10; ++r) {
     const VU64 k0 = set64(keys.k0[r]), k1 = set64(keys.k1[r]);
     philox_round(xa, ya, za, wa, k0, k1);
     philox_round(xb, yb, zb, wb, k0, k1);
