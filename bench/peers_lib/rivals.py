@@ -281,7 +281,7 @@ def keras(most):
 
 
 X86 = platform.machine() in ("x86_64", "AMD64")
-TARGETS = ("portable", "sse4", "avx2", "avx512") if X86 else ("portable", "neon", "sve")
+TARGETS = ("portable", "sse4", "avx2", "avx512", "avx512_vbmi") if X86 else ("portable", "neon", "sve")
 
 
 def wide_kernels():
