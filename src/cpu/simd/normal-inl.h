@@ -309,7 +309,7 @@ struct DoubleValues {
     return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(F64(), hn::PromoteTo(I64(), mask))), yes, no);
   }
 
-  void prepare(const core::Stream& stream, std::uint64_t quad, std::size_t count) {
+  HWY_NOINLINE void prepare(const core::Stream& stream, std::uint64_t quad, std::size_t count) {
     StoreWords store{refinement};
     for_words(stream, quad, core::first_refinement_tag, count, 0, store);
   }
@@ -400,6 +400,8 @@ struct FirstTrials {
   }
 };
 
+// Functions that all formats share are not to be inlined: there are enough of them.
+//
 // Normal values of the elements 4 * quad + place, place < most_places, of one session after another.
 template <class Values, std::size_t most_first>
 class Normals {
@@ -444,7 +446,7 @@ class Normals {
 
   // Returns the end of the list.
   template <bool symmetric>
-  std::uint32_t* first_trials(std::uint64_t place, std::size_t count, typename Values::Real* out) {
+  HWY_NOINLINE std::uint32_t* first_trials(std::uint64_t place, std::size_t count, typename Values::Real* out) {
     FirstTrials<Values, symmetric> trials{values, out, finite_window_, PointsOfRectangles(), list_ + listed_};
     for_words(stream_, quad_ + place / 4, 0, count, static_cast<std::uint32_t>(place), trials);
     return trials.rejected;
@@ -470,7 +472,7 @@ class Normals {
   }
 
   // One element, to its end.
-  typename Values::Real scalar(std::uint32_t key) const {
+  HWY_NOINLINE typename Values::Real scalar(std::uint32_t key) const {
     const std::uint64_t index = 4 * quad_ + place_of(key);
     const std::uint32_t trial = (key & trial_bits) / one_trial;
     const bool edge = core::is_edge(key);
@@ -481,7 +483,7 @@ class Normals {
   }
 
   // All that is left.
-  std::size_t alone() {
+  HWY_NOINLINE std::size_t alone() {
     const std::size_t count = listed_ + edges_;
     std::copy_n(edge_[0], edges_, std::copy_n(list_, listed_, key_));
     std::transform(key_, key_ + count, value_, [this](std::uint32_t key) { return scalar(key); });
@@ -531,7 +533,7 @@ class Normals {
 
   // A batch of listed elements, of which the next block's first word is the next trial; edge cells' are put aside with
   // all words.
-  std::size_t rectangles() {
+  HWY_NOINLINE std::size_t rectangles() {
     const auto [count, all] = take();
     const std::size_t n = hn::Lanes(U32());
     make_blocks(count);
@@ -552,7 +554,7 @@ class Normals {
 
   // A batch of the elements that were put aside, or all if they are fewer. What is not accepted has its next trial,
   // too.
-  std::size_t edge_points() {
+  HWY_NOINLINE std::size_t edge_points() {
     const std::size_t count = std::min(batch, edges_), n = hn::Lanes(U32());
     std::fill(edge_[1] + edges_, edge_[1] + std::max(edges_, (count + 4 * n - 1) / (4 * n) * 4 * n), 0u);
     make_points(edge_[1], count);

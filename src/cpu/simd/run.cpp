@@ -83,41 +83,46 @@ class Writer {
   void session(Storage* out, std::uint64_t index, std::uint64_t count, bool streaming) {
     const std::uint64_t skip = index % 4, end = skip + count, group = words_group();
     kernel_.begin(index / 4);
-    out -= skip;  // now the place of the session's first element
+    first_ = out;
+    skip_ = skip;
 
     std::uint64_t place = 0;
-    const std::uint64_t lead = aligned_place(out, skip);
+    const std::uint64_t lead = aligned_place();
     if (lead > 0 || end < group) {
-      place = std::min({end, lead > 0 && lead + group <= end ? lead : group});
-      by_buffer(out, 0, group, skip, place);
+      place = std::min(end, lead > 0 && lead + group <= end ? lead : group);
+      by_buffer(0, group, skip, place);
     }
     while (end - place >= (in_place ? group : 1)) {
       const std::uint64_t n = std::min<std::uint64_t>(end - place, piece_size);
       if constexpr (in_place) {
-        straight(out + place, place, n / group * group, streaming);
+        straight(place, n / group * group, streaming);
         place += n / group * group;
       } else {
-        by_buffer(out, place, (n + group - 1) / group * group, std::max(place, skip), place + n);
+        by_buffer(place, (n + group - 1) / group * group, std::max(place, skip), place + n);
         place += n;
       }
-      retry(out, false);
+      retry(false);
     }
-    if (place < end) by_buffer(out, place, group, place, end);
-    retry(out, true);
+    if (place < end) by_buffer(place, group, place, end);
+    retry(true);
   }
 
   // The first place from `skip` on that begins a block of words and has an aligned address; 0 if that is so from the
   // beginning, or nowhere.
-  static std::uint64_t aligned_place(const Storage* out, std::uint64_t skip) {
+  std::uint64_t aligned_place() const {
+    const std::uint64_t begin = skip_ == 0 ? 0 : 4;
     if constexpr (in_place) {
-      for (std::uint64_t place = 0; place < 4 + alignment / sizeof(Storage); place += 4) {
-        if (place >= skip && reinterpret_cast<std::uintptr_t>(out + place) % alignment == 0) return place;
+      for (std::uint64_t place = begin; place < begin + alignment / sizeof(Storage); place += 4) {
+        if (reinterpret_cast<std::uintptr_t>(at(place)) % alignment == 0) return place;
       }
     }
-    return skip == 0 ? 0 : 4;
+    return begin;
   }
 
-  void straight(Storage* to, std::uint64_t place, std::size_t count, bool streaming) {
+  Storage* at(std::uint64_t place) const { return first_ + (place - skip_); }
+
+  void straight(std::uint64_t place, std::size_t count, bool streaming) {
+    Storage* to = at(place);
     if constexpr (in_place && streams<Kernel>::value) {
       if (streaming && reinterpret_cast<std::uintptr_t>(to) % alignment == 0) {
         kernel_.first_past_cache(place, count, to);
@@ -128,33 +133,35 @@ class Writer {
     if (clamped_) clamp_values(to, count, lo_, hi_);
   }
 
-  void by_buffer(Storage* out, std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to) {
+  void by_buffer(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to) {
     kernel_.first(place, count, from, to, buffer_);
     const Real* values = buffer_ + (from - place);
     if constexpr (in_place) {
       if (clamped_) clamp_values(buffer_, count, lo_, hi_);
-      std::memcpy(out + from, values, (to - from) * sizeof(Real));
+      std::memcpy(at(from), values, (to - from) * sizeof(Real));
     } else {
-      narrow<Format>(values, to - from, clamped_, lo_, hi_, out + from);
+      narrow<Format>(values, to - from, clamped_, lo_, hi_, at(from));
     }
   }
 
-  void retry(Storage* out, bool to_the_end) {
+  void retry(bool to_the_end) {
     while (const std::size_t count = kernel_.retry(to_the_end)) {
       const std::uint32_t* keys = kernel_.keys();
       Real* values = kernel_.retried();
       if constexpr (in_place) {
         if (clamped_) clamp_values(values, count, lo_, hi_);
-        for (std::size_t i = 0; i < count; ++i) out[place_of(keys[i])] = values[i];
+        for (std::size_t i = 0; i < count; ++i) *at(place_of(keys[i])) = values[i];
       } else {
         Storage rounded[4 * hn::MaxLanes(U32())];
         narrow<Format>(values, count, clamped_, lo_, hi_, rounded);
-        for (std::size_t i = 0; i < count; ++i) out[place_of(keys[i])] = rounded[i];
+        for (std::size_t i = 0; i < count; ++i) *at(place_of(keys[i])) = rounded[i];
       }
     }
   }
 
   Kernel& kernel_;
+  Storage* first_ = nullptr;  // the session's first element, at place `skip_`
+  std::uint64_t skip_ = 0;
   Real lo_, hi_;
   bool clamped_;
   HWY_ALIGN Real buffer_[in_place ? 8 * hn::MaxLanes(U32()) : piece_size];

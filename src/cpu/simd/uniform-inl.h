@@ -114,7 +114,7 @@ class FloatUniforms {
 
  private:
   template <bool streaming>
-  void make(std::uint64_t place, std::size_t count, float* out) const {
+  HWY_NOINLINE void make(std::uint64_t place, std::size_t count, float* out) const {
     UniformFloats<shifted, streaming> body{map_.scale * (shifted ? 0x1p-24F : 0x1p-31F), map_.shift, out};
     for_words(stream_, quad_ + place / 4, 0, count, 0, body);
   }
@@ -132,7 +132,7 @@ class DoubleUniforms {
   DoubleUniforms(const core::Stream& stream, const core::Affine<double>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
-  void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, double* out) {
+  HWY_NOINLINE void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, double* out) {
     StoreWords store{refinement_};
     for_words(stream_, quad_ + place / 4, core::first_refinement_tag, count, 0, store);
     UniformDoubles<shifted> body{map_.scale, map_.shift, refinement_, out};
