@@ -139,7 +139,7 @@ void print_rate(const Filler& filler) {
   const double rate = bytes / filler.fill_seconds();
   const double ceiling = bytes / filler.memset_seconds();
   std::printf(
-      "filled %.1f MiB in %.3f s: %.3f * 10^9 elements/s, %.2f GB/s; memset of the same memory: %.2f GB/s "
+      "filled %.1f MiB in %.3f s: %.3f * 10^9 elements/s, %.2f GB/s; memset to zero of the same memory: %.2f GB/s "
       "(fanin: %.2f of it); both on %d thread%s, instructions: %s\n",
       bytes / (1024.0 * 1024.0), filler.fill_seconds(),
       static_cast<double>(filler.elements()) / filler.fill_seconds() / giga, rate / giga, ceiling / giga,
