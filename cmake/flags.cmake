@@ -20,3 +20,7 @@ target_compile_options(fanin_own_code INTERFACE
 if(FANIN_WERROR)
   target_compile_options(fanin_own_code INTERFACE $<$<COMPILE_LANGUAGE:C,CXX>:-Werror>)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS MATCHES "-fsanitize=")
+  # A warning that g++ gets wrong among the sanitizers' code, as its manual says.
+  target_compile_options(fanin_own_code INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)
+endif()

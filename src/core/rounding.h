@@ -14,7 +14,7 @@ struct Narrow {
   using Storage = StorageType;
   using Compute = float;
   static constexpr int bias = (1 << (exponent_bits - 1)) - 1;
-  static constexpr int mantissa = mantissa_bits;
+  static constexpr int mantissa_digits = mantissa_bits;
   static constexpr std::uint32_t sign = 1u << (exponent_bits + mantissa_bits);
   static constexpr std::uint32_t largest = largest_pattern;
 

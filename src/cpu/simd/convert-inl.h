@@ -31,7 +31,7 @@ void clamp_values(Real* values, std::size_t count, Real lo, Real hi) {
 // bfloat16 in the upper half of binary32: what is to be cut off has been added up to it. Subnormals are binary32's.
 template <class Format>
 HWY_INLINE VU32 rounded_up(VF32 v) {
-  constexpr int shift = 23 - Format::mantissa;
+  constexpr int shift = 23 - Format::mantissa_digits;
   const VU32 bits = hn::BitCast(U32(), v);
   const VU32 odd = hn::And(hn::ShiftRight<shift>(bits), set32(1u));
   return hn::Add(hn::Add(bits, set32((1u << (shift - 1)) - 1)), odd);
@@ -40,7 +40,7 @@ HWY_INLINE VU32 rounded_up(VF32 v) {
 // core::Narrow::encode, the pattern in the low bits of each lane.
 template <class Format>
 HWY_INLINE VU32 encode(VF32 v) {
-  constexpr int shift = 23 - Format::mantissa;
+  constexpr int shift = 23 - Format::mantissa_digits;
   constexpr std::uint32_t rebias = static_cast<std::uint32_t>(127 - Format::bias) << 23;
   if constexpr (rebias == 0) {
     return hn::ShiftRight<shift>(rounded_up<Format>(v));
@@ -50,7 +50,8 @@ HWY_INLINE VU32 encode(VF32 v) {
     const VU32 shifted = hn::Sub(magnitude, set32(rebias));
     const VU32 odd = hn::And(hn::ShiftRight<shift>(shifted), set32(1u));
     const VU32 normal = hn::ShiftRight<shift>(hn::Add(hn::Add(shifted, set32((1u << (shift - 1)) - 1)), odd));
-    constexpr std::uint32_t step = static_cast<std::uint32_t>(127 + 23 + 1 - Format::bias - Format::mantissa) << 23;
+    constexpr std::uint32_t step = static_cast<std::uint32_t>(127 + 23 + 1 - Format::bias - Format::mantissa_digits)
+                                   << 23;
     const VF32 sum = hn::Add(hn::BitCast(F32(), magnitude), hn::BitCast(F32(), set32(step)));
     const VU32 subnormal = hn::Sub(hn::BitCast(U32(), sum), set32(step));
     const auto is_normal = hn::Gt(hn::BitCast(I32(), magnitude), hn::Set(I32(), rebias + (1u << 23) - 1));
