@@ -10,33 +10,13 @@
 #include <vector>
 
 #include "cpu/run.h"
+#include "cpu/shares.h"
 #include "fanin/dtype.h"
 #include "fp_environment.h"
 
 namespace fanin::cpu {
 
 namespace {
-
-// A unit of work takes about as long as writing a byte.
-constexpr std::uint64_t uniform_work = 8;
-constexpr std::uint64_t normal_work = 16;
-
-// Below this much work a thread costs more to start than it saves.
-constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 20;
-
-bool is_random(const FillParams& params) {
-  return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
-}
-
-// Work per element.
-std::uint64_t work_of(const FillParams& params) {
-  const std::uint64_t size = size_of(params.dtype);
-  if (!is_random(params)) return size;
-  return (params.kind == FillParams::Kind::normal ? normal_work : uniform_work) * (size == 8 ? 2 : 1);
-}
-
-// Shares of elements begin at multiples of 64, so that threads seldom meet in a cache line or a Philox block.
-std::uint64_t element_at(std::uint64_t work, const FillParams& params) { return work / work_of(params) / 64 * 64; }
 
 struct Loops {
   Run random;
@@ -69,16 +49,8 @@ void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Loo
 // Does what lies in [first, last) of the work of all jobs laid end to end.
 void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Loops& loops) {
   const detail::DefaultFpEnvironment environment;
-  for (std::uint64_t begin = 0; begin < last; ++jobs) {
-    const FillParams& params = jobs->params;
-    const std::uint64_t end = begin + params.index.count * work_of(params);
-    if (end > first) {
-      const std::uint64_t from = first > begin ? element_at(first - begin, params) : 0;
-      const std::uint64_t to = last < end ? element_at(last - begin, params) : params.index.count;
-      fill_part(*jobs, from, to - from, loops);
-    }
-    begin = end;
-  }
+  for_parts(jobs, first, last,
+            [&](const FillJob& job, std::uint64_t from, std::uint64_t count) { fill_part(job, from, count, loops); });
 }
 
 }  // namespace
@@ -94,13 +66,12 @@ int available_threads() {
 CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
   target = cpu_target(target);
   Loops loops{target == CpuTarget::portable ? run_portable : vector_run(target)};
-  std::uint64_t total = 0;
-  for (std::size_t j = 0; j < count; ++j) total += jobs[j].params.index.count * work_of(jobs[j].params);
+  const std::uint64_t total = work_of(jobs, count);
   std::uint64_t shares = std::max<std::uint64_t>(total / least_work_per_thread, 1);
   if (shares > 1) {
     shares = std::min(shares, static_cast<std::uint64_t>(threads > 0 ? threads : available_threads()));
   }
-  const auto bound = [&](std::uint64_t share) { return share == shares ? total : total / shares * share; };
+  const auto bound = [&](std::uint64_t share) { return share_begin(share, shares, total); };
 
   std::vector<std::thread> workers;
   workers.reserve(shares - 1);
