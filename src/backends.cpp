@@ -42,8 +42,7 @@ void check_threads(int threads) {
                         std::to_string(threads));
 }
 
-void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream, int threads,
-         CpuTarget target) {
+void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream, int threads, CpuTarget target) {
   check_threads(threads);
   if (place.is_host()) {
     cpu::fill(jobs, count, threads, target);

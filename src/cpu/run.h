@@ -9,8 +9,9 @@
 
 namespace fanin::cpu {
 
-// Writes the elements of indices [index, index + count) to dense memory at `out`, and returns the instruction set of the
-// loop that did it: vector loops leave some fills to the portable one. Expects the default floating-point environment.
+// Writes the elements of indices [index, index + count) to dense memory at `out`, and returns the instruction set of
+// the loop that did it: vector loops leave some fills to the portable one. Expects the default floating-point
+// environment.
 using Run = CpuTarget (*)(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 
 // Does every kind of fill.
