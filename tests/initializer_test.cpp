@@ -594,7 +594,7 @@ TEST(SmallTensors, OfACall) {
 
 // ---------------------------------------------------------------- one tensor, however it is cut
 
-const Shape cut_shape{67, 71, 73};  // 347,261 elements: enough for 5 threads
+const Shape cut_shape{131, 141, 143};  // 2,641,353 elements: enough for 5 threads
 
 std::vector<Kind> cut_kinds() {
   return {{fanin::HeNormal(1), DType::float32},

@@ -137,7 +137,7 @@ std::vector<Entry> mixed_entries(Arena& arena) {
     for (std::uint64_t rank = matrix ? 2 : choices.below(4); rank > 0; --rank) {
       shape.push_back(static_cast<std::int64_t>(choices.below(j % 50 == 1 ? 60 : 13)));
     }
-    if (j % 60 == 20 || j % 60 == 30) shape = {391, 257};  // some that are shared among threads
+    if (j % 60 == 20 || j % 60 == 30) shape = {1021, 761};  // some that are shared among threads
     FillOptions options = with_name("tensor/" + std::to_string(j));
     if (!matrix && j % 3 == 0) {
       for (const std::int64_t extent : shape) {
@@ -156,7 +156,7 @@ std::vector<Entry> mixed_entries(Arena& arena) {
 }
 
 TEST(Plan, EqualsSeparateFills) {
-  Arena arena(16 << 20);
+  Arena arena(96 << 20);
   const std::vector<Entry> entries = mixed_entries(arena);
   Plan plan;
   std::size_t elements = 0;
@@ -166,7 +166,7 @@ TEST(Plan, EqualsSeparateFills) {
     elements += entry.expected.size() / size_of(entry.view.dtype);
   }
   ASSERT_EQ(plan.size(), 300u);
-  ASSERT_GT(elements, 330000u);  // so that five threads have work
+  ASSERT_GT(elements, 3000000u);  // so that five threads have work
   const auto check = [&](const std::string& how) {
     for (std::size_t j = 0; j < entries.size(); ++j) {
       ASSERT_TRUE(holds(entries[j].view, entries[j].expected))

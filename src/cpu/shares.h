@@ -13,11 +13,11 @@
 namespace fanin::cpu {
 
 // A unit of work takes about as long as writing a byte.
-inline constexpr std::uint64_t uniform_work = 8;
-inline constexpr std::uint64_t normal_work = 20;
+inline constexpr std::uint64_t uniform_work = 16;
+inline constexpr std::uint64_t normal_work = 32;
 
 // Below this much work a thread costs more to start than it saves.
-inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
 
 // Shares of elements begin at multiples of this, so that threads seldom meet in a cache line or a Philox block.
 inline constexpr std::uint64_t share_granularity = 64;
