@@ -11,4 +11,9 @@ struct FillJob {
   FillParams params;
 };
 
+// Whether the fill draws: constants and identities do not.
+inline bool is_random(const FillParams& params) {
+  return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
+}
+
 }  // namespace fanin

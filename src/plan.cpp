@@ -9,6 +9,7 @@
 
 #include "backends.h"
 #include "fanin/error.h"
+#include "fill_job.h"
 #include "fp_environment.h"
 #include "params.h"
 #include "rule.h"
@@ -43,10 +44,6 @@ std::uintptr_t end_of(const FillJob& job) { return first_of(job) + job.params.in
 template <class T>
 void make_room(std::vector<T>& v) {
   if (v.size() == v.capacity()) v.reserve(2 * v.size() + 1);
-}
-
-bool is_random(const FillParams& params) {
-  return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
 }
 
 // Whether two parts of tensors share an index. Exact for parts of one tensor; for tensors of different shapes it

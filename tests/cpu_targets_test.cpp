@@ -28,8 +28,8 @@ constexpr DType dtypes[] = {DType::float32,  DType::float64,       DType::float1
 
 Distribution normal(double mean, double stddev, double lower = -infinity, double upper = infinity) {
   Distribution d;
-  d.kind = upper - lower == infinity ? Distribution::Kind::normal : Distribution::Kind::truncated_normal;
-  if (lower > -infinity || upper < infinity) d.kind = Distribution::Kind::truncated_normal;
+  const bool truncated = lower > -infinity || upper < infinity;
+  d.kind = truncated ? Distribution::Kind::truncated_normal : Distribution::Kind::normal;
   d.mean = mean;
   d.stddev = stddev;
   d.lower = lower;

@@ -8,6 +8,7 @@
 #include "arguments.h"
 #include "commands.h"
 #include "file_formats.h"
+#include "fill_job.h"
 #include "filler.h"
 #include "output_file.h"
 #include "params.h"
@@ -98,7 +99,7 @@ void run(const Arguments& arguments) {
   std::cout << initializer.class_name() << ", shape " << to_string(written);
   if (written != shape) std::cout << " of " << to_string(shape);
   std::cout << ", " << name_of(dtype) << ", on " << to_string(place);
-  if (params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal) {
+  if (is_random(params)) {
     std::cout << ", seed " << params.seed << (initializer.seed().kind() == Seed::Kind::none ? " (drawn)" : "")
               << ", subsequence " << params.subsequence;
   }

@@ -15,9 +15,13 @@ struct Affine {
 };
 
 template <class Real>
+FANIN_HOST_DEVICE Real unclamped_value(Real fraction, const Affine<Real>& map) {
+  return map.shifted ? fma(fraction, map.scale, map.shift) : mul(fraction, map.scale);
+}
+
+template <class Real>
 FANIN_HOST_DEVICE Real value(Real fraction, const Affine<Real>& map) {
-  const Real v = map.shifted ? fma(fraction, map.scale, map.shift) : mul(fraction, map.scale);
-  return clamp(v, map.min, map.max);
+  return clamp(unclamped_value(fraction, map), map.min, map.max);
 }
 
 }  // namespace fanin::core

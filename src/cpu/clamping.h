@@ -12,7 +12,7 @@ namespace fanin::cpu {
 // fall, for a negative scale): if it matters at neither end, it matters nowhere.
 template <class Format>
 bool clamping_matters(typename Format::Compute fraction, const core::Affine<typename Format::Compute>& map) {
-  const auto v = map.shifted ? core::fma(fraction, map.scale, map.shift) : core::mul(fraction, map.scale);
+  const auto v = core::unclamped_value(fraction, map);
   const auto clamped = core::clamp(v, map.min, map.max);
   if (v == clamped) return false;
   if constexpr (std::is_same_v<typename Format::Storage, typename Format::Compute>) {

@@ -8,6 +8,7 @@
 #include "core/rounding.h"
 #include "core/streams.h"
 #include "core/values.h"
+#include "cpu/formats.h"
 #include "cpu/run.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -91,8 +92,7 @@ struct Normal {
 template <class Format, class Draw>
 void run_random(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   using Real = typename Format::Compute;
-  const core::Affine<Real> map{static_cast<Real>(params.scale), static_cast<Real>(params.shift),
-                               static_cast<Real>(params.min), static_cast<Real>(params.max), params.shifted};
+  const auto map = affine_of<Real>(params);
   const core::Stream stream{params.seed, params.subsequence};
   const Draw draw(params);
   while (count > 0) {
@@ -150,26 +150,7 @@ void run(const FillParams& params, void* memory, std::uint64_t index, std::uint6
 }  // namespace
 
 CpuTarget run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
-  switch (params.dtype) {
-    case DType::float32:
-      run<core::Float32>(params, out, index, count);
-      break;
-    case DType::float64:
-      run<core::Float64>(params, out, index, count);
-      break;
-    case DType::float16:
-      run<core::Float16>(params, out, index, count);
-      break;
-    case DType::bfloat16:
-      run<core::BFloat16>(params, out, index, count);
-      break;
-    case DType::float8_e4m3fn:
-      run<core::Float8E4M3FN>(params, out, index, count);
-      break;
-    case DType::float8_e5m2:
-      run<core::Float8E5M2>(params, out, index, count);
-      break;
-  }
+  with_format(params.dtype, [&](auto format) { run<decltype(format)>(params, out, index, count); });
   return CpuTarget::portable;
 }
 

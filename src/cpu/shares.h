@@ -22,10 +22,6 @@ inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
 // Shares of elements begin at multiples of this, so that threads seldom meet in a cache line or a Philox block.
 inline constexpr std::uint64_t share_granularity = 64;
 
-inline bool is_random(const FillParams& params) {
-  return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
-}
-
 // Work per element.
 inline std::uint64_t work_of(const FillParams& params) {
   const std::uint64_t size = size_of(params.dtype);

@@ -79,15 +79,20 @@ std::vector<std::string> usable_names() {
   return list;
 }
 
+// `what` names a target that there is not here.
+[[noreturn]] void refuse(const std::string& what, std::string_view received, const std::string& hint = "") {
+  throw InvalidArgument(what + " must be " + detail::list_of(usable_names()) + " on this machine. Received: \"" +
+                        std::string(received) + "\"" + hint);
+}
+
+constexpr const char* the_variable = "The environment variable FANIN_CPU_TARGET";
+
 // `wanted` as the environment has it: automatic if it says nothing.
 CpuTarget from_environment() {
   const char* value = std::getenv("FANIN_CPU_TARGET");
   if (value == nullptr || *value == '\0') return CpuTarget::automatic;
   const auto* const name = std::find(names.begin(), names.end(), value);
-  if (name == names.end()) {
-    throw InvalidArgument("The environment variable FANIN_CPU_TARGET must be " + detail::list_of(usable_names()) +
-                          " on this machine. Received: \"" + value + "\"." + detail::suggestion(value, usable_names()));
-  }
+  if (name == names.end()) refuse(the_variable, value, "." + detail::suggestion(value, usable_names()));
   return static_cast<CpuTarget>(name - names.begin());
 }
 
@@ -115,11 +120,7 @@ CpuTarget cpu_target(CpuTarget wanted) {
     return *std::find_if(order.begin(), order.end(), usable);
   }
   const std::string_view name = name_of(wanted);
-  if (!usable(wanted)) {
-    throw InvalidArgument(std::string(asked ? "The CPU target" : "The environment variable FANIN_CPU_TARGET") +
-                          " must be " + detail::list_of(usable_names()) + " on this machine. Received: \"" +
-                          std::string(name) + "\"");
-  }
+  if (!usable(wanted)) refuse(asked ? "The CPU target" : the_variable, name);
   return wanted;
 }
 

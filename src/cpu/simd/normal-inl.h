@@ -110,7 +110,7 @@ HWY_INLINE VF32 edge_point(VU32 key, const std::uint32_t* y, VU32 z, VU32 w, std
   return hn::BitCast(F32(), hn::OrAnd(hn::BitCast(U32(), x), key, set32(0x80000000u)));
 }
 
-// The points of the first trials of four vectors of elements, edge cells' infinite.
+// Rectangles' points; edge cells' are infinite.
 HWY_INLINE VF32 rectangle_point(VU32 head, VF32 x) { return hn::Mul(hn::ConvertTo(F32(), centred(head)), x); }
 HWY_INLINE VF32 rectangle_point(VU32 head) { return rectangle_point(head, look_up(vector_tables.x, cell_of(head))); }
 
@@ -205,6 +205,10 @@ HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 #endif
 }
 
+HWY_INLINE VF64 gathered_x64(hn::Vec<hn::Half<I32>> cell) {
+  return hn::GatherIndex(F64(), vector_tables.x64, hn::PromoteTo(I64(), cell));
+}
+
 #if HWY_TARGET == HWY_AVX3_DL
 
 // X of the rectangles of 64 elements in binary64, by bytes as above.
@@ -247,9 +251,7 @@ class RectanglesInBinary64 {
 
 struct RectanglesInBinary64 {
   HWY_INLINE void look_up(VU32, VU32, VU32, VU32) {}
-  HWY_INLINE VF64 x(std::size_t, hn::Vec<hn::Half<I32>> cell) const {
-    return hn::GatherIndex(F64(), vector_tables.x64, hn::PromoteTo(I64(), cell));
-  }
+  HWY_INLINE VF64 x(std::size_t, hn::Vec<hn::Half<I32>> cell) const { return gathered_x64(cell); }
 };
 
 #endif
@@ -280,7 +282,7 @@ struct FloatValues {
     hn::StoreU(value(z), F32(), values);
   }
   float scalar(const core::Stream&, std::uint64_t, const core::Accepted& draw) const {
-    return map.shifted ? core::fma(draw.z, map.scale, map.shift) : core::mul(draw.z, map.scale);
+    return core::unclamped_value(draw.z, map);
   }
 };
 
@@ -302,9 +304,7 @@ struct DoubleValues {
   }
   static HWY_INLINE VF64 rectangle(VF64 k, VF64 c, VF64 x) { return hn::Mul(refined(k, c, 0x1p22), x); }
   static HWY_INLINE VF64 edge(VF64 z, VF64 c) { return fma(z, hn::Mul(c, set64(0x1p-53)), z); }
-  static HWY_INLINE VF64 x_of(hn::Vec<hn::Half<I32>> cell) {
-    return hn::GatherIndex(F64(), vector_tables.x64, hn::PromoteTo(I64(), cell));
-  }
+
   static HWY_INLINE VF64 select(hn::Vec<hn::Half<I32>> mask, VF64 yes, VF64 no) {
     return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(F64(), hn::PromoteTo(I64(), mask))), yes, no);
   }
@@ -340,8 +340,8 @@ struct DoubleValues {
     const VI32 k = centred(heads), c = centred_refinement(word);
     const VI32 cell = hn::BitCast(I32(), cell_of(heads));
     const hn::Half<I32> half;
-    const VF64 low = rectangle(lower_half(k), lower_half(c), x_of(hn::LowerHalf(half, cell)));
-    const VF64 high = rectangle(upper_half(k), upper_half(c), x_of(hn::UpperHalf(half, cell)));
+    const VF64 low = rectangle(lower_half(k), lower_half(c), gathered_x64(hn::LowerHalf(half, cell)));
+    const VF64 high = rectangle(upper_half(k), upper_half(c), gathered_x64(hn::UpperHalf(half, cell)));
     const VI32 chosen = hn::BitCast(I32(), hn::VecFromMask(U32(), edges));
     hn::StoreU(value(select(hn::LowerHalf(half, chosen), edge(lower_half(z), lower_half(c)), low)), F64(), values);
     hn::StoreU(value(select(hn::UpperHalf(half, chosen), edge(upper_half(z), upper_half(c)), high)), F64(),
@@ -366,8 +366,7 @@ struct DoubleValues {
     } else if (draw.trial < core::trials) {
       word = core::retry_refinement<core::Philox>(stream, index, draw.trial);
     }
-    const double z = core::clamp(core::refine(draw, word, core::ziggurat), lower, upper);
-    return map.shifted ? core::fma(z, map.scale, map.shift) : core::mul(z, map.scale);
+    return core::unclamped_value(core::clamp(core::refine(draw, word, core::ziggurat), lower, upper), map);
   }
 };
 

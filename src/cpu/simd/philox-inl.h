@@ -125,9 +125,9 @@ struct StoreWords {
 HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 
 // The words of elements 4 * quad ... 4 * quad + count - 1 with this tag. body(words, at, number) gets 4 vectors of
-// consecutive elements' words in memory, of which the first is number `at`, and in `number` (place + at) * 256 and so
-// on for the first vector. `count` is a positive multiple of words_group(); words of quads past the next multiple of
-// 2^32 are void.
+// consecutive elements' words in memory, of which the first is number `at`. What it may number them by, a vector that
+// begins with 256 * place, 256 * (place + 1) and so on, it moves on itself. `count` is a positive multiple of
+// words_group(); words of quads past the next multiple of 2^32 are void.
 //
 // Four chains of rounds are under way at a time, to keep the multipliers busy, and in between what is done with the
 // words of the turn before: the processor looks ahead some hundred instructions, less than one turn.

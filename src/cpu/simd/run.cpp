@@ -24,6 +24,7 @@
 #include "core/rounding.h"
 #include "core/values.h"
 #include "cpu/clamping.h"
+#include "cpu/formats.h"
 #include "cpu/run.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/convert-inl.h"
@@ -179,8 +180,7 @@ void run_random(const FillParams& params, typename Format::Storage* out, std::ui
   using Real = typename Format::Compute;
   constexpr bool is_double = sizeof(Real) == 8;
   const core::Stream stream{params.seed, params.subsequence};
-  const core::Affine<Real> map{static_cast<Real>(params.scale), static_cast<Real>(params.shift),
-                               static_cast<Real>(params.min), static_cast<Real>(params.max), shifted};
+  const auto map = affine_of<Real>(params);
   if (params.kind == FillParams::Kind::uniform) {
     const Real most = is_double ? Real(1 - 0x1p-53) : Real(1 - 0x1p-24);
     const Real least = shifted ? Real(0) : -most;
@@ -238,26 +238,7 @@ bool scales_exactly(const FillParams& params) {
 
 CpuTarget run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
   if (count < least_count || !scales_exactly(params)) return run_portable(params, out, index, count);
-  switch (params.dtype) {
-    case DType::float32:
-      run_as<core::Float32>(params, out, index, count);
-      break;
-    case DType::float64:
-      run_as<core::Float64>(params, out, index, count);
-      break;
-    case DType::float16:
-      run_as<core::Float16>(params, out, index, count);
-      break;
-    case DType::bfloat16:
-      run_as<core::BFloat16>(params, out, index, count);
-      break;
-    case DType::float8_e4m3fn:
-      run_as<core::Float8E4M3FN>(params, out, index, count);
-      break;
-    case DType::float8_e5m2:
-      run_as<core::Float8E5M2>(params, out, index, count);
-      break;
-  }
+  with_format(params.dtype, [&](auto format) HWY_ATTR { run_as<decltype(format)>(params, out, index, count); });
   return this_target;
 }
 

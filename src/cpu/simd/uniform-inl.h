@@ -29,7 +29,7 @@ HWY_INLINE VI32 centred_refinement(VU32 word) {
   return hn::Sub(hn::BitCast(I32(), hn::Or(hn::ShiftRight<2>(word), set32(1u))), hn::Set(I32(), 1 << 29));
 }
 
-// v * 2^22 + c, exact where it is used: v * 2^22 is k * 2^29, or the high 24 bits of a word.
+// v * factor + c, exact where it is used: K of a centred fraction, or the 53 bits of a unit fraction.
 HWY_INLINE VF64 refined(VF64 v, VF64 c, double factor) { return hn::Add(hn::Mul(v, set64(factor)), c); }
 
 // Streams a vector past the cache, or stores it.
