@@ -76,22 +76,20 @@ struct BFloat16Bounds {
   }
 };
 
-// Where a loop puts four vectors of consecutive elements' values, of which the first is number `at`: memory,
+// Where a loop puts two vectors of values that for_words made of two vectors of words, of which the first is number
+// `at`: memory,
 template <bool streaming>  // past the cache; the address is aligned then
 struct Floats {
   static constexpr bool in_order = true;
   float* out;
 
   HWY_INLINE void put(VF32 v, float* to) const { streaming ? hn::Stream(v, F32(), to) : hn::StoreU(v, F32(), to); }
-  HWY_INLINE void operator()(VF32 a, VF32 b, VF32 c, VF32 d, std::size_t at) const {
-    const std::size_t n = hn::Lanes(F32());
+  HWY_INLINE void operator()(VF32 a, VF32 b, std::size_t at) const {
     put(a, out + at);
-    put(b, out + at + n);
-    put(c, out + at + 2 * n);
-    put(d, out + at + 3 * n);
+    put(b, out + at + hn::Lanes(F32()));
   }
 };
-// two vectors of binary64,
+// memory, of binary64,
 struct Doubles {
   static constexpr bool in_order = true;
   double* out;
@@ -116,7 +114,7 @@ struct BFloat16s {
     const auto most = hn::Set(i, static_cast<std::int16_t>(bounds.most_positive));
     return hn::Min(hn::BitCast(D(), hn::Min(hn::BitCast(i, pattern), most)), hn::Set(D(), bounds.most_negative));
   }
-  HWY_INLINE void two(VF32 a, VF32 b, std::uint16_t* to) const {
+  HWY_INLINE void operator()(VF32 a, VF32 b, std::size_t at) const {
     const D d;
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
     const auto halves = [&](const std::uint16_t* order) HWY_ATTR {
@@ -130,12 +128,7 @@ struct BFloat16s {
     const V pattern =
         hn::ConcatOdd(d, hn::BitCast(d, rounded_up<core::BFloat16>(b)), hn::BitCast(d, rounded_up<core::BFloat16>(a)));
 #endif
-    hn::StoreU(clamped ? within_bounds(pattern) : pattern, d, to);
-  }
-  HWY_INLINE void operator()(VF32 a, VF32 b, VF32 c, VF32 d, std::size_t at) const {
-    const std::size_t n = hn::Lanes(F32());
-    two(a, b, out + at);
-    two(c, d, out + at + 2 * n);
+    hn::StoreU(clamped ? within_bounds(pattern) : pattern, d, out + at);
   }
 };
 

@@ -277,7 +277,8 @@ struct FloatValues {
   template <class Output>
   HWY_INLINE void first(const std::uint32_t*, VF32 a, VF32 b, VF32 c, VF32 d, std::size_t at,
                         const Output& output) const {
-    output(value(a), value(b), value(c), value(d), at);
+    output(value(a), value(b), at);
+    output(value(c), value(d), at + 2 * hn::Lanes(U32()));
   }
 
   // The values of retried elements, of which `edges` are edge points that are accepted, the others rectangles' points
@@ -375,7 +376,7 @@ struct DoubleValues {
 // The body of for_words that makes first trials. A symmetric window takes one comparison.
 template <class Values, class Output, bool symmetric>
 struct FirstTrials {
-  static constexpr bool refined = Values::refined, in_order = Output::in_order;
+  static constexpr bool refined = Values::refined, in_order = Output::in_order, among_rounds = refined;
   Values& values;
   Output output;
   FiniteWindow window;

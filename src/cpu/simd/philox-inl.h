@@ -133,9 +133,8 @@ HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 // If not Body::in_order, every two vectors hold words x and y of two vectors' blocks, and words z and w of them.
 //
 // Four chains of rounds are under way at a time, to keep the multipliers busy, and among them what is done with the
-// words of the turn before: the processor looks ahead some hundred instructions, less than one turn. That is done
-// before the rounds, when it need not share the registers with them; but with refinement words it is longer, and done
-// among them.
+// words of the turn before: the processor looks ahead some hundred instructions, less than one turn. A body that needs
+// most registers for itself is not Body::among_rounds, but done before them.
 template <class Body>
 HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::size_t count, std::uint32_t place,
                           Body& body) {
@@ -162,11 +161,9 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::s
   const VU64 step = set64(std::uint64_t{made / 4} * philox_m0);
   std::size_t at = 0;
   do {
-    if constexpr (!refined) {
-      if (at > 0) {
-        body(words, at - made, number);
-        body(words + 4 * n, at - 4 * n, number);
-      }
+    if (!Body::among_rounds && at > 0) {
+      body(words, at - made, number);
+      if constexpr (!refined) body(words + 4 * n, at - 4 * n, number);
     }
     VU64 xa, xb, xc, xd, ya, yb, yc, yd, za, zb, zc, zd, wa, wb, wc, wd;
     first_rounds(heads, keys, pa, xa, ya, za, wa);
@@ -178,10 +175,11 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::s
     pc = hn::Add(pc, step);
     pd = hn::Add(pd, step);
     four_rounds<3, 4>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
-    if constexpr (refined) {
-      if (at > 0) body(words, at - made, number);
-    }
+    if (Body::among_rounds && at > 0) body(words, at - made, number);
     four_rounds<4, 7>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
+    if constexpr (!refined) {
+      if (Body::among_rounds && at > 0) body(words + 4 * n, at - 4 * n, number);
+    }
     four_rounds<7, 9>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
     last_round<Body::in_order>(keys, xa, ya, za, wa, words);
     last_round<Body::in_order>(keys, xb, yb, zb, wb, words + 2 * n);

@@ -70,7 +70,7 @@ HWY_INLINE void unit64(VU32 head, VU32 refinement, VF64& a, VF64& b) {
 
 template <bool shifted, class Output>
 struct UniformFloats {
-  static constexpr bool refined = false, in_order = Output::in_order;
+  static constexpr bool refined = false, in_order = Output::in_order, among_rounds = true;
   float scale, shift;  // of the integer that a word is turned into
   Output output;
 
@@ -82,14 +82,14 @@ struct UniformFloats {
   }
   HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
-    output(value(hn::Load(U32(), words)), value(hn::Load(U32(), words + n)), value(hn::Load(U32(), words + 2 * n)),
-           value(hn::Load(U32(), words + 3 * n)), at);
+    output(value(hn::Load(U32(), words)), value(hn::Load(U32(), words + n)), at);
+    output(value(hn::Load(U32(), words + 2 * n)), value(hn::Load(U32(), words + 3 * n)), at + 2 * n);
   }
 };
 
 template <bool shifted>
 struct UniformDoubles {
-  static constexpr bool refined = true, in_order = true;
+  static constexpr bool refined = true, in_order = true, among_rounds = true;
   double scale, shift;  // of the integer that two words are turned into
   Doubles output;
 
