@@ -36,7 +36,7 @@ HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
 // Elements that are made at a time: they stay in the first-level cache until they are retried, clamped and rounded. All
-// temporaries together are some 40 KiB.
+// temporaries together are some 25 KiB.
 constexpr std::size_t piece_size = 2048;
 static_assert(piece_size % (8 * hn::MaxLanes(U32())) == 0);
 
