@@ -168,16 +168,23 @@ class Bench {
     CUDA_CHECK(cudaMalloc(&flush_, flush_bytes_));
   }
 
-  void measure_all() {
-    warm_up();
-    make_generators();
-    plan();
-    // The largest first: they are what the bars are read on, should time run out.
-    for (std::size_t bytes = options_.max_bytes; bytes >= 1024; bytes /= options_.quick ? 16 : 4) size(bytes);
-    for (std::size_t bytes = 1024; bytes <= std::min(options_.max_bytes, std::size_t{1} << 17); bytes *= 2) {
-      small(bytes);
+  // Returns whether nothing broke off. What was measured till then is kept.
+  bool measure_all() {
+    try {
+      warm_up();
+      make_generators();
+      plan();
+      // The largest first: they are what the bars are read on, should time run out.
+      for (std::size_t bytes = options_.max_bytes; bytes >= 1024; bytes /= options_.quick ? 16 : 4) size(bytes);
+      for (std::size_t bytes = 1024; bytes <= std::min(options_.max_bytes, std::size_t{1} << 17); bytes *= 2) {
+        small(bytes);
+      }
+      for (std::size_t bytes = options_.max_bytes / 4; bytes >= 1 << 16; bytes /= 16) policies(bytes);
+      return true;
+    } catch (const std::exception& error) {
+      left_out_["what came after an error"] = error.what();
+      return false;
     }
-    for (std::size_t bytes = options_.max_bytes / 4; bytes >= 1 << 16; bytes /= 16) policies(bytes);
   }
 
   void print() const;
@@ -690,12 +697,12 @@ int main(int argc, char** argv) {
   }
   try {
     Bench bench(options);
-    bench.measure_all();
+    const bool all = bench.measure_all();
     bench.print();
     if (!options.json.empty()) bench.write_json(options.json);
+    return all ? 0 : 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu_benchmark: %s\n", error.what());
     return 1;
   }
-  return 0;
 }
