@@ -21,7 +21,7 @@ constexpr Policy policy_for(int capability, std::uint64_t quads) {
   if (quads <= 1u << 18) return {256, 1, 4};
   // A large tile wastes less of the warps that redo what was rejected. As many as fit beside each other into the
   // registers and the shared memory (64 KiB, 100 KiB, 164 KiB, 228 KiB) of a multiprocessor.
-  if (capability < 80) return {768, 1, 3};
+  if (capability < 80) return {704, 1, 3};
   if (capability >= 120) return {1152, 1, 3};
   if (capability >= 100) return {2048, 1, 3};
   if (capability >= 90) return {2048, 1, 4};
