@@ -11,8 +11,8 @@
 #include <cuda_fp16.h>
 #include <cuda_fp8.h>
 #include <cuda_runtime_api.h>
-#include <thrust/detail/raw_pointer_cast.h>
 #include <thrust/device_ptr.h>
+#include <thrust/memory.h>
 
 #include <algorithm>
 #include <cfloat>
@@ -56,8 +56,7 @@ constexpr DType dtype_of() {
 
 // The address of an array's first element; no type for what is not an array.
 template <class Array>
-using Pointer = decltype(thrust::raw_pointer_cast(std::declval<Array&>().data()), std::declval<Array&>().size(),
-                         thrust::raw_pointer_cast(std::declval<Array&>().data()));
+using Pointer = decltype(std::declval<Array&>().size(), thrust::raw_pointer_cast(std::declval<Array&>().data()));
 
 inline void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
@@ -184,14 +183,14 @@ inline constexpr std::uint64_t tile = std::uint64_t{threads} * elements_per_thre
 inline constexpr std::uint64_t max_blocks = 1024;
 
 // Number, mean, extremes, and sums of powers of the deviations from the mean.
-struct Moments {
+struct MomentSums {
   std::uint64_t count;
   double mean, m2, m3, m4, min, max;
 };
 
-// Pébay, Formulas for Robust, One-Pass Parallel Computation of Covariances and Arbitrary-Order Statistical Moments,
-// SAND2008-6212 (2008), equations 2.1 (for p = 3, 4) and 1.5; the last is Chan, Golub and LeVeque's.
-__host__ __device__ inline Moments merged(const Moments& a, const Moments& b) {
+// P. Pébay, Formulas for Robust, One-Pass Parallel Computation of Covariances and Arbitrary-Order Statistical Moments,
+// SAND2008-6212 (2008): the pairwise update of M_p, for p = 2 (Chan, Golub and LeVeque's), 3 and 4.
+__host__ __device__ inline MomentSums merged(const MomentSums& a, const MomentSums& b) {
   if (a.count == 0) return b;
   if (b.count == 0) return a;
   const auto na = static_cast<double>(a.count);
@@ -199,7 +198,7 @@ __host__ __device__ inline Moments merged(const Moments& a, const Moments& b) {
   const double delta = b.mean - a.mean;
   const double step = delta / (na + nb);
   const double square = delta * step * na * nb;
-  Moments both;
+  MomentSums both;
   both.count = a.count + b.count;
   both.mean = a.mean + nb * step;
   both.m2 = a.m2 + b.m2 + square;
@@ -231,7 +230,7 @@ struct PowerSums {
   }
 
   // By the binomial formula.
-  __device__ Moments moments() const {
+  __device__ MomentSums moments() const {
     if (count == 0) return {0, 0, 0, 0, 0, min, max};
     const double m = s1 / static_cast<double>(count);
     return {count,
@@ -245,7 +244,7 @@ struct PowerSums {
 };
 
 struct Tally {
-  Moments moments;
+  MomentSums moments;
   std::uint64_t nans, infinities, out_of_bounds;
 };
 
@@ -407,7 +406,7 @@ inline void check_readable(const View& tensor) {
          says + "on " + to_string(cuda(there.device)));
 }
 
-inline Statistics statistics_of(const View& tensor, Tallied tallied, double lower, double upper,
+inline Statistics statistics_of(const View& tensor, Tallied compute, double lower, double upper,
                                 const HistogramRange& histogram, CudaStream stream) {
   const Question question = checked(lower, upper, histogram);
   std::vector<std::uint64_t> counters(histogram.bins == 0 ? 0 : histogram.bins + 2);
@@ -416,9 +415,9 @@ inline Statistics statistics_of(const View& tensor, Tallied tallied, double lowe
   result.count = tensor.capacity / size_of(tensor.dtype);
   if (result.count != 0) {
     check_readable(tensor);
-    all = tallied(tensor, result.count, question, stream, counters);
+    all = compute(tensor, result.count, question, stream, counters);
   }
-  const Moments& moments = all.moments;
+  const MomentSums& moments = all.moments;
   const auto n = static_cast<double>(moments.count);  // 0 / 0 is the NaN of what has no elements
   const double variance = moments.m2 / n;
   result.nans = all.nans;
@@ -445,11 +444,11 @@ inline Statistics statistics_of(const View& tensor, Tallied tallied, double lowe
 /// binary64 and count the histogram in shared memory. CUB reduces each block, and the host merges the at most 1024
 /// blocks' results.
 ///
-/// In units of the elements: out_of_bounds counts what is not in [lower, upper], both included, and the histogram's
-/// range is its own. From run to run of one program on one kind of device all results have the same bits: the order of
-/// additions depends on the number of elements alone, and counts are integers. Another compiler, or other flags, may
-/// change last bits of the moments; never the counts, min or max. Fourth powers of deviations over 1e77 overflow: only
-/// float64 holds such numbers, and its kurtosis may then be infinite or NaN.
+/// Bounds and range are in the elements' units: out_of_bounds counts what is not in [lower, upper], both included, and
+/// the histogram's range is its own. From run to run of one program on one kind of device all results have the same
+/// bits: the order of additions depends on the number of elements alone, and counts are integers. Another compiler, or
+/// other flags, may change the moments' last bits, but no count, minimum or maximum. Fourth powers of deviations over
+/// 1e77 overflow: only float64 holds such numbers, and its kurtosis may then be infinite or NaN.
 ///
 /// Runs on `stream`, after what is there, and synchronises it; allocates and frees less than 200 KiB of device memory,
 /// which may synchronise the device. Not to be captured. Throws InvalidArgument for bounds or a histogram that are not
