@@ -19,6 +19,7 @@
 #include "core/fractions.h"
 #include "core/normal.h"
 #include "core/streams.h"
+#include "cuda/edge_tables.h"
 #include "fanin/dtype.h"
 
 namespace fanin::gpu {
@@ -30,6 +31,7 @@ using core::Words;
 
 // In device memory, not in constant memory, because threads look up different entries.
 __device__ const core::Ziggurat ziggurat = core::ziggurat;
+__device__ const EdgeTables edge_tables = make_edge_tables();
 
 constexpr std::uint32_t infinity_bits = 0x7f800000u;
 // Stands in a tile for an element outside a window that is not symmetric. Infinity stands for one in an edge cell.
@@ -73,8 +75,8 @@ __device__ __forceinline__ float rectangle_point(std::uint32_t word, const Table
   return core::mul(k, load_width(__dp4a(word, table.cell_bytes, table.address)));
 }
 
-__device__ __forceinline__ bool is_edge_mark(float v) { return (__float_as_uint(v) & 0x7fffffffu) == infinity_bits; }
-__device__ __forceinline__ bool is_edge_mark(double v) { return isinf(v); }
+__device__ __forceinline__ bool is_edge_mark(float v) { return fabsf(v) == INFINITY; }
+__device__ __forceinline__ bool is_edge_mark(double v) { return fabs(v) == INFINITY; }
 
 // ---- where elements are -------------------------------------------------------------------------------------------
 
@@ -177,11 +179,11 @@ __device__ __forceinline__ float* table_memory(std::uint32_t capacity) {
 // The next free places of queues, as addresses in shared memory.
 struct Queues {
   std::uint32_t quads;           // with a rejected element; upwards, 2 bytes each
-  std::uint32_t elements[3][2];  // by round modulo 3: outside the window, upwards; in an edge cell, downwards; 4 bytes
+  std::uint32_t elements[2][2];  // by round modulo 2: outside the window, upwards; in an edge cell, downwards; 4 bytes
 
   __device__ void reset(std::uint32_t capacity, std::uint32_t round) {
-    elements[round % 3][0] = elements_queue(capacity, round);
-    elements[round % 3][1] = elements_queue(capacity, round) + (capacity - 1) * 4;
+    elements[round % 2][0] = elements_queue(capacity, round);
+    elements[round % 2][1] = elements_queue(capacity, round) + (capacity - 1) * 4;
   }
 };
 
@@ -376,7 +378,9 @@ struct Normal {
   __device__ __forceinline__ bool edge_trial(const Stream& stream, std::uint64_t i, std::uint32_t slot,
                                              std::uint32_t trial, const Words& words) const {
     auto& place = reinterpret_cast<Real*>(draws)[slot];
-    const core::Trial point = core::edge_point(place < 0 ? 0x80000000u : 0u, words, ziggurat);
+    std::uint32_t box = edge_tables.first_box[words.y >> (32 - EdgeTables::first_box_bits)];
+    if (words.y > edge_tables.last_word[box]) ++box;
+    const core::Trial point = core::point_of_box(place < 0 ? 0x80000000u : 0u, box, edge_tables.box[box], words);
     const bool inside = symmetric ? fabsf(point.z) <= upper : point.z >= lower && point.z <= upper;
     if (!(point.kept && inside)) return false;
     if constexpr (sizeof(Real) == 4) {
@@ -393,6 +397,24 @@ struct Normal {
       place = core::clamp(core::refine(accepted, word, ziggurat), wide->lower, wide->upper);
     }
     return true;
+  }
+
+  // Threads that have nothing to add, add elsewhere: a branch around an addition takes longer than the addition.
+  static __device__ __forceinline__ void push_if_rejected_as(bool rejected, bool edge, std::uint32_t queue,
+                                                             std::uint32_t item, const Table& table) {
+    const std::uint32_t at = rejected ? (edge ? queue + 4 : queue) : table.unused;
+    asm volatile(
+        "{\n\t.reg .pred rejected;\n\t.reg .u32 at;\n\t"
+        "setp.ne.u32 rejected, %3, 0;\n\t"
+        "atom.shared.add.u32 at, [%0], %1;\n\t"
+        "@rejected st.shared.u32 [at], %2;\n\t}"
+        :
+        : "r"(at), "r"(edge ? -4 : 4), "r"(item), "r"(static_cast<std::uint32_t>(rejected))
+        : "memory");
+  }
+  __device__ __forceinline__ void push_if_rejected(Real v, std::uint32_t queue, std::uint32_t item,
+                                                   const Table& table) const {
+    push_if_rejected_as(is_rejected(v), is_edge_mark(v), queue, item, table);
   }
 
   // `queue` is the address of one of Queues::elements.
@@ -422,39 +444,49 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
   // What a round begins with is read again each time: there are not enough registers to keep it.
   const auto capacity = [&] { return load_queued(address_of(&shared.capacity)); };
   const auto quads_end = [&] { return load_queued(address_of(&shared.queues.quads)); };
-  std::uint32_t round = 0;
+  std::uint32_t round;
 #pragma unroll 1
   for (std::uint32_t quads = quads_queue(capacity()); quads < quads_end();) {
     // As many quads as the queue of elements has room for.
     const std::uint32_t end = min(quads_end(), quads + capacity() / 4 * 2);
 #pragma unroll 1
     for (quads += threadIdx.x * 2; quads < end; quads += threads_per_block * 2) {
-      const std::uint32_t queue = address_of(shared.queues.elements[round % 3]);
+      const std::uint32_t queue = address_of(shared.queues.elements[0]);
       std::uint16_t q;
       asm volatile("ld.shared.u16 %0, [%1];" : "=h"(q) : "r"(quads) : "memory");
       const auto v = load_quad<Real>(q);
-      if (normal.is_rejected(v.x)) normal.push(queue, 4 * q, is_edge_mark(v.x));
-      if (normal.is_rejected(v.y)) normal.push(queue, 4 * q + 1, is_edge_mark(v.y));
-      if (normal.is_rejected(v.z)) normal.push(queue, 4 * q + 2, is_edge_mark(v.z));
-      if (normal.is_rejected(v.w)) normal.push(queue, 4 * q + 3, is_edge_mark(v.w));
+      normal.push_if_rejected(v.x, queue, 4 * q, table);
+      normal.push_if_rejected(v.y, queue, 4 * q + 1, table);
+      normal.push_if_rejected(v.z, queue, 4 * q + 2, table);
+      normal.push_if_rejected(v.w, queue, 4 * q + 3, table);
     }
     quads = end;
-    bool empty = false;
+    // The first round is for all warps. What fails there is so little that one warp does the rest.
 #pragma unroll 1
-    for (; !empty; ++round) {
-      __syncthreads();
-      const std::uint32_t queue = address_of(shared.queues.elements[round % 3]);
-      const std::uint32_t next_queue = address_of(shared.queues.elements[(round + 1) % 3]);
+    for (round = 0;; ++round) {
+      if (round < 2) {
+        __syncthreads();
+        if (round == 1 && threadIdx.x >= 32) break;
+      } else {
+        __syncwarp();
+      }
+      const std::uint32_t queue = address_of(shared.queues.elements[round % 2]);
       const std::uint32_t inner_begin = elements_queue(capacity(), round);
       const std::uint32_t edges_begin = inner_begin + (capacity() - 1) * 4;
       const std::uint32_t inner = (load_queued(queue) - inner_begin) / 4;
       const std::uint32_t edges = (edges_begin - load_queued(queue + 4)) / 4;
-      if (threadIdx.x == 0) shared.queues.reset(capacity(), round + 2);
-      empty = inner + edges == 0;  // more quads go to the next round's queue: others may still be reading this one's
+      if (round > 0) {
+        if (inner + edges == 0) break;
+        __syncwarp();
+        if (threadIdx.x == 0) shared.queues.reset(capacity(), round + 1);  // the one before, which is done
+        __syncwarp();
+      }
+      const std::uint32_t next_queue = address_of(shared.queues.elements[(round + 1) % 2]);
       const std::uint32_t edge_warps = (edges + 31) / 32;
       const std::uint32_t warps = edge_warps + (inner + 31) / 32;
+      const std::uint32_t step = round == 0 ? threads_per_block / 32 : 1;
 #pragma unroll 1
-      for (std::uint32_t warp = threadIdx.x / 32; warp < warps; warp += threads_per_block / 32) {
+      for (std::uint32_t warp = threadIdx.x / 32; warp < warps; warp += step) {
         const bool edge = warp < edge_warps;
         const std::uint32_t n = (edge ? warp : warp - edge_warps) * 32 + threadIdx.x % 32;
         if (n >= (edge ? edges : inner)) continue;
@@ -472,6 +504,13 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
           normal.next_trial(stream, i, slot, trial, words.x, table, next_queue);
         }
       }
+    }
+    __syncthreads();
+    if (quads < quads_end()) {
+      if (threadIdx.x == 0) {
+        for (std::uint32_t r = 0; r < 2; ++r) shared.queues.reset(capacity(), r);
+      }
+      __syncthreads();
     }
   }
 }
@@ -876,7 +915,7 @@ __device__ __forceinline__ void find_tile(const Header& header, const std::uint6
   shared.tile.find(job, shared.more, std::uint64_t{number - job.tile_begin} * quads, quads);
   shared.stream[0] = shared.stream[1] = {header.device_seed != nullptr ? *header.device_seed : job.seed, job.bits};
   shared.queues.quads = quads_queue(shared.capacity);
-  for (std::uint32_t round = 0; round < 3; ++round) shared.queues.reset(shared.capacity, round);
+  for (std::uint32_t round = 0; round < 2; ++round) shared.queues.reset(shared.capacity, round);
 }
 
 __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* behind) {
@@ -897,7 +936,7 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
   for (std::uint32_t n = blockIdx.x; n < header.tiles; n += gridDim.x) {
     if (threadIdx.x == 0) find_tile(header, behind, n, shared);
     __syncthreads();
-    const Table table{4 * header.table_copies, address_of(widths) + threadIdx.x % header.table_copies * 4,
+    const Table table{4 * header.table_copies, address_of(widths) + (threadIdx.x & (header.table_copies - 1)) * 4,
                       load_queued(address_of(&shared.half[threadIdx.x % 2])), address_of(&shared.queues.quads),
                       address_of(&unused[threadIdx.x % 32])};
     const auto draw = static_cast<Draw>(shared.job.draw);
@@ -914,19 +953,15 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
 
 }  // namespace
 
-// Registers for so many blocks on a multiprocessor. Where 64 a thread are too few, ptxas gets 80.
-#if defined(__CUDA_ARCH__) && (__CUDA_ARCH__ < 800 || __CUDA_ARCH__ >= 1000)
-#define FANIN_BLOCKS_PER_SM 3
-#else
-#define FANIN_BLOCKS_PER_SM 4
-#endif
+// Enough registers for all, and for as many blocks as their shared memory allows.
+constexpr int blocks_per_sm = 5;
 
-__global__ void __launch_bounds__(threads_per_block, FANIN_BLOCKS_PER_SM)
+__global__ void __launch_bounds__(threads_per_block, blocks_per_sm)
     fill_small(const __grid_constant__ SmallParameters p) {
   fill(p.header, p.data);
 }
 
-__global__ void __launch_bounds__(threads_per_block, FANIN_BLOCKS_PER_SM)
+__global__ void __launch_bounds__(threads_per_block, blocks_per_sm)
     fill_large(const __grid_constant__ LargeParameters p) {
   fill(p.header, p.data);
 }
