@@ -440,15 +440,13 @@ template <class Real, bool symmetric>
 __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& normal, Shared& shared,
                                               const Table& table) {
   __syncthreads();
-  Stream stream = shared.stream[threadIdx.x % 2];
-  // What a round begins with is read again each time: there are not enough registers to keep it.
-  const auto capacity = [&] { return load_queued(address_of(&shared.capacity)); };
-  const auto quads_end = [&] { return load_queued(address_of(&shared.queues.quads)); };
-  std::uint32_t round;
+  const Stream stream = shared.stream[threadIdx.x % 2];
+  const std::uint32_t capacity = shared.capacity;
+  const std::uint32_t quads_end = load_queued(address_of(&shared.queues.quads));
 #pragma unroll 1
-  for (std::uint32_t quads = quads_queue(capacity()); quads < quads_end();) {
+  for (std::uint32_t quads = quads_queue(capacity); quads < quads_end;) {
     // As many quads as the queue of elements has room for.
-    const std::uint32_t end = min(quads_end(), quads + capacity() / 4 * 2);
+    const std::uint32_t end = min(quads_end, quads + capacity / 4 * 2);
 #pragma unroll 1
     for (quads += threadIdx.x * 2; quads < end; quads += threads_per_block * 2) {
       const std::uint32_t queue = address_of(shared.queues.elements[0]);
@@ -463,7 +461,7 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
     quads = end;
     // The first round is for all warps. What fails there is so little that one warp does the rest.
 #pragma unroll 1
-    for (round = 0;; ++round) {
+    for (std::uint32_t round = 0;; ++round) {
       if (round < 2) {
         __syncthreads();
         if (round == 1 && threadIdx.x >= 32) break;
@@ -471,14 +469,14 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
         __syncwarp();
       }
       const std::uint32_t queue = address_of(shared.queues.elements[round % 2]);
-      const std::uint32_t inner_begin = elements_queue(capacity(), round);
-      const std::uint32_t edges_begin = inner_begin + (capacity() - 1) * 4;
+      const std::uint32_t inner_begin = elements_queue(capacity, round);
+      const std::uint32_t edges_begin = inner_begin + (capacity - 1) * 4;
       const std::uint32_t inner = (load_queued(queue) - inner_begin) / 4;
       const std::uint32_t edges = (edges_begin - load_queued(queue + 4)) / 4;
       if (round > 0) {
         if (inner + edges == 0) break;
         __syncwarp();
-        if (threadIdx.x == 0) shared.queues.reset(capacity(), round + 1);  // the one before, which is done
+        if (threadIdx.x == 0) shared.queues.reset(capacity, round + 1);  // the one before, which is done
         __syncwarp();
       }
       const std::uint32_t next_queue = address_of(shared.queues.elements[(round + 1) % 2]);
@@ -495,10 +493,6 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
         const std::uint32_t trial = item >> 16;
         // Symmetric windows are used with dense jobs only.
         const std::uint64_t i = symmetric ? 4 * shared.tile.first_quad + slot : 4 * shared.quad(slot / 4) + slot % 4;
-        if constexpr (!symmetric) {  // nor, with more to do, for a key's rounds
-          asm volatile("" ::: "memory");
-          stream = shared.stream[threadIdx.x % 2];
-        }
         const Words words = core::retry<CuRand>(stream, i, trial + 1);
         if (!edge || !normal.edge_trial(stream, i, slot, trial, words)) {
           normal.next_trial(stream, i, slot, trial, words.x, table, next_queue);
@@ -506,9 +500,9 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
       }
     }
     __syncthreads();
-    if (quads < quads_end()) {
+    if (quads < quads_end) {
       if (threadIdx.x == 0) {
-        for (std::uint32_t r = 0; r < 2; ++r) shared.queues.reset(capacity(), r);
+        for (std::uint32_t r = 0; r < 2; ++r) shared.queues.reset(capacity, r);
       }
       __syncthreads();
     }
@@ -954,7 +948,7 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
 }  // namespace
 
 // Enough registers for all, and for as many blocks as their shared memory allows.
-constexpr int blocks_per_sm = 5;
+constexpr int blocks_per_sm = 4;
 
 __global__ void __launch_bounds__(threads_per_block, blocks_per_sm)
     fill_small(const __grid_constant__ SmallParameters p) {
