@@ -8,7 +8,7 @@ from . import machine
 from .disassembly import Refused
 
 GLOBALS = 0x700000000000  # where the module's own data lies
-PARAMETERS = 0x7A0000000000  # where a thread that has their address finds a kernel's parameters
+PARAMETERS = 0x7A0000000000  # where a thread that has their address finds constant bank 0
 STACK = 0x100000  # what the driver hands a thread as its stack pointer
 WORD = 0xFFFFFFFF
 
@@ -88,8 +88,10 @@ def execute(launch, function, cubin, architecture):
     for offset, size in parameters:
         bank[base + offset:base + offset + size] = launch.parameters[at:at + size]
         at += size
-    memory.add(PARAMETERS, bank[base:])
-    words = {"block": (launch.threads, 1, 1), "grid": (launch.grid, 1, 1), "stack": (STACK,), "parameters": (PARAMETERS & WORD, PARAMETERS >> 32),
+    memory.add(PARAMETERS, bank)
+    # sm_80 is told where constant bank 0 is, later ones where the parameters in it are.
+    address_of_parameters = PARAMETERS + (0 if architecture.shared_base == 0 else base)
+    words = {"block": (launch.threads, 1, 1), "grid": (launch.grid, 1, 1), "stack": (STACK,), "parameters": (address_of_parameters & WORD, address_of_parameters >> 32),
              "local": (0, machine.LOCAL_WINDOW), "shared": (0, machine.SHARED_WINDOW)}
     for name, at in architecture.driver.items():
         struct.pack_into(f"<{len(words[name])}I", bank, at, *words[name])

@@ -549,6 +549,8 @@ class Compiler:
             carry_in.insert(0, rest.pop())
         carry_in = carry_in if "X" in mods else []
         shift = int(rest[-1], 16)
+        if "~" in rest[0] or len(rest) == 4 and "~" in rest[2]:
+            raise Refused(i.text)
         negated = rest[0].startswith("-")
         low = self.word(rest[0].lstrip("-"))
         if "HI" in mods:
@@ -561,8 +563,8 @@ class Compiler:
             first = f"({wide}<<{shift}>>32&{WORD})"
         else:
             first = f"({low}<<{shift}&{WORD})"
-            if negated:
-                first = f"(-{first}&{WORD})"
+            if negated:  # a two's complement that carries out when the number is 0
+                first = f"(({first}^{WORD})+1)"
         total = "+".join([first, self.word(rest[1])] + [self.predicate(c) for c in carry_in])
         if not carries:
             return self.to_register(ops[0], f"({total})&{WORD}")
