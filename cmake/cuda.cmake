@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Looks for the CUDA toolkit as FANIN_CUDA says, and sets FANIN_CUDA_FOUND.
 set(FANIN_CUDA_FOUND FALSE)
+set(FANIN_CUDA_RUNTIME)
 if(NOT FANIN_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "FANIN_CUDA must be AUTO, ON or OFF. Received: ${FANIN_CUDA}")
 endif()
@@ -12,8 +13,10 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
       set(CMAKE_CUDA_ARCHITECTURES 75 80 90)  # each with its PTX; must stand before the language is enabled
     endif()
     enable_language(CUDA)
-    find_package(CUDAToolkit REQUIRED)
+    find_package(CUDAToolkit 12.1 REQUIRED)  # the first with 32 KiB of kernel parameters
     set(FANIN_CUDA_FOUND TRUE)
+    # Static, so that a library with a CUDA back end also loads where there is no CUDA.
+    set(FANIN_CUDA_RUNTIME CUDA::cudart_static)
   elseif(FANIN_CUDA STREQUAL "ON")
     message(FATAL_ERROR "FANIN_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, put nvcc on the PATH "
                         "or set CUDACXX; or configure with FANIN_CUDA=AUTO or OFF for host memory alone.")
@@ -22,5 +25,5 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
   endif()
 endif()
 if(FANIN_CUDA_FOUND)
-  message(STATUS "fanin: CUDA ${CUDAToolkit_VERSION} found; this version tests its value code with it, and has no CUDA back end yet")
+  message(STATUS "fanin: CUDA ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
 endif()

@@ -19,11 +19,15 @@ install(FILES ${PROJECT_BINARY_DIR}/fanin-config.cmake ${PROJECT_BINARY_DIR}/fan
   DESTINATION ${FANIN_PACKAGE_DIR})
 
 # A static library in a C program needs the C++ runtime named.
+set(FANIN_PC_LIBS "-lstdc++ -pthread -lm")
+if(FANIN_CUDA_FOUND)
+  string(APPEND FANIN_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
+endif()
 if(BUILD_SHARED_LIBS)
   set(FANIN_PC_STATIC_LIBS "")
-  set(FANIN_PC_PRIVATE_LIBS "-lstdc++ -pthread -lm")
+  set(FANIN_PC_PRIVATE_LIBS "${FANIN_PC_LIBS}")
 else()
-  set(FANIN_PC_STATIC_LIBS "-lstdc++ -pthread -lm")
+  set(FANIN_PC_STATIC_LIBS "${FANIN_PC_LIBS}")
   set(FANIN_PC_PRIVATE_LIBS "")
 endif()
 # Paths relative to the file itself, so that the installed tree can be moved.

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 
 #include "fanin/available.h"
 #include "fanin/view.h"
@@ -15,8 +17,25 @@ Availability available();
 // Throws DeviceError unless the device can be used.
 void check_device(int device);
 
-// Asynchronous on the stream. Throws DeviceError.
-void fill(const FillJob* jobs, std::size_t count, int device, CudaStream stream);
+// Throws InvalidArgument if a kernel on the device cannot write there, DeviceError.
+void check_address(const void* address, int device);
+
+// Loads the kernels. Throws DeviceError.
+void preload(int device);
+
+// Asynchronous on the stream. A seed in device memory, if not null, takes the place of all jobs'. Throws DeviceError.
+void fill(const FillJob* jobs, std::size_t count, int device, CudaStream stream, const std::uint64_t* device_seed);
+
+// Jobs that lie in device memory. 0 bytes: they fit into the parameters of one launch, nothing needs to be uploaded.
+std::size_t upload_bytes(const FillJob* jobs, std::size_t count, int device);
+
+struct Uploaded;
+
+// Copies jobs to `workspace`, at least upload_bytes() long and aligned to 16 bytes, in the order of the stream.
+// Throws DeviceError.
+std::shared_ptr<const Uploaded> upload(const FillJob* jobs, std::size_t count, void* workspace, int device,
+                                       CudaStream stream);
+void fill(const Uploaded& jobs, int device, CudaStream stream, const std::uint64_t* device_seed);
 
 // Throws DeviceError or std::bad_alloc.
 void* allocate(std::size_t bytes, int device);

@@ -19,7 +19,17 @@ Availability available() { return {false, 0, reason}; }
 
 void check_device(int device) { refuse(device); }
 
-void fill(const FillJob*, std::size_t, int device, CudaStream) { refuse(device); }
+void check_address(const void*, int device) { refuse(device); }
+
+void preload(int device) { refuse(device); }
+
+void fill(const FillJob*, std::size_t, int device, CudaStream, const std::uint64_t*) { refuse(device); }
+
+std::size_t upload_bytes(const FillJob*, std::size_t, int device) { refuse(device); }
+
+std::shared_ptr<const Uploaded> upload(const FillJob*, std::size_t, void*, int device, CudaStream) { refuse(device); }
+
+void fill(const Uploaded&, int device, CudaStream, const std::uint64_t*) { refuse(device); }
 
 void* allocate(std::size_t, int device) { refuse(device); }
 

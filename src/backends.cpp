@@ -13,6 +13,8 @@ namespace fanin {
 
 Availability available() { return gpu::available(); }
 
+void preload(int device) { gpu::preload(device); }
+
 namespace detail {
 
 void check_view(const View& view, std::uint64_t count) {
@@ -32,35 +34,41 @@ void check_view(const View& view, std::uint64_t count) {
     throw InvalidArgument("The address must be a multiple of the element's size, " + std::to_string(size) +
                           " bytes. Received: an address that is " + std::to_string(past) + " past one");
   }
+  if (!view.place.is_host()) gpu::check_address(view.address, view.place.cuda_device);
 }
 
 void check_view(const View& view, const Shape& written) { check_view(view, element_count(written)); }
 
-void check_threads(int threads) {
-  if (threads >= 0) return;
-  throw InvalidArgument("The number of threads must not be negative (0: all). Received: threads=" +
-                        std::to_string(threads));
+void check_run(const RunOptions& options, Place place) {
+  if (options.threads < 0) {
+    throw InvalidArgument("The number of threads must not be negative (0: all). Received: threads=" +
+                          std::to_string(options.threads));
+  }
+  if (options.device_seed != nullptr && place.is_host()) {
+    throw InvalidArgument("A seed in device memory is for fills of device memory. Received: memory on the host");
+  }
 }
 
-void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream, int threads, CpuTarget target) {
-  check_threads(threads);
+void run(const FillJob* jobs, std::size_t count, Place place, const RunOptions& options) {
+  check_run(options, place);
   if (place.is_host()) {
-    cpu::fill(jobs, count, threads, target);
+    cpu::fill(jobs, count, options.threads, options.target);
   } else {
-    gpu::fill(jobs, count, place.cuda_device, stream);
+    gpu::fill(jobs, count, place.cuda_device, options.stream, options.device_seed);
   }
 }
 
 }  // namespace detail
 
-void fill(const View& view, const FillParams& params, CudaStream stream, int threads, CpuTarget target) {
+void fill(const View& view, const FillParams& params, CudaStream stream, int threads, CpuTarget target,
+          const std::uint64_t* device_seed) {
   if (view.dtype != params.dtype) {
     throw InvalidArgument("The fill was prepared for " + std::string(name_of(params.dtype)) + ". Received: a view of " +
                           std::string(name_of(view.dtype)));
   }
   detail::check_view(view, params.index.count);
   const FillJob job{view.address, params};
-  detail::run(&job, 1, view.place, stream, threads, target);
+  detail::run(&job, 1, view.place, {stream, threads, target, device_seed});
 }
 
 }  // namespace fanin

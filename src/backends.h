@@ -15,11 +15,18 @@ namespace fanin::detail {
 void check_view(const View& view, const Shape& written);
 void check_view(const View& view, std::uint64_t count);
 
-// Throws InvalidArgument for a negative number.
-void check_threads(int threads);
+// How jobs are to be run, as in FillOptions.
+struct RunOptions {
+  CudaStream stream;
+  int threads;
+  CpuTarget target;
+  const std::uint64_t* device_seed;
+};
 
-// Hands jobs of one place to that place's back end. Host memory is filled on return. Throws InvalidArgument for a
-// negative number of threads.
-void run(const FillJob* jobs, std::size_t count, Place place, CudaStream stream, int threads, CpuTarget target);
+// Throws InvalidArgument for a negative number of threads, and for a device's seed where there is no device.
+void check_run(const RunOptions& options, Place place);
+
+// Hands jobs of one place to that place's back end. Host memory is filled on return. Throws as check_run does.
+void run(const FillJob* jobs, std::size_t count, Place place, const RunOptions& options);
 
 }  // namespace fanin::detail

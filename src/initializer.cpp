@@ -27,6 +27,14 @@ void check_options(const detail::Rule& rule, const FillOptions& options) {
   }
 }
 
+detail::RunOptions run_options(const FillOptions& options) {
+  return {options.stream, options.threads, options.cpu_target, options.device_seed};
+}
+
+void fill_with(const View& view, const FillParams& params, const FillOptions& options) {
+  fanin::fill(view, params, options.stream, options.threads, options.cpu_target, options.device_seed);
+}
+
 Distribution distribution_for(const detail::Rule& rule, const Shape& shape, Layout layout) {
   element_count(shape);  // refuses impossible shapes before fans do
   return rule.distribution(shape, compute_fans(shape, layout, rule.axes()));
@@ -88,17 +96,18 @@ FillParams Initializer::params(const Shape& shape, DType dtype, const FillOption
 }
 
 void Initializer::fill(const View& view, const Shape& shape, const FillOptions& options) const {
-  detail::check_threads(options.threads);
+  detail::check_run(run_options(options), view.place);
   detail::check_view(view, detail::written_shape(shape, options.block));
-  fanin::fill(view, params(shape, view.dtype, options), options.stream, options.threads, options.cpu_target);
+  fill_with(view, params(shape, view.dtype, options), options);
 }
 
 Tensor Initializer::operator()(const Shape& shape, DType dtype, const FillOptions& options) const {
-  detail::check_threads(options.threads);
+  const Place place = available().cuda_devices > 0 ? cuda(0) : host;
+  detail::check_run(run_options(options), place);
   FillParams params = Access::prepared(*this, shape, dtype, options);
-  Tensor tensor(detail::written_shape(shape, options.block), dtype, available().cuda_devices > 0 ? cuda(0) : host);
+  Tensor tensor(detail::written_shape(shape, options.block), dtype, place);
   params.subsequence += Access::next_call(*this);
-  fanin::fill(tensor.view(), params, options.stream, options.threads, options.cpu_target);
+  fill_with(tensor.view(), params, options);
   return tensor;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backends.h"
+#include "cuda/backend.h"
 #include "fanin/error.h"
 #include "fill_job.h"
 #include "fp_environment.h"
@@ -74,6 +75,7 @@ struct Plan::State {
   };
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // seed, subsequence
 
+  std::map<int, std::shared_ptr<const gpu::Uploaded>> uploaded;  // by device
   std::vector<Entry> entries;
   std::map<int, std::vector<FillJob>, std::greater<>> jobs;  // by device, as the back ends take them; the host last
   std::map<Key, std::vector<std::size_t>> by_key;            // random entries
@@ -104,6 +106,20 @@ struct Plan::State {
     throw InvalidArgument("The memory overlaps that of " + label(next->second.entry) + " of the plan");
   }
 
+  // One seed for all: entries that had different ones would get the same draws.
+  void check_device_seed() const {
+    if (jobs.size() > 1) {
+      throw InvalidArgument("A seed in device memory is for plans of one device. Received: entries in " +
+                            std::to_string(jobs.size()) + " places");
+    }
+    if (by_key.empty()) return;
+    const std::uint64_t first = by_key.begin()->first.first;
+    const std::uint64_t last = by_key.rbegin()->first.first;
+    if (first == last) return;
+    throw InvalidArgument("A seed in device memory takes the place of one seed. Received: entries with seeds " +
+                          std::to_string(first) + " and " + std::to_string(last));
+  }
+
   // Throws if the entry must be refused.
   void check(const FillJob& job, const Draws& draws, Place place) const {
     if (is_random(job.params)) check_draws(job, draws);
@@ -122,6 +138,7 @@ struct Plan::State {
     if (end_of(job) > first_of(job)) memory[place.cuda_device].insert({first_of(job), {end_of(job), entry}});
 
     if (same_key != nullptr) same_key->push_back(entry);
+    uploaded.clear();
     there.push_back(job);
     entries.push_back({std::move(draws), place.cuda_device, there.size() - 1});
     return entry;
@@ -137,9 +154,11 @@ std::size_t Plan::size() const { return state_->entries.size(); }
 
 std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape,
                       const FillOptions& options) {
-  if (options.stream != nullptr || options.threads != 0 || options.cpu_target != CpuTarget::automatic) {
+  if (options.stream != nullptr || options.threads != 0 || options.cpu_target != CpuTarget::automatic ||
+      options.device_seed != nullptr) {
     throw InvalidArgument(
-        "An entry of a plan has no stream, threads or CPU target of its own: give them to Plan::fill");
+        "An entry of a plan has no stream, threads, CPU target or seed in device memory of its own: give them to "
+        "Plan::fill");
   }
   detail::check_view(view, detail::written_shape(shape, options.block));
   const Draws draws{initializer.describe(shape, options.layout).distribution, shape, options.block, size()};
@@ -169,11 +188,43 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
   return state_->add(job, std::move(draws), view.place);
 }
 
-void Plan::fill(CudaStream stream, int threads, CpuTarget target) const {
-  detail::check_threads(threads);
+void Plan::fill(CudaStream stream, int threads, CpuTarget target, const std::uint64_t* device_seed) const {
+  const detail::RunOptions options{stream, threads, target, device_seed};
+  for (const auto& [device, jobs] : state_->jobs) detail::check_run(options, Place{device});
+  if (device_seed != nullptr) state_->check_device_seed();
   for (const auto& [device, jobs] : state_->jobs) {
-    detail::run(jobs.data(), jobs.size(), Place{device}, stream, threads, target);
+    const auto uploaded = state_->uploaded.find(device);
+    if (uploaded != state_->uploaded.end()) {
+      gpu::fill(*uploaded->second, device, stream, device_seed);
+    } else {
+      detail::run(jobs.data(), jobs.size(), Place{device}, options);
+    }
   }
+}
+
+std::size_t Plan::workspace_size(int device) const {
+  gpu::check_device(device);
+  const auto jobs = state_->jobs.find(device);
+  return jobs == state_->jobs.end() ? 0 : gpu::upload_bytes(jobs->second.data(), jobs->second.size(), device);
+}
+
+void Plan::upload(const View& workspace, CudaStream stream) {
+  if (workspace.place.is_host()) {
+    throw InvalidArgument("A plan is uploaded to device memory. Received: memory on the host");
+  }
+  const int device = workspace.place.cuda_device;
+  const std::size_t needed = workspace_size(device);
+  if (needed == 0) return;
+  if (workspace.capacity < needed) {
+    throw InvalidArgument("The workspace is too small: the plan needs " + std::to_string(needed) +
+                          " bytes. Received: capacity=" + std::to_string(workspace.capacity));
+  }
+  if (workspace.address == nullptr || reinterpret_cast<std::uintptr_t>(workspace.address) % 16 != 0) {
+    throw InvalidArgument("The workspace must be aligned to 16 bytes");
+  }
+  gpu::check_address(workspace.address, device);
+  const std::vector<FillJob>& jobs = state_->jobs.at(device);
+  state_->uploaded[device] = gpu::upload(jobs.data(), jobs.size(), workspace.address, device, stream);
 }
 
 }  // namespace fanin

@@ -457,7 +457,8 @@ TEST(PlanRefusals, LeaveThePlanAsItWas) {
     std::function<void()> add;
   };
   const std::vector<Attempt> attempts{
-      {"threads", "threads or CPU target of its own", [&] { plan.add(he, spare, shape, threads); }},
+      {"threads", "threads, CPU target or seed in device memory of its own",
+       [&] { plan.add(he, spare, shape, threads); }},
       {"threads < 0", "threads", [&] { plan.add(he, spare, shape, negative_threads); }},
       {"stream", "no stream", [&] { plan.add(he, spare, shape, stream); }},
       {"name and subsequence", "not both", [&] { plan.add(he, spare, shape, both); }},

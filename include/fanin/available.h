@@ -17,4 +17,9 @@ struct Availability {
 /// Never throws for want of a driver or a device.
 FANIN_API Availability available();
 
+/// Loads the kernels into a CUDA device. Without it the first fill there does, which may synchronise, and which a
+/// stream that is being captured may not allow; after it fills allocate nothing and synchronise nothing. Throws
+/// DeviceError.
+FANIN_API void preload(int device = 0);
+
 }  // namespace fanin

@@ -57,8 +57,8 @@ static_assert(std::is_trivially_copyable_v<FillParams>);
 FANIN_API FillParams part_of(const FillParams& params, std::uint64_t first, std::uint64_t count);
 
 /// Does what Initializer::params has prepared, or a part of it: view.address is the place of its first element, and
-/// view.dtype must be its dtype. Blocks, streams, threads, targets and errors as in Initializer::fill.
+/// view.dtype must be its dtype. Streams, threads, targets, seeds in device memory and errors as in Initializer::fill.
 FANIN_API void fill(const View& view, const FillParams& params, CudaStream stream = nullptr, int threads = 0,
-                    CpuTarget target = CpuTarget::automatic);
+                    CpuTarget target = CpuTarget::automatic, const std::uint64_t* device_seed = nullptr);
 
 }  // namespace fanin

@@ -23,6 +23,9 @@ struct FillOptions {
   Block block = {};
   /// The CUDA stream for device memory.
   CudaStream stream = nullptr;
+  /// Of device memory only: where on the device a seed lies that takes the place of the initializer's. It is read when
+  /// the stream comes to the fill, so that the replay of a captured graph can have another one.
+  const std::uint64_t* device_seed = nullptr;
   /// Most threads to use for host memory; 0: as many as the process may run on. It changes speed only.
   int threads = 0;
   /// The instructions to use for host memory. They change speed only.

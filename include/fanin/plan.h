@@ -46,10 +46,24 @@ class FANIN_API Plan {
 
   std::size_t size() const;  ///< entries
 
-  /// Fills all entries, host memory on up to `threads` threads (0: as many as the process may run on). May be called
-  /// again and gives the same bits. A plan that is not being changed may be filled from many threads, into the same
-  /// memory only one after the other.
-  void fill(CudaStream stream = nullptr, int threads = 0, CpuTarget target = CpuTarget::automatic) const;
+  /// Fills all entries: those in host memory on up to `threads` threads (0: as many as the process may run on) before
+  /// it returns, those of each CUDA device asynchronously on `stream`, in one launch if they fit into a kernel's
+  /// parameters or have been uploaded. Copies are made in the pass that makes their original. May be called again and
+  /// gives the same bits. A plan that is not being changed may be filled from many threads, into the same memory only
+  /// one after the other. `device_seed` as in FillOptions; all entries must be in memory of one device, and all that
+  /// are random must have been added with the same seed. Throws InvalidArgument and DeviceError.
+  void fill(CudaStream stream = nullptr, int threads = 0, CpuTarget target = CpuTarget::automatic,
+            const std::uint64_t* device_seed = nullptr) const;
+
+  /// Bytes of device memory that upload needs; 0 if the entries on that device fit into a kernel's parameters, as some
+  /// 450 to 500 do, and need no upload. Throws DeviceError.
+  std::size_t workspace_size(int device) const;
+
+  /// Copies what a launch has to know about the entries on a device to memory there, in the order of the stream, so
+  /// that a fill is one launch for any number of them; without it there are as many launches as parameters take. The
+  /// memory must be aligned to 16 bytes, belongs to the caller, and must stay as it is while the plan is filled. Not to
+  /// be captured. Adding an entry makes the upload void. Throws InvalidArgument and DeviceError.
+  void upload(const View& workspace, CudaStream stream = nullptr);
 
  private:
   struct State;
