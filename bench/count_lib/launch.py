@@ -50,8 +50,9 @@ def read(path):
     return found
 
 
-def execute(launch, function, cubin, architecture):
-    """(counts, memory): what was issued, and the recorded memory as the kernel left it."""
+def execute(launch, function, cubin, architecture, blocks, address, unlike):
+    """(counts, memory): what some blocks issue, and the recorded memory as they leave it. Before, `unlike` stands at the
+    address."""
     memory = machine.Memory()
     for name in (".nv.global.init", ".nv.global"):
         index = cubin.find(name)
@@ -59,6 +60,7 @@ def execute(launch, function, cubin, architecture):
             at = GLOBALS if name == ".nv.global.init" else GLOBALS + (1 << 32)
             memory.add(at, bytearray(cubin.contents(index)))
     work = bytearray(launch.memory)
+    work[address - launch.base:address - launch.base + len(unlike)] = unlike
     if work:
         memory.add(launch.base, work)
 
@@ -97,5 +99,5 @@ def execute(launch, function, cubin, architecture):
         struct.pack_into(f"<{len(words[name])}I", bank, at, *words[name])
     # Since sm_90 the section's size includes the KiB that the system keeps.
     size = max(cubin.static_shared(function.name), architecture.shared_base) - architecture.shared_base + launch.shared
-    counts = machine.run(function, constants, launch.grid, launch.threads, architecture.shared_base, size, memory)
+    counts = machine.run(function, constants, blocks, launch.threads, architecture.shared_base, size, memory)
     return counts, work

@@ -12,6 +12,7 @@ import bisect
 import math
 import re
 import struct
+from fractions import Fraction
 
 from .disassembly import Refused
 
@@ -65,7 +66,6 @@ def fma32(a, b, c):
 def fma64(a, b, c):
     if not all(map(math.isfinite, (a, b, c))):
         return b64(a * b + c)
-    from fractions import Fraction
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0:
         return b64(a * b + c)  # the sign of zero
@@ -229,11 +229,10 @@ class Warp:
 
 
 class Block:
-    def __init__(self, launch, index, threads, shared):
-        self.launch, self.index, self.threads = launch, index, threads
+    def __init__(self, index, threads, shared):
+        self.index, self.threads = index, threads
         self.shared = bytearray(b"\xcb" * shared)
         self.warps = [Warp(self, i, min(32, threads - 32 * i)) for i in range((threads + 31) // 32)]
-        self.reduction = 0
 
     def barrier(self):
         """Releases the block's barrier if every thread that is left waits there."""
@@ -258,23 +257,17 @@ class Compiler:
                       "signed64": signed64, "lut3": lut3, "prmt": prmt, "shf": shf, "flo": flo, "narrow": narrow, "math": math,
                       "memory": spaces, "lanes": lanes, "Refused": Refused, "load": self.load, "store": self.store,
                       "atomic": self.atomic, "from_bytes": int.from_bytes, "special": special, "banks": {}, "shuffle": shuffle,
-                      "constant": self.constant, "to_integer": to_integer}
+                      "constant": self.constant, "to_integer": to_integer, "from_integer": from_integer, "fmnmx": fmnmx, "hmnmx": hmnmx,
+                      "dot": dot, "reciprocal": reciprocal}
 
-    def compile(self):
-        """[(function, kind, guard, target)] by instruction."""
-        source, plans = [], []
-        for i in self.function.instructions:
-            try:
-                body, kind, extra = self.instruction(i)
-            except Refused as e:
-                # Code that is never executed need not be known.
-                body, kind, extra = [f"raise Refused({str(e)!r})"], "plain", None
-            except Exception as e:
-                raise Refused(f"cannot read the operands of {i}: {e!r}") from e
-            source.append(f"def step_{i.index}(w, m, L):\n  r=w.r; p=w.p; u=w.u; up=w.up\n" + "".join(f"  {line}\n" for line in body))
-            plans.append((kind, self.guard(i), extra))
-        exec("\n".join(source), self.names)
-        return [(self.names[f"step_{n}"],) + plan for n, plan in enumerate(plans)]
+    def compile(self, i):
+        """(function, kind, guard, target) of an instruction."""
+        try:
+            body, kind, extra = self.instruction(i)
+        except (IndexError, KeyError, ValueError, AttributeError) as e:
+            raise Refused(f"cannot read the operands: {e!r}") from e
+        exec("def step(w, m, L):\n  r=w.r; p=w.p; u=w.u; up=w.up\n" + "".join(f"  {line}\n" for line in body), self.names)
+        return self.names["step"], kind, self.guard(i), extra
 
     @staticmethod
     def guard(i):
@@ -694,7 +687,6 @@ class Compiler:
             raise Refused(i.text)
         at = 2 if self.is_predicate(ops[1]) else 1  # Blackwell prints a second result first
         a, b = (self.word(o, 0, "float") for o in ops[at:at + 2])
-        self.names["fmnmx"] = fmnmx
         return self.to_register(ops[0], f"fmnmx({a},{b},{self.predicate(ops[at + 2])})")
 
     def op_IMNMX(self, i, mods, ops):
@@ -725,14 +717,12 @@ class Compiler:
             raise Refused(i.text)
         a, b, c = (self.word(o, 0, "float") for o in ops[1:4])
         smaller = self.predicate(ops[4])
-        self.names["fmnmx"] = fmnmx
         return self.to_register(ops[0], f"fmnmx(fmnmx({a},{b},{smaller}),{c},{smaller})")
 
     def op_IDP(self, i, mods, ops):
         """The dot product of four bytes with four, and a sum."""
         if mods not in (["4A", "U8", "U8"], ["4A", "S8", "S8"]):
             raise Refused(i.text)
-        self.names["dot"] = dot
         a, b, c = (self.word(o) for o in ops[1:4])
         return self.to_register(ops[0], f"dot({a},{b},{c},{mods[1] == 'S8'})")
 
@@ -752,7 +742,6 @@ class Compiler:
             w = self.word(core)
             low, high = {"": (0, 16), "H0_H0": (0, 0), "H1_H1": (16, 16)}[selector]
             words.append((f"{w}>>{low}&65535", f"{w}>>{high}&65535"))
-        self.names["hmnmx"] = hmnmx
         form = "BF16" if mods else "F16"
         pick = [f"hmnmx({words[0][n]},{words[1][n]},{self.predicate(ops[3])},{form!r})" for n in (0, 1)]
         return self.to_register(ops[0], f"{pick[0]}|{pick[1]}<<16")
@@ -761,7 +750,6 @@ class Compiler:
         if mods != ["RCP"]:
             raise Refused(i.text)
         # An approximation on the hardware; whoever uses it for integers corrects the result.
-        self.names["reciprocal"] = reciprocal
         return self.to_register(ops[0], f"reciprocal({self.word(ops[1], 0, 'float')})")
 
     def op_PRMT(self, i, mods, ops):
@@ -782,7 +770,6 @@ class Compiler:
 
     def op_SGXT(self, i, mods, ops):
         width = int(ops[2], 16)
-        sign = "" if "U32" in mods else f"; "
         if "U32" in mods:
             return self.to_register(ops[0], f"{self.word(ops[1])}&{(1 << width) - 1}")
         return self.to_register(ops[0], f"((({self.word(ops[1])}&{(1 << width) - 1})^{1 << (width - 1)})-{1 << (width - 1)})&{WORD}")
@@ -811,10 +798,10 @@ class Compiler:
             words = []
             for o in ops[1:]:
                 core, _, selector = o.partition(".")
-                high = {"F32x2": "HL"}.get(selector.split(".")[0], "HL") if selector else "HL"
-                detail = re.search(r"\.(HI_LO|LO_LO|HI_HI|LO_HI)", o)
-                p = part if not detail else {"HI_LO": part, "LO_LO": 0, "HI_HI": 1, "LO_HI": 1 - part}[detail.group(1)]
-                words.append(f"f32({self.word(core, p, 'float')})")
+                chosen = {"": part, "F32x2": part, "F32x2.HI_LO": part, "F32": 0}.get(selector)
+                if chosen is None:
+                    raise Refused(i.text)
+                words.append(f"f32({self.word(core, chosen, 'float')})")
             halves.append(form.format(*words))
         return self.to_pair(ops[0].partition(".")[0], f"{halves[0]}|{halves[1]}<<32")
 
@@ -871,7 +858,6 @@ class Compiler:
         if target == "F64":
             raise Refused(i.text)
         if source.endswith("64") or "RP" in mods:
-            self.names["from_integer"] = from_integer
             return self.to_register(ops[0], f"from_integer({value},{'RP' in mods})")
         return self.to_register(ops[0], f"b32(float({value}))")
 
@@ -1375,17 +1361,17 @@ class Counts:
         self.wavefronts = {}
 
 
-def run(function, constants, grid, threads, shared_start, shared_bytes, memory, slice_of=97, limit=50_000_000):
-    """Runs all blocks of a launch and returns its Counts. `slice_of` instructions of a warp, then the next warp's."""
+def run(function, constants, blocks, threads, shared_start, shared_bytes, memory, slice_of=97, limit=50_000_000):
+    """Runs the given blocks of a launch and returns its Counts. `slice_of` instructions of a warp, then the next warp's."""
     compiler = Compiler(function, constants, shared_start, shared_start + shared_bytes, memory)
-    code = compiler.compile()
+    code = [None] * len(function.instructions)  # compiled when first met: most of a kernel serves other launches
     counts = Counts(len(code))
     counts.wavefronts = compiler.names["banks"]
     by_address = function.by_address
     issued, active_threads = counts.issued, counts.threads
     steps = 0
-    for index in range(grid):
-        block = Block(None, index, threads, shared_start + shared_bytes)
+    for index in blocks:
+        block = Block(index, threads, shared_start + shared_bytes)
         while any(w.alive for w in block.warps):
             progress = 0
             for w in block.warps:
@@ -1394,7 +1380,13 @@ def run(function, constants, grid, threads, shared_start, shared_bytes, memory, 
                     pc, mask = w.groups.pop()
                     ran = 0
                     while left > 0:
-                        f, kind, guard, extra = code[pc]
+                        step = code[pc]
+                        if step is None:
+                            try:
+                                step = code[pc] = compiler.compile(function.instructions[pc])
+                            except Refused as e:
+                                raise Refused(f"{function.instructions[pc]}: {e}") from e
+                        f, kind, guard, extra = step
                         left -= 1
                         ran += 1
                         issued[pc] += 1

@@ -3,7 +3,7 @@
 // is in that memory, for bench/count_instructions. It stands in for libcudart when the workload is linked.
 //   COUNT_RECORD      the file to write to
 //   COUNT_PARAMETERS  a file: on each line a kernel's symbol and the sizes of its parameters
-//   COUNT_DEVICE      multiprocessors, blocks per multiprocessor, major, minor, clock in kHz
+//   COUNT_DEVICE      multiprocessors, blocks that fit on one, major, minor
 #include <cuda_runtime.h>
 #include <sys/mman.h>
 
@@ -23,7 +23,7 @@ constexpr std::size_t arena_bytes = std::size_t{1} << 32;
 struct State {
   std::map<const void*, std::string> names;
   std::map<std::string, std::vector<std::size_t>> sizes;
-  int device[5] = {1, 1, 9, 0, 1830000};
+  int device[4] = {1, 1, 9, 0};
   char* arena = nullptr;
   std::size_t used = 0;
   std::FILE* out = nullptr;
@@ -32,8 +32,8 @@ struct State {
   cudaStream_t stream = nullptr;
 
   State() {
-    arena = static_cast<char*>(mmap(reinterpret_cast<void*>(std::uintptr_t{0x7e0000000000}), arena_bytes, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    arena = static_cast<char*>(mmap(reinterpret_cast<void*>(std::uintptr_t{0x7e0000000000}), arena_bytes,
+                                    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     if (const char* text = std::getenv("COUNT_DEVICE")) {
       std::istringstream in(text);
       for (int& number : device) in >> number;
@@ -100,7 +100,8 @@ void** __cudaRegisterFatBinary(void*) {
 void __cudaRegisterFatBinaryEnd(void**) {}
 void __cudaUnregisterFatBinary(void**) {}
 char __cudaInitModule(void**) { return 1; }
-void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*, int*) {
+void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*,
+                            int*) {
   state().names[host] = name;
 }
 void __cudaRegisterVar(void**, char*, char*, const char*, int, std::size_t, int, int) {}
@@ -122,14 +123,16 @@ cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
   *kernel = reinterpret_cast<cudaKernel_t>(const_cast<void*>(function));
   return cudaSuccess;
 }
-cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, std::size_t shared, cudaStream_t) {
+cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, std::size_t shared,
+                               cudaStream_t) {
   return launch(kernel, grid, block, arguments, shared);
 }
 cudaError_t __cudaLaunchKernel_ptsz(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, std::size_t shared,
                                     cudaStream_t) {
   return launch(kernel, grid, block, arguments, shared);
 }
-cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments, std::size_t shared, cudaStream_t) {
+cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments, std::size_t shared,
+                             cudaStream_t) {
   return launch(function, grid, block, arguments, shared);
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
@@ -162,16 +165,36 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   const int* d = state().device;
   switch (attribute) {
-    case cudaDevAttrMultiProcessorCount: *value = d[0]; break;
-    case cudaDevAttrComputeCapabilityMajor: *value = d[2]; break;
-    case cudaDevAttrComputeCapabilityMinor: *value = d[3]; break;
-    case cudaDevAttrClockRate: *value = d[4]; break;
-    case cudaDevAttrMaxSharedMemoryPerBlock: *value = 48 * 1024; break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = (d[2] == 8 ? 163 : 227) * 1024; break;
-    case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = (d[2] == 8 ? 164 : 228) * 1024; break;
-    case cudaDevAttrMaxThreadsPerMultiProcessor: *value = 2048; break;
-    case cudaDevAttrWarpSize: *value = 32; break;
-    case cudaDevAttrMemoryPoolsSupported: *value = 1; break;
+    case cudaDevAttrMultiProcessorCount:
+      *value = d[0];
+      break;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = d[2];
+      break;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = d[3];
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+      *value = 48 * 1024;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = (d[2] == 8 ? 163 : 227) * 1024;
+      break;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+      *value = (d[2] == 8 ? 164 : 228) * 1024;
+      break;
+    case cudaDevAttrMaxThreadsPerMultiProcessor:
+      *value = 2048;
+      break;
+    case cudaDevAttrWarpSize:
+      *value = 32;
+      break;
+    case cudaDevAttrMemoryPoolsSupported:
+      *value = 1;
+      break;
+    case cudaDevAttrPageableMemoryAccess:
+      *value = 0;
+      break;
     default:
       std::fprintf(stderr, "recorder.cpp: device attribute %d is not known\n", static_cast<int>(attribute));
       return cudaErrorInvalidValue;
@@ -188,7 +211,8 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const voi
   *blocks = state().device[1];
   return cudaSuccess;
 }
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void*, int, std::size_t, unsigned) {
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void*, int, std::size_t,
+                                                                   unsigned) {
   *blocks = state().device[1];
   return cudaSuccess;
 }
@@ -236,7 +260,9 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
 }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
-const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an error of recorder.cpp"; }
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaSuccess ? "no error" : "an error of recorder.cpp";
+}
 const char* cudaGetErrorName(cudaError_t error) { return cudaGetErrorString(error); }
 cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = CUDART_VERSION;
