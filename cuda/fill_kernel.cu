@@ -417,8 +417,9 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
       if (normal.is_rejected(v.w)) normal.push(queue, 4 * q + 3, is_edge_mark(v.w));
     }
     quads = end;
+    bool empty = false;
 #pragma unroll 1
-    for (;; ++round) {
+    for (; !empty; ++round) {
       __syncthreads();
       queue = elements + round % 3 * 8;
       const std::uint32_t next_queue = elements + (round + 1) % 3 * 8;
@@ -427,7 +428,7 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
       const std::uint32_t inner = (load_queued(queue) - inner_begin) / 4;
       const std::uint32_t edges = (edges_begin - load_queued(queue + 4)) / 4;
       if (threadIdx.x == 0) shared.queues.reset(capacity, round + 2);
-      if (inner + edges == 0) break;
+      empty = inner + edges == 0;  // more quads go to the next round's queue: others may still be reading this one's
       const std::uint32_t edge_warps = (edges + 31) / 32;
       const std::uint32_t warps = edge_warps + (inner + 31) / 32;
 #pragma unroll 1
@@ -743,7 +744,7 @@ __device__ __forceinline__ void write_pattern(const Shared& shared, const std::u
   const auto past = static_cast<std::uint32_t>(begin / sizeof(Element) % in_16_bytes);
   const std::uint32_t first =
       min(slots.last, (slots.first + past + in_16_bytes - 1) / in_16_bytes * in_16_bytes - past);
-  const std::uint32_t last = max(first, (slots.last + past) / in_16_bytes * in_16_bytes - past);
+  const std::uint32_t last = first + (slots.last - first) / in_16_bytes * in_16_bytes;
 #pragma unroll 1
   for (std::uint32_t e = first + threadIdx.x * in_16_bytes; e < last; e += threads_per_block * in_16_bytes) {
     store(begin + e * sizeof(Element), elements);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -37,7 +38,11 @@ class DeviceBytes {
   DeviceBytes(const DeviceBytes&) = delete;
   DeviceBytes& operator=(const DeviceBytes&) = delete;
 
-  void clear() { cudaMemset(memory_, untouched, size_ + 2 * margin); }
+  // Also for streams that do not wait for the default one.
+  void clear() {
+    cudaMemset(memory_, untouched, size_ + 2 * margin);
+    cudaDeviceSynchronize();
+  }
   unsigned char* data() { return static_cast<unsigned char*>(memory_) + margin; }
   View view(DType dtype, std::size_t offset = 0) { return {data() + offset, dtype, size_ - offset, cuda(0)}; }
 
@@ -81,15 +86,15 @@ void expect_only(const DeviceBytes& memory, std::size_t offset, const std::vecto
   }
 }
 
+// By a launch of its own kind.
 void expect_host_bits(const FillParams& params, const gpu::Policy& policy, std::uint32_t blocks, std::size_t offset,
                       const std::string& what) {
   const std::vector<unsigned char> expected = host_bytes(params);
   DeviceBytes memory(expected.size() + offset);
   const FillJob job{memory.data() + offset, params};
-  for (const gpu::Batch& batch :
-       gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [&](std::uint64_t) { return policy; })) {
-    gpu::launch(batch, nullptr, blocks);
-  }
+  const auto batches = gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [&](std::uint64_t) { return policy; });
+  ASSERT_EQ(batches.size(), params.index.count == 0 ? 0u : 1u);
+  for (const gpu::Batch& batch : batches) gpu::launch(batch, nullptr, blocks);
   expect_only(memory, offset, expected, what + ", " + std::string(name_of(params.dtype)));
 }
 
@@ -110,14 +115,23 @@ std::vector<Case> all_kinds() {
           {"zeros", Zeros()}};
 }
 
+// Elements first ... first + count - 1 of a tensor of one dimension, as long as indices go.
 FillParams dense(const Initializer& initializer, DType dtype, std::uint64_t first, std::uint64_t count) {
-  // One dimension as long as indices go, of fan-in 1; only a part of it is written.
-  FillParams params = initializer.params({std::int64_t{1} << 40}, dtype, {});
-  params.index.start = 0;
-  params.index.first = first;
-  params.index.count = count;
-  params.index.extent[0] = first + count;
+  return part_of(initializer.params({std::int64_t{1} << 55}, dtype, {.subsequence = 77}), first, count);
+}
+
+// Any window, also such as no initializer has.
+FillParams window(double lower, double upper, DType dtype, std::uint64_t count) {
+  FillParams params = dense(TruncatedNormal(0.0, 1.0, 11), dtype, 5, count);
+  params.lower = lower;
+  params.upper = upper;
+  params.min = dtype == DType::float64 ? -1e300 : -400;
+  params.max = -params.min;
   return params;
+}
+
+std::vector<gpu::Policy> policies() {
+  return {{8, 1, 1}, {64, 32, 2}, {256, 2, 8}, {512, 16, 4}, {1792, 1, 4}, {1024, 8, 3}};
 }
 
 TEST_F(Gpu, GivesTheHostsBitsForEveryKindAndDtype) {
@@ -126,6 +140,444 @@ TEST_F(Gpu, GivesTheHostsBitsForEveryKindAndDtype) {
       expect_host_bits(dense(c.initializer, dtype, 0, 3001), gpu::policy_for(90, 751), 0, 0, c.name);
     }
   }
+}
+
+TEST_F(Gpu, GivesTheSameBitsForEveryPolicyGridAndAlignment) {
+  unsigned n = 0;
+  for (const Case& c : all_kinds()) {
+    for (const DType dtype : all_dtypes) {
+      for (const gpu::Policy& policy : policies()) {
+        // All of these in turn rather than all together.
+        const std::uint64_t first = n % 7;
+        const std::uint64_t count = n % 5 == 0 ? 1 + n % 11 : 2000 + n % 13;
+        const std::uint32_t blocks = 1 + n % 3;
+        expect_host_bits(dense(c.initializer, dtype, first, count), policy, blocks, n % 9 * size_of(dtype), c.name);
+        ++n;
+      }
+    }
+  }
+}
+
+TEST_F(Gpu, EveryCountFromOneOnWritesNothingElse) {
+  for (std::uint64_t count = 1; count <= 40; ++count) {
+    for (const DType dtype : {DType::float32, DType::bfloat16, DType::float8_e5m2}) {
+      expect_host_bits(dense(HeNormal(1), dtype, count % 6, count), {8, 1, 1}, 0, 0, std::to_string(count));
+      expect_host_bits(dense(GlorotUniform(1), dtype, count % 6, count), {8, 1, 1}, 0, 0, std::to_string(count));
+      expect_host_bits(dense(Ones(), dtype, 0, count), {8, 1, 1}, 0, size_of(dtype), std::to_string(count));
+    }
+  }
+}
+
+// Counters carry from their low word to their high one at 2^34 elements.
+TEST_F(Gpu, WindowsOfHugeTensors) {
+  for (const std::uint64_t first : {(std::uint64_t{1} << 34) - 1003, (std::uint64_t{1} << 40) + 2,
+                                    (std::uint64_t{1} << 32) - 9, (std::uint64_t{1} << 55) - 2500}) {
+    for (const Case& c : all_kinds()) {
+      for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
+        expect_host_bits(dense(c.initializer, dtype, first, 2500), {256, 1, 8}, 2, 0, c.name);
+      }
+    }
+    expect_host_bits(dense(HeNormal(3), DType::float32, first, 2500), {1792, 1, 4}, 1, 4, "one tile");
+  }
+}
+
+TEST_F(Gpu, WindowsOfEveryShape) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double windows[][2] = {{-2, 2},     {-0.7, 0.7},    {0, infinity}, {-infinity, 0.1}, {-1, 3},
+                               {-3.7, 3.7}, {-infinity, 3}, {-9, 9},       {-2.5, 1.2}};
+  for (const auto& w : windows) {
+    for (const DType dtype : {DType::float32, DType::float64, DType::float16}) {
+      expect_host_bits(window(w[0], w[1], dtype, 5000), {256, 1, 8}, 3, 0, std::to_string(w[0]));
+      expect_host_bits(window(w[0], w[1], dtype, 7168), {1792, 1, 4}, 1, 0, std::to_string(w[1]));
+    }
+  }
+}
+
+// All 63 trials, all of whose words are used, end with +0.
+TEST_F(Gpu, WindowsThatNothingFallsInto) {
+  for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
+    expect_host_bits(window(-1e-9, 1e-9, dtype, 333), {64, 1, 8}, 0, 0, "out of reach");
+  }
+}
+
+TEST_F(Gpu, BlocksOfTensors) {
+  const Shape shapes[] = {{40, 64}, {7, 9, 11}, {3, 5, 4, 30}, {2, 3, 4, 5, 6}, {500, 3}, {6, 1, 700}};
+  std::uint64_t random = 12345;
+  const auto below = [&](std::int64_t n) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::int64_t>((random >> 33) % static_cast<std::uint64_t>(n));
+  };
+  unsigned n = 0;
+  for (const Shape& shape : shapes) {
+    for (int repetition = 0; repetition < 6; ++repetition) {
+      Block block;
+      for (const std::int64_t extent : shape) {
+        block.offset.push_back(below(extent));
+        block.extent.push_back(1 + below(extent - block.offset.back()));
+      }
+      for (const Case& c : {all_kinds()[0], all_kinds()[3], all_kinds()[4], all_kinds()[5], all_kinds()[7]}) {
+        const DType dtype = all_dtypes[n % 6];
+        FillParams params = c.initializer.params(shape, dtype, {.subsequence = n, .block = block});
+        expect_host_bits(params, policies()[n % 6], 1 + n % 2, n % 3 * size_of(dtype), c.name + to_string(shape));
+        const std::uint64_t count = params.index.count;
+        if (count > 3) params = part_of(params, count / 3, count / 2);
+        expect_host_bits(params, policies()[n % 5], 0, 0, c.name + to_string(shape) + " in part");
+        ++n;
+      }
+    }
+  }
+}
+
+TEST_F(Gpu, Identities) {
+  for (const DType dtype : all_dtypes) {
+    for (const Shape& shape : {Shape{1, 1}, Shape{30, 70}, Shape{70, 30}, Shape{65, 64}}) {
+      const FillParams params = Identity(0.5).params(shape, dtype, {});
+      expect_host_bits(params, {64, 1, 8}, 0, size_of(dtype), to_string(shape));
+      if (params.index.count > 500) expect_host_bits(part_of(params, 77, 400), {8, 1, 8}, 2, 0, to_string(shape));
+    }
+  }
+}
+
+TEST_F(Gpu, AMillionElementsByEveryPolicy) {
+  constexpr std::uint64_t count = (1u << 20) + 3;
+  const FillParams params = dense(HeNormal(9), DType::float32, 0, count);
+  const std::vector<unsigned char> expected = host_bytes(params);
+  DeviceBytes memory(expected.size());
+  const FillJob job{memory.data(), params};
+  for (const int capability : {75, 80, 86, 90, 100}) {
+    memory.clear();
+    for (const gpu::Batch& batch : gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [&](std::uint64_t) {
+           return gpu::policy_for(capability, 100 * count);
+         })) {
+      gpu::launch(batch, nullptr);
+    }
+    expect_only(memory, 0, expected, std::to_string(capability));
+  }
+}
+
+TEST_F(Gpu, InitializersFillViewsAndMakeTensors) {
+  const HeNormal init(42);
+  std::vector<float> expected(64 * 100);
+  init.fill(view(expected.data(), expected.size()), {64, 100}, {.name = "w"});
+  const Tensor tensor = init({64, 100}, DType::float32, {.name = "w"});
+  ASSERT_EQ(tensor.place(), cuda(0));
+  std::vector<float> got(expected.size());
+  CUDA_OK(cudaMemcpy(got.data(), tensor.data(), tensor.bytes(), cudaMemcpyDeviceToHost));
+  EXPECT_EQ(got, expected);
+  const Tensor empty = init({0, 100});
+  EXPECT_EQ(empty.size(), 0u);
+}
+
+TEST_F(Gpu, PinnedAndManagedMemoryCountAsTheDevices) {
+  const HeNormal init(42);
+  std::vector<float> expected(1000);
+  init.fill(view(expected.data(), expected.size()), {10, 100});
+  void* pinned = nullptr;
+  void* managed = nullptr;
+  CUDA_OK(cudaMallocHost(&pinned, 4000));
+  CUDA_OK(cudaMallocManaged(&managed, 4000));
+  for (void* memory : {pinned, managed}) {
+    init.fill({memory, DType::float32, 4000, cuda(0)}, {10, 100});
+    CUDA_OK(cudaDeviceSynchronize());
+    EXPECT_EQ(std::memcmp(memory, expected.data(), 4000), 0);
+    std::memset(memory, 0, 4000);
+    init.fill({memory, DType::float32, 4000, host}, {10, 100});  // by the processor
+    EXPECT_EQ(std::memcmp(memory, expected.data(), 4000), 0);
+  }
+  CUDA_OK(cudaFreeHost(pinned));
+  CUDA_OK(cudaFree(managed));
+}
+
+template <class Error, class F>
+void expect_refusal(const F& f, const std::string& part) {
+  try {
+    f();
+    ADD_FAILURE() << "nothing was refused: " << part;
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+}
+
+TEST_F(Gpu, RefusesWhatCannotBeFilled) {
+  const HeNormal init(1);
+  DeviceBytes memory(64);
+  float on_host[16];
+  expect_refusal<InvalidArgument>(
+      [&] {
+        init.fill({on_host, DType::float32, 64, cuda(0)}, {4, 4});
+      },
+      "ordinary host memory");
+  expect_refusal<DeviceError>([&] { init.fill({memory.data(), DType::float32, 64, cuda(77)}, {4, 4}); }, "cuda:77");
+  expect_refusal<DeviceError>([&] { preload(77); }, "cuda:77");
+  expect_refusal<InvalidArgument>([&] { init.fill(memory.view(DType::float32, 1), {4}); }, "multiple");
+  expect_refusal<InvalidArgument>([&] { init.fill(memory.view(DType::float32), {17}); }, "too small");
+  expect_refusal<InvalidArgument>(
+      [&] {
+        init.fill(view(on_host, 16), {4, 4}, {.device_seed = reinterpret_cast<std::uint64_t*>(memory.data())});
+      },
+      "seed in device memory");
+  expect_only(memory, 0, {}, "untouched");
+}
+
+// ---- plans --------------------------------------------------------------------------------------------------------
+
+// A graph of what f() puts on the stream.
+class Captured {
+ public:
+  template <class F>
+  explicit Captured(const F& f) {
+    EXPECT_EQ(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), cudaSuccess);
+    EXPECT_EQ(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal), cudaSuccess);
+    f(stream_);
+    EXPECT_EQ(cudaStreamEndCapture(stream_, &graph_), cudaSuccess);
+  }
+  ~Captured() {
+    if (executable_ != nullptr) cudaGraphExecDestroy(executable_);
+    cudaGraphDestroy(graph_);
+    cudaStreamDestroy(stream_);
+  }
+  std::size_t nodes() const {
+    std::size_t n = 0;
+    EXPECT_EQ(cudaGraphGetNodes(graph_, nullptr, &n), cudaSuccess);
+    return n;
+  }
+  void replay() {
+    if (executable_ == nullptr) {
+      ASSERT_EQ(cudaGraphInstantiate(&executable_, graph_, 0), cudaSuccess);
+    }
+    ASSERT_EQ(cudaGraphLaunch(executable_, stream_), cudaSuccess);
+    ASSERT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+  cudaGraph_t graph_ = nullptr;
+  cudaGraphExec_t executable_ = nullptr;
+};
+
+// GPT-2's 148 tensors, its 768 features divided by `divisor`.
+std::vector<Shape> gpt2(std::int64_t divisor) {
+  const std::int64_t d = 768 / divisor;
+  std::vector<Shape> shapes{{50257 / divisor, d}, {1024 / divisor, d}, {d}, {d}};
+  for (int layer = 0; layer < 12; ++layer) {
+    for (const Shape& shape : {Shape{d}, Shape{d}, Shape{d, 3 * d}, Shape{3 * d}, Shape{d, d}, Shape{d}, Shape{d},
+                               Shape{d}, Shape{d, 4 * d}, Shape{4 * d}, Shape{4 * d, d}, Shape{d}}) {
+      shapes.push_back(shape);
+    }
+  }
+  return shapes;
+}
+
+const Initializer& initializer_for(const Shape& shape, std::size_t n) {
+  static const RandomNormal normal(0.0, 0.02, 7);
+  static const HeNormal he(7);
+  static const LecunUniform lecun(7);
+  static const Zeros zeros;
+  static const Ones ones;
+  if (shape.size() == 1) return n % 2 == 0 ? static_cast<const Initializer&>(zeros) : ones;
+  return n % 3 == 0   ? static_cast<const Initializer&>(normal)
+         : n % 3 == 1 ? static_cast<const Initializer&>(he)
+                      : lecun;
+}
+
+// The same plan for the device and the host, with a place in memory for each entry.
+struct Twin {
+  Plan device, host;
+  std::vector<std::size_t> offsets;
+  std::size_t bytes = 0;
+
+  Twin(const std::vector<Shape>& shapes, const std::vector<DType>& dtypes) {
+    for (std::size_t n = 0; n < shapes.size(); ++n) {
+      const DType dtype = dtypes[n % dtypes.size()];
+      bytes += (8 - bytes % 8) % 8;
+      offsets.push_back(bytes);
+      bytes += static_cast<std::size_t>(element_count(shapes[n])) * size_of(dtype);
+    }
+  }
+  void add(const std::vector<Shape>& shapes, const std::vector<DType>& dtypes, unsigned char* there,
+           unsigned char* here) {
+    for (std::size_t n = 0; n < shapes.size(); ++n) {
+      const DType dtype = dtypes[n % dtypes.size()];
+      const std::size_t size = static_cast<std::size_t>(element_count(shapes[n])) * size_of(dtype);
+      const Initializer& init = initializer_for(shapes[n], n);
+      const std::string name = "tensor." + std::to_string(n);
+      device.add(init, {there + offsets[n], dtype, size, cuda(0)}, shapes[n], name);
+      if (here != nullptr) host.add(init, {here + offsets[n], dtype, size, fanin::host}, shapes[n], name);
+    }
+  }
+};
+
+TEST_F(Gpu, APlanIsOneLaunchAndEqualsTheHosts) {
+  for (const std::vector<DType>& dtypes :
+       {std::vector<DType>{DType::float32}, std::vector<DType>(std::begin(all_dtypes), std::end(all_dtypes))}) {
+    const std::vector<Shape> shapes = gpt2(32);
+    ASSERT_EQ(shapes.size(), 148u);
+    Twin twin(shapes, dtypes);
+    DeviceBytes memory(twin.bytes);
+    std::vector<unsigned char> expected(twin.bytes, DeviceBytes::untouched);
+    twin.add(shapes, dtypes, memory.data(), expected.data());
+    twin.host.fill();
+    twin.device.fill();
+    expect_only(memory, 0, expected, "at once");
+    preload();
+    Captured graph([&](cudaStream_t stream) { twin.device.fill(stream); });
+    EXPECT_EQ(graph.nodes(), 1u);
+    memory.clear();
+    graph.replay();
+    expect_only(memory, 0, expected, "replayed");
+  }
+}
+
+TEST_F(Gpu, Gpt2IsOneLaunch) {
+  const std::vector<Shape> shapes = gpt2(1);
+  Twin twin(shapes, {DType::float32});
+  void* memory = nullptr;
+  CUDA_OK(cudaMalloc(&memory, twin.bytes));
+  twin.add(shapes, {DType::float32}, static_cast<unsigned char*>(memory), nullptr);
+  EXPECT_EQ(twin.device.workspace_size(0), 0u);
+  const Captured graph([&](cudaStream_t stream) { twin.device.fill(stream); });
+  EXPECT_EQ(graph.nodes(), 1u);
+  CUDA_OK(cudaFree(memory));
+}
+
+TEST_F(Gpu, TenThousandTensorsAreOneLaunchAfterUpload) {
+  std::vector<Shape> shapes;
+  for (int n = 0; n < 10000; ++n) shapes.push_back(n % 4 == 0 ? Shape{n % 30} : Shape{n % 5, 3});
+  const std::vector<DType> dtypes(std::begin(all_dtypes), std::end(all_dtypes));
+  Twin twin(shapes, dtypes);
+  DeviceBytes memory(twin.bytes);
+  std::vector<unsigned char> expected(twin.bytes, DeviceBytes::untouched);
+  twin.add(shapes, dtypes, memory.data(), expected.data());
+  twin.host.fill();
+  twin.device.fill();  // in several launches
+  expect_only(memory, 0, expected, "in parts");
+
+  const std::size_t needed = twin.device.workspace_size(0);
+  ASSERT_GT(needed, 0u);
+  DeviceBytes workspace(needed);
+  expect_refusal<InvalidArgument>(
+      [&] {
+        twin.device.upload({workspace.data(), DType::float32, needed - 1, cuda(0)});
+      },
+      "too small");
+  twin.device.upload(workspace.view(DType::float32));
+  memory.clear();
+  Captured graph([&](cudaStream_t stream) { twin.device.fill(stream); });
+  EXPECT_EQ(graph.nodes(), 1u);
+  graph.replay();
+  expect_only(memory, 0, expected, "uploaded");
+}
+
+TEST_F(Gpu, ASeedInDeviceMemoryMakesAReplayDiffer) {
+  const std::vector<Shape> shapes{{30, 50}, {50}, {20, 10}};
+  DeviceBytes memory(30 * 50 * 4 + 200 * 8);
+  DeviceBytes seed(8);
+  Plan plan;
+  plan.add(HeNormal(5), memory.view(DType::float32), {30, 50}, "a");
+  plan.add(RandomUniform(-1.0, 2.0, 5), memory.view(DType::float64, 6000), {20, 10}, "b");
+  const auto* address = reinterpret_cast<const std::uint64_t*>(seed.data());
+  Captured graph([&](cudaStream_t stream) { plan.fill(stream, 0, CpuTarget::automatic, address); });
+  for (const std::uint64_t value : {std::uint64_t{5}, std::uint64_t{6}, ~std::uint64_t{0} >> 1}) {
+    CUDA_OK(cudaMemcpy(seed.data(), &value, 8, cudaMemcpyHostToDevice));
+    std::vector<unsigned char> expected(6000 + 1600);
+    HeNormal(value).fill({expected.data(), DType::float32, 6000, host}, {30, 50}, {.name = "a"});
+    RandomUniform(-1.0, 2.0, value).fill({expected.data() + 6000, DType::float64, 1600, host}, {20, 10}, {.name = "b"});
+    graph.replay();
+    expect_only(memory, 0, expected, std::to_string(value));
+    memory.clear();
+    HeNormal(99).fill(memory.view(DType::float32), {30, 50}, {.name = "a", .device_seed = address});
+    expected.resize(6000);
+    expect_only(memory, 0, expected, "a fill of its own");
+  }
+  DeviceBytes more(4);
+  plan.add(HeNormal(6), more.view(DType::float32), {1}, "c");
+  expect_refusal<InvalidArgument>([&] { plan.fill(nullptr, 0, CpuTarget::automatic, address); }, "seeds 5 and 6");
+}
+
+TEST_F(Gpu, AMasterAndItsCopiesAreOnePass) {
+  const Shape shape{37, 55};
+  const std::size_t count = 37 * 55;
+  const DType dtypes[] = {DType::float32, DType::bfloat16, DType::float16, DType::float8_e4m3fn, DType::bfloat16};
+  for (const Case& c : {all_kinds()[0], all_kinds()[5]}) {
+    DeviceBytes memory(count * 11 + 64);
+    std::vector<unsigned char> expected(count * 11 + 64, DeviceBytes::untouched);
+    Plan plan;
+    std::size_t offset = 0;
+    for (std::size_t n = 0; n < 5; ++n) {
+      const std::size_t bytes = count * size_of(dtypes[n]);
+      offset += offset % 2;
+      const View there{memory.data() + offset, dtypes[n], bytes, cuda(0)};
+      if (n == 0) {
+        plan.add(c.initializer, there, shape, "w");
+      } else {
+        plan.add_copy(0, there);
+      }
+      c.initializer.fill({expected.data() + offset, dtypes[n], bytes, host}, shape, {.name = "w"});
+      offset += bytes;
+    }
+    plan.fill();
+    expect_only(memory, 0, expected, c.name);
+  }
+  std::vector<FillJob> jobs;
+  for (std::size_t n = 0; n < 5; ++n) {
+    jobs.push_back({nullptr, HeNormal(1).params(shape, dtypes[n], {.name = "w"})});
+  }
+  const auto policy = [](std::uint64_t quads) { return gpu::policy_for(90, quads); };
+  const auto batches = gpu::encode(jobs.data(), jobs.size(), sizeof gpu::LargeParameters::data, policy);
+  ASSERT_EQ(batches.size(), 1u);
+  EXPECT_EQ(batches[0].header.jobs, 1u);
+}
+
+TEST_F(Gpu, ManyThreadsFillAtOnce) {
+  constexpr int threads = 8;
+  std::vector<std::vector<float>> got(threads, std::vector<float>(4000));
+  std::vector<std::thread> running;
+  for (int t = 0; t < threads; ++t) {
+    running.emplace_back([&got, t] {
+      cudaStream_t stream = nullptr;
+      ASSERT_EQ(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
+      DeviceBytes memory(16000);
+      for (int repetition = 0; repetition < 5; ++repetition) {
+        HeNormal(t).fill(memory.view(DType::float32), {40, 100}, {.stream = stream});
+      }
+      ASSERT_EQ(cudaMemcpyAsync(got[static_cast<std::size_t>(t)].data(), memory.data(), 16000, cudaMemcpyDeviceToHost,
+                                stream),
+                cudaSuccess);
+      ASSERT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
+      ASSERT_EQ(cudaStreamDestroy(stream), cudaSuccess);
+    });
+  }
+  for (std::thread& thread : running) thread.join();
+  for (int t = 0; t < threads; ++t) {
+    std::vector<float> expected(4000);
+    HeNormal(t).fill(view(expected.data(), expected.size()), {40, 100});
+    EXPECT_EQ(got[static_cast<std::size_t>(t)], expected) << t;
+  }
+}
+
+TEST(GpuPolicy, FitsIntoTheSharedMemoryOfItsDevice) {
+  for (const int capability : {75, 80, 86, 87, 89, 90, 100, 103, 120}) {
+    for (std::uint64_t quads = 1; quads < std::uint64_t{1} << 40; quads *= 3) {
+      const gpu::Policy policy = gpu::policy_for(capability, quads);
+      EXPECT_LE(gpu::shared_bytes(policy.quads_per_tile, policy.table_copies), 48u * 1024);
+      EXPECT_EQ(policy.quads_per_tile % 8, 0u);
+      EXPECT_LE(policy.quads_per_tile, gpu::max_quads_per_tile);
+      EXPECT_GE(policy.blocks_per_sm, 1u);
+    }
+  }
+  static_assert(gpu::policy_for(90, 100000 / 4).quads_per_tile == 256);
+}
+
+TEST(GpuPlan, FiveHundredTensorsFitIntoTheParametersOfALaunch) {
+  std::vector<FillJob> jobs;
+  float memory[4];
+  for (int n = 0; n < 500; ++n) {
+    jobs.push_back(
+        {memory, HeNormal(n).params({2, 2}, DType::float32, {.subsequence = static_cast<std::uint64_t>(n)})});
+  }
+  const auto policy = [](std::uint64_t quads) { return gpu::policy_for(90, quads); };
+  EXPECT_EQ(gpu::encode(jobs.data(), jobs.size(), sizeof gpu::LargeParameters::data, policy).size(), 1u);
 }
 
 }  // namespace

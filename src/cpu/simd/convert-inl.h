@@ -14,15 +14,16 @@
 
 #include "core/rounding.h"
 #include "cpu/simd/arithmetic-inl.h"
+#include "cpu/simd/tables.h"
 #include "cpu/simd/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
 // Clamps `count` values in place; those up to the next multiple of the vector's length may be overwritten.
-template <class Real>
-void clamp_values(Real* values, std::size_t count, Real lo, Real hi) {
-  const hn::ScalableTag<Real> d;
+template <class T>
+void clamp_values(T* values, std::size_t count, T lo, T hi) {
+  const hn::ScalableTag<T> d;
   for (std::size_t i = 0; i < count; i += hn::Lanes(d)) {
     hn::StoreU(clamp(hn::LoadU(d, values + i), hn::Set(d, lo), hn::Set(d, hi)), d, values + i);
   }
@@ -61,6 +62,76 @@ HWY_INLINE VU32 encode(VF32 v) {
   }
 }
 
+// Bounds of patterns of bfloat16. As signed numbers, the positive values' patterns are in order and above all others;
+// as unsigned numbers, the negative values' are in reverse order and above all others. Bounds on both sides of zero are
+// most_positive and most_negative. If both are on one side, `nearest` is the one that is nearer to zero, else 0: its
+// clamping is left to clamp_values.
+struct BFloat16Bounds {
+  std::uint16_t most_positive = 0x7fff, most_negative = 0xffff, nearest = 0;
+  BFloat16Bounds(float lo, float hi) {
+    const std::uint16_t low = core::BFloat16::encode(lo), high = core::BFloat16::encode(hi);
+    constexpr std::uint32_t sign = core::BFloat16::sign;
+    ((high & sign) != 0 ? nearest : most_positive) = high;
+    ((low & sign) != 0 ? most_negative : nearest) = low;
+  }
+};
+
+// Where a loop puts two vectors of values that for_words made of two vectors of words, of which the first is number
+// `at`: memory,
+template <bool streaming>  // past the cache; the address is aligned then
+struct Floats {
+  static constexpr bool in_order = true;
+  float* out;
+
+  HWY_INLINE void put(VF32 v, float* to) const { streaming ? hn::Stream(v, F32(), to) : hn::StoreU(v, F32(), to); }
+  HWY_INLINE void operator()(VF32 a, VF32 b, std::size_t at) const {
+    put(a, out + at);
+    put(b, out + at + hn::Lanes(F32()));
+  }
+};
+// memory, of binary64,
+struct Doubles {
+  static constexpr bool in_order = true;
+  double* out;
+
+  HWY_INLINE void operator()(VF64 a, VF64 b, std::size_t at) const {
+    hn::StoreU(a, F64(), out + at);
+    hn::StoreU(b, F64(), out + at + hn::Lanes(F64()));
+  }
+};
+// or memory after rounding to bfloat16. Its patterns are the upper halves of binary32's; AVX-512 brings them together
+// from any order, which saves for_words two operations.
+template <bool clamped>
+struct BFloat16s {
+  static constexpr bool in_order = !(HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3);
+  using D = hn::Repartition<std::uint16_t, U32>;
+  using V = hn::Vec<D>;
+  std::uint16_t* out;
+  BFloat16Bounds bounds;
+
+  HWY_INLINE V within_bounds(V pattern) const {
+    const hn::RebindToSigned<D> i;
+    const auto most = hn::Set(i, static_cast<std::int16_t>(bounds.most_positive));
+    return hn::Min(hn::BitCast(D(), hn::Min(hn::BitCast(i, pattern), most)), hn::Set(D(), bounds.most_negative));
+  }
+  HWY_INLINE void operator()(VF32 a, VF32 b, std::size_t at) const {
+    const D d;
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+    const auto halves = [&](const std::uint16_t* order) HWY_ATTR {
+      return V{_mm512_permutex2var_epi16(hn::BitCast(d, a).raw, _mm512_load_si512(order), hn::BitCast(d, b).raw)};
+    };
+    const V high = halves(vector_tables.upper_halves), low = halves(vector_tables.lower_halves);
+    // Up if what is cut off is more than half of the last place, or just that and the last place is odd.
+    const auto up = hn::Gt(hn::OrAnd(low, high, hn::Set(d, 1)), hn::Set(d, 0x8000));
+    const V pattern{_mm512_mask_add_epi16(high.raw, up.raw, high.raw, _mm512_set1_epi16(1))};
+#else
+    const V pattern =
+        hn::ConcatOdd(d, hn::BitCast(d, rounded_up<core::BFloat16>(b)), hn::BitCast(d, rounded_up<core::BFloat16>(a)));
+#endif
+    hn::StoreU(clamped ? within_bounds(pattern) : pattern, d, out + at);
+  }
+};
+
 // Rounds `count` values, clamped if need be.
 template <class Format, bool clamped>
 void narrow(const float* values, std::size_t count, float lo, float hi, typename Format::Storage* out) {
@@ -71,13 +142,6 @@ void narrow(const float* values, std::size_t count, float lo, float hi, typename
   const hn::Rebind<typename Format::Storage, U32> d;
   const std::size_t n = hn::Lanes(U32());
   std::size_t i = 0;
-  if constexpr (Format::bias == 127) {  // the pattern is the upper half
-    const hn::Repartition<std::uint16_t, U32> halves;
-    for (; i + 2 * n <= count; i += 2 * n) {
-      const VU32 a = rounded_up<Format>(value(i)), b = rounded_up<Format>(value(i + n));
-      hn::StoreU(hn::ConcatOdd(halves, hn::BitCast(halves, b), hn::BitCast(halves, a)), halves, out + i);
-    }
-  }
   for (; i + n <= count; i += n) {
     const VU32 pattern = encode<Format>(value(i));
     if constexpr (sizeof(typename Format::Storage) == 1) {  // TruncateTo of Highway 1.0.3 is wrong here for AVX3_DL

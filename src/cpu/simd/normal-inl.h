@@ -214,8 +214,9 @@ HWY_INLINE VF64 gathered_x64(hn::Vec<hn::Half<I32>> cell) {
 // X of the rectangles of 64 elements in binary64, by bytes as above.
 class RectanglesInBinary64 {
  public:
-  HWY_INLINE void look_up(VU32 w0, VU32 w1, VU32 w2, VU32 w3) {
-    const __m512i cells = cells_of(w0, w1, w2, w3);
+  HWY_INLINE void look_up(const std::uint32_t* words) {
+    const __m512i cells = cells_of(hn::Load(U32(), words), hn::Load(U32(), words + 16), hn::Load(U32(), words + 32),
+                                   hn::Load(U32(), words + 48));
     const __mmask64 upper = _mm512_movepi8_mask(cells);
     const __m512i a = byte(0, cells, upper), b = byte(1, cells, upper), c = byte(2, cells, upper),
                   d = byte(3, cells, upper), e = byte(4, cells, upper), f = byte(5, cells, upper),
@@ -226,7 +227,7 @@ class RectanglesInBinary64 {
          x_ + 32);
   }
   // Of the element at `at` of these 64, and those after it.
-  HWY_INLINE VF64 x(std::size_t at, hn::Vec<hn::Half<I32>>) const { return hn::Load(F64(), x_ + at % 64); }
+  HWY_INLINE VF64 x(std::size_t at, hn::Vec<hn::Half<I32>>) const { return hn::Load(F64(), x_ + at); }
 
  private:
   static HWY_INLINE __m512i byte(int i, __m512i cells, __mmask64 upper) {
@@ -240,8 +241,9 @@ class RectanglesInBinary64 {
   }
   static HWY_INLINE void vector(__m512i low, __m512i high, double* to) {
     const __m512i order = _mm512_load_si512(vector_tables.pair_order);
+    const __m512i upper_order = _mm512_load_si512(vector_tables.upper_pair_order);
     _mm512_store_si512(to, _mm512_permutex2var_epi32(low, order, high));
-    _mm512_store_si512(to + 8, _mm512_permutex2var_epi32(low, _mm512_add_epi32(order, _mm512_set1_epi32(8)), high));
+    _mm512_store_si512(to + 8, _mm512_permutex2var_epi32(low, upper_order, high));
   }
 
   HWY_ALIGN double x_[64];
@@ -250,7 +252,7 @@ class RectanglesInBinary64 {
 #else
 
 struct RectanglesInBinary64 {
-  HWY_INLINE void look_up(VU32, VU32, VU32, VU32) {}
+  HWY_INLINE void look_up(const std::uint32_t*) {}
   HWY_INLINE VF64 x(std::size_t, hn::Vec<hn::Half<I32>> cell) const { return gathered_x64(cell); }
 };
 
@@ -260,6 +262,7 @@ struct RectanglesInBinary64 {
 template <bool shifted>
 struct FloatValues {
   using Real = float;
+  static constexpr bool refined = false;
   core::Affine<float> map;
 
   explicit FloatValues(const core::Affine<float>& m) : map(m) {}
@@ -269,11 +272,14 @@ struct FloatValues {
     return hn::Mul(z, set32(map.scale));
   }
 
-  void prepare(const core::Stream&, std::uint64_t, std::size_t) const {}
-  HWY_INLINE void look_up(VU32, VU32, VU32, VU32) const {}
-
-  // The first trial of a vector of elements. What is rejected gets values that do not matter.
-  HWY_INLINE void first(VU32, VF32 z, std::size_t, float* out) const { hn::StoreU(value(z), F32(), out); }
+  // The first trials of four vectors of elements: their words as for_words gives them, and their points. What is
+  // rejected gets values that do not matter.
+  template <class Output>
+  HWY_INLINE void first(const std::uint32_t*, VF32 a, VF32 b, VF32 c, VF32 d, std::size_t at,
+                        const Output& output) const {
+    output(value(a), value(b), at);
+    output(value(c), value(d), at + 2 * hn::Lanes(U32()));
+  }
 
   // The values of retried elements, of which `edges` are edge points that are accepted, the others rectangles' points
   // of the next trial with the head words `heads`.
@@ -287,12 +293,12 @@ struct FloatValues {
 };
 
 // From accepted trials to float64 values: more digits of the same draws.
-template <bool shifted, std::size_t most>
+template <bool shifted>
 struct DoubleValues {
   using Real = double;
+  static constexpr bool refined = true;
   core::Affine<double> map;
-  double lower, upper;                       // the window
-  HWY_ALIGN std::uint32_t refinement[most];  // words of the first trials
+  double lower, upper;  // the window
   RectanglesInBinary64 rectangles;
 
   DoubleValues(const core::Affine<double>& m, double lo, double hi) : map(m), lower(lo), upper(hi) {}
@@ -302,28 +308,24 @@ struct DoubleValues {
     if constexpr (shifted) return fma(z, set64(map.scale), set64(map.shift));
     return hn::Mul(z, set64(map.scale));
   }
-  static HWY_INLINE VF64 rectangle(VF64 k, VF64 c, VF64 x) { return hn::Mul(refined(k, c, 0x1p22), x); }
   static HWY_INLINE VF64 edge(VF64 z, VF64 c) { return fma(z, hn::Mul(c, set64(0x1p-53)), z); }
 
   static HWY_INLINE VF64 select(hn::Vec<hn::Half<I32>> mask, VF64 yes, VF64 no) {
     return hn::IfThenElse(hn::MaskFromVec(hn::BitCast(F64(), hn::PromoteTo(I64(), mask))), yes, no);
   }
 
-  HWY_NOINLINE void prepare(const core::Stream& stream, std::uint64_t quad, std::size_t count) {
-    StoreWords store{refinement};
-    for_words(stream, quad, core::first_refinement_tag, count, 0, store);
-  }
-
-  HWY_INLINE void look_up(VU32 a, VU32 b, VU32 c, VU32 d) { rectangles.look_up(a, b, c, d); }
-
-  HWY_INLINE void first(VU32 head, VF32, std::size_t at, double* out) const {
-    const VI32 k = centred(head), cell = hn::BitCast(I32(), cell_of(head));
-    const VI32 c = centred_refinement(hn::Load(U32(), refinement + at));
+  HWY_INLINE void first(const std::uint32_t* words, VF32, VF32, VF32, VF32, std::size_t at, const Doubles& output) {
+    const std::size_t n = hn::Lanes(U32());
     const hn::Half<I32> half;
-    hn::StoreU(value(rectangle(lower_half(k), lower_half(c), rectangles.x(at, hn::LowerHalf(half, cell)))), F64(), out);
-    hn::StoreU(
-        value(rectangle(upper_half(k), upper_half(c), rectangles.x(at + hn::Lanes(F64()), hn::UpperHalf(half, cell)))),
-        F64(), out + hn::Lanes(F64()));
+    rectangles.look_up(words);
+    for (std::size_t j = 0; j < 4; ++j) {
+      const VU32 head = hn::Load(U32(), words + j * n);
+      const VI32 cell = hn::BitCast(I32(), cell_of(head));
+      VF64 a, b;
+      centred64(head, hn::Load(U32(), words + (4 + j) * n), a, b);
+      output(value(hn::Mul(a, rectangles.x(j * n, hn::LowerHalf(half, cell)))),
+             value(hn::Mul(b, rectangles.x(j * n + n / 2, hn::UpperHalf(half, cell)))), at + j * n);
+    }
   }
 
   HWY_INLINE void again(const core::Stream& stream, const RoundKeys& keys, std::uint64_t base, VU32 key, VU32 heads,
@@ -337,11 +339,12 @@ struct DoubleValues {
     if (!hn::AllFalse(U32(), first_edges)) {
       word = hn::IfThenElse(first_edges, first_refinement(stream, keys, base, place_of(key)), word);
     }
-    const VI32 k = centred(heads), c = centred_refinement(word);
-    const VI32 cell = hn::BitCast(I32(), cell_of(heads));
+    const VI32 c = centred_refinement(word), cell = hn::BitCast(I32(), cell_of(heads));
     const hn::Half<I32> half;
-    const VF64 low = rectangle(lower_half(k), lower_half(c), gathered_x64(hn::LowerHalf(half, cell)));
-    const VF64 high = rectangle(upper_half(k), upper_half(c), gathered_x64(hn::UpperHalf(half, cell)));
+    VF64 low, high;
+    centred64(heads, word, low, high);
+    low = hn::Mul(low, gathered_x64(hn::LowerHalf(half, cell)));
+    high = hn::Mul(high, gathered_x64(hn::UpperHalf(half, cell)));
     const VI32 chosen = hn::BitCast(I32(), hn::VecFromMask(U32(), edges));
     hn::StoreU(value(select(hn::LowerHalf(half, chosen), edge(lower_half(z), lower_half(c)), low)), F64(), values);
     hn::StoreU(value(select(hn::UpperHalf(half, chosen), edge(upper_half(z), upper_half(c)), high)), F64(),
@@ -371,19 +374,19 @@ struct DoubleValues {
 };
 
 // The body of for_words that makes first trials. A symmetric window takes one comparison.
-template <class Values, bool symmetric>
+template <class Values, class Output, bool symmetric>
 struct FirstTrials {
+  static constexpr bool refined = Values::refined, in_order = Output::in_order, among_rounds = refined;
   Values& values;
-  typename Values::Real* out;
+  Output output;
   FiniteWindow window;
   PointsOfRectangles points;
   std::uint32_t* rejected;  // the end of the list
 
-  HWY_INLINE void one(VU32 head, VF32 z, std::size_t at, VU32& number) {
-    values.first(head, z, at, out + at);
+  HWY_INLINE void reject(VU32 head, VF32 z, VU32& number, std::size_t step) {
     const Mask32 rejects = symmetric ? window.rejects_symmetrically(z) : window.rejects(z);
     rejected += store_selected(key_of(head, number), rejects, rejected);
-    number = hn::Add(number, set32(static_cast<std::uint32_t>(hn::Lanes(U32()) << 8)));
+    number = hn::Add(number, set32(static_cast<std::uint32_t>(step << 8)));
   }
   HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32& number) {
     const std::size_t n = hn::Lanes(U32());
@@ -391,11 +394,12 @@ struct FirstTrials {
                d = hn::Load(U32(), words + 3 * n);
     VF32 za, zb, zc, zd;
     points(a, b, c, d, za, zb, zc, zd);
-    values.look_up(a, b, c, d);
-    one(a, za, at, number);
-    one(b, zb, at + n, number);
-    one(c, zc, at + 2 * n, number);
-    one(d, zd, at + 3 * n, number);
+    const std::size_t step = in_order ? n : 2;  // from words x and y to words z and w
+    reject(a, za, number, step);
+    reject(b, zb, number, 2 * n - step);
+    reject(c, zc, number, step);
+    reject(d, zd, number, 2 * n - step);
+    values.first(words, za, zb, zc, zd, at, output);
   }
 };
 
@@ -415,10 +419,10 @@ class Normals {
 
   // First trials of the elements place ... place + count - 1; place is a multiple of 4, count of words_group() and at
   // most most_first. What is rejected and not in [from, to) is forgotten, the rest is listed.
-  void first(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, typename Values::Real* out) {
-    values.prepare(stream_, quad_ + place / 4, count);
-    std::uint32_t* end = window_.lower == -window_.upper ? first_trials<true>(place, count, out)
-                                                         : first_trials<false>(place, count, out);
+  template <class Output>
+  void first(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, Output output) {
+    std::uint32_t* end = window_.lower == -window_.upper ? first_trials<true>(place, count, output)
+                                                         : first_trials<false>(place, count, output);
     if (from > place || to < place + count) {
       end = std::remove_if(list_ + listed_, end,
                            [=](std::uint32_t key) { return place_of(key) < from || place_of(key) >= to; });
@@ -444,10 +448,11 @@ class Normals {
   static constexpr std::uint32_t most_trials = 16 * one_trial;  // in vectors
 
   // Returns the end of the list.
-  template <bool symmetric>
-  HWY_NOINLINE std::uint32_t* first_trials(std::uint64_t place, std::size_t count, typename Values::Real* out) {
-    FirstTrials<Values, symmetric> trials{values, out, finite_window_, PointsOfRectangles(), list_ + listed_};
-    for_words(stream_, quad_ + place / 4, 0, count, static_cast<std::uint32_t>(place), trials);
+  template <bool symmetric, class Output>
+  HWY_NOINLINE std::uint32_t* first_trials(std::uint64_t place, std::size_t count, Output output) {
+    FirstTrials<Values, Output, symmetric> trials{values, output, finite_window_, PointsOfRectangles(),
+                                                  list_ + listed_};
+    for_words(stream_, quad_ + place / 4, count, static_cast<std::uint32_t>(place), trials);
     return trials.rejected;
   }
 

@@ -13,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 #include "core/streams.h"
 #include "cpu/simd/vectors-inl.h"
@@ -50,6 +49,11 @@ HWY_INLINE void philox_round(VU64& x, VU64& y, VU64& z, VU64& w, VU64 k0, VU64 k
   z = hn::Xor3(swap_halves(p0), w, k1);
   y = p1;
   w = p0;
+}
+
+// The low halves of lanes: of even elements, and of odd ones.
+HWY_INLINE VU32 joined(VU64 even, VU64 odd) {
+  return hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(odd)), hn::BitCast(U32(), even));
 }
 
 struct RoundKeys {
@@ -107,88 +111,84 @@ HWY_INLINE void four_rounds(const RoundKeys& keys, VU64& xa, VU64& ya, VU64& za,
 }
 
 // Round 10, and the words in the order of the blocks: of every two lanes, the first vector gets the block of the first
-// and the second vector that of the second.
+// and the second vector that of the second. Or not in order: words x and y of each lane, and words z and w.
+template <bool in_order>
 HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w, std::uint32_t* words) {
   const VU64 p0 = times(x, philox_m0);
   const VU64 p1 = times(z, philox_m1);
   const VU64 xy = mix_low_halves(swap_halves(p1), y, set64(keys.k0[9]));
   const VU64 zw = mix_low_halves(swap_halves(p0), w, set64(keys.k1[9]));
-  hn::Store(hn::BitCast(U32(), hn::InterleaveLower(U64(), xy, zw)), U32(), words);
-  hn::Store(hn::BitCast(U32(), hn::InterleaveUpper(U64(), xy, zw)), U32(), words + hn::Lanes(U32()));
+  hn::Store(hn::BitCast(U32(), in_order ? hn::InterleaveLower(U64(), xy, zw) : xy), U32(), words);
+  hn::Store(hn::BitCast(U32(), in_order ? hn::InterleaveUpper(U64(), xy, zw) : zw), U32(), words + hn::Lanes(U32()));
 }
-
-struct StoreWords {
-  std::uint32_t* out;
-};
 
 // Elements that one turn of for_words makes.
 HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 
-// The words of elements 4 * quad ... 4 * quad + count - 1 with this tag. body(words, at, number) gets 4 vectors of
-// consecutive elements' words in memory, of which the first is number `at`. What it may number them by, a vector that
-// begins with 256 * place, 256 * (place + 1) and so on, it moves on itself. `count` is a positive multiple of
-// words_group(); words of quads past the next multiple of 2^32 are void.
+// The head words of elements 4 * quad ... 4 * quad + count - 1. body(words, at, number) gets 4 vectors of consecutive
+// elements' words in memory, of which the first is number `at`, and, if Body::refined, 4 more of their refinement
+// words. What it may number them by, a vector that begins with 256 * place, 256 * (place + 1) and so on, it moves on
+// itself. `count` is a positive multiple of words_group(); words of quads past the next multiple of 2^32 are void.
 //
-// Four chains of rounds are under way at a time, to keep the multipliers busy, and in between what is done with the
-// words of the turn before: the processor looks ahead some hundred instructions, less than one turn.
+// If not Body::in_order, every two vectors hold words x and y of two vectors' blocks, and words z and w of them.
 //
-// StoreWords has nothing done with them but being stored, to an aligned address.
+// Four chains of rounds are under way at a time, to keep the multipliers busy, and among them what is done with the
+// words of the turn before: the processor looks ahead some hundred instructions, less than one turn. A body that needs
+// most registers for itself is not Body::among_rounds, but done before them.
 template <class Body>
-HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::uint32_t tag, std::size_t count,
-                          std::uint32_t place, Body& body) {
+HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::size_t count, std::uint32_t place,
+                          Body& body) {
+  constexpr bool refined = Body::refined;
   const RoundKeys keys(stream.seed);
-  const UniformRounds uniform(keys, static_cast<std::uint32_t>(quad >> 32) | tag << 24, stream.subsequence);
+  const auto high = static_cast<std::uint32_t>(quad >> 32);
+  const UniformRounds heads(keys, high, stream.subsequence);
+  // Of chains c and d: refinement words of the elements of a and b, or the head words of those after them.
+  const UniformRounds others(keys, refined ? high | core::first_refinement_tag << 24 : high, stream.subsequence);
   const std::size_t n = hn::Lanes(U32());
-  constexpr bool use = !std::is_same_v<Body, StoreWords>;
-  HWY_ALIGN std::uint32_t turn[8 * hn::MaxLanes(U32())];
-  std::uint32_t* words = turn;
-  if constexpr (!use) words = body.out;
+  const std::size_t made = refined ? 4 * n : 8 * n;  // elements of a turn
+  HWY_ALIGN std::uint32_t words[8 * hn::MaxLanes(U32())];
   // Lane 2j counts j, lane 2j + 1 counts n / 4 + j, for the sake of last_round's order.
   const VU64 i = hn::Iota(U64(), 0);
   const VU64 lane = hn::OddEven(hn::Add(hn::ShiftRight<1>(i), set64(std::uint64_t{n / 4})), hn::ShiftRight<1>(i));
-  VU32 number = hn::ShiftLeft<8>(hn::Iota(U32(), place));
+  const VU64 x = hn::ShiftLeft<2>(lane), y = hn::Add(x, set64(std::uint64_t{1}));
+  const VU32 first = Body::in_order ? hn::Iota(U32(), 0) : joined(x, y);
+  VU32 number = hn::ShiftLeft<8>(hn::Add(first, set32(place)));
   const VU64 counter = hn::Add(lane, set64(quad & 0xffffffffu));
   // Products of counters that grow evenly grow evenly.
   VU64 pa = times(counter, philox_m0), pb = times(hn::Add(counter, set64(std::uint64_t{n / 2})), philox_m0),
        pc = times(hn::Add(counter, set64(std::uint64_t{n})), philox_m0),
        pd = times(hn::Add(counter, set64(std::uint64_t{n / 2 * 3})), philox_m0);
-  const VU64 step = set64(std::uint64_t{2 * n} * philox_m0);
+  const VU64 step = set64(std::uint64_t{made / 4} * philox_m0);
   std::size_t at = 0;
   do {
+    if (!Body::among_rounds && at > 0) {
+      body(words, at - made, number);
+      if constexpr (!refined) body(words + 4 * n, at - 4 * n, number);
+    }
     VU64 xa, xb, xc, xd, ya, yb, yc, yd, za, zb, zc, zd, wa, wb, wc, wd;
-    first_rounds(uniform, keys, pa, xa, ya, za, wa);
-    first_rounds(uniform, keys, pb, xb, yb, zb, wb);
-    first_rounds(uniform, keys, pc, xc, yc, zc, wc);
-    first_rounds(uniform, keys, pd, xd, yd, zd, wd);
+    first_rounds(heads, keys, pa, xa, ya, za, wa);
+    first_rounds(heads, keys, pb, xb, yb, zb, wb);
+    first_rounds(others, keys, refined ? pa : pc, xc, yc, zc, wc);
+    first_rounds(others, keys, refined ? pb : pd, xd, yd, zd, wd);
     pa = hn::Add(pa, step);
     pb = hn::Add(pb, step);
     pc = hn::Add(pc, step);
     pd = hn::Add(pd, step);
     four_rounds<3, 4>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
-    if constexpr (use) {
-      if (at > 0) body(words, at - 8 * n, number);
-    }
+    if (Body::among_rounds && at > 0) body(words, at - made, number);
     four_rounds<4, 7>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
-    if constexpr (use) {
-      if (at > 0) body(words + 4 * n, at - 4 * n, number);
+    if constexpr (!refined) {
+      if (Body::among_rounds && at > 0) body(words + 4 * n, at - 4 * n, number);
     }
     four_rounds<7, 9>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
-    last_round(keys, xa, ya, za, wa, words);
-    last_round(keys, xb, yb, zb, wb, words + 2 * n);
-    last_round(keys, xc, yc, zc, wc, words + 4 * n);
-    last_round(keys, xd, yd, zd, wd, words + 6 * n);
-    if constexpr (!use) words += 8 * n;
-    at += 8 * n;
+    last_round<Body::in_order>(keys, xa, ya, za, wa, words);
+    last_round<Body::in_order>(keys, xb, yb, zb, wb, words + 2 * n);
+    last_round<Body::in_order>(keys, xc, yc, zc, wc, words + 4 * n);
+    last_round<Body::in_order>(keys, xd, yd, zd, wd, words + 6 * n);
+    at += made;
   } while (at < count);
-  if constexpr (use) {
-    body(words, count - 8 * n, number);
-    body(words + 4 * n, count - 4 * n, number);
-  }
-}
-
-// The low halves of lanes: of even elements, and of odd ones.
-HWY_INLINE VU32 joined(VU64 even, VU64 odd) {
-  return hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(odd)), hn::BitCast(U32(), even));
+  body(words, count - made, number);
+  if constexpr (!refined) body(words + 4 * n, count - 4 * n, number);
 }
 
 // The blocks of elements base + at with per-element tags (in the top byte): words x, y, z, w of each, a vector each.

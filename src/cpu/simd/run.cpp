@@ -36,7 +36,7 @@ HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
 // Elements that are made at a time: they stay in the first-level cache until they are retried, clamped and rounded. All
-// temporaries together are some 40 KiB.
+// temporaries together are some 25 KiB.
 constexpr std::size_t piece_size = 2048;
 static_assert(piece_size % (8 * hn::MaxLanes(U32())) == 0);
 
@@ -54,9 +54,9 @@ struct streams : std::false_type {};
 template <bool shifted>
 struct streams<FloatUniforms<shifted>> : std::true_type {};
 
-// Writes consecutive elements, a session of at most most_places at a time, counted from a whole block of words. Values
-// are made in whole groups, straight into the output if it is of the compute type, else, and where a group is not all
-// wanted, in a buffer.
+// Writes consecutive elements, a session of at most most_places at a time, counted from a whole block of words. They
+// are made in whole groups, straight into the output if it is of the compute type or bfloat16, else, and where a group
+// is not all wanted, in a buffer.
 template <class Format, class Kernel>
 class Writer {
  public:
@@ -66,7 +66,7 @@ class Writer {
   Writer(Kernel& kernel, Real lo, Real hi, bool clamped) : kernel_(kernel), lo_(lo), hi_(hi), clamped_(clamped) {}
 
   void write(Storage* out, std::uint64_t index, std::uint64_t count) {
-    const bool streaming = in_place && streams<Kernel>::value && !clamped_ && count * sizeof(Storage) >= stream_bytes;
+    const bool streaming = is_float && streams<Kernel>::value && !clamped_ && count * sizeof(Storage) >= stream_bytes;
     while (count > 0) {
       const std::uint64_t n = std::min({count, before_overflow(index), most_places - 4});
       session(out, index, n, streaming);
@@ -78,7 +78,10 @@ class Writer {
   }
 
  private:
-  static constexpr bool in_place = std::is_same_v<Storage, Real>;
+  static constexpr bool is_float = std::is_same_v<Storage, float>;
+  static constexpr bool is_bfloat16 = std::is_same_v<Format, core::BFloat16>;
+  static constexpr bool in_place = std::is_same_v<Storage, Real> || is_bfloat16;
+  using Made = std::conditional_t<in_place, Storage, Real>;
   static constexpr std::uintptr_t alignment = HWY_MAX_BYTES > 64 ? 64 : HWY_MAX_BYTES;
 
   void session(Storage* out, std::uint64_t index, std::uint64_t count, bool streaming) {
@@ -124,22 +127,36 @@ class Writer {
 
   void straight(std::uint64_t place, std::size_t count, bool streaming) {
     Storage* to = at(place);
-    if constexpr (in_place && streams<Kernel>::value) {
+    if constexpr (is_float && streams<Kernel>::value) {
       if (streaming && reinterpret_cast<std::uintptr_t>(to) % alignment == 0) {
-        kernel_.first_past_cache(place, count, to);
+        kernel_.first(place, count, place, place + count, Floats<true>{to});
         return;
       }
     }
-    kernel_.first(place, count, place, place + count, to);
-    if (clamped_) clamp_values(to, count, lo_, hi_);
+    make(place, count, place, place + count, to);
+  }
+
+  // What is still to be rounded is not clamped yet.
+  void make(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, Made* out) {
+    if constexpr (is_bfloat16) {
+      const BFloat16Bounds bounds(lo_, hi_);
+      if (clamped_) {
+        kernel_.first(place, count, from, to, BFloat16s<true>{out, bounds});
+        if (bounds.nearest != 0) clamp_values<Storage>(out, count, bounds.nearest, 0xffff);
+      } else {
+        kernel_.first(place, count, from, to, BFloat16s<false>{out, bounds});
+      }
+    } else {
+      kernel_.first(place, count, from, to, std::conditional_t<sizeof(Real) == 8, Doubles, Floats<false>>{out});
+      if (in_place && clamped_) clamp_values(out, count, lo_, hi_);
+    }
   }
 
   void by_buffer(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to) {
-    kernel_.first(place, count, from, to, buffer_);
-    const Real* values = buffer_ + (from - place);
+    make(place, count, from, to, buffer_);
+    const Made* values = buffer_ + (from - place);
     if constexpr (in_place) {
-      if (clamped_) clamp_values(buffer_, count, lo_, hi_);
-      std::memcpy(at(from), values, (to - from) * sizeof(Real));
+      std::memcpy(at(from), values, (to - from) * sizeof(Made));
     } else {
       narrow<Format>(values, to - from, clamped_, lo_, hi_, at(from));
     }
@@ -149,7 +166,7 @@ class Writer {
     while (const std::size_t count = kernel_.retry(to_the_end)) {
       const std::uint32_t* keys = kernel_.keys();
       Real* values = kernel_.retried();
-      if constexpr (in_place) {
+      if constexpr (std::is_same_v<Storage, Real>) {
         if (clamped_) clamp_values(values, count, lo_, hi_);
         for (std::size_t i = 0; i < count; ++i) *at(place_of(keys[i])) = values[i];
       } else {
@@ -165,7 +182,7 @@ class Writer {
   std::uint64_t skip_ = 0;
   Real lo_, hi_;
   bool clamped_;
-  HWY_ALIGN Real buffer_[in_place ? 8 * hn::MaxLanes(U32()) : piece_size];
+  HWY_ALIGN Made buffer_[in_place ? 8 * hn::MaxLanes(U32()) : piece_size];
 };
 
 template <class Format, class Kernel>
@@ -184,7 +201,7 @@ void run_random(const FillParams& params, typename Format::Storage* out, std::ui
   if (params.kind == FillParams::Kind::uniform) {
     const Real most = is_double ? Real(1 - 0x1p-53) : Real(1 - 0x1p-24);
     const Real least = shifted ? Real(0) : -most;
-    using Kernel = std::conditional_t<is_double, DoubleUniforms<shifted, piece_size>, FloatUniforms<shifted>>;
+    using Kernel = std::conditional_t<is_double, DoubleUniforms<shifted>, FloatUniforms<shifted>>;
     Kernel kernel(stream, map);
     run_with<Format>(kernel, map, least, most, out, index, count);
   } else {
@@ -193,7 +210,7 @@ void run_random(const FillParams& params, typename Format::Storage* out, std::ui
     const Real least = std::max(Real(-9), static_cast<Real>(params.lower));
     const Real most = std::min(Real(9), static_cast<Real>(params.upper));
     if constexpr (is_double) {
-      Normals<DoubleValues<shifted, piece_size>, piece_size> kernel(stream, window, map, params.lower, params.upper);
+      Normals<DoubleValues<shifted>, piece_size> kernel(stream, window, map, params.lower, params.upper);
       run_with<Format>(kernel, map, least, most, out, index, count);
     } else {
       Normals<FloatValues<shifted>, piece_size> kernel(stream, window, map);
@@ -228,10 +245,11 @@ constexpr CpuTarget this_target = CpuTarget::automatic;
 // Fewer elements, in short rows of a block, are done faster one by one.
 constexpr std::uint64_t least_count = 32;
 
-// Uniform floats are one product with scale * 2^-31 (or 2^-24). That has the bits of the contract's two products if the
-// first is exact, as it is for every scale that is not close to the smallest numbers.
+// Uniforms are one product with scale * 2^-31 (or 2^-24, or, in binary64, 2^-53). That has the bits of the contract's
+// two products if the first is exact, as it is for every scale that is not close to the smallest numbers.
 bool scales_exactly(const FillParams& params) {
-  if (params.kind != FillParams::Kind::uniform || params.dtype == DType::float64) return true;
+  if (params.kind != FillParams::Kind::uniform) return true;
+  if (params.dtype == DType::float64) return params.scale * 0x1p-53 * 0x1p53 == params.scale;
   const auto scale = static_cast<float>(params.scale);
   return scale * 0x1p-31F * 0x1p31F == scale;
 }

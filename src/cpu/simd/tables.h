@@ -21,8 +21,13 @@ struct VectorTables {
   // within blocks of 16 bytes, so that each block has four of each vector.
   alignas(64) std::uint8_t cell_order[64];
   alignas(64) std::uint8_t x64_byte[8][256];  // the bytes of x64
-  alignas(64) std::uint32_t pair_order[16];   // 0, 16, 1, 17 ...: pairs of two vectors of 16 words
-  double x64[256];                            // X[cell] * 2^-53; 0 for edge cells
+  // Pairs of two vectors of 16 words: of their lower halves (0, 16, 1, 17 ...), and of their upper ones.
+  alignas(64) std::uint32_t pair_order[16];
+  alignas(64) std::uint32_t upper_pair_order[16];
+  // The upper and the lower halves of the elements of two vectors of 16, in order, if for_words did not put them so.
+  alignas(64) std::uint16_t upper_halves[32];
+  alignas(64) std::uint16_t lower_halves[32];
+  double x64[256];  // X[cell] * 2^-53; 0 for edge cells
   // How many thresholds are <= the smallest word with these high bits. At most one more is in reach of the other bits:
   // the next box is that of words > last_word[box].
   std::uint16_t first_box[1 << first_box_bits];
@@ -68,7 +73,15 @@ constexpr VectorTables make_vector_tables() {
   for (std::uint32_t cell = 0; cell < first_odd_top_byte; ++cell) {
     if (tables.x_byte[3][cell] != tables.x_byte[3][0]) throw "the high bytes differ too early";  // fails to compile
   }
-  for (std::uint32_t i = 0; i < 16; ++i) tables.pair_order[i] = i / 2 + i % 2 * 16;
+  for (std::uint32_t i = 0; i < 16; ++i) {
+    tables.pair_order[i] = i / 2 + i % 2 * 16;
+    tables.upper_pair_order[i] = tables.pair_order[i] + 8;
+  }
+  for (std::uint32_t i = 0; i < 32; ++i) {
+    const std::uint32_t lane = i / 4 % 4 * 2 + i / 16;  // of for_words, of block i / 4
+    tables.lower_halves[i] = static_cast<std::uint16_t>(i / 2 % 2 * 32 + lane * 4 + i % 2 * 2);
+    tables.upper_halves[i] = static_cast<std::uint16_t>(tables.lower_halves[i] + 1);
+  }
   for (int i = 0; i < 64; ++i) {
     tables.first_odd[i] = first_odd_top_byte;
     tables.cell_order[i] = static_cast<std::uint8_t>(i / 4 % 2 * 64 + i / 16 * 16 + i % 4 * 4);

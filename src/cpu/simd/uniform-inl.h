@@ -15,7 +15,9 @@
 #include "core/streams.h"
 #include "core/values.h"
 #include "cpu/simd/arithmetic-inl.h"
+#include "cpu/simd/convert-inl.h"
 #include "cpu/simd/philox-inl.h"
+#include "cpu/simd/tables.h"
 #include "cpu/simd/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -29,69 +31,84 @@ HWY_INLINE VI32 centred_refinement(VU32 word) {
   return hn::Sub(hn::BitCast(I32(), hn::Or(hn::ShiftRight<2>(word), set32(1u))), hn::Set(I32(), 1 << 29));
 }
 
-// v * factor + c, exact where it is used: K of a centred fraction, or the 53 bits of a unit fraction.
-HWY_INLINE VF64 refined(VF64 v, VF64 c, double factor) { return hn::Add(hn::Mul(v, set64(factor)), c); }
+// The numbers of a centred fraction in binary64, K, of the lower and the upper half of a vector's elements; and those
+// of a unit fraction.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
 
-// Streams a vector past the cache, or stores it.
-template <bool streaming, class D, class V>
-HWY_INLINE void put(D d, V v, hn::TFromD<D>* out) {
-  if constexpr (streaming) {
-    hn::Stream(v, d, out);
-  } else {
-    hn::StoreU(v, d, out);
-  }
+// Numbers of 64 bits from their high and their low halves.
+HWY_INLINE void converted(VU32 high, VU32 low, VF64& a, VF64& b) {
+  const __m512i order = _mm512_load_si512(vector_tables.pair_order);
+  const __m512i upper_order = _mm512_load_si512(vector_tables.upper_pair_order);
+  a = VF64{_mm512_cvtepi64_pd(_mm512_permutex2var_epi32(low.raw, order, high.raw))};
+  b = VF64{_mm512_cvtepi64_pd(_mm512_permutex2var_epi32(low.raw, upper_order, high.raw))};
+}
+// K is s * 2^30 + 2r + 1, s the high 24 bits of the head word.
+HWY_INLINE void centred64(VU32 head, VU32 refinement, VF64& a, VF64& b) {
+  const VU32 high = hn::BitCast(U32(), hn::ShiftRight<10>(hn::BitCast(I32(), head)));
+  const VU32 low = hn::Or(hn::ShiftRight<2>(refinement), set32(1u));
+  converted(high, hn::OrAnd(low, hn::ShiftLeft<22>(head), set32(3u << 30)), a, b);
+}
+HWY_INLINE void unit64(VU32 head, VU32 refinement, VF64& a, VF64& b) {
+  const VU32 low = hn::OrAnd(hn::ShiftRight<3>(refinement), hn::ShiftLeft<21>(head), set32(7u << 29));
+  converted(hn::ShiftRight<11>(head), low, a, b);
 }
 
-template <bool shifted, bool streaming>
-struct UniformFloats {
-  float scale, shift;  // of the integer that a word is turned into
-  float* out;
+#else
 
-  HWY_INLINE void one(VU32 word, std::size_t at) const {
-    VF32 v;
+HWY_INLINE void centred64(VU32 head, VU32 refinement, VF64& a, VF64& b) {
+  const VI32 k = centred(head), c = centred_refinement(refinement);
+  a = hn::Add(hn::Mul(lower_half(k), set64(0x1p22)), lower_half(c));
+  b = hn::Add(hn::Mul(upper_half(k), set64(0x1p22)), upper_half(c));
+}
+HWY_INLINE void unit64(VU32 head, VU32 refinement, VF64& a, VF64& b) {
+  const VI32 k = hn::BitCast(I32(), hn::ShiftRight<8>(head)), c = hn::BitCast(I32(), hn::ShiftRight<3>(refinement));
+  a = hn::Add(hn::Mul(lower_half(k), set64(0x1p29)), lower_half(c));
+  b = hn::Add(hn::Mul(upper_half(k), set64(0x1p29)), upper_half(c));
+}
+
+#endif
+
+template <bool shifted, class Output>
+struct UniformFloats {
+  static constexpr bool refined = false, in_order = Output::in_order, among_rounds = true;
+  float scale, shift;  // of the integer that a word is turned into
+  Output output;
+
+  HWY_INLINE VF32 value(VU32 word) const {
     if constexpr (shifted) {
-      v = fma(hn::ConvertTo(F32(), hn::BitCast(I32(), hn::ShiftRight<8>(word))), set32(scale), set32(shift));
-    } else {
-      v = hn::Mul(hn::ConvertTo(F32(), centred(word)), set32(scale));
+      return fma(hn::ConvertTo(F32(), hn::BitCast(I32(), hn::ShiftRight<8>(word))), set32(scale), set32(shift));
     }
-    put<streaming>(F32(), v, out + at);
+    return hn::Mul(hn::ConvertTo(F32(), centred(word)), set32(scale));
   }
   HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
-    for (std::size_t j = 0; j < 4; ++j) one(hn::Load(U32(), words + j * n), at + j * n);
+    output(value(hn::Load(U32(), words)), value(hn::Load(U32(), words + n)), at);
+    output(value(hn::Load(U32(), words + 2 * n)), value(hn::Load(U32(), words + 3 * n)), at + 2 * n);
   }
 };
 
 template <bool shifted>
 struct UniformDoubles {
-  double scale, shift;
-  const std::uint32_t* refinement;
-  double* out;
+  static constexpr bool refined = true, in_order = true, among_rounds = true;
+  double scale, shift;  // of the integer that two words are turned into
+  Doubles output;
 
-  HWY_INLINE void half(VF64 v, VF64 c, std::size_t at) const {
-    if constexpr (shifted) {
-      v = fma(hn::Mul(refined(v, c, 0x1p29), set64(0x1p-53)), set64(scale), set64(shift));
-    } else {
-      v = hn::Mul(hn::Mul(refined(v, c, 0x1p22), set64(0x1p-53)), set64(scale));
-    }
-    hn::StoreU(v, F64(), out + at);
-  }
-  HWY_INLINE void one(VU32 word, std::size_t at) const {
-    const VU32 more = hn::LoadU(U32(), refinement + at);
-    VI32 k, c;
-    if constexpr (shifted) {
-      k = hn::BitCast(I32(), hn::ShiftRight<8>(word));
-      c = hn::BitCast(I32(), hn::ShiftRight<3>(more));
-    } else {
-      k = centred(word);
-      c = centred_refinement(more);
-    }
-    half(lower_half(k), lower_half(c), at);
-    half(upper_half(k), upper_half(c), at + hn::Lanes(F64()));
+  HWY_INLINE VF64 value(VF64 v) const {
+    if constexpr (shifted) return fma(v, set64(scale), set64(shift));
+    return hn::Mul(v, set64(scale));
   }
   HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
-    for (std::size_t j = 0; j < 4; ++j) one(hn::Load(U32(), words + j * n), at + j * n);
+    for (std::size_t j = 0; j < 4; ++j) {
+      const VU32 head = hn::Load(U32(), words + j * n), refinement = hn::Load(U32(), words + (4 + j) * n);
+      VF64 a, b;
+      if constexpr (shifted) {
+        unit64(head, refinement, a, b);
+      } else {
+        centred64(head, refinement, a, b);
+      }
+      output(value(a), value(b), at + j * n);
+    }
   }
 };
 
@@ -103,40 +120,32 @@ class FloatUniforms {
   FloatUniforms(const core::Stream& stream, const core::Affine<float>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
-  void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, float* out) const {
-    make<false>(place, count, out);
+  template <class Output>
+  HWY_NOINLINE void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, Output output) const {
+    UniformFloats<shifted, Output> body{map_.scale * (shifted ? 0x1p-24F : 0x1p-31F), map_.shift, output};
+    for_words(stream_, quad_ + place / 4, count, 0, body);
   }
-  // The same past the cache, to an aligned address.
-  void first_past_cache(std::uint64_t place, std::size_t count, float* out) const { make<true>(place, count, out); }
   std::size_t retry(bool) const { return 0; }
   const std::uint32_t* keys() const { return nullptr; }
   Real* retried() const { return nullptr; }
 
  private:
-  template <bool streaming>
-  HWY_NOINLINE void make(std::uint64_t place, std::size_t count, float* out) const {
-    UniformFloats<shifted, streaming> body{map_.scale * (shifted ? 0x1p-24F : 0x1p-31F), map_.shift, out};
-    for_words(stream_, quad_ + place / 4, 0, count, 0, body);
-  }
-
   core::Stream stream_;
   core::Affine<float> map_;
   std::uint64_t quad_ = 0;
 };
 
 // Uniform values in binary64.
-template <bool shifted, std::size_t most_first>
+template <bool shifted>
 class DoubleUniforms {
  public:
   using Real = double;
   DoubleUniforms(const core::Stream& stream, const core::Affine<double>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
-  HWY_NOINLINE void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, double* out) {
-    StoreWords store{refinement_};
-    for_words(stream_, quad_ + place / 4, core::first_refinement_tag, count, 0, store);
-    UniformDoubles<shifted> body{map_.scale, map_.shift, refinement_, out};
-    for_words(stream_, quad_ + place / 4, 0, count, 0, body);
+  HWY_NOINLINE void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, Doubles output) const {
+    UniformDoubles<shifted> body{map_.scale * 0x1p-53, map_.shift, output};
+    for_words(stream_, quad_ + place / 4, count, 0, body);
   }
   std::size_t retry(bool) const { return 0; }
   const std::uint32_t* keys() const { return nullptr; }
@@ -146,7 +155,6 @@ class DoubleUniforms {
   core::Stream stream_;
   core::Affine<double> map_;
   std::uint64_t quad_ = 0;
-  HWY_ALIGN std::uint32_t refinement_[most_first];
 };
 
 }  // namespace fanin::cpu::HWY_NAMESPACE
