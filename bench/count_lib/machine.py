@@ -558,7 +558,8 @@ class Compiler:
             first = f"({low}<<{shift}&{WORD})"
             if negated:  # a two's complement that carries out when the number is 0
                 first = f"(({first}^{WORD})+1)"
-        total = "+".join([first, self.word(rest[1])] + [self.predicate(c) for c in carry_in])
+        addend = f"(({self.word(rest[1][1:])}^{WORD})+1)" if re.match(r"-U?R", rest[1]) else self.word(rest[1])
+        total = "+".join([first, addend] + [self.predicate(c) for c in carry_in])
         if not carries:
             return self.to_register(ops[0], f"({total})&{WORD}")
         return self.simultaneous((ops[0], f"({total})&{WORD}"), (carries[0], f"({total})>>32"))
