@@ -89,17 +89,16 @@ void set_draw(Job& job, const FillParams& params) {
   }
 }
 
-// A uniform that needs no tile in shared memory: one product with its scale times that of the numbers it is made from.
-// That has the bits of the contract's two products if the first is exact, as it is for all but the smallest scales.
+// A uniform that needs no tile in shared memory: one product of the numbers that it is made from with its scale times
+// theirs. That has the bits of the contract's two products if the latter is exact, as it is for all but the smallest
+// scales.
 void make_direct(Job& job, const FillParams& params) {
   const std::size_t size = size_of(params.dtype);
   const auto address = reinterpret_cast<std::uintptr_t>(job.address);
   if (params.kind != FillParams::Kind::uniform || is_wide(params) || job.blocked != 0 || job.copies != 0) return;
   if ((address - job.start * size) % std::min<std::size_t>(4 * size, 16) != 0) return;
   const float unit = params.shifted ? 0x1p-32F : 0x1p-31F;
-  if (job.scale * unit / unit != job.scale) return;
-  job.scale *= unit;
-  job.direct = 1;
+  job.direct = job.scale * unit / unit == job.scale ? 1 : 0;
 }
 
 void set_place(Draft& draft, const FillParams& params) {

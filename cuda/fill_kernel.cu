@@ -19,6 +19,7 @@
 #include "core/fractions.h"
 #include "core/normal.h"
 #include "core/streams.h"
+#include "cuda/edge_tables.h"
 #include "fanin/dtype.h"
 
 namespace fanin::gpu {
@@ -30,6 +31,7 @@ using core::Words;
 
 // In device memory, not in constant memory, because threads look up different entries.
 __device__ const core::Ziggurat ziggurat = core::ziggurat;
+__device__ const EdgeTables edge_tables = make_edge_tables();
 
 constexpr std::uint32_t infinity_bits = 0x7f800000u;
 // Stands in a tile for an element outside a window that is not symmetric. Infinity stands for one in an edge cell.
@@ -47,12 +49,10 @@ struct CuRand {
 struct Table {
   std::uint32_t cell_bytes;
   std::uint32_t address;
-  // These come from memory, from a place that depends on the thread, lest the compiler know them. 0x80, because a logic
-  // instruction takes one immediate number only.
+  // 0x80, from memory, lest the compiler know it: a logic instruction takes one immediate number only.
   std::uint32_t half;
-  // The address of Queues::quads. If the compiler knows that all threads of a warp add to one place, it has one add for
-  // all, which takes eleven instructions where letting the hardware do it takes one.
-  std::uint32_t quads_queue;
+  std::uint32_t quads_queue;  // the address of Queues::quads
+  std::uint32_t unused;       // of a word for each lane, which nobody reads
 };
 
 __device__ __forceinline__ float load_width(std::uint32_t address) {
@@ -75,13 +75,14 @@ __device__ __forceinline__ float rectangle_point(std::uint32_t word, const Table
   return core::mul(k, load_width(__dp4a(word, table.cell_bytes, table.address)));
 }
 
-__device__ __forceinline__ bool is_edge_mark(float v) { return (__float_as_uint(v) & 0x7fffffffu) == infinity_bits; }
-__device__ __forceinline__ bool is_edge_mark(double v) { return isinf(v); }
+__device__ __forceinline__ bool is_edge_mark(float v) { return fabsf(v) == INFINITY; }
+__device__ __forceinline__ bool is_edge_mark(double v) { return fabs(v) == INFINITY; }
 
 // ---- where elements are -------------------------------------------------------------------------------------------
 
 // What follows a job.
 struct Extensions {
+  const std::uint64_t* columns;
   const Wide* wide;
   const Limits* limits;
   const Rows* rows;
@@ -90,6 +91,7 @@ struct Extensions {
 
   __device__ void find(const Job& job, const std::uint64_t* data) {
     const std::uint64_t* at = data + job.extension;
+    columns = at;
     const bool is_wide = static_cast<DType>(job.dtype) == DType::float64;
     wide = reinterpret_cast<const Wide*>(at);
     if (is_wide) at += sizeof(Wide) / 8;
@@ -177,11 +179,11 @@ __device__ __forceinline__ float* table_memory(std::uint32_t capacity) {
 // The next free places of queues, as addresses in shared memory.
 struct Queues {
   std::uint32_t quads;           // with a rejected element; upwards, 2 bytes each
-  std::uint32_t elements[3][2];  // by round modulo 3: outside the window, upwards; in an edge cell, downwards; 4 bytes
+  std::uint32_t elements[2][2];  // by round modulo 2: outside the window, upwards; in an edge cell, downwards; 4 bytes
 
   __device__ void reset(std::uint32_t capacity, std::uint32_t round) {
-    elements[round % 3][0] = elements_queue(capacity, round);
-    elements[round % 3][1] = elements_queue(capacity, round) + (capacity - 1) * 4;
+    elements[round % 2][0] = elements_queue(capacity, round);
+    elements[round % 2][1] = elements_queue(capacity, round) + (capacity - 1) * 4;
   }
 };
 
@@ -191,18 +193,22 @@ struct Shared {
   Job job;
   Extensions more;
   Tile tile;
-  Stream stream;
   Queues queues;
   std::uint32_t capacity;  // quads_per_tile
+  // Twice the same, for threads of even and odd number: what the compiler does not know to be the same for all threads
+  // it keeps in ordinary registers. Of those for uniform values there are not enough for a key's rounds.
+  Stream stream[2];
+  std::uint32_t half[2];  // 0x80
 
   __device__ __forceinline__ std::uint64_t quad(std::uint32_t q) const {
     return tile.blocked ? position_in_rows(tile, job.start, more, q).quad : tile.first_quad + q;
   }
 };
 
-// Calls f(quad, q) for a dense tile's quads. A counter's high word changes at most once in a tile; where it does not,
-// all that follows from it is the same for all threads, and the compiler takes it out of the loop.
-template <class F>
+// Calls f(quad, q) for a dense tile's quads, `together` of them at a time. A counter's high word changes at most once
+// in a tile; where it does not, all that follows from it is the same for all threads, and the compiler takes it out of
+// the loop.
+template <std::uint32_t together, class F>
 __device__ __forceinline__ void for_dense_quads(const Tile& tile, const F& f) {
   const auto low = static_cast<std::uint32_t>(tile.first_quad);
   auto high = static_cast<std::uint32_t>(tile.first_quad >> 32);
@@ -212,7 +218,17 @@ __device__ __forceinline__ void for_dense_quads(const Tile& tile, const F& f) {
   std::uint32_t end = before;
 #pragma unroll 1
   for (;;) {
-#pragma unroll 2
+    if constexpr (together > 1) {
+#pragma unroll 1
+      for (; q + (together - 1) * threads_per_block < end; q += together * threads_per_block) {
+#pragma unroll
+        for (std::uint32_t k = 0; k < together; ++k) {
+          const std::uint32_t n = q + k * threads_per_block;
+          f(std::uint64_t{high} << 32 | (low + n), n);
+        }
+      }
+    }
+#pragma unroll 1
     for (; q < end; q += threads_per_block) f(std::uint64_t{high} << 32 | (low + q), q);
     if (end == quads) return;
     ++high;
@@ -264,9 +280,14 @@ struct Uniform {
     return core::add(static_cast<float>(static_cast<std::int32_t>((word & 0xffffff00u) ^ flip)), offset);
   }
 
+  __device__ __forceinline__ float unit() const { return centred ? 0x1p-31F : 0x1p-32F; }
+
+  // What takes a number to where `scale` takes its fraction, for all scales but the smallest.
+  __device__ __forceinline__ float folded(float scale) const { return core::mul(scale, unit()); }
+
   __device__ __forceinline__ Real fraction(std::uint32_t word, std::uint32_t refinement) const {
     if constexpr (sizeof(Real) == 4) {
-      return core::mul(number(word), centred ? 0x1p-31F : 0x1p-32F);
+      return core::mul(number(word), unit());
     } else {
       return centred ? core::centred_fraction(word, refinement) : core::unit_fraction(word, refinement);
     }
@@ -286,7 +307,7 @@ struct Uniform {
 template <class Real, bool symmetric>
 struct Normal {
   float lower, upper;
-  double lower64, upper64;  // of Real = double
+  const Wide* wide;  // of Real = double
 
   // What stands in the tile with a larger magnitude is rejected.
   __device__ __forceinline__ float reject_above() const { return symmetric ? upper : outside / 2; }
@@ -313,13 +334,16 @@ struct Normal {
       store_quad(q, v);
     }
     const float largest = fmaxf(fmaxf(fabsf(z.x), fabsf(z.y)), fmaxf(fabsf(z.z), fabsf(z.w)));
+    // Threads without one add elsewhere: a branch around the addition would take longer than the addition.
     asm volatile(
         "{\n\t.reg .pred rejected;\n\t.reg .u32 at;\n\t"
         "setp.gt.f32 rejected, %0, %1;\n\t"
-        "@rejected atom.shared.add.u32 at, [%2], 2;\n\t"
-        "@rejected st.shared.u16 [at], %3;\n\t}"
+        "selp.b32 at, %2, %3, rejected;\n\t"
+        "atom.shared.add.u32 at, [at], 2;\n\t"
+        "@rejected st.shared.u16 [at], %4;\n\t}"
         :
-        : "f"(largest), "f"(reject_above()), "r"(table.quads_queue), "h"(static_cast<std::uint16_t>(q))
+        : "f"(largest), "f"(reject_above()), "r"(table.quads_queue), "r"(table.unused),
+          "h"(static_cast<std::uint16_t>(q))
         : "memory");
   }
 
@@ -327,7 +351,7 @@ struct Normal {
   __device__ __forceinline__ double refined(float z, std::uint32_t head, std::uint32_t refinement) const {
     if (fabsf(z) > reject_above()) return static_cast<double>(z);
     const double k = core::refined(core::centred(head), refinement);
-    return core::clamp(core::mul(k, ziggurat.x_scaled64[core::cell_of(head)]), lower64, upper64);
+    return core::clamp(core::mul(k, ziggurat.x_scaled64[core::cell_of(head)]), wide->lower, wide->upper);
   }
 
   // The next trial of element i after `trial` failed, begun by the word `head`: into the tile, and into the next
@@ -350,14 +374,15 @@ struct Normal {
     if (rejected) push(next_queue, slot | (trial + 1) << 16, is_edge_mark(z));
   }
 
-  // A trial of element i in an edge cell; if it fails, the next one.
-  __device__ __forceinline__ void edge_trial(const Stream& stream, std::uint64_t i, std::uint32_t slot,
-                                             std::uint32_t trial, const Table& table, std::uint32_t next_queue) const {
+  // A trial of element i in an edge cell, with the words that choose a point: into the tile and true, or it fails.
+  __device__ __forceinline__ bool edge_trial(const Stream& stream, std::uint64_t i, std::uint32_t slot,
+                                             std::uint32_t trial, const Words& words) const {
     auto& place = reinterpret_cast<Real*>(draws)[slot];
-    const Words words = core::retry<CuRand>(stream, i, trial + 1);
-    const core::Trial point = core::edge_point(place < 0 ? 0x80000000u : 0u, words, ziggurat);
+    std::uint32_t box = edge_tables.first_box[words.y >> (32 - EdgeTables::first_box_bits)];
+    if (words.y > edge_tables.last_word[box]) ++box;
+    const core::Trial point = core::point_of_box(place < 0 ? 0x80000000u : 0u, box, edge_tables.box[box], words);
     const bool inside = symmetric ? fabsf(point.z) <= upper : point.z >= lower && point.z <= upper;
-    if (!(point.kept && inside)) return next_trial(stream, i, slot, trial, words.x, table, next_queue);
+    if (!(point.kept && inside)) return false;
     if constexpr (sizeof(Real) == 4) {
       place = point.z;
     } else {
@@ -369,8 +394,27 @@ struct Normal {
         word = i % 4 == 0 ? r.x : i % 4 == 1 ? r.y : i % 4 == 2 ? r.z : r.w;
       }
       const core::Accepted accepted{point.z, core::rectangles, trial};  // the head word of any edge cell does
-      place = core::clamp(core::refine(accepted, word, ziggurat), lower64, upper64);
+      place = core::clamp(core::refine(accepted, word, ziggurat), wide->lower, wide->upper);
     }
+    return true;
+  }
+
+  // Threads that have nothing to add, add elsewhere: a branch around an addition takes longer than the addition.
+  static __device__ __forceinline__ void push_if_rejected_as(bool rejected, bool edge, std::uint32_t queue,
+                                                             std::uint32_t item, const Table& table) {
+    const std::uint32_t at = rejected ? (edge ? queue + 4 : queue) : table.unused;
+    asm volatile(
+        "{\n\t.reg .pred rejected;\n\t.reg .u32 at;\n\t"
+        "setp.ne.u32 rejected, %3, 0;\n\t"
+        "atom.shared.add.u32 at, [%0], %1;\n\t"
+        "@rejected st.shared.u32 [at], %2;\n\t}"
+        :
+        : "r"(at), "r"(edge ? -4 : 4), "r"(item), "r"(static_cast<std::uint32_t>(rejected))
+        : "memory");
+  }
+  __device__ __forceinline__ void push_if_rejected(Real v, std::uint32_t queue, std::uint32_t item,
+                                                   const Table& table) const {
+    push_if_rejected_as(is_rejected(v), is_edge_mark(v), queue, item, table);
   }
 
   // `queue` is the address of one of Queues::elements.
@@ -396,56 +440,77 @@ template <class Real, bool symmetric>
 __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& normal, Shared& shared,
                                               const Table& table) {
   __syncthreads();
-  const Stream stream = shared.stream;
-  const std::uint32_t capacity = shared.capacity;
-  const std::uint32_t quads_end = load_queued(address_of(&shared.queues.quads));
-  const std::uint32_t elements = address_of(shared.queues.elements);
-  std::uint32_t round = 0;
+  Stream stream = shared.stream[threadIdx.x % 2];
+  // What a round begins with is read again each time: there are not enough registers to keep it.
+  const auto capacity = [&] { return load_queued(address_of(&shared.capacity)); };
+  const auto quads_end = [&] { return load_queued(address_of(&shared.queues.quads)); };
+  std::uint32_t round;
 #pragma unroll 1
-  for (std::uint32_t quads = quads_queue(capacity); quads < quads_end;) {
+  for (std::uint32_t quads = quads_queue(capacity()); quads < quads_end();) {
     // As many quads as the queue of elements has room for.
-    const std::uint32_t end = min(quads_end, quads + capacity / 4 * 2);
-    std::uint32_t queue = elements + round % 3 * 8;
+    const std::uint32_t end = min(quads_end(), quads + capacity() / 4 * 2);
 #pragma unroll 1
     for (quads += threadIdx.x * 2; quads < end; quads += threads_per_block * 2) {
+      const std::uint32_t queue = address_of(shared.queues.elements[0]);
       std::uint16_t q;
       asm volatile("ld.shared.u16 %0, [%1];" : "=h"(q) : "r"(quads) : "memory");
       const auto v = load_quad<Real>(q);
-      if (normal.is_rejected(v.x)) normal.push(queue, 4 * q, is_edge_mark(v.x));
-      if (normal.is_rejected(v.y)) normal.push(queue, 4 * q + 1, is_edge_mark(v.y));
-      if (normal.is_rejected(v.z)) normal.push(queue, 4 * q + 2, is_edge_mark(v.z));
-      if (normal.is_rejected(v.w)) normal.push(queue, 4 * q + 3, is_edge_mark(v.w));
+      normal.push_if_rejected(v.x, queue, 4 * q, table);
+      normal.push_if_rejected(v.y, queue, 4 * q + 1, table);
+      normal.push_if_rejected(v.z, queue, 4 * q + 2, table);
+      normal.push_if_rejected(v.w, queue, 4 * q + 3, table);
     }
     quads = end;
-    bool empty = false;
+    // The first round is for all warps. What fails there is so little that one warp does the rest.
 #pragma unroll 1
-    for (; !empty; ++round) {
-      __syncthreads();
-      queue = elements + round % 3 * 8;
-      const std::uint32_t next_queue = elements + (round + 1) % 3 * 8;
-      const std::uint32_t inner_begin = elements_queue(capacity, round);
-      const std::uint32_t edges_begin = inner_begin + (capacity - 1) * 4;
+    for (round = 0;; ++round) {
+      if (round < 2) {
+        __syncthreads();
+        if (round == 1 && threadIdx.x >= 32) break;
+      } else {
+        __syncwarp();
+      }
+      const std::uint32_t queue = address_of(shared.queues.elements[round % 2]);
+      const std::uint32_t inner_begin = elements_queue(capacity(), round);
+      const std::uint32_t edges_begin = inner_begin + (capacity() - 1) * 4;
       const std::uint32_t inner = (load_queued(queue) - inner_begin) / 4;
       const std::uint32_t edges = (edges_begin - load_queued(queue + 4)) / 4;
-      if (threadIdx.x == 0) shared.queues.reset(capacity, round + 2);
-      empty = inner + edges == 0;  // more quads go to the next round's queue: others may still be reading this one's
+      if (round > 0) {
+        if (inner + edges == 0) break;
+        __syncwarp();
+        if (threadIdx.x == 0) shared.queues.reset(capacity(), round + 1);  // the one before, which is done
+        __syncwarp();
+      }
+      const std::uint32_t next_queue = address_of(shared.queues.elements[(round + 1) % 2]);
       const std::uint32_t edge_warps = (edges + 31) / 32;
       const std::uint32_t warps = edge_warps + (inner + 31) / 32;
+      const std::uint32_t step = round == 0 ? threads_per_block / 32 : 1;
 #pragma unroll 1
-      for (std::uint32_t warp = threadIdx.x / 32; warp < warps; warp += threads_per_block / 32) {
+      for (std::uint32_t warp = threadIdx.x / 32; warp < warps; warp += step) {
         const bool edge = warp < edge_warps;
         const std::uint32_t n = (edge ? warp : warp - edge_warps) * 32 + threadIdx.x % 32;
         if (n >= (edge ? edges : inner)) continue;
         const std::uint32_t item = load_queued(edge ? edges_begin - 4 * n : inner_begin + 4 * n);
         const std::uint32_t slot = item & 0xffffu;
         const std::uint32_t trial = item >> 16;
-        const std::uint64_t i = 4 * shared.quad(slot / 4) + slot % 4;
-        if (edge) {
-          normal.edge_trial(stream, i, slot, trial, table, next_queue);
-        } else {
-          normal.next_trial(stream, i, slot, trial, core::retry<CuRand>(stream, i, trial + 1).x, table, next_queue);
+        // Symmetric windows are used with dense jobs only.
+        const std::uint64_t i = symmetric ? 4 * shared.tile.first_quad + slot : 4 * shared.quad(slot / 4) + slot % 4;
+        if constexpr (!symmetric) {  // nor, with more to do, for a key's rounds
+          asm volatile("" ::: "memory");
+          stream = shared.stream[threadIdx.x % 2];
+        }
+        const Words words = core::retry<CuRand>(stream, i, trial + 1);
+        if (!edge || !normal.edge_trial(stream, i, slot, trial, words)) {
+          normal.next_trial(stream, i, slot, trial, words.x, table, next_queue);
         }
       }
+    }
+    __syncthreads();
+    if (quads < quads_end()) {
+      if (threadIdx.x == 0) {
+        for (std::uint32_t r = 0; r < 2; ++r) shared.queues.reset(capacity(), r);
+      }
+      __syncthreads();
     }
   }
 }
@@ -453,7 +518,7 @@ __device__ __forceinline__ void redo_rejected(const Normal<Real, symmetric>& nor
 // Fills any tile with draws. Begins after a barrier, ends with one.
 template <class Maker>
 __device__ __forceinline__ void make_tile(const Maker& maker, Shared& shared, const Table& table) {
-  const Stream stream = shared.stream;
+  const Stream stream = shared.stream[threadIdx.x % 2];
   const std::uint32_t quads = shared.tile.quads;
 #pragma unroll 1
   for (std::uint32_t q = threadIdx.x; q < quads; q += threads_per_block) {
@@ -517,18 +582,20 @@ template <class Pair, class ElementType>
 struct AsHalves {
   using Real = float;
   using Element = ElementType;
-  struct alignas(8) Elements {
-    Pair low, high;
-  };
+  using Elements = uint2;
   template <bool clamped>
   static __device__ __forceinline__ Elements encode(const Quad<float>& v, const Affine<float>& affine) {
-    Elements e{round_pair(v.x, v.y, Pair{}), round_pair(v.z, v.w, Pair{})};
+    Pair low = round_pair(v.x, v.y, Pair{});
+    Pair high = round_pair(v.z, v.w, Pair{});
     if (clamped) {
       const Pair min = both(affine.min, Pair{});
       const Pair max = both(affine.max, Pair{});
-      e.low = __hmin2(__hmax2(e.low, min), max);
-      e.high = __hmin2(__hmax2(e.high, min), max);
+      low = __hmin2(__hmax2(low, min), max);
+      high = __hmin2(__hmax2(high, min), max);
     }
+    Elements e;
+    memcpy(&e.x, &low, sizeof e.x);
+    memcpy(&e.y, &high, sizeof e.y);
     return e;
   }
 };
@@ -575,7 +642,9 @@ __device__ __forceinline__ void with_format(std::uint32_t dtype, const F& f) {
 
 template <class Elements>
 __device__ __forceinline__ void store(std::uintptr_t address, const Elements& elements) {
-  *reinterpret_cast<Elements*>(address) = elements;
+  auto* const place = reinterpret_cast<Elements*>(address);
+  __builtin_assume(__isGlobal(place));
+  *place = elements;
 }
 
 // Elements `from` to `to` - 1 of four.
@@ -611,10 +680,11 @@ __device__ __forceinline__ std::uintptr_t first_address(const Shared& shared, co
   return reinterpret_cast<std::uintptr_t>(address) + (4 * shared.tile.first_quad - shared.job.start) * sizeof(Element);
 }
 
-__device__ __forceinline__ Affine<float> affine_of(const Shared& shared) {
+// `scale` is the job's, for fractions and normals.
+__device__ __forceinline__ Affine<float> affine_of(const Shared& shared, float scale) {
   const Job& job = shared.job;
   const Limits limits = job.clamped != 0 ? *shared.more.limits : Limits{-INFINITY, INFINITY};
-  return {job.scale, job.shift, limits.min, limits.max};
+  return {scale, job.shift, limits.min, limits.max};
 }
 
 // Where a tile's draws go, and as what.
@@ -702,89 +772,83 @@ __device__ __forceinline__ void write(const Shared& shared, const Output& output
 
 // ---- kinds of jobs --------------------------------------------------------------------------------------------------
 
+// Whole quads of uniforms, straight from words to aligned memory.
 template <class Format, bool clamped>
 __device__ __forceinline__ void write_uniforms(const Shared& shared, const Table& table) {
   using Elements = typename Format::Elements;
   asm volatile("" ::: "memory");  // lest the compiler read and derive all this before it knows the format
-  const Job& job = shared.job;
-  const Stream stream = shared.stream;
-  const Uniform<float> uniform(static_cast<Draw>(job.draw), table.half);
-  const Affine<float> affine = affine_of(shared);
-  const std::uintptr_t begin = first_address<typename Format::Element>(shared, job.address);
-  const Slots slots(shared);
-  for_dense_quads(shared.tile, [&](std::uint64_t quad, std::uint32_t q) {
+  const Stream stream = shared.stream[threadIdx.x % 2];
+  const Uniform<float> uniform(static_cast<Draw>(shared.job.draw), table.half);
+  const Affine<float> affine = affine_of(shared, uniform.folded(shared.job.scale));
+  const std::uintptr_t begin = first_address<typename Format::Element>(shared, shared.job.address);
+  for_dense_quads<2>(shared.tile, [&](std::uint64_t quad, std::uint32_t q) {
     const Words w = core::heads<CuRand>(stream, quad);
     const auto v = affine({uniform.number(w.x), uniform.number(w.y), uniform.number(w.z), uniform.number(w.w)});
-    const Elements elements = Format::template encode<clamped>(v, affine);
-    const std::uintptr_t at = begin + q * sizeof(Elements);
-    if (4 * q >= slots.first && 4 * q + 4 <= slots.last) {
-      store(at, elements);
-    } else {
-      store_some<Format>(at, elements, max(0, static_cast<int>(slots.first - 4 * q)),
-                         min(4, static_cast<int>(slots.last - 4 * q)));
-    }
+    store(begin + q * sizeof(Elements), Format::template encode<clamped>(v, affine));
   });
 }
 
-template <class Element>
-__device__ __forceinline__ void write_pattern(const Shared& shared, const std::uint64_t* columns) {
-  const Job& job = shared.job;
-  const Tile& tile = shared.tile;
-  const std::uintptr_t begin = first_address<Element>(shared, job.address);
-  const Slots slots(shared);
-  const bool constant = static_cast<Draw>(job.draw) == Draw::constant;
-  const auto element = static_cast<Element>(constant ? job.bits : 0);
-  constexpr std::uint32_t in_16_bytes = 16 / sizeof(Element);
-  struct alignas(16) Elements {
-    Element e[in_16_bytes];
-  } elements;
-#pragma unroll
-  for (Element& e : elements.e) e = element;
-  // Slots [first, last) are stored by 16 bytes.
-  const auto past = static_cast<std::uint32_t>(begin / sizeof(Element) % in_16_bytes);
-  const std::uint32_t first =
-      min(slots.last, (slots.first + past + in_16_bytes - 1) / in_16_bytes * in_16_bytes - past);
-  const std::uint32_t last = first + (slots.last - first) / in_16_bytes * in_16_bytes;
-#pragma unroll 1
-  for (std::uint32_t e = first + threadIdx.x * in_16_bytes; e < last; e += threads_per_block * in_16_bytes) {
-    store(begin + e * sizeof(Element), elements);
-  }
-#pragma unroll 1
-  for (std::uint32_t e = slots.first + threadIdx.x; e < slots.last; e += threads_per_block) {
-    if (e < first || e >= last) store(begin + e * sizeof(Element), element);
-  }
-  if (constant) return;
-  // The diagonal of a matrix has the indices row * (columns + 1), row < columns.
-  __syncthreads();
-  const std::uint64_t from = 4 * tile.first_quad + slots.first;
-  const std::uint64_t to = 4 * tile.first_quad + slots.last;
-  const std::uint64_t step = *columns + 1;
-#pragma unroll 1
-  for (std::uint64_t row = (from + step - 1) / step + threadIdx.x; row < *columns && row * step < to;
-       row += threads_per_block) {
-    store(begin + (row * step - 4 * tile.first_quad) * sizeof(Element), static_cast<Element>(job.bits));
+__device__ __forceinline__ void store_bits(std::uintptr_t address, std::uint64_t bits, std::uint32_t size) {
+  if (size == 1) {
+    store(address, static_cast<std::uint8_t>(bits));
+  } else if (size == 2) {
+    store(address, static_cast<std::uint16_t>(bits));
+  } else if (size == 4) {
+    store(address, static_cast<std::uint32_t>(bits));
+  } else {
+    store(address, bits);
   }
 }
 
-__device__ __forceinline__ void fill_pattern(const Shared& shared, const std::uint64_t* columns) {
-  switch (static_cast<DType>(shared.job.dtype)) {
-    case DType::float64:
-      return write_pattern<std::uint64_t>(shared, columns);
-    case DType::float32:
-      return write_pattern<std::uint32_t>(shared, columns);
-    case DType::float16:
-    case DType::bfloat16:
-      return write_pattern<std::uint16_t>(shared, columns);
-    case DType::float8_e4m3fn:
-    case DType::float8_e5m2:
-      return write_pattern<std::uint8_t>(shared, columns);
+// Constants and identities.
+__device__ __forceinline__ void fill_pattern(const Shared& shared) {
+  const Job& job = shared.job;
+  const auto dtype = static_cast<DType>(job.dtype);
+  const std::uint32_t size = dtype == DType::float64                               ? 8
+                             : dtype == DType::float32                             ? 4
+                             : dtype == DType::float16 || dtype == DType::bfloat16 ? 2
+                                                                                   : 1;
+  const bool constant = static_cast<Draw>(job.draw) == Draw::constant;
+  std::uint64_t repeated = constant ? job.bits : 0;
+  if (size == 1) repeated *= 0x0101010101010101u;
+  if (size == 2) repeated *= 0x0001000100010001u;
+  if (size == 4) repeated *= 0x0000000100000001u;
+  const Slots slots(shared);
+  const std::uint64_t skipped = 4 * shared.tile.first_quad - job.start;  // elements before slot 0; may be negative
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(job.address) + (skipped + slots.first) * size;
+  const std::uintptr_t end = begin + (slots.last - slots.first) * size;
+  const std::uintptr_t first = min((begin + 15) / 16 * 16, end);  // [first, last) is stored by 16 bytes
+  const std::uintptr_t last = first + (end - first) / 16 * 16;
+#pragma unroll 4
+  for (std::uintptr_t at = first + threadIdx.x * 16; at < last; at += threads_per_block * 16) {
+    store(at, make_ulonglong2(repeated, repeated));
+  }
+  if (threadIdx.x < 16) {  // at most 15 elements on either side
+    const std::uintptr_t head = begin + threadIdx.x * size;
+    const std::uintptr_t tail = last + threadIdx.x * size;
+    if (head < first) store_bits(head, repeated, size);
+    if (tail < end) store_bits(tail, repeated, size);
+  }
+  if (constant) return;
+  asm volatile("" ::: "memory");  // lest the compiler keep what it can read again
+  // The diagonal of a matrix has the indices row * (columns + 1), row < columns.
+  __syncthreads();
+  const std::uint64_t columns = *shared.more.columns;
+  const std::uint64_t from = 4 * shared.tile.first_quad + slots.first;
+  const std::uint64_t to = 4 * shared.tile.first_quad + slots.last;
+#pragma unroll 1
+  for (std::uint64_t row = (from + columns) / (columns + 1) + threadIdx.x; row < columns; row += threads_per_block) {
+    const std::uint64_t index = row * (columns + 1);
+    if (index >= to) break;
+    store_bits(reinterpret_cast<std::uintptr_t>(job.address) + (index - job.start) * size, job.bits, size);
   }
 }
 
 __device__ __forceinline__ void fill_narrow(Shared& shared, const Table& table) {
   const Job& job = shared.job;
   const auto draw = static_cast<Draw>(job.draw);
-  if (job.direct != 0) {
+  const Slots slots(shared);
+  if (job.direct != 0 && slots.first == 0 && slots.last == 4 * shared.tile.quads) {
     return with_format<float>(job.dtype, [&](auto format) {
       if (shared.job.clamped != 0) {
         write_uniforms<decltype(format), true>(shared, table);
@@ -794,17 +858,17 @@ __device__ __forceinline__ void fill_narrow(Shared& shared, const Table& table) 
     });
   }
   if (draw == Draw::symmetric_normal && !shared.tile.blocked) {
-    const Normal<float, true> normal{job.lower, job.upper, 0, 0};
-    const Stream stream = shared.stream;
-    for_dense_quads(shared.tile,
-                    [&](std::uint64_t quad, std::uint32_t q) { normal.make(stream, quad, q, shared, table); });
+    const Normal<float, true> normal{job.lower, job.upper, nullptr};
+    const Stream stream = shared.stream[threadIdx.x % 2];
+    for_dense_quads<2>(shared.tile,
+                       [&](std::uint64_t quad, std::uint32_t q) { normal.make(stream, quad, q, shared, table); });
     redo_rejected(normal, shared, table);
   } else if (draw == Draw::symmetric_normal || draw == Draw::normal) {
-    make_tile(Normal<float, false>{job.lower, job.upper, 0, 0}, shared, table);
+    make_tile(Normal<float, false>{job.lower, job.upper, nullptr}, shared, table);
   } else {
     make_tile(Uniform<float>(draw, table.half), shared, table);
   }
-  Affine<float> affine = affine_of(shared);
+  Affine<float> affine = affine_of(shared, job.scale);
   Output output{job.address, job.dtype, job.clamped != 0};
 #pragma unroll 1
   for (std::uint32_t c = 0;; ++c) {
@@ -821,7 +885,7 @@ __device__ __forceinline__ void fill_wide(Shared& shared, const Table& table) {
   const Job& job = shared.job;
   const Wide& wide = *shared.more.wide;
   if (static_cast<Draw>(job.draw) == Draw::normal) {
-    make_tile(Normal<double, false>{job.lower, job.upper, wide.lower, wide.upper}, shared, table);
+    make_tile(Normal<double, false>{job.lower, job.upper, &wide}, shared, table);
   } else {
     make_tile(Uniform<double>(static_cast<Draw>(job.draw), table.half), shared, table);
   }
@@ -841,21 +905,22 @@ __device__ __forceinline__ const Job& find_job(const Header& header, const std::
   return *jobs;
 }
 
-__device__ __forceinline__ void find_tile(const Header& header, const std::uint64_t* data, std::uint32_t number,
+__device__ __forceinline__ void find_tile(const Header& header, const std::uint64_t* behind, std::uint32_t number,
                                           Shared& shared) {
+  const std::uint64_t* const data = header.data != nullptr ? header.data : behind;
   const Job& job = shared.job = find_job(header, data, number);
   const bool wide = static_cast<DType>(job.dtype) == DType::float64;
   const std::uint32_t quads = quads_per_tile_of(header.quads_per_tile, wide);
   shared.more.find(job, data);
   shared.tile.find(job, shared.more, std::uint64_t{number - job.tile_begin} * quads, quads);
-  shared.stream = {header.device_seed != nullptr ? *header.device_seed : job.seed, job.bits};
+  shared.stream[0] = shared.stream[1] = {header.device_seed != nullptr ? *header.device_seed : job.seed, job.bits};
   shared.queues.quads = quads_queue(shared.capacity);
-  for (std::uint32_t round = 0; round < 3; ++round) shared.queues.reset(shared.capacity, round);
+  for (std::uint32_t round = 0; round < 2; ++round) shared.queues.reset(shared.capacity, round);
 }
 
-__device__ __forceinline__ void fill(const Header& header, const std::uint64_t* data) {
+__device__ __forceinline__ void fill(const Header& header, const std::uint64_t* behind) {
   __shared__ Shared shared;
-  __shared__ std::uint32_t hidden[2][2];
+  __shared__ std::uint32_t unused[32];
   float* const widths = table_memory(header.quads_per_tile);
 #pragma unroll 1
   for (std::uint32_t n = threadIdx.x; n < table_entries * header.table_copies; n += threads_per_block) {
@@ -865,20 +930,18 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
   }
   if (threadIdx.x == 0) {
     shared.capacity = header.quads_per_tile;
-    hidden[0][0] = hidden[0][1] = 0x80;
-    hidden[1][0] = hidden[1][1] = address_of(&shared.queues.quads);
+    shared.half[0] = shared.half[1] = 0x80;
   }
-  __syncthreads();
-  const Table table{4 * header.table_copies, address_of(widths) + threadIdx.x % header.table_copies * 4,
-                    load_queued(address_of(&hidden[0][threadIdx.x % 2])),
-                    load_queued(address_of(&hidden[1][threadIdx.x % 2]))};
 #pragma unroll 1
   for (std::uint32_t n = blockIdx.x; n < header.tiles; n += gridDim.x) {
-    if (threadIdx.x == 0) find_tile(header, data, n, shared);
+    if (threadIdx.x == 0) find_tile(header, behind, n, shared);
     __syncthreads();
+    const Table table{4 * header.table_copies, address_of(widths) + (threadIdx.x & (header.table_copies - 1)) * 4,
+                      load_queued(address_of(&shared.half[threadIdx.x % 2])), address_of(&shared.queues.quads),
+                      address_of(&unused[threadIdx.x % 32])};
     const auto draw = static_cast<Draw>(shared.job.draw);
     if (draw == Draw::constant || draw == Draw::identity) {
-      fill_pattern(shared, data + shared.job.extension);
+      fill_pattern(shared);
     } else if (static_cast<DType>(shared.job.dtype) == DType::float64) {
       fill_wide(shared, table);
     } else {
@@ -890,11 +953,16 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
 
 }  // namespace
 
-__global__ void __launch_bounds__(threads_per_block, 4) fill_small(const __grid_constant__ SmallParameters p) {
-  fill(p.header, p.header.data != nullptr ? p.header.data : p.data);
+// Enough registers for all, and for as many blocks as their shared memory allows.
+constexpr int blocks_per_sm = 5;
+
+__global__ void __launch_bounds__(threads_per_block, blocks_per_sm)
+    fill_small(const __grid_constant__ SmallParameters p) {
+  fill(p.header, p.data);
 }
 
-__global__ void __launch_bounds__(threads_per_block, 4) fill_large(const __grid_constant__ LargeParameters p) {
+__global__ void __launch_bounds__(threads_per_block, blocks_per_sm)
+    fill_large(const __grid_constant__ LargeParameters p) {
   fill(p.header, p.data);
 }
 

@@ -7,7 +7,7 @@
 
 namespace fanin::gpu {
 
-inline constexpr unsigned threads_per_block = 256;
+inline constexpr unsigned threads_per_block = 128;
 
 // Kernels for any grid of blocks of threads_per_block threads, with shared_bytes() of dynamic shared memory. The small
 // one reads jobs from its parameters, or from device memory if the header says where.

@@ -34,7 +34,7 @@ struct alignas(16) Job {
   std::uint32_t draw : 3;
   std::uint32_t dtype : 3;
   std::uint32_t clamped : 1;     // clamping can change a value
-  std::uint32_t direct : 1;      // a uniform whose scale has been multiplied by that of its number, in aligned memory
+  std::uint32_t direct : 1;      // a uniform in aligned memory, of a scale that can be divided by 2^32 exactly
   std::uint32_t blocked : 1;     // only a part of each row; there are Rows and Dimensions
   std::uint32_t copies : 3;      // there are so many Copies
   std::uint32_t extension : 20;  // where what the job needs besides is, in units of 8 bytes from the first job: the

@@ -18,13 +18,15 @@ inline constexpr std::uint32_t max_quads_per_tile = 16384;
 // `capability` is 10 * major + minor of the device's; `quads` are those of the whole launch.
 constexpr Policy policy_for(int capability, std::uint64_t quads) {
   // Few elements: many small tiles, so that all multiprocessors have some, each a short way of its own.
-  if (quads <= 1u << 18) return {256, 1, 8};
-  // A large tile wastes less of the warps that redo what was rejected. As many as fit four times into the shared memory
-  // of a multiprocessor: 64 KiB, 100 KiB, else 160 KiB or more.
-  if (capability < 80) return {512, 1, 4};
-  if (capability == 86 || capability == 87 || capability == 89 || capability >= 120) return {896, 1, 4};
-  if (capability == 80) return {1536, 1, 4};
-  return {1792, 1, 4};
+  if (quads <= 1u << 18) return {256, 1, 4};
+  // A large tile wastes less of the warps that redo what was rejected. As many as fit beside each other into the
+  // registers and the shared memory (64 KiB, 100 KiB, 164 KiB, 228 KiB) of a multiprocessor.
+  if (capability < 80) return {704, 1, 3};
+  if (capability >= 120) return {1152, 1, 3};
+  if (capability >= 100) return {2048, 1, 3};
+  if (capability >= 90) return {2048, 1, 4};
+  if (capability == 80) return {1408, 1, 4};
+  return {832, 1, 4};
 }
 
 }  // namespace fanin::gpu

@@ -48,24 +48,36 @@ FANIN_HOST_DEVICE std::uint32_t box_of(std::uint32_t word, const Ziggurat& table
   return low;
 }
 
-// A point of an edge box, chosen by words y, z, w of the next retry block; its sign is that of the head's fraction.
-FANIN_HOST_DEVICE Trial edge_point(std::uint32_t head, const Words& next, const Ziggurat& table) {
-  const std::uint32_t box = box_of(next.y, table);
+struct EdgeBox {
+  float x_low, dx, y_low, dy;
+};
+
+// A point of an edge box, chosen by words z and w of the retry block; its sign is that of the head's fraction. Box 0 is
+// the tail beyond X[0].
+FANIN_HOST_DEVICE Trial point_of_box(std::uint32_t head, std::uint32_t box, const EdgeBox& edges, const Words& next) {
   const float ux = edge_fraction(next.z);
   const float uy = edge_fraction(next.w);
   float x;
   bool kept;
   if (box > 0) {
-    x = fma(ux, table.dx[box], table.x_low[box]);
-    const float l = neglog(fma(uy, table.dy[box], table.y_low[box]));
+    x = fma(ux, edges.dx, edges.x_low);
+    const float l = neglog(fma(uy, edges.dy, edges.y_low));
     kept = mul(x, x) < add(l, l);
-  } else {  // the tail beyond X[0]: Marsaglia's method
-    const float a = mul(neglog(ux), table.inverse_x0);
+  } else {  // Marsaglia's method
+    constexpr float x0 = ziggurat.x0;
+    constexpr float inverse_x0 = ziggurat.inverse_x0;
+    const float a = mul(neglog(ux), inverse_x0);
     const float b = neglog(uy);
-    x = add(table.x0, a);
+    x = add(x0, a);
     kept = mul(a, a) < add(b, b);
   }
   return {centred(head) < 0 ? -x : x, kept};
+}
+
+// The same, with the box chosen by word y.
+FANIN_HOST_DEVICE Trial edge_point(std::uint32_t head, const Words& next, const Ziggurat& table) {
+  const std::uint32_t box = box_of(next.y, table);
+  return point_of_box(head, box, {table.x_low[box], table.dx[box], table.y_low[box], table.dy[box]}, next);
 }
 
 // The first accepted trial of an element: its number, its head word and its value.

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Every public header compiles alone, and needs nothing but the standard library.
+# Every public header compiles alone, and needs nothing but the standard library; fanin/thrust.h alone, which programs
+# include if they want it, is for nvcc and needs the CUDA toolkit.
 #
 #     tests/headers/run.sh SOURCE_DIR
 #
-# Tried with every one of g++ and clang++ that is installed, and the C headers with gcc and clang.
+# Tried with every one of g++ and clang++ that is installed, the C headers with gcc and clang, and that one with nvcc.
 set -euo pipefail
 export LC_ALL=C
 
@@ -21,7 +22,8 @@ fail() {
 }
 
 c_headers=(fanin/export.h fanin/fanin.h fanin/version.h)
-headers=(fanin/*)
+headers=()
+for header in fanin/*; do [[ $header == fanin/thrust.h ]] || headers+=("$header"); done
 warnings=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)
 foreign='cuda|thrust|/cub/|curand|nlohmann|hwy'
 
@@ -61,3 +63,36 @@ for cc in gcc clang; do
   echo "ok: ${#c_headers[@]} headers compile alone as C99 with $cc"
 done
 [[ $compilers -gt 0 ]] || fail "neither g++ nor clang++ is installed"
+
+if ! command -v nvcc >/dev/null; then
+  echo "skipped: fanin/thrust.h, since there is no nvcc"
+  exit 0
+fi
+# by_nvcc STANDARD: the source in the standard input, with warnings as errors.
+by_nvcc() {
+  cat >"$work/thrust.cu"
+  nvcc "-std=$1" -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow -I. -c -o "$work/thrust.o" "$work/thrust.cu" 2>"$work/said"
+}
+by_nvcc c++17 <<<$'#include "fanin/thrust.h"\n#include "fanin/thrust.h"' ||
+  { cat "$work/said" >&2; fail "fanin/thrust.h does not compile alone as c++17 with nvcc"; }
+by_nvcc c++20 <<'END' || { cat "$work/said" >&2; fail "fanin/thrust.h does not compile as c++20 with nvcc, or takes no std::span"; }
+#include "fanin/thrust.h"
+#include <span>
+void f(const fanin::Initializer& init, std::span<__half> weights, std::span<const float> others) {
+  fanin::fill(init, weights, {2, 3});
+  fanin::statistics(others);
+}
+END
+# refuses PARAMETER TEXT: a fill of such a v does not compile, and the compiler says the text.
+refuses() {
+  if by_nvcc c++17 <<END
+#include "fanin/thrust.h"
+#include <thrust/device_vector.h>
+void f(const fanin::Initializer& init, $1) { fanin::fill(init, v, {6}); }
+END
+  then fail "fanin/thrust.h fills $1"; fi
+  grep -qF "$2" "$work/said" || { cat "$work/said" >&2; fail "fanin/thrust.h does not say why it does not fill $1"; }
+}
+refuses 'thrust::device_vector<int>& v' "weights are floating point"
+refuses 'const thrust::device_vector<float>& v' "the elements of this array are const"
+echo "ok: fanin/thrust.h compiles alone with nvcc, and refuses integers and const"

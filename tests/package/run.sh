@@ -59,6 +59,12 @@ finds_nothing() {  # finds_nothing COMMAND...: the exit status is 1, as that of 
   "$@" || status=$?
   [[ $status -eq 1 ]]
 }
+ends_with() {  # ends_with STATUSES COMMAND...: the command's exit status is one of them, as in 0|77
+  local statuses=$1 status=0
+  shift
+  "$@" || status=$?
+  [[ $status =~ ^($statuses)$ ]]
+}
 has() {  # has PATTERN COMMAND...: the command succeeds, and a line of its output matches
   local pattern=$1 said
   shift
@@ -120,6 +126,12 @@ for kind in static shared; do
     grep -F "fanin_DIR:PATH=$prefix/lib/cmake/fanin" "$work/build-find-$kind/CMakeCache.txt"
   check "$kind: a C++ program with CMake links" build "find-$kind"
   check "$kind: and runs" "$work/build-find-$kind/consumer"
+  if command -v nvcc >/dev/null; then
+    check "$kind: find_package in a project of CUDA, examples/trainer" configure "$source/examples/trainer" "trainer-$kind" \
+      -DCMAKE_PREFIX_PATH="$prefix"
+    check "$kind: a CUDA program links" build "trainer-$kind"
+    check "$kind: and runs, or finds no device" ends_with '0|77' "$work/build-trainer-$kind/trainer" --epochs 1
+  fi
   check "$kind: find_package in a project of C alone" configure "$here/c" "c-$kind" -DCMAKE_PREFIX_PATH="$prefix"
   check "$kind: a C program with CMake links" build "c-$kind"
   check "$kind: and runs" "$work/build-c-$kind/consumer"
