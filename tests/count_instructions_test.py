@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bench/count_instructions' interpreter of machine code: a small kernel's results and counts, and single roundings.
+Exit status 77: there is no CUDA compiler or no disassembler."""
+
+import importlib.machinery
+import importlib.util
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+
+sys.dont_write_bytecode = True
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT / "bench"))
+from count_lib import disassembly, hardware, launch, machine  # noqa: E402
+
+loader = importlib.machinery.SourceFileLoader("count_instructions", str(PROJECT / "bench" / "count_instructions"))
+program = importlib.util.module_from_spec(importlib.util.spec_from_loader("count_instructions", loader))
+loader.exec_module(program)
+
+KERNEL = """
+__device__ const unsigned table[4] = {3, 5, 7, 11};
+extern "C" __global__ void small(unsigned* out, unsigned rounds) {
+  __shared__ unsigned total;
+  if (threadIdx.x == 0) total = 0;
+  __syncthreads();
+  unsigned x = threadIdx.x + blockIdx.x * blockDim.x;
+#pragma unroll 1
+  for (unsigned r = 0; r < rounds; ++r) x = x * 2654435761u + r;
+  unsigned long long wide = (unsigned long long)x * table[x & 3];
+  if (threadIdx.x % 3 == 0) {  // the warp's threads part and meet again
+#pragma unroll 1
+    for (unsigned r = 0; r < threadIdx.x % 5; ++r) wide = wide * 6364136223846793005ull + 1;
+    atomicAdd(&total, (unsigned)wide);
+  }
+  __syncthreads();
+  const float f = __fmaf_rn((float)(int)x, 1.1f, __uint2float_rn((unsigned)(wide >> 32)));
+  out[threadIdx.x + blockIdx.x * blockDim.x] = total ^ __float_as_uint(f);
+}
+"""
+BLOCKS, THREADS, ROUNDS = 3, 96, 17
+
+
+def rounded(x):
+    """A rational number as binary32 bits, by integer arithmetic; normal numbers and zero."""
+    if x == 0:
+        return 0
+    n, e = abs(x), 0
+    while n >= 1 << 24:
+        n, e = n / 2, e + 1
+    while n < 1 << 23:
+        n, e = n * 2, e - 1
+    m = int(n)
+    rest = n - m
+    m += rest > Fraction(1, 2) or rest == Fraction(1, 2) and m & 1
+    return (0x80000000 if x < 0 else 0) + ((e + 150) << 23) + m - (1 << 23)
+
+
+def expected():
+    word, values = 0xFFFFFFFF, []
+    for block in range(BLOCKS):
+        total, xs = 0, []
+        for thread in range(THREADS):
+            x = thread + block * THREADS
+            for r in range(ROUNDS):
+                x = x * 2654435761 + r & word
+            wide = x * (3, 5, 7, 11)[x & 3]
+            if thread % 3 == 0:
+                for _ in range(thread % 5):
+                    wide = wide * 6364136223846793005 + 1 & (1 << 64) - 1
+                total += wide & word
+            xs.append((x, wide))
+        for x, wide in xs:
+            a, c = (machine.f32(rounded(Fraction(n))) for n in (machine.signed(x), wide >> 32))
+            values.append(total & word ^ rounded(Fraction(a) * Fraction(machine.f32(rounded(Fraction(11, 10)))) + Fraction(c)))
+    return b"".join(v.to_bytes(4, "little") for v in values)
+
+
+def check_kernel(nvdisasm, arch, folder):
+    source, cubin = folder / "small.cu", folder / f"small-{arch}.cubin"
+    source.write_text(KERNEL)
+    subprocess.run(["nvcc", "-lineinfo", "-cubin", f"-arch=sm_{arch}", str(source), "-o", str(cubin)], check=True)
+    elf = disassembly.Cubin(cubin.read_bytes())
+    function = disassembly.functions(nvdisasm, cubin)["small"]
+    want = expected()
+    base = 0x7E0000000000
+    made = launch.Launch("small", BLOCKS, THREADS, 0, base.to_bytes(8, "little") + ROUNDS.to_bytes(4, "little"), base, bytes(len(want)))
+    counts, memory = launch.execute(made, function, elf, hardware.ARCHITECTURES[arch], range(BLOCKS), base, bytes(len(want)))
+    assert bytes(memory) == want, f"sm_{arch}: wrong results"
+    warps = BLOCKS * THREADS // 32
+    issued = {i.opcode: [] for i in function.instructions}
+    for i, n in zip(function.instructions, counts.issued):
+        issued[i.opcode].append(n)
+        if n:
+            hardware.pipe_of(i)
+    assert issued["BAR"] == [warps, warps], f"sm_{arch}: barriers {issued['BAR']}"
+    assert sum(issued["STG"]) == warps, f"sm_{arch}: stores {issued['STG']}"
+    # The line of the first loop: each of its instructions is issued once a round, what surrounds them once.
+    loop = next(n for n, text in enumerate(KERNEL.splitlines(), 1) if "2654435761u" in text)
+    on_line = [n for i, n in zip(function.instructions, counts.issued) if i.lines and i.lines[-1][1] == loop]
+    assert max(on_line) == warps * ROUNDS, f"sm_{arch}: rounds {on_line}"
+    # 11 of a warp's threads, at most, go through the second loop, up to four times.
+    inner = [n for i, n in zip(function.instructions, counts.issued) if "IMAD.WIDE" in i.text and n > warps]
+    assert all(n <= 4 * warps for n in inner), f"sm_{arch}: divergent rounds {inner}"
+
+
+def check_roundings():
+    draw = random.Random(1)
+    for _ in range(20000):
+        a, b, c = (machine.f32(draw.choice((0, 1 << 31)) + (draw.randrange(100, 150) << 23) + draw.randrange(1 << 23)) for _ in range(3))
+        if draw.random() < 0.5:  # nearly a tie
+            c = machine.f32(machine.b32(a * b * 2.0 ** draw.choice((-25, -24, 23, 24, 25))))
+        exact = Fraction(a) * Fraction(b) + Fraction(c)
+        assert machine.fma32(a, b, c) == rounded(exact), (a, b, c)
+    for n in list(range(100)) + [draw.randrange(1 << 64) for _ in range(2000)] + [(1 << 24) + 1, (1 << 24) + 3, (1 << 64) - 1]:
+        assert machine.from_integer(n, False) == rounded(Fraction(n)), n
+    for format_, decode in {"F16": lambda v: machine.decode(v, "F16"), "BF16": lambda v: machine.decode(v, "BF16")}.items():
+        for pattern in range(1, 0x7BFF, 7):
+            low, high = decode(pattern), decode(pattern + 1)
+            e, m, largest = machine.FORMATS[format_]
+            assert machine.narrow(low, e, m, largest) == pattern
+            tie = (low + high) / 2
+            assert machine.narrow(tie, e, m, largest) == pattern + (pattern & 1), (format_, pattern)
+
+
+def main():
+    if sys.version_info < (3, 10) or not shutil.which("nvcc"):
+        return 77
+    try:
+        nvdisasm = program.find_tool("nvdisasm", "nvidia-cuda-nvdisasm", install=False)
+    except disassembly.Refused as e:
+        print(e)
+        return 77
+    check_roundings()
+    with tempfile.TemporaryDirectory() as folder:
+        for arch in hardware.ARCHITECTURES:
+            check_kernel(nvdisasm, arch, pathlib.Path(folder))
+    text = "R1, P0, desc[UR4][R2.64+0x10], c[0x0][0x28], `(.L_x_1)"
+    assert disassembly.split_operands(text) == re.split(", ", text)
+    print("the interpreter agrees with the arithmetic")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
