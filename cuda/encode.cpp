@@ -200,7 +200,7 @@ Batch batch_of(const Draft* drafts, std::size_t count, const Policy& policy) {
     append(batch.data, job);
     extensions.insert(extensions.end(), drafts[j].extension.begin(), drafts[j].extension.end());
     const std::uint32_t per_tile =
-        quads_per_tile_of(policy.quads_per_tile, static_cast<DType>(job.dtype) == DType::float64);
+        quads_per_tile_of(job, policy.quads_per_tile, static_cast<DType>(job.dtype) == DType::float64);
     tiles += (drafts[j].quads + per_tile - 1) / per_tile;
     // The kernel adds up to a grid's blocks to a tile's number.
     if (tiles > std::numeric_limits<std::uint32_t>::max() / 2) {

@@ -205,14 +205,13 @@ struct Shared {
   }
 };
 
-// Calls f(quad, q) for a dense tile's quads, `together` of them at a time. A counter's high word changes at most once
-// in a tile; where it does not, all that follows from it is the same for all threads, and the compiler takes it out of
-// the loop.
+// Calls f(first_quad + q, q) for q < quads, consecutive quads of a tile, `together` of them at a time. A counter's high
+// word changes at most once in a tile; where it does not, all that follows from it is the same for all threads, and the
+// compiler takes it out of the loop.
 template <std::uint32_t together, class F>
-__device__ __forceinline__ void for_dense_quads(const Tile& tile, const F& f) {
-  const auto low = static_cast<std::uint32_t>(tile.first_quad);
-  auto high = static_cast<std::uint32_t>(tile.first_quad >> 32);
-  const std::uint32_t quads = tile.quads;
+__device__ __forceinline__ void for_dense_quads(std::uint64_t first_quad, std::uint32_t quads, const F& f) {
+  const auto low = static_cast<std::uint32_t>(first_quad);
+  auto high = static_cast<std::uint32_t>(first_quad >> 32);
   const std::uint32_t before = low == 0 ? quads : min(quads, 0u - low);
   std::uint32_t q = threadIdx.x;
   std::uint32_t end = before;
@@ -766,7 +765,7 @@ __device__ __forceinline__ void write(const Shared& shared, const Output& output
 
 // ---- kinds of jobs --------------------------------------------------------------------------------------------------
 
-// Whole quads of uniforms, straight from words to aligned memory.
+// Uniforms straight from words to aligned memory.
 template <class Format, bool clamped>
 __device__ __forceinline__ void write_uniforms(const Shared& shared, const Table& table) {
   using Elements = typename Format::Elements;
@@ -775,11 +774,23 @@ __device__ __forceinline__ void write_uniforms(const Shared& shared, const Table
   const Uniform<float> uniform(static_cast<Draw>(shared.job.draw), table.half);
   const Affine<float> affine = affine_of(shared, uniform.folded(shared.job.scale));
   const std::uintptr_t begin = first_address<typename Format::Element>(shared, shared.job.address);
-  for_dense_quads<2>(shared.tile, [&](std::uint64_t quad, std::uint32_t q) {
+  const auto make = [&](std::uint64_t quad) {
     const Words w = core::heads<CuRand>(stream, quad);
     const auto v = affine({uniform.number(w.x), uniform.number(w.y), uniform.number(w.z), uniform.number(w.w)});
-    store(begin + q * sizeof(Elements), Format::template encode<clamped>(v, affine));
-  });
+    return Format::template encode<clamped>(v, affine);
+  };
+  // The first and the last quad may be partial: two threads make them alone.
+  const Slots slots(shared);
+  const std::uint32_t first = (slots.first + 3) / 4;
+  const std::uint32_t last = slots.last / 4;
+  if (threadIdx.x < 2 && (threadIdx.x == 0 ? first > 0 : slots.last % 4 != 0 && (last > 0 || first == 0))) {
+    const std::uint32_t q = threadIdx.x == 0 ? 0 : last;
+    store_some<Format>(begin + q * sizeof(Elements), make(shared.tile.first_quad + q),
+                       max(0, static_cast<int>(slots.first - 4 * q)), min(4, static_cast<int>(slots.last - 4 * q)));
+  }
+  for_dense_quads<8>(
+      shared.tile.first_quad + first, last > first ? last - first : 0,
+      [&](std::uint64_t quad, std::uint32_t q) { store(begin + (first + q) * sizeof(Elements), make(quad)); });
 }
 
 __device__ __forceinline__ void store_bits(std::uintptr_t address, std::uint64_t bits, std::uint32_t size) {
@@ -841,8 +852,7 @@ __device__ __forceinline__ void fill_pattern(const Shared& shared) {
 __device__ __forceinline__ void fill_narrow(Shared& shared, const Table& table) {
   const Job& job = shared.job;
   const auto draw = static_cast<Draw>(job.draw);
-  const Slots slots(shared);
-  if (job.direct != 0 && slots.first == 0 && slots.last == 4 * shared.tile.quads) {
+  if (job.direct != 0) {
     return with_format<float>(job.dtype, [&](auto format) {
       if (shared.job.clamped != 0) {
         write_uniforms<decltype(format), true>(shared, table);
@@ -854,7 +864,7 @@ __device__ __forceinline__ void fill_narrow(Shared& shared, const Table& table) 
   if (draw == Draw::symmetric_normal && !shared.tile.blocked) {
     const Normal<float, true> normal{job.lower, job.upper, nullptr};
     const Stream stream = shared.stream[threadIdx.x % 2];
-    for_dense_quads<2>(shared.tile,
+    for_dense_quads<2>(shared.tile.first_quad, shared.tile.quads,
                        [&](std::uint64_t quad, std::uint32_t q) { normal.make(stream, quad, q, shared, table); });
     redo_rejected(normal, shared, table);
   } else if (draw == Draw::symmetric_normal || draw == Draw::normal) {
@@ -904,7 +914,7 @@ __device__ __forceinline__ void find_tile(const Header& header, const std::uint6
   const std::uint64_t* const data = header.data != nullptr ? header.data : behind;
   const Job& job = shared.job = find_job(header, data, number);
   const bool wide = static_cast<DType>(job.dtype) == DType::float64;
-  const std::uint32_t quads = quads_per_tile_of(header.quads_per_tile, wide);
+  const std::uint32_t quads = quads_per_tile_of(job, header.quads_per_tile, wide);
   shared.more.find(job, data);
   shared.tile.find(job, shared.more, std::uint64_t{number - job.tile_begin} * quads, quads);
   shared.stream[0] = shared.stream[1] = {header.device_seed != nullptr ? *header.device_seed : job.seed, job.bits};

@@ -77,8 +77,12 @@ struct Copy {
 // Quads that a row of `run` elements may touch, wherever it begins.
 FANIN_HOST_DEVICE constexpr std::uint64_t quads_of_row(std::uint64_t run) { return (run + 2) / 4 + 1; }
 
-// A tile of float64 has half as many quads as others: it takes the same memory.
-FANIN_HOST_DEVICE constexpr std::uint32_t quads_per_tile_of(std::uint32_t quads_per_tile, bool wide) {
+// Of a job's tiles. float64 takes twice the shared memory; what takes none has longer ways in large launches.
+FANIN_HOST_DEVICE constexpr std::uint32_t quads_per_tile_of(const Job& job, std::uint32_t quads_per_tile, bool wide) {
+  const auto draw = static_cast<Draw>(job.draw);
+  if (job.direct != 0 || draw == Draw::constant || draw == Draw::identity) {
+    return quads_per_tile > 256 ? 8 * quads_per_tile : quads_per_tile;
+  }
   return wide ? quads_per_tile / 2 : quads_per_tile;
 }
 
