@@ -210,6 +210,15 @@ void* allocate(std::size_t bytes, int device) {
   return memory;
 }
 
+void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes) {
+  for (const Place place : {from_place, to_place}) {
+    if (place.is_host()) continue;
+    const CurrentDevice current(place.cuda_device);
+    check(cudaDeviceSynchronize(), "An earlier operation on " + to_string(place) + " failed");
+  }
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "Cannot copy");
+}
+
 void release(void* memory, int device) noexcept {
   int before = 0;
   if (cudaGetDevice(&before) != cudaSuccess || cudaSetDevice(device) != cudaSuccess) return;

@@ -41,4 +41,7 @@ void fill(const Uploaded& jobs, int device, CudaStream stream, const std::uint64
 void* allocate(std::size_t bytes, int device);
 void release(void* memory, int device) noexcept;
 
+// Between devices, or a device and the host; waits for the devices, before and after. Throws DeviceError.
+void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes);
+
 }  // namespace fanin::gpu

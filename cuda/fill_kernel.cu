@@ -187,8 +187,7 @@ struct Queues {
   }
 };
 
-// What else all threads of a block see. In memory rather than in every thread's registers. In memory rather than in
-// every thread's registers.
+// What else all threads of a block see. In memory rather than in every thread's registers.
 struct Shared {
   Job job;
   Extensions more;
@@ -398,25 +397,7 @@ struct Normal {
     return true;
   }
 
-  // Threads that have nothing to add, add elsewhere: a branch around an addition takes longer than the addition.
-  static __device__ __forceinline__ void push_if_rejected_as(bool rejected, bool edge, std::uint32_t queue,
-                                                             std::uint32_t item, const Table& table) {
-    const std::uint32_t at = rejected ? (edge ? queue + 4 : queue) : table.unused;
-    asm volatile(
-        "{\n\t.reg .pred rejected;\n\t.reg .u32 at;\n\t"
-        "setp.ne.u32 rejected, %3, 0;\n\t"
-        "atom.shared.add.u32 at, [%0], %1;\n\t"
-        "@rejected st.shared.u32 [at], %2;\n\t}"
-        :
-        : "r"(at), "r"(edge ? -4 : 4), "r"(item), "r"(static_cast<std::uint32_t>(rejected))
-        : "memory");
-  }
-  __device__ __forceinline__ void push_if_rejected(Real v, std::uint32_t queue, std::uint32_t item,
-                                                   const Table& table) const {
-    push_if_rejected_as(is_rejected(v), is_edge_mark(v), queue, item, table);
-  }
-
-  // `queue` is the address of one of Queues::elements.
+  // Puts an item at the end of a queue that is for it; `queue` is the address of one of Queues::elements.
   static __device__ __forceinline__ void push(std::uint32_t queue, std::uint32_t item, bool edge) {
     asm volatile(
         "{\n\t.reg .u32 at;\n\t"
@@ -424,6 +405,22 @@ struct Normal {
         "st.shared.u32 [at], %2;\n\t}"
         :
         : "r"(edge ? queue + 4 : queue), "r"(edge ? -4 : 4), "r"(item)
+        : "memory");
+  }
+
+  // The same for an element of the first round, whatever stands there.
+  __device__ __forceinline__ void push_if_rejected(Real v, std::uint32_t queue, std::uint32_t item,
+                                                   const Table& table) const {
+    const bool rejected = is_rejected(v);
+    const bool edge = is_edge_mark(v);
+    const std::uint32_t end = edge ? queue + 4 : queue;
+    asm volatile(
+        "{\n\t.reg .pred rejected;\n\t.reg .u32 at;\n\t"
+        "setp.ne.u32 rejected, %3, 0;\n\t"
+        "atom.shared.add.u32 at, [%0], %1;\n\t"
+        "@rejected st.shared.u32 [at], %2;\n\t}"
+        :
+        : "r"(rejected ? end : table.unused), "r"(edge ? -4 : 4), "r"(item), "r"(static_cast<std::uint32_t>(rejected))
         : "memory");
   }
 };

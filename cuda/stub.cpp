@@ -35,4 +35,8 @@ void* allocate(std::size_t, int device) { refuse(device); }
 
 void release(void*, int) noexcept {}
 
+void copy(void*, Place to, const void*, Place from, std::size_t) {
+  refuse(to.is_host() ? from.cuda_device : to.cuda_device);
+}
+
 }  // namespace fanin::gpu

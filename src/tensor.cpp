@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fanin/tensor.h"
 
+#include <cstring>
 #include <new>
 #include <string>
 #include <utility>
@@ -33,6 +34,17 @@ void Tensor::Release::operator()(void* memory) const noexcept {
   } else {
     gpu::release(memory, place.cuda_device);
   }
+}
+
+Tensor Tensor::to(Place place) const {
+  Tensor copy(shape_, dtype_, place);
+  if (bytes() == 0) return copy;
+  if (place.is_host() && place_.is_host()) {
+    std::memcpy(copy.data(), data(), bytes());
+  } else {
+    gpu::copy(copy.data(), place, data(), place_, bytes());
+  }
+  return copy;
 }
 
 void Tensor::check_host_access(DType wanted) const {

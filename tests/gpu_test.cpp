@@ -264,6 +264,9 @@ TEST_F(Gpu, InitializersFillViewsAndMakeTensors) {
   std::vector<float> got(expected.size());
   CUDA_OK(cudaMemcpy(got.data(), tensor.data(), tensor.bytes(), cudaMemcpyDeviceToHost));
   EXPECT_EQ(got, expected);
+  const Tensor back = tensor.to(host);
+  EXPECT_EQ(std::memcmp(back.data(), expected.data(), back.bytes()), 0);
+  EXPECT_EQ(std::memcmp(back.to(cuda(0)).to(host).data(), expected.data(), back.bytes()), 0);
   const Tensor empty = init({0, 100});
   EXPECT_EQ(empty.size(), 0u);
 }

@@ -92,7 +92,7 @@ void run(const Arguments& arguments) {
     const std::string header = npy_header(written, dtype);
     out->write(header.data(), header.size());
   }
-  Filler filler(arguments.threads);
+  Filler filler(arguments.threads, place);
   const Statistics found = filler.fill(params, out ? &*out : nullptr, {});
   if (out) out->commit();
 

@@ -23,9 +23,16 @@ double seconds(const F& f) {
 
 }  // namespace
 
-Filler::Filler(int threads) : threads_(threads) {}
+Filler::Filler(int threads, Place place) : threads_(threads), place_(place) {}
 
 int Filler::threads() const { return threads_ > 0 ? threads_ : cpu::available_threads(); }
+
+void Filler::fill_piece(const View& view, const FillParams& part) {
+  if (place_.is_host()) return fanin::fill(view, part, nullptr, threads_);
+  Tensor there({static_cast<std::int64_t>(part.index.count)}, part.dtype, place_);
+  fanin::fill(there.view(), part);
+  std::memcpy(view.address, there.to(host).data(), there.bytes());
+}
 
 Statistics Filler::fill(const FillParams& params, OutputFile* out, const std::function<void(std::uint64_t)>& progress) {
   const std::uint64_t size = size_of(params.dtype);
@@ -46,7 +53,7 @@ Statistics Filler::fill(const FillParams& params, OutputFile* out, const std::fu
       memset_seconds_ += seconds([&] { fanin::fill(view, zeros, nullptr, threads_); });
     }
     const FillParams part = part_of(params, first, count);
-    fill_seconds_ += seconds([&] { fanin::fill(view, part, nullptr, threads_); });
+    fill_seconds_ += seconds([&] { fill_piece(view, part); });
     elements_ += count;
     bytes_ += count * size;
     statistics.add(view.address, count, params.dtype);

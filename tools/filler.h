@@ -13,10 +13,11 @@
 namespace fanin::tool {
 
 // Fills tensors of any size through one buffer of 64 MiB: each piece is filled, measured and written before the next.
+// On a device it goes through such a buffer there as well.
 class Filler {
  public:
   // threads 0: as many as the process may run on.
-  explicit Filler(int threads);
+  explicit Filler(int threads, Place place = host);
 
   // Fills one tensor and appends it to `out`, if given; `progress` is told of the bytes done, piece by piece.
   Statistics fill(const FillParams& params, OutputFile* out, const std::function<void(std::uint64_t)>& progress);
@@ -31,8 +32,11 @@ class Filler {
   int threads() const;
 
  private:
+  void fill_piece(const View& view, const FillParams& part);
+
   std::optional<Tensor> buffer_;  // made when the first piece needs it
   int threads_;
+  Place place_;
   bool compare_ = false;
   double fill_seconds_ = 0;
   double memset_seconds_ = 0;

@@ -51,7 +51,8 @@ class FANIN_API Plan {
   /// parameters or have been uploaded. Copies are made in the pass that makes their original. May be called again and
   /// gives the same bits. A plan that is not being changed may be filled from many threads, into the same memory only
   /// one after the other. `device_seed` as in FillOptions; all entries must be in memory of one device, and all that
-  /// are random must have been added with the same seed. Throws InvalidArgument and DeviceError.
+  /// are random must have been added with the same seed. The plan need not outlive what it has put on a stream; memory
+  /// that it was uploaded to must. Throws InvalidArgument and DeviceError.
   void fill(CudaStream stream = nullptr, int threads = 0, CpuTarget target = CpuTarget::automatic,
             const std::uint64_t* device_seed = nullptr) const;
 

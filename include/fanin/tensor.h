@@ -43,6 +43,10 @@ class FANIN_API Tensor {
 
   View view() { return {data(), dtype_, bytes(), place_}; }
 
+  /// A copy in the given place. Waits until the devices concerned have done all that they were given. Throws as the
+  /// constructor does.
+  Tensor to(Place place) const;
+
  private:
   static constexpr DType dtype_of(const float*) { return DType::float32; }
   static constexpr DType dtype_of(const double*) { return DType::float64; }

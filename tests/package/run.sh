@@ -126,12 +126,6 @@ for kind in static shared; do
     grep -F "fanin_DIR:PATH=$prefix/lib/cmake/fanin" "$work/build-find-$kind/CMakeCache.txt"
   check "$kind: a C++ program with CMake links" build "find-$kind"
   check "$kind: and runs" "$work/build-find-$kind/consumer"
-  if command -v nvcc >/dev/null; then
-    check "$kind: find_package in a project of CUDA, examples/trainer" configure "$source/examples/trainer" "trainer-$kind" \
-      -DCMAKE_PREFIX_PATH="$prefix"
-    check "$kind: a CUDA program links" build "trainer-$kind"
-    check "$kind: and runs, or finds no device" ends_with '0|77' "$work/build-trainer-$kind/trainer" --epochs 1
-  fi
   check "$kind: find_package in a project of C alone" configure "$here/c" "c-$kind" -DCMAKE_PREFIX_PATH="$prefix"
   check "$kind: a C program with CMake links" build "c-$kind"
   check "$kind: and runs" "$work/build-c-$kind/consumer"
@@ -162,6 +156,26 @@ for kind in static shared; do
     check "shared: it exports all that the static library offers" exports_all_of_ours "$archive" "$library"
   fi
 done
+
+# ------------------------------------------------------------ with the CUDA back end
+if command -v nvcc >/dev/null; then
+  prefix=$work/installed-cuda
+  check "cuda: configure" configure "$source" cuda -DBUILD_SHARED_LIBS=OFF -DFANIN_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=90-virtual \
+    -DFANIN_TESTS=OFF -DFANIN_EXAMPLES=OFF -DFANIN_TOOLS=OFF -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib
+  check "cuda: build" build cuda
+  check "cuda: install" cmake --install "$work/build-cuda"
+  check "cuda: find_package(fanin)" configure "$here/find_package" find-cuda -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release
+  check "cuda: a C++ program with CMake links" build find-cuda
+  check "cuda: and runs" "$work/build-find-cuda/consumer"
+  export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+  check "cuda: a C program with pkg-config alone links" compile_c "$work/c-cuda" "$here/c/main.c"
+  check "cuda: and runs" "$work/c-cuda"
+  check "cuda: the programs need no CUDA library" has_none libcuda readelf -d "$work/build-find-cuda/consumer" "$work/c-cuda"
+  check "cuda: find_package in a project of CUDA, examples/trainer" configure "$source/examples/trainer" trainer-cuda \
+    -DCMAKE_PREFIX_PATH="$prefix"
+  check "cuda: a CUDA program links" build trainer-cuda
+  check "cuda: and runs, or finds no device" ends_with '0|77' "$work/build-trainer-cuda/trainer" --epochs 1
+fi
 
 # Once, and then as it differs most from the above: shared, without optimisation, inside another project.
 check "add_subdirectory: configure" configure "$here/add_subdirectory" embedded -DFANIN_SOURCE="$source" \

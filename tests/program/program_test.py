@@ -175,7 +175,7 @@ class Fill(InFolder):
         self.refused(says="subcommand")
 
     def test_no_device_is_said(self):
-        if "no CUDA back end" in run("fill", "--init", "ones", "--shape", "2", "--device", "cuda").stderr:
+        if run("fill", "--init", "ones", "--shape", "2", "--device", "cuda").returncode != 0:
             self.refused("fill", "--init", "ones", "--shape", "2", "--device", "cuda:3", "--out", self.out, says="cuda:3")
 
     def test_unwritable_and_full_outputs(self):
