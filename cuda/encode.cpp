@@ -26,29 +26,13 @@ void append(std::vector<std::uint64_t>& words, const T& value) {
   std::memcpy(&words[size], &value, sizeof value);
 }
 
-// The smallest and the largest fraction or normal that can be drawn.
-template <class Real>
-struct Range {
-  Real least, most;
-};
-
-template <class Real>
-Range<Real> range_of(const FillParams& params) {
-  if (params.kind == FillParams::Kind::uniform) {
-    const Real most = sizeof(Real) == 8 ? Real(1 - 0x1p-53) : Real(1 - 0x1p-24);
-    return {params.shifted ? Real(0) : -most, most};
-  }
-  // No point lies farther out than the tail reaches: X[0] + 25 ln 2 / X[0] < 9.
-  return {std::max(Real(-9), static_cast<Real>(params.lower)), std::min(Real(9), static_cast<Real>(params.upper))};
-}
-
 bool clamping_matters(const FillParams& params) {
   bool matters = false;
   cpu::with_format(params.dtype, [&](auto format) {
     using Format = decltype(format);
     using Real = typename Format::Compute;
     const auto map = cpu::affine_of<Real>(params);
-    const auto range = range_of<Real>(params);
+    const auto range = cpu::range_of<Real>(params);
     matters = cpu::clamping_matters<Format>(range.least, map) || cpu::clamping_matters<Format>(range.most, map);
   });
   return matters;

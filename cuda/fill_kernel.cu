@@ -291,8 +291,7 @@ struct Uniform {
     }
   }
 
-  __device__ __forceinline__ void make(const Stream& stream, std::uint64_t quad, std::uint32_t q, Shared& shared,
-                                       const Table& table) const {
+  __device__ __forceinline__ void make(const Stream& stream, std::uint64_t quad, std::uint32_t q, const Table&) const {
     const Words h = core::heads<CuRand>(stream, quad);
     Words r{};
     if constexpr (sizeof(Real) == 8) r = core::head_refinements<CuRand>(stream, quad);
@@ -318,7 +317,7 @@ struct Normal {
   }
 
   // Trial 0 of a quad's elements.
-  __device__ __forceinline__ void make(const Stream& stream, std::uint64_t quad, std::uint32_t q, Shared& shared,
+  __device__ __forceinline__ void make(const Stream& stream, std::uint64_t quad, std::uint32_t q,
                                        const Table& table) const {
     const Words h = core::heads<CuRand>(stream, quad);
     const Quad<float> z{mark(rectangle_point(h.x, table)), mark(rectangle_point(h.y, table)),
@@ -512,7 +511,7 @@ __device__ __forceinline__ void make_tile(const Maker& maker, Shared& shared, co
   const std::uint32_t quads = shared.tile.quads;
 #pragma unroll 1
   for (std::uint32_t q = threadIdx.x; q < quads; q += threads_per_block) {
-    maker.make(stream, shared.quad(q), q, shared, table);
+    maker.make(stream, shared.quad(q), q, table);
   }
   redo_rejected(maker, shared, table);
 }
@@ -862,7 +861,7 @@ __device__ __forceinline__ void fill_narrow(Shared& shared, const Table& table) 
     const Normal<float, true> normal{job.lower, job.upper, nullptr};
     const Stream stream = shared.stream[threadIdx.x % 2];
     for_dense_quads<2>(shared.tile.first_quad, shared.tile.quads,
-                       [&](std::uint64_t quad, std::uint32_t q) { normal.make(stream, quad, q, shared, table); });
+                       [&](std::uint64_t quad, std::uint32_t q) { normal.make(stream, quad, q, table); });
     redo_rejected(normal, shared, table);
   } else if (draw == Draw::symmetric_normal || draw == Draw::normal) {
     make_tile(Normal<float, false>{job.lower, job.upper, nullptr}, shared, table);

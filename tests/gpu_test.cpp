@@ -15,12 +15,12 @@
 #include "cuda/launch.h"
 #include "fanin/fanin.hpp"
 #include "params.h"
+#include "test_support.h"
 
 namespace fanin {
 namespace {
 
-constexpr DType all_dtypes[] = {DType::float32,  DType::float64,       DType::float16,
-                                DType::bfloat16, DType::float8_e4m3fn, DType::float8_e5m2};
+using test::all_dtypes;
 
 #define CUDA_OK(call) ASSERT_EQ(call, cudaSuccess) << cudaGetErrorString(cudaGetLastError())
 
@@ -293,12 +293,8 @@ TEST_F(Gpu, PinnedAndManagedMemoryCountAsTheDevices) {
 
 template <class Error, class F>
 void expect_refusal(const F& f, const std::string& part) {
-  try {
-    f();
-    ADD_FAILURE() << "nothing was refused: " << part;
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
+  const std::string text = test::refusal<Error>(f);
+  EXPECT_NE(text.find(part), std::string::npos) << text;
   EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
 }
 

@@ -15,6 +15,7 @@
 
 #include "fanin/fanin.hpp"
 #include "fanin/thrust.h"
+#include "test_support.h"
 
 namespace fanin {
 namespace {
@@ -318,20 +319,9 @@ TEST(ThrustPlaces, OrdinaryMemoryIsFilledByTheHost) {
   EXPECT_EQ(plain, expected);
 }
 
-template <class F>
-std::string refusal(const F& f) {
-  try {
-    f();
-  } catch (const InvalidArgument& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was refused";
-  return {};
-}
-
 TEST_F(Thrust, RefusesWhatIsNotAllowed) {
   const auto refused = [](const auto& f, const std::string& part) {
-    const std::string text = refusal(f);
+    const std::string text = test::refusal(f);
     EXPECT_NE(text.find(part), std::string::npos) << "\"" << part << "\" is not in: " << text;
   };
   thrust::device_vector<float> vector(6, 1.0F);

@@ -1,12 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "core/rounding.h"
 #include "core/values.h"
+#include "fanin/fill_params.h"
 
 namespace fanin::cpu {
+
+// The smallest and the largest fraction or normal that can be drawn.
+template <class Real>
+struct Range {
+  Real least, most;
+};
+
+template <class Real>
+Range<Real> range_of(const FillParams& params) {
+  if (params.kind == FillParams::Kind::uniform) {
+    const Real most = sizeof(Real) == 8 ? Real(1 - 0x1p-53) : Real(1 - 0x1p-24);
+    return {params.shifted ? Real(0) : -most, most};
+  }
+  // No point lies farther out than the tail reaches: X[0] + 25 ln 2 / X[0] < 9.
+  return {std::max(Real(-9), static_cast<Real>(params.lower)), std::min(Real(9), static_cast<Real>(params.upper))};
+}
 
 // Whether clamping changes what is written for this fraction. Values and their rounding grow with the fraction (or
 // fall, for a negative scale): if it matters at neither end, it matters nowhere.

@@ -186,9 +186,9 @@ class Writer {
 };
 
 template <class Format, class Kernel>
-void run_with(Kernel& kernel, const core::Affine<typename Format::Compute>& map, typename Format::Compute least,
-              typename Format::Compute most, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
-  const bool clamped = clamping_matters<Format>(least, map) || clamping_matters<Format>(most, map);
+void run_with(Kernel& kernel, const core::Affine<typename Format::Compute>& map, Range<typename Format::Compute> range,
+              typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
+  const bool clamped = clamping_matters<Format>(range.least, map) || clamping_matters<Format>(range.most, map);
   Writer<Format, Kernel>(kernel, map.min, map.max, clamped).write(out, index, count);
 }
 
@@ -198,23 +198,19 @@ void run_random(const FillParams& params, typename Format::Storage* out, std::ui
   constexpr bool is_double = sizeof(Real) == 8;
   const core::Stream stream{params.seed, params.subsequence};
   const auto map = affine_of<Real>(params);
+  const Range<Real> range = range_of<Real>(params);
   if (params.kind == FillParams::Kind::uniform) {
-    const Real most = is_double ? Real(1 - 0x1p-53) : Real(1 - 0x1p-24);
-    const Real least = shifted ? Real(0) : -most;
     using Kernel = std::conditional_t<is_double, DoubleUniforms<shifted>, FloatUniforms<shifted>>;
     Kernel kernel(stream, map);
-    run_with<Format>(kernel, map, least, most, out, index, count);
+    run_with<Format>(kernel, map, range, out, index, count);
   } else {
     const core::Window window{static_cast<float>(params.lower), static_cast<float>(params.upper)};
-    // No point lies farther out than the tail reaches: X[0] + 25 ln 2 / X[0] < 9.
-    const Real least = std::max(Real(-9), static_cast<Real>(params.lower));
-    const Real most = std::min(Real(9), static_cast<Real>(params.upper));
     if constexpr (is_double) {
       Normals<DoubleValues<shifted>, piece_size> kernel(stream, window, map, params.lower, params.upper);
-      run_with<Format>(kernel, map, least, most, out, index, count);
+      run_with<Format>(kernel, map, range, out, index, count);
     } else {
       Normals<FloatValues<shifted>, piece_size> kernel(stream, window, map);
-      run_with<Format>(kernel, map, least, most, out, index, count);
+      run_with<Format>(kernel, map, range, out, index, count);
     }
   }
 }
