@@ -524,14 +524,13 @@ class Bench {
       };
       add(fanin::gpu::policy_here(elements / 4), " (fanin's)");
       const std::vector<std::uint32_t> quads =
-          options_.quick ? std::vector<std::uint32_t>{256, 1792}
-                         : std::vector<std::uint32_t>{256, 512, 896, 1280, 1536, 1792, 2560, 3584};
+          options_.quick ? std::vector<std::uint32_t>{256} : std::vector<std::uint32_t>{32, 64, 256, 1024};
       const std::vector<std::uint32_t> copies = !kind.has_table  ? std::vector<std::uint32_t>{1}
                                                 : options_.quick ? std::vector<std::uint32_t>{1, 32}
                                                                  : std::vector<std::uint32_t>{1, 2, 4, 8, 16, 32};
       for (const std::uint32_t q : quads) {
         for (const std::uint32_t c : copies) {
-          const std::uint32_t resident = blocks_per_sm(fanin::gpu::shared_bytes(q, c));
+          const std::uint32_t resident = blocks_per_sm(fanin::gpu::shared_bytes(c));
           // A second wave evens out what the first one leaves.
           for (const std::uint32_t blocks : {resident / 2, resident, 2 * resident}) {
             if (blocks != 0) add({q, c, blocks}, "");

@@ -55,22 +55,15 @@ int attribute(cudaDeviceAttr what) {
   return value;
 }
 
-// More shared memory than this must be asked for.
-constexpr std::uint32_t shared_bytes_by_default = 48 * 1024;
-
 template <class Params>
 void launch_with(void (*kernel)(Params), const Batch& batch, std::uint32_t blocks, CudaStream stream) {
   Params params;
   params.header = batch.header;
   if (params.header.data == nullptr) std::memcpy(params.data, batch.data.data(), batch.data.size() * 8);
-  const std::uint32_t shared = shared_bytes(batch.header.quads_per_tile, batch.header.table_copies);
-  const auto* function = reinterpret_cast<const void*>(kernel);
-  if (shared > shared_bytes_by_default) {
-    check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-          "Cannot have " + std::to_string(shared) + " bytes of shared memory");
-  }
+  const std::uint32_t shared = shared_bytes(batch.header.table_copies);
   void* arguments[] = {&params};
-  check(cudaLaunchKernel(function, dim3(blocks), dim3(threads_per_block), arguments, shared, stream),
+  check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks), dim3(threads_per_block), arguments,
+                         shared, stream),
         "Cannot launch a fill");
 }
 
@@ -87,7 +80,8 @@ void launch(const Batch& batch, CudaStream stream, std::uint32_t max_blocks) {
   if (max_blocks == 0) {
     max_blocks = static_cast<std::uint32_t>(attribute(cudaDevAttrMultiProcessorCount)) * batch.blocks_per_sm;
   }
-  const std::uint32_t blocks = std::min(max_blocks, batch.header.tiles);
+  constexpr std::uint32_t warps_per_block = threads_per_block / 32;
+  const std::uint32_t blocks = std::min(max_blocks, (batch.header.tiles - 1) / warps_per_block + 1);
   if (batch.header.data != nullptr || batch.data.size() * 8 <= sizeof SmallParameters::data) {
     launch_with(fill_small, batch, blocks, stream);
   } else {

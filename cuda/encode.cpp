@@ -2,7 +2,6 @@
 #include "cuda/encode.h"
 
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -65,22 +64,29 @@ void set_draw(Job& job, const FillParams& params) {
     case FillParams::Kind::normal:
       job.lower = static_cast<float>(params.lower);
       job.upper = static_cast<float>(params.upper);
-      if (is_wide(params) || job.lower != -job.upper) return set(Draw::normal);
-      // Infinity marks edge cells there.
-      job.upper = std::min(job.upper, FLT_MAX);
-      job.lower = -job.upper;
+      if (job.lower != -job.upper || (job.upper != 2 && std::isfinite(job.upper))) {
+        return set(Draw::normal);
+      }
       return set(Draw::symmetric_normal);
   }
 }
 
-// A uniform that needs no tile in shared memory: one product of the numbers that it is made from with its scale times
-// theirs. That has the bits of the contract's two products if the latter is exact, as it is for all but the smallest
-// scales.
+// Jobs that the kernel has a short way for. A uniform is one product there, of the numbers that it is made from with
+// its scale times theirs: that has the bits of the contract's two products if the latter is exact, as it is for all but
+// the smallest scales.
 void make_direct(Job& job, const FillParams& params) {
   const std::size_t size = size_of(params.dtype);
   const auto address = reinterpret_cast<std::uintptr_t>(job.address);
-  if (params.kind != FillParams::Kind::uniform || is_wide(params) || job.blocked != 0 || job.copies != 0) return;
+  if (!is_random(params) || job.blocked != 0 || job.copies != 0) return;
   if ((address - job.start * size) % std::min<std::size_t>(4 * size, 16) != 0) return;
+  if (params.kind == FillParams::Kind::normal) {
+    job.direct = static_cast<Draw>(job.draw) == Draw::symmetric_normal ? 1 : 0;
+    return;
+  }
+  if (is_wide(params)) {
+    job.direct = 1;
+    return;
+  }
   const float unit = params.shifted ? 0x1p-32F : 0x1p-31F;
   job.direct = job.scale * unit / unit == job.scale ? 1 : 0;
 }
@@ -183,13 +189,10 @@ Batch batch_of(const Draft* drafts, std::size_t count, const Policy& policy) {
     job.extension = static_cast<std::uint32_t>(count * (sizeof(Job) / 8) + extensions.size()) & max_extension;
     append(batch.data, job);
     extensions.insert(extensions.end(), drafts[j].extension.begin(), drafts[j].extension.end());
-    const std::uint32_t per_tile =
-        quads_per_tile_of(job, policy.quads_per_tile, static_cast<DType>(job.dtype) == DType::float64);
-    tiles += (drafts[j].quads + per_tile - 1) / per_tile;
-    // The kernel adds up to a grid's blocks to a tile's number.
-    if (tiles > std::numeric_limits<std::uint32_t>::max() / 2) {
-      throw DeviceError("A launch cannot fill so many elements: it would take more than 2^31 tiles of " +
-                        std::to_string(4 * per_tile));
+    tiles += (drafts[j].quads + policy.quads_per_tile - 1) / policy.quads_per_tile;
+    if (tiles > std::numeric_limits<std::uint32_t>::max()) {
+      throw DeviceError("A launch cannot fill so many elements: it would take more than 2^32 tiles of " +
+                        std::to_string(4 * policy.quads_per_tile));
     }
   }
   batch.data.insert(batch.data.end(), extensions.begin(), extensions.end());

@@ -14,13 +14,13 @@ enum class Draw : std::uint32_t {
   identity,          // Job::bits on the diagonal, else zero
   centred,           // uniform on (-scale, scale)
   unit,              // uniform on [shift, shift + scale)
-  symmetric_normal,  // a normal within [-upper, upper], which may be infinite; not for float64
+  symmetric_normal,  // a normal within [-2, 2] or without a window
   normal             // a normal within [lower, upper]
 };
 
 // One fill. Binary32 numbers; float64 has its own in a Wide.
 // Elements are made four at a time: a quad is the elements 4n ... 4n + 3, one Philox block. A job's quads are dealt out
-// in tiles, which are numbered through all jobs of a launch.
+// in tiles, which are numbered through all jobs of a launch; every warp makes a row of them.
 struct alignas(16) Job {
   void* address;       // of the first element
   std::uint64_t bits;  // the subsequence; of a constant the pattern
@@ -34,7 +34,8 @@ struct alignas(16) Job {
   std::uint32_t draw : 3;
   std::uint32_t dtype : 3;
   std::uint32_t clamped : 1;     // clamping can change a value
-  std::uint32_t direct : 1;      // a uniform in aligned memory, of a scale that can be divided by 2^32 exactly
+  std::uint32_t direct : 1;      // in aligned memory, not blocked, without copies; either a symmetric normal, or a
+                                 // uniform, of float64 or of a scale that can be divided by 2^32 exactly
   std::uint32_t blocked : 1;     // only a part of each row; there are Rows and Dimensions
   std::uint32_t copies : 3;      // there are so many Copies
   std::uint32_t extension : 20;  // where what the job needs besides is, in units of 8 bytes from the first job: the
@@ -77,26 +78,15 @@ struct Copy {
 // Quads that a row of `run` elements may touch, wherever it begins.
 FANIN_HOST_DEVICE constexpr std::uint64_t quads_of_row(std::uint64_t run) { return (run + 2) / 4 + 1; }
 
-// Of a job's tiles. float64 takes twice the shared memory; what takes none has longer ways in large launches.
-FANIN_HOST_DEVICE constexpr std::uint32_t quads_per_tile_of(const Job& job, std::uint32_t quads_per_tile, bool wide) {
-  const auto draw = static_cast<Draw>(job.draw);
-  if (job.direct != 0 || draw == Draw::constant || draw == Draw::identity) {
-    return quads_per_tile > 256 ? 8 * quads_per_tile : quads_per_tile;
-  }
-  return wide ? quads_per_tile / 2 : quads_per_tile;
-}
-
 inline constexpr std::uint32_t table_entries = 256;  // binary32, of the table of widths
 
-// The dynamic shared memory of a block: table, tile, two queues of elements, one of quads.
-constexpr std::uint32_t shared_bytes(std::uint32_t quads_per_tile, std::uint32_t table_copies) {
-  return table_entries * 4 * table_copies + quads_per_tile * (16 + 2 * 4 + 2);
-}
+// The dynamic shared memory of a block.
+constexpr std::uint32_t shared_bytes(std::uint32_t table_copies) { return table_entries * 4 * table_copies; }
 
 struct Header {
   std::uint32_t jobs;
   std::uint32_t tiles;
-  std::uint32_t quads_per_tile;      // of float64: half as many
+  std::uint32_t quads_per_tile;
   std::uint32_t table_copies;        // a power of two up to 32: so many lanes find a width in banks of their own
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
   const std::uint64_t* data;         // in device memory, or null: behind the header

@@ -7,26 +7,21 @@
 namespace fanin::gpu {
 
 struct Policy {
-  std::uint32_t quads_per_tile;  // a multiple of 8, at most max_quads_per_tile
-  std::uint32_t table_copies;    // a power of two, at most 32
-  std::uint32_t blocks_per_sm;   // at most as many are launched; they go from tile to tile
+  std::uint32_t quads_per_tile;  // what warps are dealt, in rows of tiles
+  std::uint32_t table_copies;    // a power of two, at most 32: so many lanes find a width in banks of their own
+  std::uint32_t blocks_per_sm;   // at most as many are launched
 };
-
-// Slots of a tile are numbered by 16 bits.
-inline constexpr std::uint32_t max_quads_per_tile = 16384;
 
 // `capability` is 10 * major + minor of the device's; `quads` are those of the whole launch.
 constexpr Policy policy_for(int capability, std::uint64_t quads) {
-  // Few elements: many small tiles, so that all multiprocessors have some, each a short way of its own.
-  if (quads <= 1u << 18) return {256, 1, 4};
-  // A large tile wastes less of the warps that redo what was rejected. As many as fit beside each other into the
-  // registers and the shared memory (64 KiB, 100 KiB, 164 KiB, 228 KiB) of a multiprocessor.
-  if (capability < 80) return {704, 1, 3};
-  if (capability >= 120) return {1152, 1, 3};
-  if (capability >= 100) return {2048, 1, 3};
-  if (capability >= 90) return {2048, 1, 4};
-  if (capability == 80) return {1408, 1, 4};
-  return {832, 1, 4};
+  // Few elements: short ways, on all multiprocessors.
+  if (quads <= 1u << 18) return {64, 1, 4};
+  // A random look-up takes 3.2 passes through the banks of shared memory, with a copy of the table for each lane one.
+  // As many as fit into a multiprocessor's shared memory (64 KiB, 100 KiB, 164 KiB, 228 KiB).
+  if (capability < 80) return {256, 4, 4};
+  if (capability == 80 || capability == 87) return {256, 16, 4};
+  if (capability < 90 || capability >= 120) return {256, 8, 4};
+  return {256, 32, 4};
 }
 
 }  // namespace fanin::gpu

@@ -131,7 +131,7 @@ FillParams window(double lower, double upper, DType dtype, std::uint64_t count) 
 }
 
 std::vector<gpu::Policy> policies() {
-  return {{8, 1, 1}, {64, 32, 2}, {256, 2, 8}, {512, 16, 4}, {2048, 1, 4}, {1024, 8, 3}};
+  return {{8, 1, 1}, {64, 32, 2}, {1, 2, 8}, {512, 16, 4}, {2048, 1, 4}, {37, 8, 3}};
 }
 
 TEST_F(Gpu, GivesTheHostsBitsForEveryKindAndDtype) {
@@ -177,7 +177,7 @@ TEST_F(Gpu, WindowsOfHugeTensors) {
         expect_host_bits(dense(c.initializer, dtype, first, 2500), {256, 1, 8}, 2, 0, c.name);
       }
     }
-    expect_host_bits(dense(HeNormal(3), DType::float32, first, 2500), {1792, 1, 4}, 1, 4, "one tile");
+    expect_host_bits(dense(HeNormal(3), DType::float32, first, 2500), {1792, 1, 4}, 1, 4, "one warp");
   }
 }
 
@@ -560,19 +560,17 @@ TEST(GpuPolicy, FitsIntoTheSharedMemoryOfItsDevice) {
     for (std::uint64_t quads = 1; quads < std::uint64_t{1} << 40; quads *= 3) {
       const gpu::Policy policy = gpu::policy_for(capability, quads);
       // Of a multiprocessor, from the CUDA programming guide's table of compute capabilities; each block takes 1 KiB
-      // more, and what the kernel has besides.
+      // more, and the kernel 10.4 KiB for what its warps note.
       const std::uint32_t kibibytes = capability < 80                                             ? 64
                                       : capability == 80 || capability == 87                      ? 164
                                       : capability == 86 || capability == 89 || capability >= 120 ? 100
                                                                                                   : 228;
-      EXPECT_LE((gpu::shared_bytes(policy.quads_per_tile, policy.table_copies) + 1536) * policy.blocks_per_sm,
-                kibibytes * 1024u);
-      EXPECT_EQ(policy.quads_per_tile % 8, 0u);
-      EXPECT_LE(policy.quads_per_tile, gpu::max_quads_per_tile);
+      EXPECT_LE((gpu::shared_bytes(policy.table_copies) + 1024 + 10700) * policy.blocks_per_sm, kibibytes * 1024u);
+      EXPECT_EQ(policy.quads_per_tile % 32, 0u);
       EXPECT_GE(policy.blocks_per_sm, 1u);
     }
   }
-  static_assert(gpu::policy_for(90, 100000 / 4).quads_per_tile == 256);
+  static_assert(gpu::policy_for(90, 100000 / 4).quads_per_tile == 64);
 }
 
 TEST(GpuPlan, FiveHundredTensorsFitIntoTheParametersOfALaunch) {

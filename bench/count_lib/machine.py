@@ -145,7 +145,7 @@ SIZES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16}
 
 
 def narrow(value, exponent_bits, mantissa_bits, largest):
-    """Bits of a finite binary32 number as a small format, to nearest even; beyond its range the largest finite number."""
+    """Bits of a binary32 number as a small format, to nearest even; beyond its range the largest there is."""
     bits = b32(value)
     sign = bits >> 31 << (exponent_bits + mantissa_bits)
     magnitude = abs(value)
@@ -154,6 +154,8 @@ def narrow(value, exponent_bits, mantissa_bits, largest):
     bias = (1 << (exponent_bits - 1)) - 1
     if magnitude == 0:
         return sign
+    if magnitude == math.inf:
+        return sign | largest
     exponent = max(math.frexp(magnitude)[1] - 1, 1 - bias)
     scaled = round(math.ldexp(magnitude, mantissa_bits - exponent))  # Python rounds to nearest even
     pattern = scaled + ((exponent + bias - 1) << mantissa_bits)

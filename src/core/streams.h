@@ -15,37 +15,42 @@ inline constexpr std::uint32_t trials = 63;
 struct Stream {
   std::uint64_t seed;
   std::uint64_t subsequence;
+
+  FANIN_HOST_DEVICE Key key() const {
+    return {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+  }
 };
 
-template <class Bits>
-FANIN_HOST_DEVICE Words block(const Stream& stream, std::uint64_t index, std::uint32_t tag) {
+// A StreamType has a subsequence, and a key that Bits takes.
+template <class Bits, class StreamType>
+FANIN_HOST_DEVICE Words block(const StreamType& stream, std::uint64_t index, std::uint32_t tag) {
   const Words counter{static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32) | tag << 24,
                       static_cast<std::uint32_t>(stream.subsequence),
                       static_cast<std::uint32_t>(stream.subsequence >> 32)};
-  return Bits::block(counter, {static_cast<std::uint32_t>(stream.seed), static_cast<std::uint32_t>(stream.seed >> 32)});
+  return Bits::block(counter, stream.key());
 }
 
 // Words of elements 4*quad ... 4*quad + 3.
-template <class Bits>
-FANIN_HOST_DEVICE Words heads(const Stream& stream, std::uint64_t quad) {
+template <class Bits, class StreamType>
+FANIN_HOST_DEVICE Words heads(const StreamType& stream, std::uint64_t quad) {
   return block<Bits>(stream, quad, 0);
 }
 
 // Refinement words of trial 0 of elements 4*quad ... 4*quad + 3.
-template <class Bits>
-FANIN_HOST_DEVICE Words head_refinements(const Stream& stream, std::uint64_t quad) {
+template <class Bits, class StreamType>
+FANIN_HOST_DEVICE Words head_refinements(const StreamType& stream, std::uint64_t quad) {
   return block<Bits>(stream, quad, first_refinement_tag);
 }
 
 // The block that serves element i after its trial t - 1 failed, and that chooses an edge point in trial t - 1.
-template <class Bits>
-FANIN_HOST_DEVICE Words retry(const Stream& stream, std::uint64_t i, std::uint32_t t) {
+template <class Bits, class StreamType>
+FANIN_HOST_DEVICE Words retry(const StreamType& stream, std::uint64_t i, std::uint32_t t) {
   return block<Bits>(stream, i, t);
 }
 
 // Refinement word of trial t >= 1 of element i.
-template <class Bits>
-FANIN_HOST_DEVICE std::uint32_t retry_refinement(const Stream& stream, std::uint64_t i, std::uint32_t t) {
+template <class Bits, class StreamType>
+FANIN_HOST_DEVICE std::uint32_t retry_refinement(const StreamType& stream, std::uint64_t i, std::uint32_t t) {
   return block<Bits>(stream, i, first_refinement_tag + t).x;
 }
 
