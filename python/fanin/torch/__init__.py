@@ -5,7 +5,7 @@
     fanin.torch.init_model_(model, 42, {"*.bias": "zeros", "*": "he_normal"})  # every parameter keyed by its name
 
 The functions have the names, arguments, defaults, return values, warnings and errors of torch.nn.init. What is drawn
-follows from one 63-bit seed, which is taken from `generator`, or without one from the default generator of the tensor's
+follows from one 64-bit seed, which is taken from `generator`, or without one from the default generator of the tensor's
 device, so that torch.manual_seed is obeyed and every call differs from the one before. docs/pytorch.md has examples.
 """
 

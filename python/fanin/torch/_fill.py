@@ -16,14 +16,13 @@ CPU = torch.device("cpu")
 
 
 def draw_seed(tensor: torch.Tensor, generator: torch.Generator | None) -> tuple[int, torch.Tensor | None]:
-    """63 bits of the generator, or of the default one of the tensor's device, which a generator of the CPU may replace.
+    """64 bits of the generator, or of the default one of the tensor's device, which a generator of the CPU may replace.
 
     A number; or for a generator on a CUDA device 0 and a tensor there that holds the number, so that nobody waits.
     """
-    if tensor.is_cpu or generator is not None and getattr(generator, "device", None) == CPU:
-        return int(torch.empty((), dtype=torch.int64, device=CPU).random_(generator=generator)), None
-    seed = torch.empty((), dtype=torch.int64, device=tensor.device).random_(generator=generator)
-    return (0, seed) if seed.is_cuda else (int(seed), None)
+    device = CPU if tensor.is_cpu or getattr(generator, "device", None) == CPU else tensor.device
+    seed = torch.randint(-2**63, 2**63 - 1, (), dtype=torch.int64, device=device, generator=generator)
+    return (0, seed) if seed.is_cuda else (int(seed) % 2**64, None)
 
 
 class Place(typing.NamedTuple):
