@@ -243,8 +243,9 @@ partition_shape name, whose values are the slice of the whole tensor's. The rest
 Keras. Raises ValueError if the form cannot say it.)")
       .def(
           "with_seed",
-          [](const Initializer& self, nb::handle seed) { return wrapped(self.with_seed(seed_from(seed))); }, "seed"_a.none(),
-          nb::sig("def with_seed(self, seed: SeedLike) -> Initializer"), "The same initializer with another seed.")
+          [](const Initializer& self, nb::handle seed) { return wrapped(self.with_seed(seed_from(seed))); },
+          "seed"_a.none(), nb::sig("def with_seed(self, seed: SeedLike) -> Initializer"),
+          "The same initializer with another seed.")
       .def_prop_ro(
           "seed",
           [](const Initializer& self) -> nb::object {
