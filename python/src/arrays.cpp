@@ -398,7 +398,8 @@ void tell_of_change(const Array& array) {
   if (array.library != Library::torch) return;
   const nb::object tensor = array.owner;
   if (nb::cast<bool>(tensor.attr("is_inference")())) return;  // has no counter
-  nb::module_::import_("torch.autograd.graph").attr("increment_version")(tensor);
+  const nb::object increment = attribute(nb::module_::import_("torch.autograd.graph"), "increment_version");
+  if (!increment.is_none()) increment(tensor);  // since PyTorch 2.1
 }
 
 const std::uint64_t* seed_address_of(nb::handle object) {
