@@ -54,8 +54,6 @@ FillParams Access::prepared(const Initializer& initializer, const Shape& shape, 
   });
 }
 
-std::uint64_t Access::calls(const Initializer& initializer) { return initializer.calls(); }
-
 bool Access::claim(const Initializer& initializer, std::uint64_t call) {
   if (initializer.seed_.kind() != Seed::Kind::sequence) return true;
   return initializer.calls_.compare_exchange_strong(call, call + 1, std::memory_order_relaxed);
