@@ -54,10 +54,6 @@ FillParams Access::prepared(const Initializer& initializer, const Shape& shape, 
   });
 }
 
-std::uint64_t Access::calls(const Initializer& initializer) {
-  return initializer.calls();
-}
-
 bool Access::claim(const Initializer& initializer, std::uint64_t call) {
   if (initializer.seed_.kind() != Seed::Kind::sequence) return true;
   return initializer.calls_.compare_exchange_strong(call, call + 1, std::memory_order_relaxed);
@@ -73,8 +69,7 @@ std::uint64_t Access::next_call(const Initializer& initializer) {
 Initializer::Initializer(std::shared_ptr<const detail::Rule> rule, Seed seed)
     : rule_(std::move(rule)), seed_(std::move(seed)), calls_(seed_.first_call()) {}
 
-Initializer::Initializer(const Initializer& other)
-    : rule_(other.rule_), seed_(other.seed_), calls_(other.calls()) {}
+Initializer::Initializer(const Initializer& other) : rule_(other.rule_), seed_(other.seed_), calls_(other.calls()) {}
 
 Initializer& Initializer::operator=(const Initializer& other) {
   if (this == &other) return *this;

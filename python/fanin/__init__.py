@@ -55,7 +55,14 @@ from ._core import (
     zeros,
 )
 
-__all__ = [name for name in dir() if not name.startswith("_")] + ["__version__"]
+__all__ = [
+    "Availability", "Constant", "Description", "DeviceError", "GlorotNormal", "GlorotUniform", "HeNormal",
+    "HeUniform", "Identity", "Initializer", "LecunNormal", "LecunUniform", "Ones", "Plan", "RandomNormal",
+    "RandomUniform", "Seed", "TruncatedNormal", "VarianceScaling", "Zeros", "__version__", "available", "constant",
+    "contract_version", "describe", "deserialize", "draw", "fill", "get", "glorot_normal", "glorot_uniform",
+    "he_normal", "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "preload", "random_normal",
+    "random_uniform", "serialize", "subsequence_of", "truncated_normal", "variance_scaling", "zeros",
+]
 
 # The names under which people, and pickles, know the classes.
 for _name in __all__:

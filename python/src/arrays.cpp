@@ -139,7 +139,7 @@ std::optional<Found> buffer_array(nb::handle object) {
   Array& array = found.array;
   array.address = lease->buf;
   array.shape.assign(lease->shape, lease->shape + lease->ndim);
-  array.strides.assign(lease->strides, lease->strides + lease->ndim);
+  if (lease->strides != nullptr) array.strides.assign(lease->strides, lease->strides + lease->ndim);  // ctypes has none
   array.lease = std::move(lease);
   array.owner = nb::borrow(object);
   return found;
@@ -335,7 +335,7 @@ Found found_of(nb::handle object, std::optional<CudaStream> stream) {
     if (!found) found = dlpack_array(object, stream);
   }
   if (!found) {
-    throw nb::type_error(("An array to be filled is NumPy's, PyTorch's, CuPy's or another with the buffer protocol, "
+    throw nb::type_error(("Expected an array: NumPy's, PyTorch's, CuPy's or another with the buffer protocol, "
                           "__cuda_array_interface__ or DLPack. Received: a " +
                           type_name_of(object))
                              .c_str());
@@ -398,13 +398,13 @@ void tell_of_change(const Array& array) {
   if (array.library != Library::torch) return;
   const nb::object tensor = array.owner;
   if (nb::cast<bool>(tensor.attr("is_inference")())) return;  // has no counter
-  nb::module_::import_("torch.autograd.graph").attr("increment_version")(tensor);
+  const nb::object increment = attribute(nb::module_::import_("torch.autograd.graph"), "increment_version");
+  if (!increment.is_none()) increment(tensor);  // since PyTorch 2.1
 }
 
 const std::uint64_t* seed_address_of(nb::handle object) {
   if (object.is_none()) return nullptr;
-  if (PyIndex_Check(object.ptr()) != 0 && !is_torch_tensor(object) &&
-      !nb::hasattr(object, "__cuda_array_interface__")) {
+  if (PyLong_Check(object.ptr()) != 0) {
     return reinterpret_cast<const std::uint64_t*>(unsigned_from(object, "device_seed"));
   }
   const Found found = found_of(object, CudaStream{nullptr});

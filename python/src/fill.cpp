@@ -157,7 +157,7 @@ stream       for an array on a device, the CUDA stream: its address, or a stream
              __cuda_stream__. Without it, the array's library's current stream.
 threads      most threads for host memory; 0: as many as the process may run on. It changes speed only.
 device_seed  for an array on a device, a seed that lies there and is read when the stream comes to the fill: its address,
-             or a CUDA array of one uint64 or int64. It takes the place of the initializer's.
+             or a CUDA array of one uint64 or int64, which must live until then. It takes the place of the initializer's.
 
 Host memory is filled when the call returns, device memory asynchronously on the stream. The GIL is released. Raises,
 before anything is written, ValueError for what is not allowed, TypeError for wrong types, DeviceError for a device that

@@ -243,8 +243,9 @@ partition_shape name, whose values are the slice of the whole tensor's. The rest
 Keras. Raises ValueError if the form cannot say it.)")
       .def(
           "with_seed",
-          [](const Initializer& self, nb::handle seed) { return wrapped(self.with_seed(seed_from(seed))); }, "seed"_a,
-          nb::sig("def with_seed(self, seed: SeedLike) -> Initializer"), "The same initializer with another seed.")
+          [](const Initializer& self, nb::handle seed) { return wrapped(self.with_seed(seed_from(seed))); },
+          "seed"_a.none(), nb::sig("def with_seed(self, seed: SeedLike) -> Initializer"),
+          "The same initializer with another seed.")
       .def_prop_ro(
           "seed",
           [](const Initializer& self) -> nb::object {
@@ -261,14 +262,14 @@ Keras. Raises ValueError if the form cannot say it.)")
       .def("__repr__", &repr_of)
       .def(
           "__eq__",
-          [](const Initializer& self, nb::handle other) -> nb::object {
+          [](nb::handle self, nb::handle other) -> nb::object {
             if (!nb::isinstance<Initializer>(other)) return nb::borrow(Py_NotImplemented);
-            return nb::bool_(identity_of(self).equal(identity_of(nb::cast<const Initializer&>(other))));
+            return nb::bool_(self.type().is(other.type()) &&
+                             identity_of(nb::cast<const Initializer&>(self))
+                                 .equal(identity_of(nb::cast<const Initializer&>(other))));
           },
           nb::is_operator(), nb::sig("def __eq__(self, other: object) -> bool"))
-      .def("__hash__", [](const Initializer& self) { return nb::hash(identity_of(self)); })
-      .def("__copy__", [](const Initializer& self) { return wrapped(self); })
-      .def("__deepcopy__", [](const Initializer& self, nb::handle) { return wrapped(self); });
+      .def("__hash__", [](const Initializer& self) { return nb::hash(identity_of(self)); });
 
   auto scaling =
       nb::class_<VarianceScaling, Initializer>(m, "VarianceScaling", R"(A distribution whose variance is scale / fan.
@@ -373,7 +374,7 @@ stddev is that before the cut. Keras's cut is always at 2; another must leave at
                       });
   bind_class<Identity>(m, identity, "identity");
 
-  m.def("get", &get, "identifier"_a,
+  m.def("get", &get, "identifier"_a.none(),
         nb::sig("def get(identifier: InitializerLike | type[Initializer] | None) -> Initializer | None"),
         R"(The initializer of a name, a configuration or a class; an initializer and None are returned as they are.
 
@@ -387,7 +388,7 @@ Names are those of Keras since TF 2.2: "HeNormal", "he_normal", its aliases, TF 
         }
         return get(config);
       },
-      "config"_a, nb::sig("def deserialize(config: dict[str, object] | str) -> Initializer"),
+      "config"_a.none(), nb::sig("def deserialize(config: dict[str, object] | str) -> Initializer"),
       "The initializer of a configuration with \"class_name\" and perhaps \"config\", as any Keras since TF 2.2 writes "
       "it.");
   m.def(
