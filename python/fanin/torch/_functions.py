@@ -50,7 +50,8 @@ def _random(tensor: Tensor, kind: Callable, parameters: tuple, generator, same_i
         seed, device_seed = draw_seed(tensor, generator)
         fill(place, kind(*parameters, seed), device_seed)
     except (TypeError, ValueError):
-        sample = torch.empty(1, dtype=tensor.dtype)
+        # PyTorch draws no float8.
+        sample = torch.empty(1, dtype=torch.float32 if DTYPES.get(tensor.dtype, "").startswith("float8") else tensor.dtype)
         if 0 in place.local.stride() and not place.local.is_contiguous():
             sample = sample.expand(2)
         same_in_torch(sample)  # PyTorch's own error, if it has one for this
