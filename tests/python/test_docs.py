@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every Python block of docs/python.md and README.md is a program that runs."""
+"""Every Python block of the pages is a program that runs."""
 import importlib.util
 import pathlib
 import re
@@ -9,12 +9,13 @@ import sys
 import pytest
 
 PROJECT = pathlib.Path(__file__).parents[2]
-BLOCKS = [(page, number, text) for page in ("docs/python.md", "README.md")
+BLOCKS = [(page, number, text) for page in ("docs/python.md", "docs/pytorch.md", "README.md")
           for number, text in enumerate(re.findall(r"^```python\n(.*?)^```", (PROJECT / page).read_text(), re.M | re.S))]
 
 
 def test_there_are_blocks():
     assert sum(page == "docs/python.md" for page, _, _ in BLOCKS) >= 8
+    assert sum(page == "docs/pytorch.md" for page, _, _ in BLOCKS) >= 4
     assert any(page == "README.md" for page, _, _ in BLOCKS)
 
 

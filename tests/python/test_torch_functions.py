@@ -344,7 +344,12 @@ def test_torch_function():
         assert torch.equal(ours.normal_(torch.empty(5, device="cpu"), generator=generator()), expected)
 
 
-def test_wrapper_tensors_are_refused():
+def test_tensors_without_strides_or_memory():
+    with pytest.raises(TypeError, match="layout torch.sparse_coo"):
+        ours.normal_(torch.zeros(3, 3).to_sparse())
+    with torch._subclasses.FakeTensorMode():
+        fake = torch.empty(3, 3)
+    assert ours.normal_(fake) is fake and ours.trunc_normal_(fake) is fake
     nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged)
     with pytest.raises(TypeError, match="made of other tensors"):
         ours.normal_(nested)

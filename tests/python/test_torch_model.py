@@ -140,7 +140,7 @@ def test_a_rules_own_seed_stays():
 
 def test_prefix():
     whole = Net()
-    init_model_(whole.body, 42, RULES, prefix="body.")
+    init_model_(whole.body, 42, {"*.bias": "zeros", "*": "he_normal"}, prefix="body.")
     assert torch.equal(whole.body[0].weight, EXPECTED["body.0.weight"])
 
 

@@ -25,6 +25,11 @@ def draw_seed(tensor: torch.Tensor, generator: torch.Generator | None) -> tuple[
     return (0, seed) if seed.is_cuda else (int(seed) % 2**64, None)
 
 
+def has_memory(tensor: torch.Tensor) -> bool:
+    """Whether it is neither a meta tensor nor one of a FakeTensorMode."""
+    return not tensor.is_meta and not hasattr(tensor, "fake_mode")
+
+
 class Place(typing.NamedTuple):
     """The elements that this process holds of a tensor: all of it, or the block at `offset` of a DTensor."""
 
@@ -34,12 +39,14 @@ class Place(typing.NamedTuple):
 
 
 def place_of(tensor: torch.Tensor) -> Place:
-    """Raises ValueError for a DTensor that is no block of the whole, TypeError for tensors that only wrap others."""
+    """Raises ValueError for a DTensor that is no block of the whole, TypeError for a tensor that has no strides."""
     if _sharding.is_dtensor(tensor):
         return Place(*_sharding.local_block(tensor))
     if hasattr(tensor, "__tensor_flatten__"):
         raise TypeError(f"fanin fills plain tensors and DTensors. Received: a {type(tensor).__qualname__}, which is made "
                         "of other tensors. Fill those")
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"fanin fills strided tensors. Received: a tensor of layout {tensor.layout}")
     return Place(tensor, tensor.shape)
 
 

@@ -15,7 +15,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .. import _core
 from . import _truncated
-from ._fill import DTYPES, draw_seed, fill, place_of
+from ._fill import DTYPES, draw_seed, fill, has_memory, place_of
 
 
 def _overridable(function: Callable) -> Callable:
@@ -38,7 +38,7 @@ def _overridable(function: Callable) -> Callable:
 
 def _random(tensor: Tensor, kind: Callable, parameters: tuple, generator, same_in_torch: Callable) -> Tensor:
     """Fills with kind(*parameters, seed). same_in_torch does to a tensor what PyTorch would do, for its errors."""
-    if tensor.is_meta:
+    if not has_memory(tensor):
         return tensor
     place = place_of(tensor)
     try:
@@ -123,7 +123,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     and the processor, though not with the tensor's device, dtype or sharding. Raises ValueError if no number of the
     tensor's dtype is in [a, b].
     """
-    if tensor.is_meta:
+    if not has_memory(tensor):
         return tensor
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
