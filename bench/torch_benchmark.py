@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures fanin.torch beside torch.nn.init in one process: 2^24 elements and a tiny call, on one thread and on PyTorch's default.
-Each pair runs in turn; figures are medians. Prints tables in Markdown. Run it with the python of build/python/venv, after
-scripts/test."""
+"""Measures fanin.torch beside torch.nn.init in one process, on one thread: 2^24 elements, and small calls. Each pair
+runs in turn; figures are medians. Prints tables in Markdown. Run it with build/python/venv/bin/python, after scripts/test."""
 import statistics
 import time
 import timeit
@@ -38,27 +37,25 @@ def pair(label, tensor):
 
 def rates(dtype):
     tensor = torch.zeros(4096, 4096, dtype=dtype)
-    print(f"\n| 2^24 elements, {dtype}, 10^9/s | threads | fanin.torch | torch.nn.init | ratio |\n| --- | --- | --- | --- | --- |")
-    for threads in sorted({1, DEFAULT_THREADS}):
-        torch.set_num_threads(threads)
-        for label in FUNCTIONS:
-            ours, theirs = seconds(pair(label, tensor), 5)
-            size = tensor.numel() / 1e9
-            print(f"| {label} | {threads} | {size / ours:.3g} | {size / theirs:.3g} | {theirs / ours:.1f} |", flush=True)
+    print(f"\n| 2^24 elements, {dtype}, 10^9 a second | fanin.torch | torch.nn.init | ratio |\n| --- | --- | --- | --- |")
+    for label in FUNCTIONS:
+        ours, theirs = seconds(pair(label, tensor), 5)
+        size = tensor.numel() / 1e9
+        print(f"| {label} | {size / ours:.3g} | {size / theirs:.3g} | {theirs / ours:.1f} |", flush=True)
 
 
 def tiny():
     print("\n| microseconds a call, float32 | elements | fanin.torch | torch.nn.init |\n| --- | --- | --- | --- |")
-    torch.set_num_threads(1)
     for shape in ((4, 4), (32, 32), (100, 100)):
         for label in FUNCTIONS:
-            taken = [min(timeit.repeat(call, number=2000 if "narrow" not in label else 200, repeat=5)) / (
-                2000 if "narrow" not in label else 200) * 1e6 for call in pair(label, torch.zeros(shape))]
+            number = 200 if "narrow" in label else 2000
+            taken = [min(timeit.repeat(call, number=number, repeat=5)) / number * 1e6
+                     for call in pair(label, torch.zeros(shape))]
             print(f"| {label} | {shape[0] * shape[1]} | {taken[0]:.3g} | {taken[1]:.3g} |", flush=True)
 
 
 if __name__ == "__main__":
-    DEFAULT_THREADS = torch.get_num_threads()
+    torch.set_num_threads(1)
     print(f"fanin {fanin.__version__}, PyTorch {torch.__version__}")
     rates(torch.float32)
     rates(torch.bfloat16)

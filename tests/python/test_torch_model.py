@@ -16,6 +16,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 import fanin  # noqa: E402
 from fanin.torch import init_model_  # noqa: E402
 
+torch.set_num_threads(1)  # threads of PyTorch that wait for each other on a busy machine take minutes
 RULES = {"*.bias": "zeros", "norm.weight": "ones", "*": "he_normal"}
 
 

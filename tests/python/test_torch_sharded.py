@@ -4,6 +4,7 @@
 One group of four processes runs all cases, on meshes of 1 to 4 of them. What a process should hold is cut from the whole
 tensor by PyTorch's own distribute_tensor.
 """
+import gc
 import os
 import warnings
 
@@ -123,29 +124,34 @@ def check_flattened(mesh):
                     assert torch.equal(got, expected)
 
 
+def check_all(rank):
+    for count in range(1, PROCESSES + 1):
+        mesh = DeviceMesh("cpu", list(range(count)))
+        if rank < count:
+            for placement in (Replicate(), Shard(0), Shard(1), Shard(2)):
+                check_functions(mesh, [placement])
+    square = DeviceMesh("cpu", [[0, 1], [2, 3]], mesh_dim_names=("data", "model"))
+    for placements in ([Shard(0), Shard(1)], [Shard(1), Shard(0)], [Shard(0), Shard(0)], [Replicate(), Shard(0)],
+                       [Shard(1), Replicate()], [Replicate(), Replicate()]):
+        check_functions(square, placements)
+    partial = zeros(4, 4, device_mesh=square, placements=[Replicate(), Replicate()])
+    partial = partial.from_local(partial.to_local(), square, [Partial(), Replicate()])
+    with pytest.raises(ValueError, match="Redistribute it first"):
+        fanin.torch.normal_(partial)
+    line = DeviceMesh("cpu", list(range(PROCESSES)))
+    check_fully_shard(line)
+    check_fully_shard(square["data"], square["model"])
+    check_flattened(line)
+
+
 def run(rank, directory):
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{directory}/store", rank=rank, world_size=PROCESSES)
     try:
-        for count in range(1, PROCESSES + 1):
-            mesh = DeviceMesh("cpu", list(range(count)))
-            if rank < count:
-                for placement in (Replicate(), Shard(0), Shard(1), Shard(2)):
-                    check_functions(mesh, [placement])
-        square = DeviceMesh("cpu", [[0, 1], [2, 3]], mesh_dim_names=("data", "model"))
-        for placements in ([Shard(0), Shard(1)], [Shard(1), Shard(0)], [Shard(0), Shard(0)], [Replicate(), Shard(0)],
-                           [Shard(1), Replicate()], [Replicate(), Replicate()]):
-            check_functions(square, placements)
-        partial = zeros(4, 4, device_mesh=square, placements=[Replicate(), Replicate()])
-        partial = partial.from_local(partial.to_local(), square, [Partial(), Replicate()])
-        with pytest.raises(ValueError, match="Redistribute it first"):
-            fanin.torch.normal_(partial)
-        line = DeviceMesh("cpu", list(range(PROCESSES)))
-        check_fully_shard(line)
-        check_fully_shard(square["data"], square["model"])
-        check_flattened(line)
+        check_all(rank)
     finally:
+        gc.collect()  # what holds the group must be gone before it is: PyTorch's threads outlive it otherwise
         dist.destroy_process_group()
 
 

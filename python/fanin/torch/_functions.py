@@ -44,14 +44,15 @@ def _random(tensor: Tensor, kind: Callable, parameters: tuple, generator, same_i
     try:
         if tensor.dtype not in DTYPES:
             raise TypeError(f"fanin fills tensors of {', '.join(DTYPES.values())}. Received: a tensor of {tensor.dtype}")
+        kind(*parameters, 0)  # refuses them before anything is drawn
         if tensor.numel() == 0:
-            kind(*parameters, 0)
             return tensor
         seed, device_seed = draw_seed(tensor, generator)
         fill(place, kind(*parameters, seed), device_seed)
     except (TypeError, ValueError):
         # PyTorch draws no float8.
-        sample = torch.empty(1, dtype=torch.float32 if DTYPES.get(tensor.dtype, "").startswith("float8") else tensor.dtype)
+        drawn_as = torch.float32 if DTYPES.get(tensor.dtype, "").startswith("float8") else tensor.dtype
+        sample = torch.empty(1, dtype=drawn_as, device="cpu")
         if 0 in place.local.stride() and not place.local.is_contiguous():
             sample = sample.expand(2)
         same_in_torch(sample)  # PyTorch's own error, if it has one for this
@@ -143,7 +144,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     place = place_of(tensor)
     possible = math.isfinite(mean) and 0 < std < math.inf and a <= b and a < math.inf and b > -math.inf
     if tensor.dtype not in DTYPES or not possible:
-        same_in_torch(torch.empty(1, dtype=tensor.dtype))
+        same_in_torch(torch.empty(1, dtype=tensor.dtype, device="cpu"))
         raise ValueError("trunc_normal_ needs a finite mean, a finite std > 0, a <= b with a number between them, and a "
                          f"tensor of {', '.join(DTYPES.values())}. Received: mean={mean}, std={std}, a={a}, b={b}, "
                          f"{tensor.dtype}")

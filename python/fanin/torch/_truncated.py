@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .. import _core
-from ._fill import DTYPES, Place, fill
+from ._fill import CPU, DTYPES, Place, fill
 
 PIECE = 1 << 16  # elements that are inverted together: some 4 MiB of temporaries
 FAR = 1e4        # standard deviations, from where on the tail is exponential to binary64's precision
@@ -44,7 +44,7 @@ def fill_by_inversion(place: Place, mean: float, std: float, a: float, b: float,
     fractions = _core.RandomUniform(0.0, 1.0, seed)
     begin = place.offset or (0,) * local.dim()
     for offset, extent in _pieces((0,) * local.dim(), tuple(local.shape)):
-        uniform = torch.empty(extent, dtype=torch.float64)
+        uniform = torch.empty(extent, dtype=torch.float64, device=CPU)
         fill(Place(uniform, place.shape, tuple(map(sum, zip(begin, offset)))), fractions)
         values = quantile(uniform, (a - mean) / std, (b - mean) / std).mul_(std).add_(mean).clamp_(least, most)
         with torch.no_grad():
@@ -78,7 +78,7 @@ def inside(bound: float, dtype: torch.dtype, up: bool) -> float:
     largest = torch.finfo(dtype).max
     if bound < -largest:
         return -largest
-    number = torch.tensor(bound, dtype=torch.float64).to(dtype)
+    number = torch.tensor(bound, dtype=torch.float64, device=CPU).to(dtype)
     if number.double() < bound:
         integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[number.element_size()]
         bits = number.view(integers)
@@ -87,7 +87,7 @@ def inside(bound: float, dtype: torch.dtype, up: bool) -> float:
 
 
 def _log_tail(z: float) -> torch.Tensor:
-    return torch.special.log_ndtr(torch.tensor(-z, dtype=torch.float64))
+    return torch.special.log_ndtr(torch.tensor(-z, dtype=torch.float64, device=CPU))
 
 
 def _rounded(value: float, compute: torch.dtype) -> float:
