@@ -125,6 +125,14 @@ void check_address(const void* address, int device) {
   }
 }
 
+Place place_of(const void* address) {
+  if (available().cuda_devices == 0) return host;
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, address), "Cannot tell where the address is");
+  const bool on_device = attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
+  return on_device ? cuda(attributes.device) : host;
+}
+
 void preload(int device) {
   check_device(device);
   const CurrentDevice current(device);

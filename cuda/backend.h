@@ -20,6 +20,9 @@ void check_device(int device);
 // Throws InvalidArgument if a kernel on the device cannot write there, DeviceError.
 void check_address(const void* address, int device);
 
+// The device that owns the memory, or the host. Throws DeviceError.
+Place place_of(const void* address);
+
 // Loads the kernels. Throws DeviceError.
 void preload(int device);
 

@@ -21,6 +21,8 @@ void check_device(int device) { refuse(device); }
 
 void check_address(const void*, int device) { refuse(device); }
 
+Place place_of(const void*) { return host; }
+
 void preload(int device) { refuse(device); }
 
 void fill(const FillJob*, std::size_t, int device, CudaStream, const std::uint64_t*) { refuse(device); }

@@ -15,6 +15,8 @@ Availability available() { return gpu::available(); }
 
 void preload(int device) { gpu::preload(device); }
 
+Place place_of(const void* address) { return gpu::place_of(address); }
+
 namespace detail {
 
 void check_view(const View& view, std::uint64_t count) {

@@ -54,10 +54,6 @@ FillParams Access::prepared(const Initializer& initializer, const Shape& shape, 
   });
 }
 
-std::uint64_t Access::calls(const Initializer& initializer) {
-  return initializer.calls_.load(std::memory_order_relaxed);
-}
-
 bool Access::claim(const Initializer& initializer, std::uint64_t call) {
   if (initializer.seed_.kind() != Seed::Kind::sequence) return true;
   return initializer.calls_.compare_exchange_strong(call, call + 1, std::memory_order_relaxed);
@@ -71,17 +67,16 @@ std::uint64_t Access::next_call(const Initializer& initializer) {
 }  // namespace detail
 
 Initializer::Initializer(std::shared_ptr<const detail::Rule> rule, Seed seed)
-    : rule_(std::move(rule)), seed_(std::move(seed)) {}
+    : rule_(std::move(rule)), seed_(std::move(seed)), calls_(seed_.first_call()) {}
 
-Initializer::Initializer(const Initializer& other)
-    : rule_(other.rule_), seed_(other.seed_), calls_(other.calls_.load(std::memory_order_relaxed)) {}
+Initializer::Initializer(const Initializer& other) : rule_(other.rule_), seed_(other.seed_), calls_(other.calls()) {}
 
 Initializer& Initializer::operator=(const Initializer& other) {
   if (this == &other) return *this;
   Seed seed = other.seed_;  // first, because it may throw
   rule_ = other.rule_;
   seed_ = std::move(seed);
-  calls_.store(other.calls_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  calls_.store(other.calls(), std::memory_order_relaxed);
   return *this;
 }
 

@@ -166,7 +166,7 @@ std::size_t Plan::add(const Initializer& initializer, const View& view, const Sh
   const std::uint64_t base = job.params.subsequence;
   std::uint64_t call = 0;
   do {  // again if another thread has taken the call's number in between
-    call = Access::calls(initializer);
+    call = initializer.calls();
     job.params.subsequence = base + call;
     state_->check(job, draws, view.place);
   } while (!Access::claim(initializer, call));

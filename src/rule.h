@@ -47,9 +47,8 @@ struct Access {
   static FillParams prepared(const Initializer& initializer, const Shape& shape, DType dtype,
                              const FillOptions& options);
 
-  // The number of the next call of a sequence, 0 for other seeds. claim() counts it if it is still the next;
-  // next_call() counts whichever is.
-  static std::uint64_t calls(const Initializer& initializer);
+  // claim() counts a call of a sequence if it is still the next (Initializer::calls); next_call() counts whichever is,
+  // and returns its number, 0 for other seeds.
   static bool claim(const Initializer& initializer, std::uint64_t call);
   static std::uint64_t next_call(const Initializer& initializer);
 };

@@ -19,8 +19,8 @@ std::uint64_t drawn_seed() {
 
 Seed::Seed() : Seed(Kind::none, drawn_seed(), {}) {}
 
-Seed Seed::sequence(std::uint64_t value, std::string generator_name) {
-  return {Kind::sequence, value, std::move(generator_name)};
+Seed Seed::sequence(std::uint64_t value, std::string generator_name, std::uint64_t first_call) {
+  return {Kind::sequence, value, std::move(generator_name), first_call};
 }
 
 void Seed::refuse_negative(std::int64_t value) {

@@ -271,6 +271,14 @@ TEST_F(Gpu, InitializersFillViewsAndMakeTensors) {
   EXPECT_EQ(empty.size(), 0u);
 }
 
+TEST_F(Gpu, TellsWhereMemoryIs) {
+  DeviceBytes memory(16);
+  int here = 0;
+  EXPECT_EQ(place_of(memory.data() + 3), cuda(0));
+  EXPECT_EQ(place_of(&here), host);
+  EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+}
+
 TEST_F(Gpu, PinnedAndManagedMemoryCountAsTheDevices) {
   const HeNormal init(42);
   std::vector<float> expected(1000);
@@ -279,6 +287,8 @@ TEST_F(Gpu, PinnedAndManagedMemoryCountAsTheDevices) {
   void* managed = nullptr;
   CUDA_OK(cudaMallocHost(&pinned, 4000));
   CUDA_OK(cudaMallocManaged(&managed, 4000));
+  EXPECT_EQ(place_of(pinned), host);
+  EXPECT_EQ(place_of(managed), cuda(0));
   for (void* memory : {pinned, managed}) {
     init.fill({memory, DType::float32, 4000, cuda(0)}, {10, 100});
     CUDA_OK(cudaDeviceSynchronize());

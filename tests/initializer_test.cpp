@@ -286,6 +286,30 @@ TEST(Seeds, ACopyGoesOnCounting) {
   EXPECT_EQ(assigned.seed().kind(), Seed::Kind::sequence);
 }
 
+TEST(Seeds, AnotherProcessGoesOn) {
+  const fanin::HeNormal original(Seed::sequence(7));
+  EXPECT_EQ(original.calls(), 0u);
+  filled(original, small);
+  EXPECT_EQ(original.calls(), 1u);
+  const fanin::HeNormal resumed(Seed::sequence(7, "seed_generator", original.calls()));
+  EXPECT_EQ(resumed.calls(), 1u);
+  EXPECT_EQ(filled(resumed, small), filled(original, small));
+
+  const fanin::HeNormal drawn;
+  const fanin::HeNormal restored(Seed::drawn(drawn.seed().value()));
+  EXPECT_EQ(restored.seed().kind(), Seed::Kind::none);
+  EXPECT_EQ(restored.get_config(), R"({"seed":null})");
+  EXPECT_EQ(filled(restored, small), filled(drawn, small));
+}
+
+TEST(Seeds, WithAnother) {
+  const fanin::VarianceScaling original(3.0, "fan_out", "uniform", Seed::sequence(7));
+  filled(original, small);
+  EXPECT_EQ(filled(original.with_seed(8), small), filled(fanin::VarianceScaling(3.0, "fan_out", "uniform", 8), small));
+  EXPECT_EQ(original.calls(), 1u);
+  EXPECT_EQ(original.with_seed(original.seed()).calls(), 0u);
+}
+
 TEST(Seeds, EightThreadsShareOneSequence) {
   const fanin::HeNormal sequence(Seed::sequence(7));
   constexpr std::size_t calls = 2000;
@@ -887,6 +911,7 @@ TEST(BadInput, OptionsAndPreparedFills) {
 TEST(BadInput, ADeviceThatIsNotThere) {
   const int missing = fanin::available().cuda_devices;
   const std::string name = to_string(fanin::cuda(missing));
+  EXPECT_EQ(fanin::place_of(&missing), fanin::host);
   const fanin::HeNormal he(1);
   const auto at = [&](unsigned char* m) { return View{m, DType::float32, 4096, fanin::cuda(missing)}; };
   expect_untouched<fanin::DeviceError>({

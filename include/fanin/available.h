@@ -4,6 +4,7 @@
 #include <string>
 
 #include "fanin/export.h"
+#include "fanin/view.h"
 
 namespace fanin {
 
@@ -21,5 +22,9 @@ FANIN_API Availability available();
 /// stream that is being captured may not allow; after it fills allocate nothing and synchronise nothing. Throws
 /// DeviceError.
 FANIN_API void preload(int device = 0);
+
+/// Where memory is, for an address whose origin does not say: on the CUDA device that owns it, else (pinned memory
+/// included) on the host. Without a device all memory is on the host. Throws DeviceError.
+FANIN_API Place place_of(const void* address);
 
 }  // namespace fanin

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "fanin/distribution.h"
 #include "fanin/dtype.h"
@@ -71,6 +72,12 @@ class FANIN_API Initializer {
   /// Kind and value; a drawn seed can be read here and given again.
   const Seed& seed() const { return seed_; }
 
+  /// The number of the next call of a sequence; 0 for other seeds.
+  std::uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
+
+  /// The same initializer with another seed; a sequence begins at its first call.
+  Initializer with_seed(Seed seed) const { return {rule_, std::move(seed)}; }
+
   /// The inner configuration as JSON text, with Keras's keys. A drawn seed is written as null, as Keras does.
   /// Throws InvalidArgument if the form cannot say it (TF 2 has no fan axes).
   std::string get_config(ConfigForm form = ConfigForm::keras3) const;
@@ -84,7 +91,7 @@ class FANIN_API Initializer {
 
   std::shared_ptr<const detail::Rule> rule_;  // immutable, shared by copies
   Seed seed_;
-  mutable std::atomic<std::uint64_t> calls_{0};  // of a sequence
+  mutable std::atomic<std::uint64_t> calls_;  // of a sequence
 };
 
 }  // namespace fanin

@@ -28,16 +28,22 @@ class FANIN_API Seed {
   template <class Integer, std::enable_if_t<std::is_integral_v<Integer>, int> = 0>
   Seed(Integer value) : Seed(Kind::fixed, checked(value), {}) {}  // NOLINT(google-explicit-constructor)
 
-  /// A sequence. The generator's name is kept for Keras's configuration and has no influence on values.
-  static Seed sequence(std::uint64_t value, std::string generator_name = "seed_generator");
+  /// A sequence. The generator's name is kept for Keras's configuration and has no influence on values. An initializer
+  /// counts its calls from first_call on: one that goes on where another was (Initializer::calls) is given its number.
+  static Seed sequence(std::uint64_t value, std::string generator_name = "seed_generator",
+                       std::uint64_t first_call = 0);
+
+  /// The kind none, with a value that was drawn before: for what reads back an initializer that was stored with it.
+  static Seed drawn(std::uint64_t value) { return {Kind::none, value, {}}; }
 
   Kind kind() const { return kind_; }
   std::uint64_t value() const { return value_; }
   const std::string& generator_name() const { return generator_name_; }
+  std::uint64_t first_call() const { return first_call_; }
 
  private:
-  Seed(Kind kind, std::uint64_t value, std::string generator_name)
-      : value_(value), generator_name_(std::move(generator_name)), kind_(kind) {}
+  Seed(Kind kind, std::uint64_t value, std::string generator_name, std::uint64_t first_call = 0)
+      : value_(value), first_call_(first_call), generator_name_(std::move(generator_name)), kind_(kind) {}
 
   template <class Integer>
   static std::uint64_t checked(Integer value) {
@@ -49,6 +55,7 @@ class FANIN_API Seed {
   [[noreturn]] static void refuse_negative(std::int64_t value);
 
   std::uint64_t value_;
+  std::uint64_t first_call_;
   std::string generator_name_;
   Kind kind_;
 };

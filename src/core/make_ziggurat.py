@@ -4,7 +4,6 @@
 boxes that cover the rest, with total box area = 4 rectangles, so that 256 cells are equal."""
 import json
 import os
-import sys
 
 from mpmath import exp, log, mp, mpf, sqrt
 

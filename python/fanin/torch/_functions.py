@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions of torch.nn.init. Scales are computed as there, in binary64; the values are fanin's."""
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.init import calculate_gain, constant, constant_, dirac, dirac_, eye, eye_, ones_, zeros_  # noqa: F401
+from torch.overrides import handle_torch_function, has_torch_function_variadic
+
+from .. import _core
+from . import _truncated
+from ._fill import DTYPES, draw_seed, fill, has_memory, place_of
+
+
+def _overridable(function: Callable) -> Callable:
+    """Lets tensors with __torch_function__ and torch function modes take a call, as PyTorch's functions do."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        if args and not has_torch_function_variadic(args[0]):
+            return function(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        tensor = bound.arguments["tensor"]
+        if has_torch_function_variadic(tensor):
+            return handle_torch_function(call, (tensor,), **bound.arguments)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _random(tensor: Tensor, kind: Callable, parameters: tuple, generator, same_in_torch: Callable) -> Tensor:
+    """Fills with kind(*parameters, seed). same_in_torch does to a tensor what PyTorch would do, for its errors."""
+    if not has_memory(tensor):
+        return tensor
+    place = place_of(tensor)
+    try:
+        if tensor.dtype not in DTYPES:
+            raise TypeError(f"fanin fills tensors of {', '.join(DTYPES.values())}. Received: a tensor of {tensor.dtype}")
+        kind(*parameters, 0)  # refuses them before anything is drawn
+        if tensor.numel() == 0:
+            return tensor
+        seed, device_seed = draw_seed(tensor, generator)
+        fill(place, kind(*parameters, seed), device_seed)
+    except (TypeError, ValueError):
+        # PyTorch draws no float8.
+        drawn_as = torch.float32 if DTYPES.get(tensor.dtype, "").startswith("float8") else tensor.dtype
+        sample = torch.empty(1, dtype=drawn_as, device="cpu")
+        if 0 in place.local.stride() and not place.local.is_contiguous():
+            sample = sample.expand(2)
+        same_in_torch(sample)  # PyTorch's own error, if it has one for this
+        raise
+    return tensor
+
+
+def _uniform(tensor: Tensor, a: float, b: float, generator) -> Tensor:
+    if tensor.is_complex():  # as PyTorch: both parts
+        _uniform(torch.view_as_real(tensor.detach()), a, b, generator)
+        return tensor
+    return _random(tensor, _core.RandomUniform, (a, b), generator, lambda sample: sample.uniform_(a, b))
+
+
+def _normal(tensor: Tensor, mean: float, std: float, generator) -> Tensor:
+    if tensor.is_complex():  # as PyTorch: each part has half of the variance
+        _normal(torch.view_as_real(tensor.detach()), mean, std / math.sqrt(2), generator)
+        return tensor
+    return _random(tensor, _core.RandomNormal, (mean, std), generator, lambda sample: sample.normal_(mean, std))
+
+
+def _fans(tensor: Tensor) -> tuple[int, int]:
+    if tensor.dim() < 2:
+        raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def _xavier_std(tensor: Tensor, gain: float) -> float:
+    fan_in, fan_out = _fans(tensor)
+    return gain * math.sqrt(2.0 / float(fan_in + fan_out))
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    mode = mode.lower()
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
+    fan_in, fan_out = _fans(tensor)
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+def _is_empty(tensor: Tensor) -> bool:
+    if 0 not in tensor.shape:
+        return False
+    warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=4)
+    return True
+
+
+@_overridable
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Fills with a uniform distribution on [a, b). b itself never occurs, after rounding to the tensor's dtype either."""
+    return _uniform(tensor, a, b, generator)
+
+
+@_overridable
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Fills with a normal distribution, which is not cut."""
+    return _normal(tensor, mean, std, generator)
+
+
+@_overridable
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+                  generator: torch.Generator | None = None) -> Tensor:
+    """Fills with a normal distribution that is cut at a and b, which are values, not standard deviations.
+
+    No value is outside [a, b], after rounding either. A window with at least half of the normal's mass is sampled by the
+    core, by rejection, with the bits that the value contract defines. A narrower one is sampled by inversion, in binary64
+    on the host, and copied: slower, not to be captured into a CUDA graph, and its bits may differ with PyTorch's version
+    and the processor, though not with the tensor's device, dtype or sharding. Raises ValueError if no number of the
+    tensor's dtype is in [a, b].
+    """
+    if not has_memory(tensor):
+        return tensor
+    if mean < a - 2 * std or mean > b + 2 * std:
+        warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
+                      "The distribution of values may be incorrect.", stacklevel=3)
+    mean, std, a, b = float(mean), float(std), float(a), float(b)
+    (b - mean) / std  # ZeroDivisionError, as in PyTorch
+
+    def same_in_torch(sample: Tensor) -> None:
+        sample.normal_(mean, std)
+        sample.uniform_(a, b)
+        torch.where(sample < a, sample, sample)
+
+    window = None if tensor.dtype not in DTYPES else _truncated.window(mean, std, a, b, tensor.dtype)
+    if window is not None:
+        return _random(tensor, lambda lower, upper, seed: _core.TruncatedNormal(mean, std, seed, lower, upper), window,
+                       generator, same_in_torch)
+    place = place_of(tensor)
+    possible = math.isfinite(mean) and 0 < std < math.inf and a <= b and a < math.inf and b > -math.inf
+    if tensor.dtype not in DTYPES or not possible:
+        same_in_torch(torch.empty(1, dtype=tensor.dtype, device="cpu"))
+        raise ValueError("trunc_normal_ needs a finite mean, a finite std > 0, a <= b with a number between them, and a "
+                         f"tensor of {', '.join(DTYPES.values())}. Received: mean={mean}, std={std}, a={a}, b={b}, "
+                         f"{tensor.dtype}")
+    if tensor.numel():
+        seed, device_seed = draw_seed(tensor, generator)
+        _truncated.fill_by_inversion(place, mean, std, a, b, seed if device_seed is None else int(device_seed))
+    return tensor
+
+
+@_overridable
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Fills uniformly on [-l, l), l = gain * sqrt(6 / (fan_in + fan_out)); shape is (out, in, ...). Glorot's."""
+    bound = math.sqrt(3.0) * _xavier_std(tensor, gain)
+    return _uniform(tensor, -bound, bound, generator)
+
+
+@_overridable
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Fills with a normal, std = gain * sqrt(2 / (fan_in + fan_out)), which is not cut; shape is (out, in, ...)."""
+    return _normal(tensor, 0.0, _xavier_std(tensor, gain), generator)
+
+
+@_overridable
+def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+                     generator: torch.Generator | None = None) -> Tensor:
+    """Fills uniformly on [-l, l), l = calculate_gain(nonlinearity, a) * sqrt(3 / fan); shape is (out, in, ...). He's."""
+    if _is_empty(tensor):
+        return tensor
+    bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return _uniform(tensor, -bound, bound, generator)
+
+
+@_overridable
+def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+                    generator: torch.Generator | None = None) -> Tensor:
+    """Fills with a normal, std = calculate_gain(nonlinearity, a) / sqrt(fan), which is not cut; shape is (out, in, ...)."""
+    if _is_empty(tensor):
+        return tensor
+    return _normal(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def _refused(name: str) -> Callable:
+    def refuse(*args, **kwargs):
+        raise NotImplementedError(f"fanin.torch has no {name} yet. Use torch.nn.init.{name}, whose values depend on the "
+                                  "device and, for a DTensor, on how it is sharded")
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = f"Not there yet: raises NotImplementedError. torch.nn.init.{name} is PyTorch's."
+    return refuse
+
+
+orthogonal_ = _refused("orthogonal_")
+sparse_ = _refused("sparse_")
+
+
+def _deprecated(function: Callable) -> Callable:
+    name = function.__name__[:-1]
+
+    def call(*args, **kwargs):
+        warnings.warn(f"`nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`.", FutureWarning, stacklevel=2)
+        return function(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"Deprecated, as in PyTorch: use {name}_."
+    return call
+
+
+uniform = _deprecated(uniform_)
+normal = _deprecated(normal_)
+xavier_uniform = _deprecated(xavier_uniform_)
+xavier_normal = _deprecated(xavier_normal_)
+kaiming_uniform = _deprecated(kaiming_uniform_)
+kaiming_normal = _deprecated(kaiming_normal_)

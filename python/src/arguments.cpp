@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "arguments.h"
+
+#include <nanobind/stl/string.h>
+
+#include "arrays.h"
+#include "fanin/available.h"
+#include "fanin/config.h"
+#include "fanin/error.h"
+
+namespace fanin::python {
+
+namespace {
+
+[[noreturn]] void refuse_type(const std::string& message) { throw nb::type_error(message.c_str()); }
+
+std::string shown(nb::handle object) { return nb::cast<std::string>(nb::repr(object)); }
+
+nb::object index_of(nb::handle object, const char* what, const char* wanted) {
+  nb::object index = nb::steal(PyNumber_Index(object.ptr()));
+  if (index) return index;
+  PyErr_Clear();
+  refuse_type(std::string(what) + " must be " + wanted + ". Received: " + shown(object) + ", a " +
+              type_name_of(object));
+}
+
+}  // namespace
+
+std::uint64_t unsigned_from(nb::handle object, const char* what) {
+  const nb::object index = index_of(object, what, "an integer");
+  const std::uint64_t value = PyLong_AsUnsignedLongLong(index.ptr());
+  if (value == UINT64_MAX && PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    throw InvalidArgument(std::string(what) + " is an integer from 0 to 2^64 - 1. Received: " + shown(index));
+  }
+  return value;
+}
+
+Shape shape_from(nb::handle object, const char* what) {
+  Shape shape;
+  const auto add = [&](nb::handle item) {
+    if (PyLong_CheckExact(item.ptr()) == 0) {
+      const nb::object index = index_of(item, what, "a tuple or list of integers");
+      const long long value = PyLong_AsLongLong(index.ptr());
+      if (value == -1 && PyErr_Occurred() != nullptr) throw nb::python_error();
+      shape.push_back(value);
+      return;
+    }
+    const long long value = PyLong_AsLongLong(item.ptr());
+    if (value == -1 && PyErr_Occurred() != nullptr) {
+      PyErr_Clear();
+      throw InvalidArgument(std::string(what) + " has an entry that no tensor can have: " + shown(item));
+    }
+    shape.push_back(value);
+  };
+  if (nb::isinstance<nb::str>(object) || PySequence_Check(object.ptr()) == 0) {
+    refuse_type(std::string(what) + " must be a tuple or list of integers. Received: " + shown(object));
+  }
+  const nb::object items = nb::steal(PySequence_Fast(object.ptr(), "a shape must be a sequence"));
+  if (!items) throw nb::python_error();
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.ptr());
+  shape.reserve(static_cast<std::size_t>(count));
+  for (Py_ssize_t j = 0; j < count; ++j) add(PySequence_Fast_GET_ITEM(items.ptr(), j));
+  return shape;
+}
+
+Seed seed_from(nb::handle object) {
+  if (object.is_none()) return {};
+  if (nb::isinstance<Seed>(object)) return nb::cast<Seed>(object);
+  if (PyIndex_Check(object.ptr()) == 0) {
+    refuse_type("The seed must be an integer from 0 to 2^64 - 1, a fanin.Seed or None. Received: seed=" +
+                shown(object));
+  }
+  const nb::object index = index_of(object, "The seed", "an integer");
+  const long long small = PyLong_AsLongLong(index.ptr());
+  if (small == -1 && PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    return {unsigned_from(index, "The seed")};
+  }
+  return {small};  // negative: refused with a hint
+}
+
+std::optional<CudaStream> stream_from(nb::handle object) {
+  if (object.is_none()) return std::nullopt;
+  nb::object number;
+  if (PyIndex_Check(object.ptr()) != 0) {
+    number = nb::borrow(object);
+  } else if (nb::hasattr(object, "__cuda_stream__")) {  // (version, address)
+    number = object.attr("__cuda_stream__")()[1];
+  } else if (nb::hasattr(object, "cuda_stream")) {  // PyTorch
+    number = object.attr("cuda_stream");
+  } else if (nb::hasattr(object, "ptr")) {  // CuPy
+    number = object.attr("ptr");
+  } else {
+    refuse_type(
+        "stream must be a CUDA stream: its address as an integer, or a stream of PyTorch, CuPy or another library "
+        "with __cuda_stream__. Received: " +
+        shown(object));
+  }
+  return reinterpret_cast<CudaStream>(unsigned_from(number, "stream"));
+}
+
+Layout layout_from(nb::handle object) {
+  if (!nb::isinstance<nb::str>(object)) refuse_type("layout must be \"hwio\" or \"oihw\". Received: " + shown(object));
+  return parse_layout(nb::cast<std::string>(object));
+}
+
+void set_subsequence(FillOptions& options, nb::handle name, nb::handle subsequence) {
+  if (!name.is_none()) {
+    if (!nb::isinstance<nb::str>(name)) {
+      refuse_type("name must be a string, the tensor's name. Received: " + shown(name) +
+                  ". A number is given as subsequence=");
+    }
+    options.name = nb::cast<std::string>(name);
+  }
+  if (!subsequence.is_none()) options.subsequence = unsigned_from(subsequence, "subsequence");
+}
+
+InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
+  const bool replaced = !seed.is_none();
+  if (nb::isinstance<Initializer>(object)) {
+    borrowed_ = nb::inst_ptr<Initializer>(object);
+    if (!nb::inst_ready(object)) refuse_type("The initializer's __init__ has not been called");
+    if (replaced) made_.emplace(borrowed_->with_seed(seed_from(seed)));
+  } else if (nb::isinstance<nb::str>(object)) {
+    made_.emplace(make(nb::cast<std::string>(object), seed_from(seed)));
+  } else if (nb::isinstance<nb::dict>(object)) {
+    made_.emplace(deserialize(json_dumps(object)));
+    if (replaced) made_.emplace(made_->with_seed(seed_from(seed)));
+  } else {
+    refuse_type(
+        "An initializer is a fanin.Initializer, a name such as \"he_normal\", or a configuration of Keras's as a "
+        "dictionary. Received: " +
+        shown(object) + ", a " + type_name_of(object));
+  }
+}
+
+void refuse_device(Place place) { throw DeviceError("Cannot use " + to_string(place) + ": " + available().reason); }
+
+nb::object json_loads(const std::string& text) { return nb::module_::import_("json").attr("loads")(text); }
+
+std::string json_dumps(nb::handle object) {
+  return nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(object));
+}
+
+}  // namespace fanin::python

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <string>
+
+#include "arguments.h"
+#include "arrays.h"
+#include "bindings.h"
+#include "fanin/error.h"
+#include "fanin/initializers.h"
+#include "fill.h"
+#include "strided.h"
+
+namespace fanin::python {
+
+using namespace nanobind::literals;
+
+namespace {
+
+nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::handle name, nb::handle subsequence,
+                      nb::handle shape, nb::handle offset, nb::handle layout, nb::handle stream, int threads,
+                      nb::handle device_seed) {
+  const InitializerArgument initializer(init, seed);
+  const Array target = array_of(array, stream_from(stream));
+  FillOptions options;
+  set_subsequence(options, name, subsequence);
+  const Shape whole = whole_shape(target, shape, offset, options);
+  options.layout = layout_from(layout);
+  options.stream = target.stream;
+  options.threads = threads;
+  options.device_seed = seed_address_of(device_seed);
+  fill(target, *initializer, whole, options);
+  tell_of_change(target);
+  return array;
+}
+
+void fill_address(nb::handle address, nb::handle dtype, int device, nb::handle shape, nb::handle init,
+                  nb::handle offset, nb::handle extent, nb::handle strides, nb::handle seed, nb::handle name,
+                  nb::handle subsequence, nb::handle layout, nb::handle stream, int threads, nb::handle device_seed) {
+  const InitializerArgument initializer(init, seed);
+  FillOptions options;
+  set_subsequence(options, name, subsequence);
+  const Shape whole = shape_from(shape, "shape");
+  Array target;
+  target.address = reinterpret_cast<void*>(unsigned_from(address, "address"));
+  target.dtype = dtype_of(dtype);
+  target.place = Place{device};
+  target.shape = extent.is_none() ? whole : shape_from(extent, "extent");
+  target.strides = strides.is_none() ? dense_strides(target.shape, target.dtype) : shape_from(strides, "strides");
+  if (target.strides.size() != target.shape.size()) {
+    throw InvalidArgument("There must be one stride for each extent. Received: strides=" + to_string(target.strides) +
+                          " for the shape " + to_string(target.shape));
+  }
+  if (!offset.is_none()) {
+    options.block = {shape_from(offset, "offset"), target.shape};
+  } else if (!extent.is_none()) {
+    throw InvalidArgument("extent= is that of a part of the tensor: give its offset= too");
+  }
+  options.layout = layout_from(layout);
+  options.stream = stream_from(stream).value_or(nullptr);
+  options.threads = threads;
+  options.device_seed = seed_address_of(device_seed);
+  fill(target, *initializer, whole, options);
+}
+
+}  // namespace
+
+Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillOptions& options) {
+  if (shape.is_none()) {
+    if (!offset.is_none()) {
+      throw InvalidArgument("offset= says where in a tensor the array lies: give the tensor's shape= too");
+    }
+    return array.shape;
+  }
+  Shape whole = shape_from(shape, "shape");
+  if (!offset.is_none()) {
+    options.block = {shape_from(offset, "offset"), array.shape};
+  } else if (element_count(whole) != array.count()) {
+    throw InvalidArgument(
+        "The array must have as many elements as the tensor, or lie in it at an offset=. Received: an "
+        "array of shape " +
+        to_string(array.shape) + " for a tensor of shape=" + to_string(whole));
+  }
+  return whole;
+}
+
+void fill(const Array& array, const Initializer& initializer, const Shape& shape, const FillOptions& options) {
+  if (array.is_dense()) {
+    const nb::gil_scoped_release release;
+    initializer.fill(array.view(), shape, options);
+    return;
+  }
+  const std::string received =
+      "Received: shape=" + to_string(array.shape) + ", strides in bytes " + to_string(array.strides);
+  if (!array.place.is_host()) {
+    throw InvalidArgument("Arrays on a device must be dense and row-major. " + received +
+                          ". Fill a dense one and copy it, or fill the array that the view is of");
+  }
+  if (options.threads < 0 || options.device_seed != nullptr) {
+    // Refused with the library's own words, before anything counts as a call.
+    fanin::fill({nullptr, array.dtype, 0, host}, part_of(Zeros().params({0}, array.dtype), 0, 0), nullptr,
+                options.threads, CpuTarget::automatic, options.device_seed);
+  }
+  check_no_overlap(array.shape, array.strides, size_of(array.dtype));
+  const nb::gil_scoped_release release;
+  fill_strided(array.address, array.shape, array.strides, initializer.params(shape, array.dtype, options));
+}
+
+nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
+                nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads) {
+  const InitializerArgument initializer(init, seed);
+  FillOptions options;
+  set_subsequence(options, name, subsequence);
+  const Shape whole = shape_from(shape, "shape");
+  if (offset.is_none() != extent.is_none()) {
+    throw InvalidArgument(
+        "A part of a tensor has an offset and an extent (Keras: partition_offset and partition_shape): "
+        "give both or neither");
+  }
+  if (!offset.is_none()) options.block = {shape_from(offset, "offset"), shape_from(extent, "extent")};
+  options.layout = layout_from(layout);
+  options.threads = threads;
+  Array target;
+  target.dtype = dtype_of(dtype);
+  const nb::object array = empty_numpy_array(offset.is_none() ? whole : options.block.extent, target.dtype);
+  fill(array_of(array, std::nullopt), *initializer, whole, options);
+  return array;
+}
+
+void bind_fill(nb::module_& m) {
+  m.def("fill", &fill_array, "array"_a, "init"_a, nb::kw_only(), "seed"_a = nb::none(), "name"_a = nb::none(),
+        "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(), "layout"_a = "hwio",
+        "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
+        nb::sig("def fill(array: ArrayT, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
+                "subsequence: int | None = None, shape: Sequence[int] | None = None, "
+                "offset: Sequence[int] | None = None, layout: str = 'hwio', stream: object = None, threads: int = 0, "
+                "device_seed: object = None) -> ArrayT"),
+        R"(Fills an array in place and returns it.
+
+array is NumPy's, PyTorch's, CuPy's or another with the buffer protocol, __cuda_array_interface__ or DLPack, of float32,
+float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. It is filled in place, never a copy of it. On the host it may
+have any strides, which are filled on one thread; on a device it must be dense and row-major.
+
+init is an Initializer, a name such as "he_normal", or a configuration of Keras's as a dictionary.
+
+seed         takes the place of the initializer's: an integer from 0 to 2**64 - 1 or a Seed. Without it a name draws one,
+             which nobody can read: to have the values again, give a seed, or make the initializer first.
+name         the tensor's name. Its hash is the subsequence, so that each parameter of a model has draws of its own.
+subsequence  the tensor's number instead, 0 to 2**64 - 1. With neither it is 0, and two tensors that are filled with one
+             seed get the same draws.
+shape        of the whole tensor, if the array is a part of it or has another shape with as many elements.
+offset       where in the tensor the array begins, one number for each dimension. The values are the slice of the whole
+             tensor's, and so is the scale, which follows from the whole tensor's fans.
+layout       where the channels are: "hwio", Keras's and JAX's (..., in, out), or "oihw", PyTorch's (out, in, ...).
+stream       for an array on a device, the CUDA stream: its address, or a stream of PyTorch, CuPy or any library with
+             __cuda_stream__. Without it, the array's library's current stream.
+threads      most threads for host memory; 0: as many as the process may run on. It changes speed only.
+device_seed  for an array on a device, a seed that lies there and is read when the stream comes to the fill: its address,
+             or a CUDA array of one uint64 or int64, which must live until then. It takes the place of the initializer's.
+
+Host memory is filled when the call returns, device memory asynchronously on the stream. The GIL is released. Raises,
+before anything is written, ValueError for what is not allowed, TypeError for wrong types, DeviceError for a device that
+is not there.)");
+  m.def("draw", &draw, "init"_a, "shape"_a, "dtype"_a = nb::none(), nb::kw_only(), "seed"_a = nb::none(),
+        "name"_a = nb::none(), "subsequence"_a = nb::none(), "offset"_a = nb::none(), "extent"_a = nb::none(),
+        "layout"_a = "hwio", "threads"_a = 0,
+        nb::sig("def draw(init: InitializerLike, shape: Sequence[int], dtype: object = None, *, seed: SeedLike = None, "
+                "name: str | None = None, subsequence: int | None = None, offset: Sequence[int] | None = None, "
+                "extent: Sequence[int] | None = None, layout: str = 'hwio', threads: int = 0) -> numpy.ndarray"),
+        R"(A new NumPy array with the tensor of this shape, or with the part of it that offset and extent name.
+
+dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. bfloat16, float8_e4m3fn and
+float8_e5m2 need the package ml_dtypes. The rest is as for fill. Raises ValueError, TypeError, ImportError, MemoryError.)");
+  m.def("fill_address", &fill_address, "address"_a, "dtype"_a, "device"_a, "shape"_a, "init"_a, nb::kw_only(),
+        "offset"_a = nb::none(), "extent"_a = nb::none(), "strides"_a = nb::none(), "seed"_a = nb::none(),
+        "name"_a = nb::none(), "subsequence"_a = nb::none(), "layout"_a = "hwio", "stream"_a = nb::none(),
+        "threads"_a = 0, "device_seed"_a = nb::none(),
+        nb::sig("def fill_address(address: int, dtype: object, device: int, shape: Sequence[int], init: "
+                "InitializerLike, *, offset: Sequence[int] | None = None, extent: Sequence[int] | None = None, "
+                "strides: Sequence[int] | None = None, seed: SeedLike = None, name: str | None = None, "
+                "subsequence: int | None = None, layout: str = 'hwio', stream: object = None, threads: int = 0, "
+                "device_seed: object = None) -> None"),
+        R"(Fills memory by its address: for the faces of frameworks, which know where their tensors are.
+
+Nothing checks that the memory is there. device is -1 for the host or a CUDA device's number. extent, with offset, is the
+shape of a part of the tensor; strides are in bytes, one for each extent, and dense ones if not given. The stream is the
+default stream if not given. The rest is as for fill.)");
+}
+
+}  // namespace fanin::python

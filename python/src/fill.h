@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include "arrays.h"
+#include "fanin/initializer.h"
+#include "fanin/options.h"
+#include "fanin/shape.h"
+
+namespace fanin::python {
+
+// The shape of the tensor that an array is or lies in, from the arguments shape= and offset=, either of which may be
+// None; sets the block.
+Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillOptions& options);
+
+// Fills an array of any strides; options.stream must be the array's. Releases the GIL.
+void fill(const Array& array, const Initializer& initializer, const Shape& shape, const FillOptions& options);
+
+// A new NumPy array; the arguments are those of Python's fanin.draw.
+nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
+                nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads);
+
+}  // namespace fanin::python

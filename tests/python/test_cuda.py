@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device memory behind __cuda_array_interface__, allocated by the CUDA runtime itself: no framework is needed. An emulator of
+the runtime can stand in for a device if the extension was built with FANIN_PYTHON_SHARED_CUDART=ON."""
+import ctypes
+
+import numpy as np
+import pytest
+from conftest import numpy_dtype, same_bits
+
+import fanin
+
+INIT = fanin.HeNormal(42)
+
+
+def runtime():
+    if fanin.available().cuda_devices == 0:
+        pytest.skip("no CUDA device: " + fanin.available().reason, allow_module_level=True)
+    for name in ("libcudart.so.13", "libcudart.so.12", "libcudart.so"):
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            pass
+    pytest.skip("the shared CUDA runtime is not to be found", allow_module_level=True)
+
+
+RUNTIME = runtime()
+
+
+def cuda(function, *arguments):
+    assert getattr(RUNTIME, function)(*arguments) == 0
+
+
+class Array:
+    """Device memory of zeros, as CuPy or Numba would show it."""
+
+    def __init__(self, shape, dtype="float32", values=None, **entries):
+        self.shape, self.dtype = shape, numpy_dtype(dtype)
+        self.bytes = ctypes.c_size_t(int(np.prod(shape)) * self.dtype.itemsize)
+        self.address = ctypes.c_void_p()
+        cuda("cudaMalloc", ctypes.byref(self.address), self.bytes)
+        cuda("cudaMemset", self.address, 0, self.bytes)
+        cuda("cudaDeviceSynchronize")
+        if values is not None:
+            cuda("cudaMemcpy", self.address, ctypes.c_void_p(values.ctypes.data), self.bytes, 1)
+        self.__cuda_array_interface__ = {"shape": shape, "typestr": self.dtype.str, "version": 3,
+                                         "data": (self.address.value, False), **entries}
+
+    def __del__(self):
+        RUNTIME.cudaFree(self.address)
+
+    def get(self):
+        host = np.empty(self.shape, self.dtype)
+        cuda("cudaDeviceSynchronize")
+        cuda("cudaMemcpy", ctypes.c_void_p(host.ctypes.data), self.address, self.bytes, 2)
+        return host
+
+
+class Stream:
+    def __init__(self):
+        address = ctypes.c_void_p()
+        cuda("cudaStreamCreate", ctypes.byref(address))
+        self.address = address.value
+
+    def __cuda_stream__(self):
+        return (0, self.address)
+
+
+def test_dtypes(dtype):
+    w = Array((40, 30), dtype)
+    assert fanin.fill(w, INIT, name="w") is w
+    assert same_bits(w.get(), fanin.draw(INIT, (40, 30), dtype, name="w"))
+
+
+def test_streams_and_blocks():
+    stream = Stream()
+    for here, given in [({}, stream), ({}, stream.address), ({"stream": stream.address}, None), ({"stream": 1}, None),
+                        ({"stream": 2}, None), ({"stream": 1}, stream)]:
+        w = Array((8, 7), **here)
+        fanin.fill(w, INIT, stream=given, shape=(16, 16), offset=(4, 2))
+        assert same_bits(w.get(), fanin.draw(INIT, (16, 16), offset=(4, 2), extent=(8, 7)))
+
+
+def test_device_seed():
+    seed = Array((1,), "uint64", np.array([42], np.uint64))
+    for given in (seed, seed.address.value):
+        w = Array((8, 8))
+        fanin.fill(w, "he_normal", seed=1, device_seed=given)
+        assert same_bits(w.get(), INIT((8, 8)))
+    with pytest.raises(ValueError, match="device_seed.*float32"):
+        fanin.fill(w, INIT, device_seed=w)
+
+
+def test_plan():
+    arrays = [Array((4, 5 + j)) for j in range(600)]
+    plan = fanin.Plan()
+    for j, w in enumerate(arrays):
+        plan.add(w, INIT, subsequence=j)
+
+    def check():
+        for j, w in enumerate(arrays):
+            assert same_bits(w.get(), INIT(w.shape, subsequence=j))
+            cuda("cudaMemset", w.address, 0, w.bytes)
+        cuda("cudaDeviceSynchronize")
+
+    plan.fill()
+    check()
+    size = plan.workspace_size(0)
+    assert size > 0
+    with pytest.raises(ValueError, match="too small"):
+        plan.upload(Array((size - 1,), "uint8"))
+    plan.upload(Array((size,), "uint8"))  # which the plan keeps
+    plan.fill(stream=Stream())
+    check()
+    plan.fill(device_seed=Array((1,), "int64", np.array([42], np.int64)))
+    check()
+
+
+def test_refused():
+    host = np.zeros(2, np.float32)
+    w = Array((8, 8))
+    for error, message, call in [
+        (ValueError, "dense and row-major", lambda: fanin.fill(Array((4, 4), strides=(4, 16)), INIT)),
+        (ValueError, "read-only", lambda: fanin.fill(Array((4,), data=(w.address.value, True)), INIT)),
+        (ValueError, "on the host", lambda: fanin.fill(Array((2,), data=(host.ctypes.data, False)), INIT)),
+        (ValueError, "int64", lambda: fanin.fill(Array((4,), "int64"), INIT)),
+        (fanin.DeviceError, "cuda:77", lambda: fanin.preload(77)),
+        (fanin.DeviceError, "cuda:77", lambda: fanin._core.fill_address(w.address.value, "float32", 77, (8, 8), INIT)),
+    ]:
+        with pytest.raises(error, match=message):
+            call()
+    assert not w.get().any() and not host.any()
+
+
+def test_fill_address():
+    fanin.preload()
+    w = Array((8, 8), "float64")
+    fanin._core.fill_address(w.address.value, "float64", 0, (8, 8), INIT)
+    assert same_bits(w.get(), INIT((8, 8), "float64"))
+
+
+class DLPack:
+    def __init__(self, w):
+        self.w, self.asked = w, []
+
+    def __dlpack_device__(self):
+        return (2, 0)
+
+    def __dlpack__(self, stream=None, **keywords):
+        self.asked.append(stream)
+        raise BufferError("only asked")
+
+
+def test_dlpack_is_told_the_stream():
+    stream, exporter = Stream(), DLPack(Array((3,)))
+    for given in (None, stream):
+        with pytest.raises(BufferError):
+            fanin.fill(exporter, INIT, stream=given)
+    assert exporter.asked == [1, stream.address]

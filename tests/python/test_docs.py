@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every Python block of the pages is a program that runs."""
+import importlib.util
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+PROJECT = pathlib.Path(__file__).parents[2]
+BLOCKS = [(page, number, text) for page in ("docs/python.md", "docs/pytorch.md", "README.md")
+          for number, text in enumerate(re.findall(r"^```python\n(.*?)^```", (PROJECT / page).read_text(), re.M | re.S))]
+
+
+def test_there_are_blocks():
+    assert sum(page == "docs/python.md" for page, _, _ in BLOCKS) >= 8
+    assert sum(page == "docs/pytorch.md" for page, _, _ in BLOCKS) >= 4
+    assert any(page == "README.md" for page, _, _ in BLOCKS)
+
+
+@pytest.mark.parametrize("page, number, text", BLOCKS, ids=[f"{page}-{number}" for page, number, _ in BLOCKS])
+def test_block(page, number, text, tmp_path):
+    for module in re.findall(r"^(?:import|from) (\w+)", text, re.M):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    file = tmp_path / "example.py"
+    file.write_text(text)
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from conftest import numpy_dtype, same_bits
+
+import fanin
+
+
+def test_equals_single_fills(dtype):
+    type_ = numpy_dtype(dtype)
+    arrays = {f"layer.{j}": np.zeros((j + 1, 3, 50), type_) for j in range(20)}
+    plan = fanin.Plan()
+    init = fanin.HeNormal(42)
+    for number, (name, w) in enumerate(arrays.items()):
+        assert plan.add(w, init, name=name) == number
+    part = np.zeros((4, 5), type_)
+    copies = [np.zeros((1, 3, 50), np.float64), np.zeros((1, 3, 50), np.float16)]
+    plan.add(part, "glorot_uniform", seed=9, shape=(8, 8), offset=(2, 3), layout="oihw")
+    for copy in copies:
+        plan.add_copy(0, copy)
+    assert len(plan) == 23 and "23" in repr(plan)
+    for _ in range(2):
+        plan.fill(threads=2)
+        for name, w in arrays.items():
+            assert same_bits(w, fanin.draw(init, w.shape, dtype, name=name))
+            w[...] = 0
+        assert same_bits(part, fanin.draw("glorot_uniform", (8, 8), dtype, seed=9, offset=(2, 3), extent=(4, 5)))
+        for copy in copies:
+            assert same_bits(copy, fanin.draw(init, copy.shape, copy.dtype, name="layer.0"))
+
+
+def test_keeps_memory_and_gives_it_back():
+    plan = fanin.Plan()
+    kept, buffer = np.zeros(1000, np.float32), bytearray(4000)
+    view = kept[:]
+    alive = weakref.ref(view)
+    plan.add(view, fanin.HeNormal(1))
+    plan.add(memoryview(buffer).cast("f"), fanin.HeNormal(2))
+    del view
+    gc.collect()
+    assert alive() is not None
+    with pytest.raises(BufferError):
+        buffer.append(0)
+    plan.fill()
+    assert same_bits(kept, fanin.draw("he_normal", (1000,), seed=1))
+    assert bytes(buffer) == fanin.draw("he_normal", (1000,), seed=2).tobytes()
+    del plan
+    gc.collect()
+    assert alive() is None
+    buffer.append(0)
+
+
+def test_counts_calls_of_a_sequence():
+    init = fanin.HeNormal(fanin.Seed.sequence(3))
+    arrays = np.zeros((3, 10), np.float32)
+    plan = fanin.Plan()
+    for w in arrays:
+        plan.add(w, init)
+    assert init.calls == 3
+    plan.fill()
+    for call, w in enumerate(arrays):
+        assert same_bits(w, fanin.draw("he_normal", (10,), seed=3, subsequence=call))
+
+
+def test_refusals():
+    plan = fanin.Plan()
+    init = fanin.HeNormal(42)
+    w = np.zeros((4, 6), np.float32)
+    other = np.zeros((4, 6), np.float32)
+    plan.add(w, init, name="a")
+    for error, message, call in [
+        (ValueError, "same draws", lambda: plan.add(other, init, name="a")),
+        (ValueError, "overlaps", lambda: plan.add(w, init, name="b")),
+        (ValueError, "dense and row-major", lambda: plan.add(other.T, init, name="b")),
+        (ValueError, "read-only", lambda: plan.add(np.broadcast_to(other, (2, 4, 6)), init, name="b")),
+        (ValueError, "no entry 7", lambda: plan.add_copy(7, other)),
+        (TypeError, "entry: int", lambda: plan.add_copy("a", other)),
+        (TypeError, "list", lambda: plan.add([1.0], init)),
+        (ValueError, "threads=-1", lambda: plan.fill(threads=-1)),
+        (ValueError, "seed in device memory", lambda: plan.fill(device_seed=4096)),
+        (TypeError, "stream", lambda: plan.fill(stream="s")),
+        (ValueError, "uint8", lambda: plan.upload(other)),
+    ]:
+        with pytest.raises(error, match=message):
+            call()
+    assert len(plan) == 1 and not w.any() and not other.any()
+    if fanin.available().cuda_devices == 0:
+        with pytest.raises(fanin.DeviceError, match="cuda:0"):
+            plan.workspace_size(0)
+    fanin.Plan().fill()

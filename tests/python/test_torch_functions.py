@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fanin.torch's functions: fanin's bits, PyTorch's distributions, generators, errors and habits."""
+import inspect
+import math
+import warnings
+
+import numpy as np
+import pytest
+from conftest import DTYPES
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+import fanin  # noqa: E402
+import fanin.torch as ours  # noqa: E402
+from fanin.torch import _truncated  # noqa: E402
+
+torch.set_num_threads(1)  # threads of PyTorch that wait for each other on a busy machine take minutes
+theirs = torch.nn.init
+TORCH_DTYPES = [getattr(torch, name) for name in DTYPES if hasattr(torch, name)]
+dtypes = pytest.mark.parametrize("dtype", TORCH_DTYPES, ids=str)
+
+
+def generator(seed=7):
+    return torch.Generator().manual_seed(seed)
+
+
+def seed_of(g):
+    """What the documentation says a function takes from a generator."""
+    return int(torch.randint(-2**63, 2**63 - 1, (), dtype=torch.int64, generator=g)) % 2**64
+
+
+def bits(tensor):
+    return bytes(tensor.detach().contiguous().view(torch.uint8).numpy())
+
+
+def drawn(init, shape, dtype, seed):
+    """The bits of the array that fanin.fill makes, in memory that is PyTorch's for want of bfloat16 elsewhere."""
+    return bits(fanin.fill(torch.empty(shape, dtype=dtype), init, seed=seed, layout="oihw"))
+
+
+# ---------------------------------------------------------------- bits
+
+SAME = [
+    (lambda t, g: ours.uniform_(t, -1.0, 3.0, g), fanin.RandomUniform(-1.0, 3.0)),
+    (lambda t, g: ours.normal_(t, 0.5, 2.0, g), fanin.RandomNormal(0.5, 2.0)),
+    (lambda t, g: ours.trunc_normal_(t, generator=g), fanin.TruncatedNormal(0.0, 1.0)),
+    (lambda t, g: ours.trunc_normal_(t, 0, 0.25, -0.5, 0.5, generator=g), fanin.TruncatedNormal(0.0, 0.25)),
+    (lambda t, g: ours.xavier_uniform_(t, generator=g), fanin.GlorotUniform()),
+    (lambda t, g: ours.xavier_normal_(t, generator=g), fanin.VarianceScaling(1, "fan_avg", "untruncated_normal")),
+    (lambda t, g: ours.kaiming_uniform_(t, nonlinearity="linear", generator=g), fanin.LecunUniform()),
+    (lambda t, g: ours.kaiming_normal_(t, nonlinearity="linear", generator=g),
+     fanin.VarianceScaling(1, "fan_in", "untruncated_normal")),
+]
+FANS = (16, 16, 2, 2)  # of 64: PyTorch's formulas and Keras's round differently in binary64, but not for these
+
+
+@dtypes
+def test_bits_are_the_librarys(dtype):
+    for fill, init in SAME:
+        t = torch.zeros(FANS, dtype=dtype)
+        assert fill(t, generator()) is t
+        assert bits(t) == drawn(init, t.shape, dtype, seed_of(generator())), init
+
+
+@dtypes
+def test_bits_are_the_programs(program, dtype, tmp_path):
+    t = ours.kaiming_normal_(torch.empty(24, 16, dtype=dtype), nonlinearity="linear", generator=generator())
+    config = '{"class_name": "VarianceScaling", "config": {"distribution": "untruncated_normal"}}'
+    program("fill", "--config", config, "--shape", "24,16", "--dtype", str(dtype)[6:], "--layout", "oihw",
+            "--seed", seed_of(generator()), "--out", tmp_path / "w.npy")
+    assert (tmp_path / "w.npy").read_bytes().endswith(bits(t)) and t.float().std() > 0.1
+
+
+def test_any_strides_and_views():
+    whole = ours.normal_(torch.empty(6, 5, 4, 3), generator=generator())
+    for make in (lambda: torch.zeros(6, 5, 4, 3).to(memory_format=torch.channels_last),
+                 lambda: torch.zeros(3, 4, 5, 6).permute(3, 2, 1, 0),
+                 lambda: torch.zeros(12, 5, 4, 5)[::2, :, :, 1:4]):
+        t = make()
+        assert not t.is_contiguous() and torch.equal(ours.normal_(t, generator=generator()), whole)
+    negated = torch.zeros(6, 5, 4, 3, dtype=torch.complex64).conj().imag
+    assert negated.is_neg() and torch.equal(ours.normal_(negated, generator=generator()), whole)
+    assert torch.equal(ours.normal_(torch.empty(()), generator=generator()), whole.flatten()[0])
+
+
+def test_complex_numbers_are_pairs():
+    t = ours.normal_(torch.empty(40, 50, dtype=torch.complex64), 0.0, 3.0, generator())
+    parts = ours.normal_(torch.empty(40, 50, 2), 0.0, 3.0 / math.sqrt(2), generator())
+    assert torch.equal(torch.view_as_real(t), parts)
+    torch.view_as_real(t).zero_()
+    assert torch.view_as_real(ours.uniform_(t, 1, 2)).min() >= 1
+
+
+# ---------------------------------------------------------------- distributions
+
+WITHOUT_FANS = {
+    "uniform_": dict(a=-1.0, b=3.0),
+    "normal_": dict(mean=0.5, std=2.0),
+    "trunc_normal_": dict(mean=0.5, std=2.0, a=-2.0, b=2.5),
+}
+WITH_FANS = {
+    "xavier_uniform_": dict(gain=1.5),
+    "xavier_normal_": dict(),
+    "kaiming_uniform_": dict(a=math.sqrt(5)),
+    "kaiming_normal_": dict(mode="fan_out", nonlinearity="relu"),
+}
+NARROW = dict(mean=0.0, std=1.0, a=1.0, b=2.5)
+SHAPES = [(64, 200), (16, 24, 5, 7), (40, 30, 11)]
+CASES = [(name, arguments, shape) for name, arguments in (*WITHOUT_FANS.items(), ("trunc_normal_", NARROW))
+         for shape in ((13_007,), *SHAPES)]
+CASES += [(name, arguments, shape) for name, arguments in WITH_FANS.items() for shape in SHAPES]
+ALARM = 1e-6  # of each comparison: 1e-3 for all of this file, were the seeds not fixed
+
+
+def largest_distance(a, b):
+    """Between the distribution functions of two samples (Kolmogorov and Smirnov)."""
+    a, b = np.sort(a), np.sort(b)
+    at = np.concatenate([a, b])
+    return np.abs(np.searchsorted(a, at, "right") / len(a) - np.searchsorted(b, at, "right") / len(b)).max()
+
+
+def distance_bound(n):
+    return math.sqrt(-math.log(ALARM / 2) / n)
+
+
+def compare(a, b):
+    """Raises AssertionError unless the samples, of equal length, have one distribution."""
+    a, b = (x.double().flatten().numpy() for x in (a, b))
+    n, spread = len(a), a.std()
+    kurtosis = ((a - a.mean()) ** 4).mean() / spread**4
+    # Both standard deviations are normal about the true one; 4.9 sigma for ALARM.
+    assert abs(spread - b.std()) < 4.9 * spread * math.sqrt((kurtosis - 1) / (2 * n))
+    assert largest_distance(a, b) < distance_bound(n)
+
+
+@dtypes
+@pytest.mark.parametrize("name, arguments, shape", CASES, ids=lambda x: x if isinstance(x, str) else None)
+def test_distribution_is_pytorchs(name, arguments, shape, dtype):
+    a = getattr(ours, name)(torch.empty(shape, dtype=dtype), **arguments, generator=generator(1))
+    drawn_in = torch.float32 if dtype.itemsize == 1 else dtype  # PyTorch draws no float8
+    b = getattr(theirs, name)(torch.empty(shape, dtype=drawn_in), **arguments, generator=generator(2)).to(dtype)
+    if name == "uniform_":  # rounded, PyTorch's reaches the interval's end, which fanin's never does
+        b = b.double().clamp(max=a.double().max())
+    compare(a, b)
+
+
+def test_comparison_can_fail():
+    t = torch.randn(64, 200, generator=generator())
+    compare(t, torch.randn(64, 200, generator=generator(2)))
+    for wrong in (t * 1.05, t + 0.1, t.clamp(-1.7, 1.7), t.sign() * t.abs().sqrt()):
+        with pytest.raises(AssertionError):
+            compare(wrong, torch.randn(64, 200, generator=generator(2)))
+
+
+@dtypes
+def test_truncation_bounds_hold(dtype):
+    """In the real numbers, for windows of both kinds, whose bounds the dtype mostly cannot represent."""
+    random = np.random.default_rng(5)
+    windows = {True: 0, False: 0}
+    for _ in range(60):
+        mean, std = random.normal(0, 3), 10 ** random.uniform(-2, 1)
+        a, b = mean + std * random.uniform(-3, 1), mean + std * random.uniform(1.2, 3)
+        t = torch.empty(4000, dtype=dtype)
+        try:
+            ours.trunc_normal_(t, mean, std, a, b)
+        except ValueError as error:
+            assert "No number of" in str(error) or "No value" in str(error)
+            continue
+        assert a <= t.double().min() and t.double().max() <= b
+        windows[_truncated.window(mean, std, a, b, dtype) is not None] += 1
+    assert min(windows.values()) >= 5
+
+
+def test_narrow_windows():
+    whole = ours.trunc_normal_(torch.empty(300, 700, dtype=torch.float64), **NARROW, generator=generator())
+    for dtype in (torch.float32, torch.bfloat16, torch.float8_e4m3fn):
+        t = ours.trunc_normal_(torch.empty(300, 700, dtype=dtype), **NARROW, generator=generator())
+        assert bits(t) == bits(whole.to(dtype))  # bounds that every dtype has
+    strided = torch.zeros(700, 600).t()[::2]
+    assert torch.equal(ours.trunc_normal_(strided, **NARROW, generator=generator()), whole.float())
+    quantiles = _truncated.quantile(torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64), 5.0, math.inf)
+    expected = torch.tensor([5.0, 5.132018332044298, 9.857443330348277], dtype=torch.float64)  # SciPy's ndtri_exp
+    assert torch.allclose(quantiles, expected, rtol=1e-14)
+    with pytest.warns(UserWarning, match="mean is more than 2 std"):
+        far = ours.trunc_normal_(torch.empty(10_000), 0, 0.01, 1, 2)
+    assert 1 <= far.min() and 0.9e-4 < far.double().mean() - 1 < 1.1e-4  # an exponential tail: std * std / a
+    assert (ours.trunc_normal_(torch.empty(5), 0, 1, 1.5, 1.5) == 1.5).all()
+    with pytest.raises(ValueError, match="No number of bfloat16"):
+        ours.trunc_normal_(torch.empty(5, dtype=torch.bfloat16), 0, 1, 1.001, 1.002)
+
+
+# ---------------------------------------------------------------- generators
+
+def test_generators():
+    torch.manual_seed(3)
+    a, b = ours.normal_(torch.empty(50)), ours.kaiming_normal_(torch.empty(5, 10))
+    torch.manual_seed(3)
+    assert torch.equal(a, ours.normal_(torch.empty(50)))
+    torch.rand(1)
+    assert not torch.equal(b, ours.kaiming_normal_(torch.empty(5, 10)))  # something else was drawn in between
+    assert (a != ours.normal_(torch.empty(50))).all()
+
+    g = generator()
+    before = torch.get_rng_state()
+    state = g.get_state()
+    first, second = (ours.uniform_(torch.empty(50), generator=g) for _ in range(2))
+    assert (first != second).all() and torch.equal(torch.get_rng_state(), before)
+    g.set_state(state)
+    assert torch.equal(first, ours.uniform_(torch.empty(50), generator=g))
+    assert torch.equal(second, ours.uniform_(torch.empty(50), generator=g))
+    with torch.random.fork_rng():
+        inside = ours.normal_(torch.empty(50))
+    assert torch.equal(inside, ours.normal_(torch.empty(50)))
+
+
+def test_what_is_not_filled_draws_nothing():
+    g = generator()
+    state = g.get_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours.kaiming_normal_(torch.empty(0, 3), generator=g)
+    meta = torch.empty(3, 4, device="meta")
+    for name in ("uniform_", "normal_", "trunc_normal_", "xavier_normal_", "kaiming_uniform_"):
+        assert getattr(ours, name)(meta, generator=g) is meta
+    ours.normal_(torch.empty(3, 0), generator=g)
+    for wrong in (dict(std=-1), dict(mean="a")):
+        with pytest.raises((RuntimeError, TypeError)):
+            ours.normal_(torch.empty(3), **wrong, generator=g)
+    with pytest.raises(ValueError):
+        ours.xavier_normal_(torch.empty(3), generator=g)
+    assert torch.equal(g.get_state(), state)
+
+
+# ---------------------------------------------------------------- PyTorch's habits
+
+@pytest.mark.parametrize("name", [n for n in theirs.__all__ if n.endswith("_") or n == "calculate_gain"])
+def test_signatures(name):
+    if name in ("orthogonal_", "sparse_"):
+        with pytest.raises(NotImplementedError, match=f"fanin.torch has no {name} yet"):
+            getattr(ours, name)(torch.empty(3, 3))
+        return
+    expected, got = (inspect.signature(getattr(module, name)).parameters.values() for module in (theirs, ours))
+    assert [(p.name, p.default, p.kind) for p in got] == [(p.name, p.default, p.kind) for p in expected]
+
+
+INT, COMPLEX = torch.int32, torch.complex64
+
+
+@pytest.mark.parametrize("name, make, arguments", [
+    ("normal_", lambda: torch.empty(3), dict(std=-1)),
+    ("normal_", lambda: torch.empty(3), dict(std=math.nan)),
+    ("normal_", lambda: torch.empty(3), dict(mean="0")),
+    ("normal_", lambda: torch.empty(3, dtype=INT), {}),
+    ("normal_", lambda: torch.empty(3, dtype=torch.bool), {}),
+    ("normal_", lambda: torch.empty(1).expand(3), {}),
+    ("uniform_", lambda: torch.empty(3), dict(a=2, b=1)),
+    ("uniform_", lambda: torch.empty(3), dict(b=math.inf)),
+    ("uniform_", lambda: torch.empty(3), dict(a=math.nan)),
+    ("uniform_", lambda: torch.empty(3, dtype=INT), {}),
+    ("trunc_normal_", lambda: torch.empty(3), dict(std=0)),
+    ("trunc_normal_", lambda: torch.empty(3), dict(a=1, b=0)),
+    ("trunc_normal_", lambda: torch.empty(3, dtype=INT), {}),
+    ("trunc_normal_", lambda: torch.empty(3, dtype=COMPLEX), {}),
+    ("xavier_uniform_", lambda: torch.empty(3), {}),
+    ("xavier_normal_", lambda: torch.empty(()), {}),
+    ("xavier_normal_", lambda: torch.empty(0, 0), {}),
+    ("kaiming_normal_", lambda: torch.empty(3), {}),
+    ("kaiming_normal_", lambda: torch.empty(3, 3), dict(mode="fan")),
+    ("kaiming_normal_", lambda: torch.empty(3, 3), dict(nonlinearity="gelu")),
+    ("kaiming_uniform_", lambda: torch.empty(3, 3), dict(a=True)),
+    ("kaiming_uniform_", lambda: torch.empty(3, 3, dtype=INT), {}),
+    ("eye_", lambda: torch.empty(3), {}),
+])
+def test_errors_are_pytorchs(name, make, arguments):
+    raised = []
+    for module in (theirs, ours):
+        with pytest.raises(Exception) as caught:
+            getattr(module, name)(make(), **arguments)
+        raised.append((caught.type, str(caught.value)))
+    assert raised[0] == raised[1]
+
+
+def test_errors_of_our_own():
+    with pytest.raises(ValueError, match="must be finite"):
+        ours.normal_(torch.empty(3), math.inf)
+    with pytest.raises(RuntimeError, match="must have the correct device|device type|valid device|generator"):
+        ours.normal_(torch.empty(3), generator=torch.Generator("meta"))
+
+
+def test_warnings():
+    for name in ("kaiming_uniform_", "kaiming_normal_"):
+        with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op") as caught:
+            getattr(ours, name)(torch.empty(0, 1))
+        assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="mean is more than 2 std from") as caught:
+        ours.trunc_normal_(torch.empty(3), 5, 1, -2, 2)
+    assert caught[0].filename == __file__
+    with pytest.warns(FutureWarning, match="`nn.init.normal` is now deprecated in favor of `nn.init.normal_`."):
+        ours.normal(torch.empty(3))
+
+
+def test_integers_and_constants():
+    t = torch.empty(3, 4, dtype=torch.int64)
+    assert (ours.constant_(t, 3) == 3).all() and (ours.ones_(t) == 1).all() and not ours.zeros_(t).any()
+    assert torch.equal(ours.eye_(t), torch.eye(3, 4, dtype=torch.int64))
+
+
+def test_autograd():
+    p = torch.nn.Parameter(torch.zeros(4, 4))
+    for name in ("uniform_", "normal_", "trunc_normal_", "kaiming_normal_", "xavier_uniform_"):
+        version = p._version
+        assert getattr(ours, name)(p) is p and p.requires_grad and p.grad_fn is None and p._version > version
+    factor = torch.ones(3)
+    product = (torch.ones(3, requires_grad=True) * factor).sum()
+    ours.trunc_normal_(factor, **NARROW)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        product.backward()
+    with torch.inference_mode():
+        assert ours.normal_(torch.zeros(5)).all()
+
+
+def test_torch_function():
+    seen = []
+
+    class Tagged(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            seen.append((function, sorted(kwargs or {})))
+            return super().__torch_function__(function, types, args, kwargs or {})
+
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            seen.append((function, sorted(kwargs or {})))
+            return function(*args, **(kwargs or {}))
+
+    expected = ours.normal_(torch.empty(5), generator=generator())
+    tagged = torch.empty(5).as_subclass(Tagged)
+    ours.normal_(tagged, generator=generator())
+    assert (ours.normal_, ["generator", "mean", "std", "tensor"]) in seen
+    assert torch.equal(tagged.as_subclass(torch.Tensor), expected)
+    seen.clear()
+    with Mode():
+        got = ours.normal_(tensor=torch.empty(5), generator=generator())
+    assert any(function is ours.normal_ for function, _ in seen) and torch.equal(got, expected)
+    with torch.device("meta"):  # a mode too
+        assert torch.equal(ours.normal_(torch.empty(5, device="cpu"), generator=generator()), expected)
+
+
+def test_tensors_without_strides_or_memory():
+    with pytest.raises(TypeError, match="layout torch.sparse_coo"):
+        ours.normal_(torch.zeros(3, 3).to_sparse())
+    with torch._subclasses.FakeTensorMode():
+        fake = torch.empty(3, 3)
+    assert ours.normal_(fake) is fake and ours.trunc_normal_(fake) is fake
+    nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged)
+    with pytest.raises(TypeError, match="made of other tensors"):
+        ours.normal_(nested)
+
+
+# ---------------------------------------------------------------- CUDA
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available() or not fanin.available().cuda_devices,
+                          reason="needs a CUDA device, and CUDA in PyTorch and in fanin")
+
+
+@cuda
+@dtypes
+def test_cuda_has_the_hosts_bits(dtype):
+    for fill, _ in SAME:
+        on_host, on_device = torch.zeros(FANS, dtype=dtype), torch.zeros(FANS, dtype=dtype, device="cuda")
+        fill(on_host, generator())
+        fill(on_device, generator())  # a generator of the CPU
+        assert bits(on_host) == bits(on_device.cpu())
+    transposed = torch.zeros(8, 6, device="cuda", dtype=dtype).t()
+    expected = ours.normal_(torch.zeros(6, 8, dtype=dtype), generator=generator())
+    assert bits(ours.normal_(transposed, generator=generator()).cpu()) == bits(expected)
+
+
+@cuda
+def test_cuda_generators_do_not_wait():
+    fanin.preload(0)
+    g = torch.Generator("cuda").manual_seed(5)
+    expected = int(torch.randint(-2**63, 2**63 - 1, (), device="cuda", dtype=torch.int64, generator=g)) % 2**64
+    t = torch.zeros(100, 70, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        ours.normal_(t, generator=g.manual_seed(5))
+        torch.cuda.manual_seed(9)
+        a = ours.kaiming_normal_(torch.empty_like(t))
+        torch.manual_seed(9)
+        b = ours.kaiming_normal_(torch.empty_like(t))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.equal(
+        t.cpu(), fanin.fill(torch.empty(100, 70), fanin.RandomNormal(0, 1, expected)))
+    assert torch.equal(a, b)
+
+
+@cuda
+def test_cuda_graphs_draw_anew():
+    fanin.preload(0)
+    t = torch.zeros(1000, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        ours.normal_(t)
+    graph.replay()
+    first = t.clone()
+    graph.replay()
+    assert first.std() > 0.8 and (t != first).all()
