@@ -34,7 +34,7 @@ class FillArgs(ctypes.Structure):
                 ("shape", ctypes.POINTER(ctypes.c_int64)), ("block_offset", ctypes.POINTER(ctypes.c_int64)),
                 ("block_extent", ctypes.POINTER(ctypes.c_int64)), ("name", ctypes.c_char_p),
                 ("subsequence", ctypes.c_uint64), ("stream", ctypes.c_void_p), ("threads", ctypes.c_int32),
-                ("layout", ctypes.c_int32)]
+                ("layout", ctypes.c_int32), ("device_seed", ctypes.c_void_p)]
 
 
 def library_fill(library, name, seed, array, threads):

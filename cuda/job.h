@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host tells the kernel: plain data, laid out by job.cpp and read by fill_kernel.cu.
+// What the host tells the kernel: plain data, laid out by encode.cpp and read by fill_kernel.cu.
 #pragma once
 
 #include <cstdint>

@@ -15,10 +15,10 @@ struct Policy {
 // `capability` is 10 * major + minor of the device's; `quads` are those of the whole launch.
 constexpr Policy policy_for(int capability, std::uint64_t quads) {
   // Few elements: short ways, on all multiprocessors.
-  if (quads <= 1u << 18) return {64, 1, 4};
+  if (quads <= 1u << 18) return {64, 1, capability < 80 ? 3u : 4u};
   // A random look-up takes 3.2 passes through the banks of shared memory, with a copy of the table for each lane one.
-  // As many as fit into a multiprocessor's shared memory (64 KiB, 100 KiB, 164 KiB, 228 KiB).
-  if (capability < 80) return {256, 4, 4};
+  // As many as fit into a multiprocessor's shared memory (64 KiB, 100 KiB, 164 KiB, 228 KiB) beside the warps' queues.
+  if (capability < 80) return {256, 4, 3};
   if (capability == 80 || capability == 87) return {256, 16, 4};
   if (capability < 90 || capability >= 120) return {256, 8, 4};
   return {256, 32, 4};

@@ -78,6 +78,7 @@ fanin::FillOptions options_of(const fanin_fill_args& args) {
     throw fanin::InvalidArgument("The layout must be FANIN_HWIO or FANIN_OIHW");
   }
   options.layout = static_cast<fanin::Layout>(args.layout);
+  options.device_seed = args.device_seed;
   return options;
 }
 
@@ -150,6 +151,10 @@ int32_t fanin_cuda_devices(void) {
   } catch (...) {
     return 0;
   }
+}
+
+fanin_status fanin_preload(int32_t device) {
+  return guarded([&] { fanin::preload(device); });
 }
 
 const char* fanin_last_error(void) { return last_error.data(); }

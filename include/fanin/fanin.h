@@ -70,13 +70,15 @@ typedef struct fanin_fill_args {
   const int64_t* block_extent;
   const char* name; /* null: the subsequence below counts; else its hash does, and that must be 0 */
   uint64_t subsequence;
-  void* stream;    /* cudaStream_t, for device memory */
-  int32_t threads; /* most threads for host memory; 0: all */
-  int32_t layout;  /* a fanin_layout */
+  void* stream;                /* cudaStream_t, for device memory */
+  int32_t threads;             /* most threads for host memory; 0: all */
+  int32_t layout;              /* a fanin_layout */
+  const uint64_t* device_seed; /* of device memory only: a seed there, read when the stream comes to the fill, that
+                                  takes the place of the initializer's */
 } fanin_fill_args;
 
 #define FANIN_FILL_INIT \
-  { sizeof(fanin_fill_args), NULL, 0, FANIN_FLOAT32, -1, 0, NULL, NULL, NULL, NULL, 0, NULL, 0, FANIN_HWIO }
+  { sizeof(fanin_fill_args), NULL, 0, FANIN_FLOAT32, -1, 0, NULL, NULL, NULL, NULL, 0, NULL, 0, FANIN_HWIO, NULL }
 
 /* Fills memory. Host memory is filled on return, device memory asynchronously on the stream. */
 FANIN_API fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_args* args);
@@ -86,6 +88,9 @@ FANIN_API uint64_t fanin_subsequence(const char* name);
 
 /* Usable CUDA devices; 0 without a driver or without the CUDA back end. */
 FANIN_API int32_t fanin_cuda_devices(void);
+
+/* Loads the kernels of a device, so that the first fill neither waits nor allocates and can be captured. */
+FANIN_API fanin_status fanin_preload(int32_t device);
 
 /* Text of the calling thread's last failure, cut at 1023 bytes; "" if there was none. Valid until its next failing
    call. */

@@ -14,8 +14,6 @@ namespace {
 
 [[noreturn]] void refuse_type(const std::string& message) { throw nb::type_error(message.c_str()); }
 
-std::string shown(nb::handle object) { return nb::cast<std::string>(nb::repr(object)); }
-
 nb::object index_of(nb::handle object, const char* what, const char* wanted) {
   nb::object index = nb::steal(PyNumber_Index(object.ptr()));
   if (index) return index;
@@ -25,6 +23,23 @@ nb::object index_of(nb::handle object, const char* what, const char* wanted) {
 }
 
 }  // namespace
+
+std::string text_from(nb::handle object) {
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
+  if (text == nullptr) {
+    PyErr_Clear();
+    throw InvalidArgument("A text must be one that UTF-8 can hold. Received: " +
+                          std::string(nb::str(nb::steal(PyObject_ASCII(object.ptr()))).c_str()));
+  }
+  return {text, static_cast<std::size_t>(size)};
+}
+
+std::string shown(nb::handle object) {
+  const nb::object text = nb::steal(PyObject_ASCII(object.ptr()));
+  if (!text) throw nb::python_error();
+  return text_from(text);
+}
 
 std::uint64_t unsigned_from(nb::handle object, const char* what) {
   const nb::object index = index_of(object, what, "an integer");
@@ -56,11 +71,11 @@ Shape shape_from(nb::handle object, const char* what) {
   if (nb::isinstance<nb::str>(object) || PySequence_Check(object.ptr()) == 0) {
     refuse_type(std::string(what) + " must be a tuple or list of integers. Received: " + shown(object));
   }
-  const nb::object items = nb::steal(PySequence_Fast(object.ptr(), "a shape must be a sequence"));
+  const nb::object items = nb::steal(PySequence_Tuple(object.ptr()));  // of our own: __index__ may change a list
   if (!items) throw nb::python_error();
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.ptr());
+  const Py_ssize_t count = PyTuple_GET_SIZE(items.ptr());
   shape.reserve(static_cast<std::size_t>(count));
-  for (Py_ssize_t j = 0; j < count; ++j) add(PySequence_Fast_GET_ITEM(items.ptr(), j));
+  for (Py_ssize_t j = 0; j < count; ++j) add(PyTuple_GET_ITEM(items.ptr(), j));
   return shape;
 }
 
@@ -102,7 +117,7 @@ std::optional<CudaStream> stream_from(nb::handle object) {
 
 Layout layout_from(nb::handle object) {
   if (!nb::isinstance<nb::str>(object)) refuse_type("layout must be \"hwio\" or \"oihw\". Received: " + shown(object));
-  return parse_layout(nb::cast<std::string>(object));
+  return parse_layout(text_from(object));
 }
 
 void set_subsequence(FillOptions& options, nb::handle name, nb::handle subsequence) {
@@ -111,7 +126,7 @@ void set_subsequence(FillOptions& options, nb::handle name, nb::handle subsequen
       refuse_type("name must be a string, the tensor's name. Received: " + shown(name) +
                   ". A number is given as subsequence=");
     }
-    options.name = nb::cast<std::string>(name);
+    options.name = text_from(name);
   }
   if (!subsequence.is_none()) options.subsequence = unsigned_from(subsequence, "subsequence");
 }
@@ -123,7 +138,7 @@ InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
     if (!nb::inst_ready(object)) refuse_type("The initializer's __init__ has not been called");
     if (replaced) made_.emplace(borrowed_->with_seed(seed_from(seed)));
   } else if (nb::isinstance<nb::str>(object)) {
-    made_.emplace(make(nb::cast<std::string>(object), seed_from(seed)));
+    made_.emplace(make(text_from(object), seed_from(seed)));
   } else if (nb::isinstance<nb::dict>(object)) {
     made_.emplace(deserialize(json_dumps(object)));
     if (replaced) made_.emplace(made_->with_seed(seed_from(seed)));

@@ -19,6 +19,12 @@ namespace fanin::python {
 
 namespace nb = nanobind;
 
+// A str's text. Throws InvalidArgument if it is none, or none that UTF-8 can hold.
+std::string text_from(nb::handle object);
+
+// How Python shows an object, in ASCII.
+std::string shown(nb::handle object);
+
 // 0 to 2^64 - 1, from anything that Python calls an integer.
 std::uint64_t unsigned_from(nb::handle object, const char* what);
 

@@ -420,7 +420,7 @@ const std::uint64_t* seed_address_of(nb::handle object) {
 
 DType dtype_of(nb::handle object) {
   if (object.is_none()) return DType::float32;
-  if (nb::isinstance<nb::str>(object)) return parse_dtype(nb::cast<std::string>(object));
+  if (nb::isinstance<nb::str>(object)) return parse_dtype(text_from(object));
   nb::object name = attribute(object, "name");  // NumPy's and TensorFlow's
   if (!name.is_none() && text_of(attribute(object, "byteorder")) == ">") {
     refuse("Elements have this machine's byte order. Received: dtype=" + text_of(nb::repr(object)));

@@ -83,7 +83,7 @@ std::string repr_of(nb::handle self) {
   std::vector<std::string> parameters;
   std::string seed;
   for (auto [key, value] : config) {
-    const auto name = nb::cast<std::string>(key);
+    const std::string name = text_from(key);
     if (name == "seed") {
       const Seed& own = initializer.seed();
       seed = "seed=" + (own.kind() == Seed::Kind::fixed ? std::to_string(own.value()) : to_text(own));
@@ -112,7 +112,7 @@ nb::object call(nb::handle self, nb::handle shape, nb::handle dtype, const nb::k
   nb::object extent = nb::none();
   nb::object layout = nb::str("hwio");
   for (auto [key, value] : rest) {
-    const auto keyword = nb::cast<std::string>(key);
+    const std::string keyword = text_from(key);
     nb::object* argument = keyword == "name"               ? &name
                            : keyword == "subsequence"      ? &subsequence
                            : keyword == "partition_offset" ? &offset
@@ -159,10 +159,10 @@ nb::object wrapped(const Initializer& initializer) {
 
 nb::object get(nb::handle identifier) {
   if (identifier.is_none() || nb::isinstance<Initializer>(identifier)) return nb::borrow(identifier);
-  if (nb::isinstance<nb::str>(identifier)) return wrapped(make(nb::cast<std::string>(identifier)));
+  if (nb::isinstance<nb::str>(identifier)) return wrapped(make(text_from(identifier)));
   if (nb::isinstance<nb::dict>(identifier)) return wrapped(deserialize(json_dumps(identifier)));
   if (nb::isinstance<nb::type_object>(identifier)) return get(identifier());
-  throw nb::type_error(("Could not interpret initializer identifier: " + nb::cast<std::string>(nb::repr(identifier)) +
+  throw nb::type_error(("Could not interpret initializer identifier: " + shown(identifier) +
                         ". Give a name, a configuration as a dictionary, or an initializer")
                            .c_str());
 }
@@ -182,6 +182,7 @@ nb::tuple get_state(nb::handle self) {
 
 template <class Class>
 void set_state(nb::pointer_and_handle<Class> self, const nb::tuple& state) {
+  if (nb::len(state) != 3) throw InvalidArgument("This is no state of an initializer: " + shown(state));
   Class made = Class::from_config(nb::cast<std::string>(state[0]));
   static_cast<Initializer&>(made) = made.with_seed(seed_from_state(nb::cast<nb::tuple>(state[1])));
   new (self.p) Class(made);

@@ -58,7 +58,7 @@ class OwningPlan {
 
   void upload(Array workspace) {
     const std::unique_lock lock = locked();
-    workspaces_.reserve(workspaces_.size() + 1);
+    make_room(workspaces_);
     plan_.upload({workspace.address, workspace.dtype, workspace.count(), workspace.place}, workspace.stream);
     workspaces_.push_back(std::move(workspace));
   }
@@ -67,6 +67,11 @@ class OwningPlan {
   std::unique_lock<std::shared_mutex> locked() const {
     const nb::gil_scoped_release release;
     return std::unique_lock(mutex_);
+  }
+
+  // For one more, so that adding it cannot fail.
+  static void make_room(std::vector<Array>& arrays) {
+    if (arrays.size() == arrays.capacity()) arrays.reserve(2 * arrays.size() + 1);
   }
 
   template <class Add>
@@ -78,7 +83,7 @@ class OwningPlan {
     // Its storage: a tensor may be given another one.
     if (array.library == Library::torch) array.owner = array.owner.attr("detach")();
     const std::unique_lock lock = locked();
-    arrays_.reserve(arrays_.size() + 1);
+    make_room(arrays_);
     const std::size_t entry = add(array.view());
     arrays_.push_back(std::move(array));
     return entry;
@@ -87,9 +92,11 @@ class OwningPlan {
   // One stream has to serve all devices.
   CudaStream current_stream_of_all() const {
     std::optional<CudaStream> stream;
-    for (const Array& array : arrays_) {
-      if (array.place.is_host()) continue;
-      const CudaStream current = current_stream(array.library, array.place);
+    for (std::size_t j = 0; j < arrays_.size(); ++j) {  // which another thread may add to while Python is asked
+      const Library library = arrays_[j].library;
+      const Place place = arrays_[j].place;
+      if (place.is_host()) continue;
+      const CudaStream current = current_stream(library, place);
       if (stream && *stream != current) {
         throw InvalidArgument(
             "The plan's arrays have different current streams, being on several devices or of several libraries. Give "

@@ -48,6 +48,7 @@ nb::tuple seed_state(const Seed& seed) {
 }
 
 Seed seed_from_state(const nb::tuple& state) {
+  if (nb::len(state) != 4) throw InvalidArgument("This is no state of a seed: " + shown(state));
   const auto kind = nb::cast<std::string>(state[0]);
   const auto value = nb::cast<std::uint64_t>(state[1]);
   if (kind == "none") return Seed::drawn(value);

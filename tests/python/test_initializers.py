@@ -295,3 +295,33 @@ def test_describe():
     assert sequence.describe((3,)).seed_kind == "sequence" and sequence.calls == 0
     with pytest.raises(ValueError):
         fanin.describe("he_normal", (-3,))
+
+
+def test_a_shape_that_changes_while_it_is_read():
+    shape = []
+
+    class Shrinks:
+        def __index__(self):
+            shape.clear()
+            return 2
+
+    shape.extend([Shrinks()] + [1] * 1000)
+    assert fanin.draw("zeros", shape[:1]).shape == (2,)
+    shape.extend([Shrinks()] + [1] * 1000)
+    with pytest.raises(ValueError):  # 1001 dimensions: more than NumPy has
+        fanin.draw("zeros", shape)
+
+
+def test_states_that_are_none():
+    for state in [(), ("{}",), ("{}", ("fixed", 1))]:
+        with pytest.raises(ValueError, match="no state of an initializer"):
+            fanin.HeNormal.__new__(fanin.HeNormal).__setstate__(state)
+    with pytest.raises(ValueError, match="no state of a seed"):
+        fanin.Seed.__new__(fanin.Seed).__setstate__(("sequence", 3))
+
+
+def test_texts_that_utf8_cannot_hold():
+    for call in [lambda: fanin.draw("zeros", (2,), name="\ud800"), lambda: fanin.get("\ud800"),
+                 lambda: fanin.draw("zeros", (2,), "\ud800"), lambda: fanin.draw("zeros", (2,), layout="\ud800")]:
+        with pytest.raises(ValueError, match="ud800"):
+            call()

@@ -407,3 +407,11 @@ def test_cuda_graphs_draw_anew():
     first = t.clone()
     graph.replay()
     assert first.std() > 0.8 and (t != first).all()
+
+
+@pytest.mark.parametrize("dtype, beyond", [(torch.float8_e4m3fn, 449), (torch.float8_e5m2, 57345), (torch.float16, 65505)])
+def test_windows_beyond_a_dtype(dtype, beyond):
+    for a, b in [(beyond, 2 * beyond), (-2 * beyond, -beyond)]:
+        with pytest.raises(ValueError, match="No number of"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ours.trunc_normal_(torch.empty(3, dtype=dtype), 0, 1, a, b)

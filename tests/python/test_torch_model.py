@@ -224,6 +224,15 @@ def test_meta_buffers():
     Rotary.reset_parameters = lambda self: self.frequencies.copy_(torch.arange(4.0))
     init_model_(model, 1, {"*": "zeros"})
     assert torch.equal(model[1].frequencies, torch.arange(4.0))
+    class Masked(nn.Linear):  # resets, but not its buffer
+        def __init__(self):
+            super().__init__(2, 2)
+            self.register_buffer("mask", torch.ones(2, 2))
+
+    with torch.device("meta"):
+        model = Masked()
+    with pytest.raises(ValueError, match="The buffer 'mask' was on the meta device"):
+        init_model_(model, 1, {"*": "zeros"})
     model = Net()  # buffers that are somewhere stay as they are
     model.norm.running_mean.fill_(3)
     init_model_(model, 42, RULES)
@@ -254,3 +263,19 @@ def test_cuda():
     init_model_(model, 42, RULES, device="cuda")
     assert model.head.weight.is_cuda
     assert_same({name: tensor.cpu() for name, tensor in weights(model).items()}, EXPECTED)
+
+
+def test_nothing_is_filled_where_one_parameter_cannot_be():
+    model = nn.Module()
+    model.a = nn.Parameter(torch.zeros(10))
+    model.b = nn.Parameter(torch.zeros(3).expand(2, 3))
+    with pytest.raises(ValueError, match="'b': its elements share memory"):
+        init_model_(model, 1, {"*": "random_normal"})
+    assert (model.a == 0).all()
+
+
+def test_a_parameter_that_is_not_aligned():
+    model = nn.Module()
+    model.a = nn.Parameter(torch.frombuffer(bytearray(41), dtype=torch.float32, offset=1, count=10))
+    init_model_(model, 1, {"*": "random_normal"})
+    assert (model.a.detach().numpy() == fanin.draw("random_normal", (10,), seed=1, name="a")).all()

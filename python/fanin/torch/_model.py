@@ -199,7 +199,9 @@ def _check(slot: Slot, initializer: _core.Initializer) -> None:
         if tensor.dtype not in DTYPES:
             raise TypeError(f"fanin fills {', '.join(DTYPES.values())}. Received: {tensor.dtype}")
         if not tensor.is_meta or _sharding.is_dtensor(tensor):
-            place_of(tensor)
+            local = place_of(tensor).local
+            if any(stride == 0 and n > 1 for stride, n in zip(local.stride(), local.shape)):
+                raise ValueError("its elements share memory, as an expanded tensor's do")
         initializer.describe(tensor.shape, "oihw")
     except (ValueError, TypeError) as error:
         raise _named(error, slot) from error
@@ -222,8 +224,14 @@ def _materialise(module: Module, parameters: list[Slot], prefix: str, device) ->
         for held in (owner._parameters, owner._buffers):
             for key, tensor in held.items():
                 held[key] = made.get(id(tensor), tensor)
+    versions = {name: made[id(tensor)]._version for name, _, _, tensor in buffers}
     for reset in resets.values():
         reset()
+    for name, owner, key, tensor in buffers:
+        new = made[id(tensor)]
+        if owner._buffers.get(key) is new and new._version == versions[name]:
+            raise ValueError(f"The buffer {name!r} was on the meta device, and what its module, a {type(owner).__name__}, resets "
+                             "gives it no value. Give it one first. Parameters have memory now, and no values yet")
 
 
 def _empty_like(tensor: Tensor, device) -> Tensor:
@@ -249,7 +257,8 @@ def _fill(entries: list[tuple[Slot, _core.Initializer]]) -> None:
         if local.numel() == 0:
             continue
         target = local.detach()
-        if not local.is_contiguous() or local.is_neg() or not (local.is_cpu or local.is_cuda):
+        dense = local.is_contiguous() and local.data_ptr() % local.element_size() == 0
+        if not dense or local.is_neg() or not (local.is_cpu or local.is_cuda):
             target = torch.empty(local.shape, dtype=local.dtype, device=local.device if local.is_cuda else "cpu")
             copies.append((local, target))
         try:

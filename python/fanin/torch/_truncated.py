@@ -78,6 +78,8 @@ def inside(bound: float, dtype: torch.dtype, up: bool) -> float:
     largest = torch.finfo(dtype).max
     if bound < -largest:
         return -largest
+    if bound > largest:
+        return math.inf
     number = torch.tensor(bound, dtype=torch.float64, device=CPU).to(dtype)
     if number.double() < bound:
         integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[number.element_size()]

@@ -280,6 +280,7 @@ static void test_bad_fills(void) {
   fanin_initializer* initializer = made("he_normal", 42);
   double memory[16];
   const unsigned char* p = (const unsigned char*)memory;
+  const uint64_t seed = 7;
   fanin_fill_args good = args_for(memory, 64);
   fanin_fill_args args;
   size_t j;
@@ -307,6 +308,7 @@ static void test_bad_fills(void) {
   CHECK_REFUSED(args.layout = -1, "FANIN_OIHW");
   CHECK_REFUSED(args.cuda_device = -2, "-2");
   CHECK_REFUSED(args.threads = -1, "threads=-1");
+  CHECK_REFUSED(args.device_seed = &seed, "seed in device memory");
   CHECK_REFUSED(args.shape = NULL, "`shape`");
   CHECK_REFUSED(args.shape = negative, "[0, -4]");
   CHECK_REFUSED((args.name = "weight", args.subsequence = 1), "not both");
@@ -323,6 +325,7 @@ static void test_bad_fills(void) {
   CHECK_FAILS(fanin_fill(initializer, &args), FANIN_DEVICE_ERROR, "cuda:1000");
   CHECK(fanin_cuda_devices() >= 0 && fanin_cuda_devices() <= 1000);
 
+  CHECK_FAILS(fanin_preload(999), FANIN_DEVICE_ERROR, "cuda:999");
   fanin_free(initializer);
   initializer = made("identity", 0);
   args = good;
