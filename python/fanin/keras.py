@@ -10,7 +10,6 @@ PyTorch and NumPy, traced or not, and those of `fanin.draw`. docs/keras.md has e
 from __future__ import annotations
 
 import contextlib
-import importlib
 import math
 import sys
 import threading
@@ -264,11 +263,9 @@ def _update() -> None:
     """Puts fanin's classes in Keras's place or takes them out, as _installed_forever and _scopes say. Under _lock."""
     wanted = _installed_forever or _scopes > 0
     if wanted and not _replaced:
-        modules = [keras.initializers]
-        if _BACKEND == "tensorflow":  # tf.keras.initializers is a module of its own
-            with contextlib.suppress(ImportError):
-                modules.append(importlib.import_module("keras._tf_keras.keras.initializers"))
-        targets = [(vars(module), _EXPORTED) for module in modules] + [(keras.saving.get_custom_objects(), _IDENTIFIERS)]
+        targets = [(vars(keras.initializers), _EXPORTED), (keras.saving.get_custom_objects(), _IDENTIFIERS)]
+        if "keras._tf_keras.keras.initializers" in sys.modules:  # what tf.keras.initializers is
+            targets.append((vars(sys.modules["keras._tf_keras.keras.initializers"]), _EXPORTED))
         for target, names in targets:
             for name, value in names.items():
                 _replaced.append((target, name, target.get(name)))
