@@ -282,9 +282,10 @@ def _update() -> None:
 def install() -> None:
     """From here on, in all threads, Keras's names of the random initializers mean fanin's.
 
-    These are the identifiers that layers take, "he_normal", "HeNormal", "normal" and so on, their configurations, and the
-    classes in keras.initializers. What is there already stays as it is: initializers, layers, and names that were imported
-    with "from keras.initializers import HeNormal". A second call changes nothing; uninstall() takes it back.
+    These are the identifiers that layers take, "he_normal", "HeNormal", "normal" and so on, and the classes in
+    keras.initializers. What is there already stays as it is: initializers, layers, names that were imported with
+    "from keras.initializers import HeNormal", and configurations in which the class is said to be keras.initializers's.
+    A second call changes nothing; uninstall() takes it back.
     """
     global _installed_forever
     with _lock:
