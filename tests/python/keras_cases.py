@@ -265,7 +265,8 @@ def check(values, name, parameters, shape, live, coarse=False):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name, parameters", CASES, ids=lambda x: x if isinstance(x, str) else "-".join(map(str, x.values())))
+@pytest.mark.parametrize("name, parameters", CASES,
+                         ids=lambda x: x if isinstance(x, str) else "-".join(map(str, x.values())))
 def test_distribution(name, parameters, dtype):
     for shape in ((13_007,), (64, 200), (3, 5, 24, 37)):
         values = array_of(getattr(ours, name)(**parameters, seed=11)(shape, dtype)).astype(np.float64).ravel()
@@ -413,8 +414,9 @@ def test_einsum_dense_sets_the_axes():
 
 
 def test_saved_models(tmp_path):
-    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5, kernel_initializer=ours.HeNormal(1)),
-                              keras.layers.Dense(4, kernel_initializer=ours.VarianceScaling(2, seed=keras.random.SeedGenerator(2)))])
+    inits = ours.HeNormal(1), ours.VarianceScaling(2, seed=keras.random.SeedGenerator(2))
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5, kernel_initializer=inits[0]),
+                              keras.layers.Dense(4, kernel_initializer=inits[1])])
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for before, after in zip(model.layers, loaded.layers):
@@ -445,7 +447,8 @@ def test_sharded_over_devices():
 # ---------------------------------------------------------------- install
 
 def is_installed():
-    inits = [keras.layers.Dense(3, kernel_initializer=name).kernel_initializer for name in ("he_normal", "HeNormal", "normal")]
+    inits = [keras.layers.Dense(3, kernel_initializer=name).kernel_initializer
+             for name in ("he_normal", "HeNormal", "normal")]
     inits += [keras.initializers.get({"class_name": "HeNormal", "config": {"seed": 1}}), keras.initializers.HeNormal(1),
               keras.initializers.he_normal(1), keras.layers.Dense(3).kernel_initializer]
     is_ours = {type(init).__module__ == "fanin.keras" for init in inits}
