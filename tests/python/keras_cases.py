@@ -353,7 +353,8 @@ def test_errors_are_keras(make):
 
 
 def test_errors_of_our_own():
-    for call in (lambda: ours.HeNormal(1)((4, 4), "int32"), lambda: ours.HeNormal(1)((4, 4), "nonsense"), lambda: ours.HeNormal(1)((-1, -4)),
+    for call in (lambda: ours.HeNormal(1)((4, 4), "int32"), lambda: ours.HeNormal(1)((4, 4), "nonsense"),
+                 lambda: ours.HeNormal(1)((-1, -4)),
                  lambda: ours.RandomNormal(stddev=-1.0)((4,)), lambda: ours.RandomNormal(stddev=math.nan)((4,)),
                  lambda: ours.RandomUniform(1.0, 0.0)((4,))):
         with pytest.raises(ValueError):
