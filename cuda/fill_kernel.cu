@@ -1061,8 +1061,12 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
 
 }  // namespace
 
-// Enough registers for all of it.
+// Enough registers for all of it: 128 a thread, and on sm_100 some more.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr int blocks_per_sm = 3;
+#else
 constexpr int blocks_per_sm = 4;
+#endif
 
 __global__ void __launch_bounds__(threads_per_block, blocks_per_sm)
     fill_small(const __grid_constant__ SmallParameters p) {

@@ -14,14 +14,16 @@ struct Policy {
 
 // `capability` is 10 * major + minor of the device's; `quads` are those of the whole launch.
 constexpr Policy policy_for(int capability, std::uint64_t quads) {
+  // As many as find room beside each other.
+  const std::uint32_t blocks = capability < 80 || capability >= 100 ? 3 : 4;
   // Few elements: short ways, on all multiprocessors.
-  if (quads <= 1u << 18) return {64, 1, capability < 80 ? 3u : 4u};
+  if (quads <= 1u << 18) return {64, 1, blocks};
   // A random look-up takes 3.2 passes through the banks of shared memory, with a copy of the table for each lane one.
   // As many as fit into a multiprocessor's shared memory (64 KiB, 100 KiB, 164 KiB, 228 KiB) beside the warps' queues.
-  if (capability < 80) return {256, 4, 3};
-  if (capability == 80 || capability == 87) return {256, 16, 4};
-  if (capability < 90 || capability >= 120) return {256, 8, 4};
-  return {256, 32, 4};
+  if (capability < 80) return {256, 4, blocks};
+  if (capability == 80 || capability == 87) return {256, 16, blocks};
+  if (capability < 90 || capability >= 120) return {256, 8, blocks};
+  return {256, 32, blocks};
 }
 
 }  // namespace fanin::gpu
