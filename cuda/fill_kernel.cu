@@ -1015,10 +1015,10 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     // 2^-7 for the numbers of rectangle_point, which have as much too many.
     widths[n] = cell < core::rectangles ? core::mul(ziggurat.x_scaled[cell], 0x1p-7F) : __uint_as_float(infinity_bits);
   }
+  if (threadIdx.x < 2) half[threadIdx.x] = 0x80;
   Queue& queue = queues[threadIdx.x / 32];
   if (lane_number() == 0) {
     queue.tail = queue.edges_tail = 0;
-    half[0] = half[1] = 0x80;
   }
   __syncthreads();
   const Table table{4 * header.table_copies, address_of(widths) + (threadIdx.x & (header.table_copies - 1)) * 4,
