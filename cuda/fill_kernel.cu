@@ -906,9 +906,6 @@ __device__ __forceinline__ void fill_direct_as(const Job& job, const Extensions&
 // [-2, 2] or all.
 __device__ __forceinline__ void fill_direct(const Job& job, const Extensions& more, const Dense& dense,
                                             std::uint32_t quads, const Table& table, Notes& notes) {
-  if (static_cast<DType>(job.dtype) == DType::float64) {
-    return fill_direct_as<AsFloat64, true>(job, more, dense, quads, table, notes);
-  }
   with_format(
       job.dtype, [&](auto format) __attribute__((always_inline)) {
         if (job.clamped != 0) {
