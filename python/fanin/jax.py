@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.nn.initializers import Initializer, constant, ones, zeros
+from jax.nn.initializers import normal as _normal_of_jax
+from jax.nn.initializers import variance_scaling as _variance_scaling_of_jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from . import _core
@@ -117,7 +119,14 @@ def fill(tensor: Tensor, stream: jax.Array) -> jax.Array:
     return _batch(tensor, stream)
 
 
-def _stream_of(key: jax.Array) -> jax.Array:
+def stream_of(seed: int | jax.Array, subsequence: int | jax.Array) -> jax.Array | np.ndarray:
+    """The words of the two numbers: integers up to 2**64 - 1, or scalar arrays of uint32."""
+    if isinstance(seed, int) and isinstance(subsequence, int):
+        return np.array([number >> shift & 0xFFFFFFFF for number in (seed, subsequence) for shift in (0, 32)], np.uint32)
+    return jnp.stack([seed, jnp.zeros_like(seed), subsequence, jnp.zeros_like(seed)])
+
+
+def _stream_of_key(key: jax.Array) -> jax.Array:
     """Raises TypeError and ValueError for what is no key."""
     words = jax.random.key_data(key)
     if words.ndim != 1:
@@ -131,7 +140,7 @@ def _stream_of(key: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _fill_by_key(tensor: Tensor, key: jax.Array) -> jax.Array:
-    return fill(tensor, _stream_of(key))
+    return fill(tensor, _stream_of_key(key))
 
 
 @functools.lru_cache(maxsize=1024)  # what is compiled belongs to the function
@@ -142,12 +151,32 @@ def _sharded_fill(tensor: Tensor, sharding: NamedSharding | PartitionSpec, expli
     return jax.jit(unsharded, out_shardings=sharding)
 
 
+def tensor_of(initializer: _core.Initializer, shape: tuple[int, ...], dtype: str) -> Tensor:
+    """What a random initializer of the core draws, cut at two standard deviations if at all. Raises ValueError."""
+    tensor = Tensor(shape, dtype, *_distribution_of(_core.describe(initializer, shape)))
+    _check(tensor)
+    return tensor
+
+
+def _distribution_of(drawn: _core.Description) -> tuple[str, tuple[tuple[str, float], ...]]:
+    """The last two fields of a Tensor."""
+    if drawn.distribution == "uniform":
+        return "uniform", tuple(zip(("minval", "maxval"), drawn.bounds))
+    cut = (("lower", -2.0), ("upper", 2.0)) if drawn.distribution == "truncated_normal" else ()
+    return drawn.distribution, (("mean", drawn.mean), ("stddev", drawn.untruncated_stddev), *cut)
+
+
 @functools.lru_cache(maxsize=1024)
-def check(tensor: Tensor) -> None:
+def _check(tensor: Tensor) -> None:
     """Raises ValueError for what the call would refuse when the program runs."""
     initializer = _CLASSES[tensor.distribution](seed=0, **dict(tensor.numbers))
     nothing = (0,) * len(tensor.shape)
     _core.draw(initializer, tensor.shape, tensor.dtype, offset=nothing, extent=nothing)
+
+
+def is_supported() -> bool:
+    """Whether XLA's default back end has the custom call."""
+    return jax.default_backend() == "cpu"
 
 
 def _dtype_of(dtype: typing.Any) -> str:
@@ -161,8 +190,12 @@ def _dtype_of(dtype: typing.Any) -> str:
     return name
 
 
-def _initializer(distribution_of: Callable[[tuple[int, ...]], tuple[str, dict[str, float]]], default: typing.Any) -> Initializer:
-    """The initializer whose tensor of a shape has the distribution and numbers that the function gives for it."""
+def _initializer(distribution_of: Callable[[tuple[int, ...]], tuple], default: typing.Any,
+                 of_jax: Initializer | None = None) -> Initializer:
+    """The initializer whose tensor of a shape has, as its last two fields, what the function gives for it.
+
+    Complex tensors, which fanin does not have, are those of JAX's initializer, if it has them.
+    """
 
     def init(key: jax.Array, shape: Sequence[int], dtype: typing.Any = default,
              out_sharding: NamedSharding | PartitionSpec | None = None) -> jax.Array:
@@ -170,17 +203,19 @@ def _initializer(distribution_of: Callable[[tuple[int, ...]], tuple[str, dict[st
 
         key            a key of JAX, typed or raw. Its first two words are the seed; of keys with four, the last two are the
                        subsequence, after an exclusive or with the first two. See fanin.jax.key.
-        dtype          a floating-point dtype; None is JAX's default. Each holds the same draws, rounded once.
+        dtype          a floating-point dtype; None is JAX's default. Each holds the same draws, rounded once. A complex tensor
+                       is drawn by JAX's initializer of that name, if it has any: its values are not fanin's.
         out_sharding   how the array is sharded: each device fills its own part, and none holds more.
 
         Raises ValueError for what is not allowed, TypeError, and IndexError for axes outside the shape.
         """
+        if of_jax is not None and jnp.issubdtype(dtype, jnp.complexfloating):
+            return of_jax(key, shape, dtype, out_sharding)
         shape = tuple(map(operator.index, shape))
         if min(shape, default=0) < 0:
             raise ValueError(f"Extents must not be negative. Received: shape={shape}")
-        distribution, numbers = distribution_of(shape)
-        tensor = Tensor(shape, _dtype_of(dtype), distribution, tuple(numbers.items()))
-        check(tensor)
+        tensor = Tensor(shape, _dtype_of(dtype), *distribution_of(shape))
+        _check(tensor)
         if out_sharding is None:
             return _fill_by_key(tensor, key)
         mesh = out_sharding.mesh if isinstance(out_sharding, NamedSharding) else jax.sharding.get_abstract_mesh()
@@ -208,14 +243,14 @@ def key(seed: int, name: str | None = None, *, subsequence: int | None = None) -
 
 def uniform(scale: float = 1e-2, dtype: typing.Any = None) -> Initializer:
     """Uniform on [0, scale)."""
-    numbers = {"minval": 0.0, "maxval": float(scale)}
-    return _initializer(lambda shape: ("uniform", numbers), dtype)
+    drawn = "uniform", (("minval", 0.0), ("maxval", float(scale)))
+    return _initializer(lambda shape: drawn, dtype)
 
 
 def normal(stddev: float = 1e-2, dtype: typing.Any = None) -> Initializer:
     """Normal, with mean 0."""
-    numbers = {"mean": 0.0, "stddev": float(stddev)}
-    return _initializer(lambda shape: ("normal", numbers), dtype)
+    drawn = "normal", (("mean", 0.0), ("stddev", float(stddev)))
+    return _initializer(lambda shape: drawn, dtype, _normal_of_jax(stddev))
 
 
 def truncated_normal(stddev: float = 1e-2, dtype: typing.Any = None, lower: float = -2.0, upper: float = 2.0) -> Initializer:
@@ -224,7 +259,7 @@ def truncated_normal(stddev: float = 1e-2, dtype: typing.Any = None, lower: floa
     stddev is that before the cut: nothing makes up for what the cut takes. lower and upper must leave at least half of the
     normal's mass, or calls raise ValueError.
     """
-    numbers = {"mean": 0.0, "stddev": float(stddev), "lower": float(lower), "upper": float(upper)}
+    numbers = (("mean", 0.0), ("stddev", float(stddev)), ("lower", float(lower)), ("upper", float(upper)))
     return _initializer(lambda shape: ("truncated_normal", numbers), dtype)
 
 
@@ -242,27 +277,20 @@ def variance_scaling(scale: float, mode: str, distribution: str, in_axis: int | 
     As jax.nn.initializers.variance_scaling. Calls raise ValueError for what is not allowed.
     """
 
-    def distribution_of(shape: tuple[int, ...]) -> tuple[str, dict[str, float]]:
+    def distribution_of(shape: tuple[int, ...]) -> tuple:
         if not 0 <= scale < math.inf:
             raise ValueError(f"scale must be positive and finite, or 0. Received: scale={scale}")
         variance = float(scale) / _fan(shape, mode, in_axis, out_axis, batch_axis)
         if distribution not in _CLASSES:
             raise ValueError(f"distribution must be one of {', '.join(_CLASSES)}. Received: distribution={distribution!r}")
         if variance == 0:
-            return "normal", {"mean": 0.0, "stddev": 0.0}
+            return "normal", (("mean", 0.0), ("stddev", 0.0))
         name = "untruncated_normal" if distribution == "normal" else distribution
         # The core's own arithmetic, so that the bits are those of its classes.
-        return distribution_from(_core.describe(_core.VarianceScaling(variance, "fan_in", name, 0), (1, 1)))
+        return _distribution_of(_core.describe(_core.VarianceScaling(variance, "fan_in", name, 0), (1, 1)))
 
-    return _initializer(distribution_of, dtype)
-
-
-def distribution_from(drawn: _core.Description) -> tuple[str, dict[str, float]]:
-    """What fanin.describe says, in a Tensor's terms; of normals that are not cut or at two standard deviations."""
-    if drawn.distribution == "uniform":
-        return "uniform", dict(zip(("minval", "maxval"), drawn.bounds))
-    cut = {"lower": -2.0, "upper": 2.0} if drawn.distribution == "truncated_normal" else {}
-    return drawn.distribution, {"mean": drawn.mean, "stddev": drawn.untruncated_stddev, **cut}
+    of_jax = _variance_scaling_of_jax(scale, mode, distribution, in_axis, out_axis, batch_axis)
+    return _initializer(distribution_of, dtype, of_jax)
 
 
 def _fan(shape: tuple[int, ...], mode: str, in_axis: int | Sequence[int], out_axis: int | Sequence[int],
