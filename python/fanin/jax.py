@@ -32,6 +32,8 @@ _DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8
 _CLASSES = {"uniform": _core.RandomUniform, "normal": _core.RandomNormal, "truncated_normal": _core.TruncatedNormal}
 
 jax.ffi.register_ffi_target(_TARGET, _core.xla_fill_cpu(), platform="cpu")
+if _core.available().cuda_built:
+    jax.ffi.register_ffi_target(_TARGET, _core.xla_fill_cuda(), platform="CUDA")
 
 
 class Tensor(typing.NamedTuple):

@@ -12,10 +12,12 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "arguments.h"
 #include "arrays.h"
 #include "bindings.h"
+#include "fanin/available.h"
 #include "fanin/error.h"
 #include "fanin/initializers.h"
 #include "strided.h"
@@ -88,15 +90,12 @@ DType dtype_of(xla::DataType type) {
   }
 }
 
-const xla::Buffer& buffer_of(const xla::Buffers& buffers, std::int64_t number, std::int64_t rank) {
-  const xla::Buffer& buffer = *buffers.buffers[number];
-  if (buffer.rank != rank) fail("a buffer has " + std::to_string(buffer.rank) + " dimensions");
+const xla::Buffer& operand_of(const xla::CallFrame& call, int which, std::int64_t rank, xla::DataType type,
+                              std::int64_t last) {
+  const xla::Buffer& buffer = *call.operands.buffers[which];
+  if (buffer.rank != rank) fail("an operand has " + std::to_string(buffer.rank) + " dimensions");
+  if (buffer.dtype != type || buffer.dims[rank - 1] != last) fail("an operand has other elements");
   return buffer;
-}
-
-const std::uint32_t* words_of(const xla::Buffer& buffer, xla::DataType type, std::int64_t last) {
-  if (buffer.dtype != type || buffer.dims[buffer.rank - 1] != last) fail("an operand has other elements");
-  return static_cast<const std::uint32_t*>(buffer.data);
 }
 
 Initializer initializer_of(const xla::CallFrame& call) {
@@ -121,58 +120,107 @@ void ask_for_large_pages([[maybe_unused]] void* address, [[maybe_unused]] std::s
 #endif
 }
 
-// What of a block lies in the tensor. The last blocks of a dimension that is not cut evenly reach beyond it.
-Shape part_within(const Shape& shape, const Block& block) {
-  Shape part;
-  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-    part.push_back(std::clamp<std::int64_t>(shape[axis] - block.offset[axis], 0, block.extent[axis]));
+// Operands: uint32[..., 4], the seed and the subsequence of each tensor, low words first; and int32[rank], which of the
+// blocks that the tensors are cut into is wanted. The result is that block of every tensor, zeros being where it
+// reaches beyond the tensor. Attribute shape is a whole tensor's.
+struct Call {
+  Initializer initializer;
+  Shape shape;   // of a tensor
+  Shape extent;  // of a block
+  std::size_t tensors;
+  DType dtype;
+  const xla::Buffer& streams;
+  const xla::Buffer& number;
+  void* result;
+
+  std::size_t count() const { return element_count(extent); }
+  std::size_t bytes() const { return tensors * count() * size_of(dtype); }
+};
+
+Call call_of(const xla::CallFrame& frame) {
+  if (frame.operands.size != 2 || frame.results.size != 1) fail("it has other operands or results");
+  const Shape shape = shape_of(frame, "shape");
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  const xla::Buffer& result = *frame.results.buffers[0];
+  const std::int64_t batch_rank = result.rank - rank;
+  if (batch_rank < 0) fail("its result has fewer dimensions than a tensor");
+  const Shape extent(result.dims + batch_rank, result.dims + result.rank);
+  const xla::Buffer& streams = operand_of(frame, 0, batch_rank + 1, xla::DataType::u32, 4);
+  const xla::Buffer& number = operand_of(frame, 1, 1, xla::DataType::s32, rank);
+  std::size_t tensors = 1;
+  for (std::int64_t axis = 0; axis < batch_rank; ++axis) {
+    if (streams.dims[axis] != result.dims[axis]) fail("there is not one stream for each tensor");
+    tensors *= static_cast<std::size_t>(result.dims[axis]);
+  }
+  return {initializer_of(frame), shape, extent, tensors, dtype_of(result.dtype), streams, number, result.data};
+}
+
+// What of the block lies in the tensor. The last blocks of a dimension that is not cut evenly reach beyond it.
+Block part_within(const Call& call, const std::int32_t* number) {
+  Block part;
+  for (std::size_t axis = 0; axis < call.shape.size(); ++axis) {
+    part.offset.push_back(std::min(number[axis] * call.extent[axis], call.shape[axis]));
+    part.extent.push_back(std::min(call.shape[axis] - part.offset[axis], call.extent[axis]));
   }
   return part;
 }
 
-// Operands: uint32[..., 4], the seed and the subsequence of each tensor, low words first; and int32[rank], which of the
-// blocks that the tensors are cut into is wanted. The result is that block of every tensor, zeros being where it
-// reaches beyond the tensor. Attribute shape is a whole tensor's.
-void fill_on_host(const xla::CallFrame& call) {
-  if (call.operands.size != 2 || call.results.size != 1) fail("it has other operands or results");
-  const Shape shape = shape_of(call, "shape");
-  const auto rank = static_cast<std::int64_t>(shape.size());
-  const xla::Buffer& result = *call.results.buffers[0];
-  const std::int64_t batch_rank = result.rank - rank;
-  if (batch_rank < 0) fail("its result has fewer dimensions than a tensor");
-  const xla::Buffer& streams = buffer_of(call.operands, 0, batch_rank + 1);
-  const std::uint32_t* words = words_of(streams, xla::DataType::u32, 4);
-  const std::uint32_t* place = words_of(buffer_of(call.operands, 1, 1), xla::DataType::s32, rank);
-  std::int64_t tensors = 1;
-  for (std::int64_t axis = 0; axis < batch_rank; ++axis) {
-    if (streams.dims[axis] != result.dims[axis]) fail("there is not one stream for each tensor");
-    tensors *= result.dims[axis];
-  }
-
+// The operands' elements are `words` and `number`, in host memory. The result is in `place`.
+void fill_blocks(const Call& call, const std::uint32_t* words, const std::int32_t* number, Place place,
+                 CudaStream stream) {
   FillOptions options;
-  const Shape extent(result.dims + batch_rank, result.dims + result.rank);
-  options.block.extent = extent;
-  for (std::int64_t axis = 0; axis < rank; ++axis) {
-    options.block.offset.push_back(std::min(place[axis] * extent[axis], shape[axis]));
+  options.block = part_within(call, number);
+  options.stream = stream;
+  const bool whole = options.block.extent == call.extent;
+  if (!whole) {
+    FillOptions zeros;
+    zeros.stream = stream;
+    Zeros().fill({call.result, call.dtype, call.bytes(), place},
+                 {static_cast<std::int64_t>(call.tensors * call.count())}, zeros);
   }
-  options.block.extent = part_within(shape, options.block);
-  const bool whole = options.block.extent == extent;
-  const DType dtype = dtype_of(result.dtype);
-  const std::size_t bytes = element_count(extent) * size_of(dtype);
-  ask_for_large_pages(result.data, static_cast<std::size_t>(tensors) * bytes);
-  if (!whole) std::memset(result.data, 0, static_cast<std::size_t>(tensors) * bytes);
   if (element_count(options.block.extent) == 0) return;
-  const Initializer initializer = initializer_of(call);
-  auto* address = static_cast<unsigned char*>(result.data);
-  for (std::int64_t i = 0; i < tensors; ++i, words += 4, address += bytes) {
-    const Initializer seeded = initializer.with_seed(words[0] | std::uint64_t{words[1]} << 32);
+  const std::size_t bytes = call.count() * size_of(call.dtype);
+  auto* address = static_cast<unsigned char*>(call.result);
+  for (std::size_t i = 0; i < call.tensors; ++i, words += 4, address += bytes) {
+    const Initializer seeded = call.initializer.with_seed(words[0] | std::uint64_t{words[1]} << 32);
     options.subsequence = words[2] | std::uint64_t{words[3]} << 32;
     if (whole) {
-      seeded.fill({address, dtype, bytes, host}, shape, options);
+      seeded.fill({address, call.dtype, bytes, place}, call.shape, options);
+      continue;
+    }
+    const FillParams params = seeded.params(call.shape, call.dtype, options);
+    const Shape strides = dense_strides(call.extent, call.dtype);
+    if (place.is_host()) {
+      fill_strided(address, options.block.extent, strides, params);
     } else {
-      fill_strided(address, options.block.extent, dense_strides(extent, dtype), seeded.params(shape, dtype, options));
+      fill_runs(address, place, options.block.extent, strides, params, stream);
     }
   }
+}
+
+xla::Error* fill_on_host(const xla::CallFrame& frame) {
+  const Call call = call_of(frame);
+  ask_for_large_pages(call.result, call.bytes());
+  fill_blocks(call, static_cast<const std::uint32_t*>(call.streams.data),
+              static_cast<const std::int32_t*>(call.number.data), host, nullptr);
+  return nullptr;
+}
+
+xla::Error* fill_on_device(const xla::CallFrame& frame) {
+  const Call call = call_of(frame);
+  if (call.bytes() == 0) return nullptr;  // memory of no bytes is nowhere
+  xla::StreamGetArguments asked{sizeof(xla::StreamGetArguments), nullptr, frame.context, nullptr};
+  if (xla::Error* error = frame.api->get_stream(&asked)) return error;
+  const auto stream = static_cast<CudaStream>(asked.stream);
+  const Place place = place_of(call.result);
+  if (place.is_host()) fail("its result is not in a device's memory");
+  // A launch wants the numbers themselves. So this waits for what made them, and for nothing that comes after.
+  std::vector<std::uint32_t> words(call.tensors * 4);
+  std::vector<std::int32_t> number(call.shape.size());
+  read(words.data(), {call.streams.data, DType::float32, words.size() * sizeof(words[0]), place}, stream);
+  read(number.data(), {call.number.data, DType::float32, number.size() * sizeof(number[0]), place}, stream);
+  fill_blocks(call, words.data(), number.data(), place, stream);
+  return nullptr;
 }
 
 xla::Error* error_of(const xla::Api& api, int code, const char* message) {
@@ -180,7 +228,7 @@ xla::Error* error_of(const xla::Api& api, int code, const char* message) {
   return api.create_error(&arguments);
 }
 
-extern "C" xla::Error* fanin_xla_fill_cpu(xla::CallFrame* call) {
+xla::Error* handle(xla::CallFrame* call, xla::Error* (*fill)(const xla::CallFrame&)) {
   for (xla::Extension* extension = call->extensions; extension != nullptr; extension = extension->next) {
     if (extension->type == xla::ExtensionType::metadata) {
       xla::Metadata& metadata = *reinterpret_cast<xla::MetadataExtension*>(extension)->metadata;
@@ -191,10 +239,11 @@ extern "C" xla::Error* fanin_xla_fill_cpu(xla::CallFrame* call) {
     }
   }
   try {
-    if (call->stage == xla::Stage::execute) fill_on_host(*call);
-    return nullptr;
+    return call->stage == xla::Stage::execute ? fill(*call) : nullptr;
   } catch (const InvalidArgument& error) {
     return error_of(*call->api, xla::error_invalid_argument, error.what());
+  } catch (const DeviceError& error) {
+    return error_of(*call->api, xla::error_failed_precondition, error.what());
   } catch (const std::bad_alloc&) {
     return error_of(*call->api, xla::error_resource_exhausted, "There is not enough memory");
   } catch (const std::exception& error) {
@@ -202,12 +251,18 @@ extern "C" xla::Error* fanin_xla_fill_cpu(xla::CallFrame* call) {
   }
 }
 
+extern "C" xla::Error* fanin_xla_fill_cpu(xla::CallFrame* call) { return handle(call, fill_on_host); }
+extern "C" xla::Error* fanin_xla_fill_cuda(xla::CallFrame* call) { return handle(call, fill_on_device); }
+
 }  // namespace
 
 void bind_xla(nb::module_& m) {
   m.def(
       "xla_fill_cpu", [] { return nb::capsule(reinterpret_cast<void*>(&fanin_xla_fill_cpu)); },
       "The handler of XLA's custom call, for fanin.jax.");
+  m.def(
+      "xla_fill_cuda", [] { return nb::capsule(reinterpret_cast<void*>(&fanin_xla_fill_cuda)); },
+      "The same for a CUDA device's memory.");
 }
 
 }  // namespace fanin::python

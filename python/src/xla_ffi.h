@@ -111,7 +111,15 @@ struct ErrorCreateArguments {
 
 constexpr int error_invalid_argument = 3;
 constexpr int error_resource_exhausted = 8;
+constexpr int error_failed_precondition = 9;
 constexpr int error_internal = 13;
+
+struct StreamGetArguments {
+  std::size_t struct_size;
+  Extension* extensions;
+  Context* context;
+  void* stream;  // set by the call: a cudaStream_t
+};
 
 struct Api {
   std::size_t struct_size;
@@ -119,6 +127,8 @@ struct Api {
   Version version;
   const void* internal;
   Error* (*create_error)(ErrorCreateArguments*);
+  void (*unused[3])();  // an error's message, its end, a handler's registration
+  Error* (*get_stream)(StreamGetArguments*);
 };
 
 enum class Stage : int { instantiate = 0, prepare = 1, initialize = 2, execute = 3 };
