@@ -32,8 +32,7 @@ _DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8
 _CLASSES = {"uniform": _core.RandomUniform, "normal": _core.RandomNormal, "truncated_normal": _core.TruncatedNormal}
 
 jax.ffi.register_ffi_target(_TARGET, _core.xla_fill_cpu(), platform="cpu")
-if _core.available().cuda_built:
-    jax.ffi.register_ffi_target(_TARGET, _core.xla_fill_cuda(), platform="CUDA")
+jax.ffi.register_ffi_target(_TARGET, _core.xla_fill_cuda(), platform="CUDA")
 
 
 class Tensor(typing.NamedTuple):
@@ -177,8 +176,9 @@ def _check(tensor: Tensor) -> None:
 
 
 def is_supported() -> bool:
-    """Whether XLA's default back end has the custom call."""
-    return jax.default_backend() == "cpu"
+    """Whether the custom call works on JAX's default back end."""
+    backend = jax.default_backend()
+    return backend == "cpu" or backend == "gpu" and _core.available().cuda_devices > 0
 
 
 def _dtype_of(dtype: typing.Any) -> str:

@@ -14,6 +14,7 @@ import math
 import sys
 import threading
 import typing
+import warnings
 
 import keras
 
@@ -104,14 +105,30 @@ def _tensor_of(array: np.ndarray) -> typing.Any:
     return keras.ops.convert_to_tensor(array)
 
 
+def _only_shapes_matter() -> bool:
+    """Whether Keras is going through a model without making its variables."""
+    backend = sys.modules["keras.src.backend"]
+    return any(getattr(backend, name, bool)() for name in ("in_stateless_scope", "in_symbolic_scope"))
+
+
 class _Drawn:
     """What the classes below have in place of Keras's __call__; constructors, configurations and errors are Keras's."""
+
+    _was_called = False
 
     def _with_seed(self, seed: int) -> _core.Initializer:
         raise NotImplementedError
 
     def _check(self, shape: tuple[int, ...]) -> None:
         """Raises Keras's errors for shapes that the initializer does not go with."""
+
+    def _warn_of_equal_values(self) -> None:
+        if _only_shapes_matter():
+            return
+        if self._was_called and self.get_config().get("seed", 0) is None:
+            warnings.warn(f"This {type(self).__name__} is unseeded and being called multiple times, which gives tensors of one shape "
+                          "the same values. Make an initializer for each, or give it a SeedGenerator.", stacklevel=3)
+        self._was_called = True
 
     def __call__(self, shape: typing.Sequence[int], dtype: object = None, *,
                  partition_shape: typing.Sequence[int] | None = None,
@@ -124,7 +141,7 @@ class _Drawn:
         partition_offset  the slice of the whole tensor's, whose fans give the scale. From TF 2.
 
         Raises ValueError for dtypes and parameters that are not allowed, IndexError for axes outside the shape, OverflowError
-        for seeds of more than 64 bits, and TypeError.
+        for seeds of more than 64 bits, and TypeError. Warns when an initializer without a seed is called again, as TF 2.10 did.
         """
         shape = tuple(int(extent) for extent in shape)
         part = shape if partition_shape is None else tuple(int(extent) for extent in partition_shape)
@@ -135,6 +152,7 @@ class _Drawn:
                              f"Received: partition_shape={partition_shape}, partition_offset={partition_offset}")
         name = _dtype_of(dtype)
         self._check(shape)
+        self._warn_of_equal_values()
         with _outside_of_traces():
             seed, subsequence = _numbers_of(self.seed)
         if _BACKEND == "jax" and partition_shape is None and _jax.is_supported():

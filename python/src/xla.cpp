@@ -213,7 +213,11 @@ xla::Error* fill_on_device(const xla::CallFrame& frame) {
   if (xla::Error* error = frame.api->get_stream(&asked)) return error;
   const auto stream = static_cast<CudaStream>(asked.stream);
   const Place place = place_of(call.result);
-  if (place.is_host()) fail("its result is not in a device's memory");
+  if (place.is_host()) {
+    const Availability there = available();
+    if (there.cuda_devices == 0) throw DeviceError("Cannot fill an array on a CUDA device: " + there.reason);
+    fail("its result is not in a device's memory");
+  }
   // A launch wants the numbers themselves. So this waits for what made them, and for nothing that comes after.
   std::vector<std::uint32_t> words(call.tensors * 4);
   std::vector<std::int32_t> number(call.shape.size());

@@ -5,6 +5,7 @@ import json
 import math
 import pathlib
 import threading
+import warnings
 
 import keras
 import keras_tests
@@ -127,6 +128,26 @@ def test_no_seed_follows_set_random_seed():
     assert (array_of(first.clone()((9,))) != array_of(first((9,)))).all()  # draws a seed of its own, as in Keras
     keras.utils.set_random_seed(7)
     assert theirs["HeNormal"]().seed == first.seed and theirs["HeUniform"]().seed == second.seed
+
+
+def test_calls_without_a_seed():
+    """Equal weights that nobody asked for are warned of, as by TF 2.10; not what Keras does when it builds a model."""
+    for init in (ours.HeNormal(), ours.RandomUniform(seed=None)):
+        init((5, 4))
+        with pytest.warns(UserWarning, match="unseeded and being called multiple times"):
+            init((5, 4))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*multiple times.*")
+        for init in (ours.HeNormal(1), ours.HeNormal(keras.random.SeedGenerator(1)), ours.HeNormal().clone()):
+            init((5, 4))
+        ours.HeNormal(1)((5, 4))
+        with ours.installed():
+            model = keras.Sequential([keras.layers.Bidirectional(keras.layers.LSTM(3)), keras.layers.Dense(2)])
+            model(np.zeros((1, 6, 4), "float32"))
+            model = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(2)])
+            if BACKEND != "numpy":
+                model.compile("sgd", "mse")
+                model.fit(np.zeros((8, 4)), np.zeros((8, 2)), verbose=0)
 
 
 def test_seed_generators():
