@@ -212,6 +212,12 @@ void* allocate(std::size_t bytes, int device) {
   return memory;
 }
 
+void read(void* to, const void* from, std::size_t bytes, int device, CudaStream stream) {
+  const CurrentDevice current(device);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "Cannot read from " + to_string(cuda(device)));
+  check(cudaStreamSynchronize(stream), "Cannot read from " + to_string(cuda(device)));
+}
+
 void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes) {
   for (const Place place : {from_place, to_place}) {
     if (place.is_host()) continue;

@@ -44,6 +44,9 @@ void fill(const Uploaded& jobs, int device, CudaStream stream, const std::uint64
 void* allocate(std::size_t bytes, int device);
 void release(void* memory, int device) noexcept;
 
+// To the host, in the order of the stream, and waits for it. Throws DeviceError.
+void read(void* to, const void* from, std::size_t bytes, int device, CudaStream stream);
+
 // Between devices, or a device and the host; waits for the devices, before and after. Throws DeviceError.
 void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes);
 

@@ -37,6 +37,8 @@ void* allocate(std::size_t, int device) { refuse(device); }
 
 void release(void*, int) noexcept {}
 
+void read(void*, const void*, std::size_t, int device, CudaStream) { refuse(device); }
+
 void copy(void*, Place to, const void*, Place from, std::size_t) {
   refuse(to.is_host() ? from.cuda_device : to.cuda_device);
 }

@@ -2,6 +2,7 @@
 #include "backends.h"
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 #include "cpu/fill.h"
@@ -16,6 +17,21 @@ Availability available() { return gpu::available(); }
 void preload(int device) { gpu::preload(device); }
 
 Place place_of(const void* address) { return gpu::place_of(address); }
+
+void read(void* to, const View& from, CudaStream stream) {
+  const int device = from.place.cuda_device;
+  if (!from.place.is_host()) gpu::check_device(device);
+  if (from.capacity == 0) return;
+  if (to == nullptr || from.address == nullptr) {
+    throw InvalidArgument("An address is null, but there are " + std::to_string(from.capacity) + " bytes to read");
+  }
+  if (from.place.is_host()) {
+    std::memcpy(to, from.address, from.capacity);
+    return;
+  }
+  gpu::check_address(from.address, device);
+  gpu::read(to, from.address, from.capacity, device, stream);
+}
 
 namespace detail {
 

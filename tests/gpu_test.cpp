@@ -302,6 +302,32 @@ TEST_F(Gpu, PinnedAndManagedMemoryCountAsTheDevices) {
   CUDA_OK(cudaFree(managed));
 }
 
+TEST_F(Gpu, ReadsInTheOrderOfTheStream) {
+  const HeNormal init(42);
+  const FillParams params = init.params({64, 100}, DType::bfloat16);
+  const std::vector<unsigned char> expected = host_bytes(params);
+  DeviceBytes memory(expected.size());
+  cudaStream_t own = nullptr;
+  CUDA_OK(cudaStreamCreateWithFlags(&own, cudaStreamNonBlocking));
+  for (cudaStream_t stream : {cudaStream_t{}, own}) {
+    memory.clear();
+    fill(memory.view(DType::bfloat16), params, stream);
+    std::vector<unsigned char> got(expected.size() + 1, DeviceBytes::untouched);
+    read(got.data(), memory.view(DType::bfloat16), stream);
+    EXPECT_EQ(got.back(), DeviceBytes::untouched);
+    got.pop_back();
+    EXPECT_EQ(got, expected);
+    read(got.data(), {memory.data() + 1, DType::float64, 3, cuda(0)}, stream);  // any bytes
+    EXPECT_EQ(std::memcmp(got.data(), expected.data() + 1, 3), 0);
+    void* pinned = nullptr;  // which copies do not wait for by themselves
+    CUDA_OK(cudaMallocHost(&pinned, expected.size()));
+    read(pinned, memory.view(DType::bfloat16), stream);
+    EXPECT_EQ(std::memcmp(pinned, expected.data(), expected.size()), 0);
+    CUDA_OK(cudaFreeHost(pinned));
+  }
+  CUDA_OK(cudaStreamDestroy(own));
+}
+
 template <class Error, class F>
 void expect_refusal(const F& f, const std::string& part) {
   const std::string text = test::refusal<Error>(f);
@@ -327,6 +353,10 @@ TEST_F(Gpu, RefusesWhatCannotBeFilled) {
         init.fill(view(on_host, 16), {4, 4}, {.device_seed = reinterpret_cast<std::uint64_t*>(memory.data())});
       },
       "seed in device memory");
+  expect_refusal<InvalidArgument>([&] { read(nullptr, memory.view(DType::float32)); }, "null");
+  expect_refusal<InvalidArgument>([&] { read(on_host, {nullptr, DType::float32, 64, cuda(0)}); }, "null");
+  expect_refusal<InvalidArgument>([&] { read(on_host, {on_host, DType::float32, 64, cuda(0)}); }, "host memory");
+  expect_refusal<DeviceError>([&] { read(on_host, {memory.data(), DType::float32, 64, cuda(77)}); }, "cuda:77");
   expect_only(memory, 0, {}, "untouched");
 }
 

@@ -920,6 +920,19 @@ TEST(BadInput, ADeviceThatIsNotThere) {
       {"prepared", name.c_str(), [&](auto* m) { fanin::fill(at(m), he.params(matrix, DType::float32)); }},
       {"plan", name.c_str(), [&](auto* m) { fanin::Plan().add(he, at(m), matrix); }},
       {"tensor", name.c_str(), [&](auto*) { fanin::Tensor(matrix, DType::float32, fanin::cuda(missing)); }},
+      {"read", name.c_str(), [&](auto* m) { fanin::read(m, at(m)); }},
+  });
+}
+
+TEST(Views, OfTheHostAreRead) {
+  float from[3] = {1, 2, 3};
+  float to[3] = {};
+  fanin::read(to, fanin::view(from, 2));
+  EXPECT_EQ(std::vector<float>(to, to + 3), (std::vector<float>{1, 2, 0}));
+  fanin::read(nullptr, fanin::view(from, 0));
+  expect_untouched<InvalidArgument>({
+      {"from null", "12 bytes", [&](auto* m) { fanin::read(m, f32(nullptr, 12)); }},
+      {"to null", "12 bytes", [&](auto* m) { fanin::read(nullptr, f32(m, 12)); }},
   });
 }
 

@@ -41,4 +41,10 @@ struct View {
 inline View view(float* address, std::size_t count) { return {address, DType::float32, count * sizeof(float), host}; }
 inline View view(double* address, std::size_t count) { return {address, DType::float64, count * sizeof(double), host}; }
 
+/// Copies memory, all bytes of the view's capacity, to the host: a device's when the stream comes to it, and the copy
+/// is there when the call returns. The view's dtype does not matter. Throws, before a byte is copied, InvalidArgument
+/// for a null address or one that is not of the view's place, and DeviceError, also for what the stream was given
+/// before.
+FANIN_API void read(void* to, const View& from, CudaStream stream = nullptr);
+
 }  // namespace fanin

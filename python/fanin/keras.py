@@ -14,6 +14,7 @@ import math
 import sys
 import threading
 import typing
+import warnings
 
 import keras
 
@@ -29,6 +30,10 @@ from . import _core
 _DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name))
            for name in ("float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2")}
 _BACKEND = keras.backend.backend()
+if _BACKEND == "jax":
+    import jax
+
+    from . import jax as _jax
 _ALIGNMENT = 64  # bytes: TensorFlow and JAX take an array's memory over from there on, and copy it otherwise
 
 
@@ -38,7 +43,6 @@ def _outside_of_traces() -> contextlib.AbstractContextManager:
         import tensorflow
         return tensorflow.init_scope()
     if _BACKEND == "jax":
-        import jax
         return jax.ensure_compile_time_eval()
     return contextlib.nullcontext()
 
@@ -49,24 +53,27 @@ def _dtype_of(dtype: object) -> str:
     if name not in _DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}. Received: dtype={dtype}")
     if name == "float64" and _BACKEND == "jax":
-        import jax
         name = str(jax.dtypes.canonicalize_dtype(name))  # float32 unless jax_enable_x64 is set
     return name
 
 
-def _seed_of(seed: int | keras.random.SeedGenerator) -> tuple[int, int]:
-    """The core's seed and subsequence: a generator's state [seed, counter], and it goes on; of a number itself and 0."""
+def _numbers_of(seed: int | keras.random.SeedGenerator) -> tuple[typing.Any, typing.Any]:
+    """The core's seed and subsequence: a generator's state [seed, counter], and it goes on; of a number itself and 0.
+
+    They are integers; or, on JAX, scalar arrays of uint32 if the state is not known while a function is traced.
+    """
     if isinstance(seed, keras.random.SeedGenerator):
+        state = seed.next()
+        if _BACKEND == "jax" and isinstance(state, jax.core.Tracer):
+            return tuple(state.astype("uint32"))
         try:
-            state = keras.ops.convert_to_numpy(seed.next())
+            numbers = keras.ops.convert_to_numpy(state)
         except Exception as error:
             raise ValueError(
-                "The state of a SeedGenerator is not known while this function is traced, and fanin draws when a function "
-                "is traced. Give the initializer an integer, or call it outside of the function. "
-                f"Received: seed={seed}") from error
+                "The state of a SeedGenerator is not known while this function is traced, and fanin draws then, but on JAX. Give "
+                f"the initializer an integer, or call it outside of the function. Received: seed={seed}") from error
         # Some back ends keep the two as signed numbers of 32 bits.
-        number, counter = (int(value) % 2**(8 * state.itemsize) for value in state)
-        return number, counter
+        return tuple(int(number) % 2**(8 * number.itemsize) for number in numbers)
     if not -2**63 <= seed < 2**64:
         raise OverflowError(f"`seed` must be from -2**63 to 2**64 - 1. Received: seed={seed}")
     return int(seed) % 2**64, 0
@@ -89,7 +96,6 @@ def _tensor_of(array: np.ndarray) -> typing.Any:
         raw = array if own_dtype else array.view(f"i{array.itemsize}")
         return keras.ops.convert_to_tensor(torch.from_numpy(raw).view(getattr(torch, array.dtype.name)))
     if _BACKEND == "jax":
-        import jax
         return jax.device_put(array)
     if _BACKEND == "tensorflow" and own_dtype and array.size:
         import tensorflow
@@ -99,14 +105,30 @@ def _tensor_of(array: np.ndarray) -> typing.Any:
     return keras.ops.convert_to_tensor(array)
 
 
+def _only_shapes_matter() -> bool:
+    """Whether Keras is going through a model without making its variables."""
+    backend = sys.modules["keras.src.backend"]
+    return any(getattr(backend, name, bool)() for name in ("in_stateless_scope", "in_symbolic_scope"))
+
+
 class _Drawn:
     """What the classes below have in place of Keras's __call__; constructors, configurations and errors are Keras's."""
+
+    _was_called = False
 
     def _with_seed(self, seed: int) -> _core.Initializer:
         raise NotImplementedError
 
     def _check(self, shape: tuple[int, ...]) -> None:
         """Raises Keras's errors for shapes that the initializer does not go with."""
+
+    def _warn_of_equal_values(self) -> None:
+        if _only_shapes_matter():
+            return
+        if self._was_called and self.get_config().get("seed", 0) is None:
+            warnings.warn(f"This {type(self).__name__} is unseeded and being called multiple times, which gives tensors of one shape "
+                          "the same values. Make an initializer for each, or give it a SeedGenerator.", stacklevel=3)
+        self._was_called = True
 
     def __call__(self, shape: typing.Sequence[int], dtype: object = None, *,
                  partition_shape: typing.Sequence[int] | None = None,
@@ -119,7 +141,7 @@ class _Drawn:
         partition_offset  the slice of the whole tensor's, whose fans give the scale. From TF 2.
 
         Raises ValueError for dtypes and parameters that are not allowed, IndexError for axes outside the shape, OverflowError
-        for seeds of more than 64 bits, and TypeError.
+        for seeds of more than 64 bits, and TypeError. Warns when an initializer without a seed is called again, as TF 2.10 did.
         """
         shape = tuple(int(extent) for extent in shape)
         part = shape if partition_shape is None else tuple(int(extent) for extent in partition_shape)
@@ -130,8 +152,12 @@ class _Drawn:
                              f"Received: partition_shape={partition_shape}, partition_offset={partition_offset}")
         name = _dtype_of(dtype)
         self._check(shape)
+        self._warn_of_equal_values()
         with _outside_of_traces():
-            seed, subsequence = _seed_of(self.seed)
+            seed, subsequence = _numbers_of(self.seed)
+        if _BACKEND == "jax" and partition_shape is None and _jax.is_supported():
+            return _jax.fill(_jax.tensor_of(self._with_seed(0), shape, name), _jax.stream_of(seed, subsequence))
+        with _outside_of_traces():
             array = _aligned(part, _DTYPES[name])
             _core.fill(array, self._with_seed(seed), subsequence=subsequence, shape=shape, offset=partition_offset)
             return _tensor_of(array)

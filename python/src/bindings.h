@@ -12,5 +12,6 @@ void bind_initializers(nanobind::module_& m);
 void bind_fill(nanobind::module_& m);
 void bind_plan(nanobind::module_& m);
 void bind_library(nanobind::module_& m);
+void bind_xla(nanobind::module_& m);
 
 }  // namespace fanin::python

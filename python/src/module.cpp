@@ -15,4 +15,5 @@ NB_MODULE(_core, m) {
   fanin::python::bind_initializers(m);
   fanin::python::bind_fill(m);
   fanin::python::bind_plan(m);
+  fanin::python::bind_xla(m);
 }

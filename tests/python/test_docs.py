@@ -10,7 +10,7 @@ import sys
 import pytest
 
 PROJECT = pathlib.Path(__file__).parents[2]
-BLOCKS = [(page, number, text) for page in ("docs/python.md", "docs/pytorch.md", "docs/keras.md", "README.md")
+BLOCKS = [(page, number, text) for page in ("docs/python.md", "docs/pytorch.md", "docs/keras.md", "docs/jax.md", "README.md")
           for number, text in enumerate(re.findall(r"^```python\n(.*?)^```", (PROJECT / page).read_text(), re.M | re.S))]
 
 
@@ -18,6 +18,7 @@ def test_there_are_blocks():
     assert sum(page == "docs/python.md" for page, _, _ in BLOCKS) >= 8
     assert sum(page == "docs/pytorch.md" for page, _, _ in BLOCKS) >= 4
     assert sum(page == "docs/keras.md" for page, _, _ in BLOCKS) >= 4
+    assert sum(page == "docs/jax.md" for page, _, _ in BLOCKS) >= 3
     assert any(page == "README.md" for page, _, _ in BLOCKS)
 
 

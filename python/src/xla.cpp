@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// The custom call behind fanin.jax: XLA hands over a result's memory, and what belongs there.
+#include <nanobind/nanobind.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "arguments.h"
+#include "arrays.h"
+#include "bindings.h"
+#include "fanin/available.h"
+#include "fanin/error.h"
+#include "fanin/initializers.h"
+#include "strided.h"
+#include "xla_ffi.h"
+
+namespace fanin::python {
+
+namespace {
+
+// A call that fanin.jax does not make.
+[[noreturn]] void fail(const std::string& what) { throw InvalidArgument("The call is not one of fanin.jax: " + what); }
+
+struct Attribute {
+  xla::AttributeType type;
+  const void* value;
+};
+
+Attribute attribute_of(const xla::CallFrame& call, std::string_view name) {
+  for (std::int64_t i = 0; i < call.attributes.size; ++i) {
+    const xla::Text& its = *call.attributes.names[i];
+    if (std::string_view(its.data, its.size) == name) return {call.attributes.types[i], call.attributes.values[i]};
+  }
+  fail("it has no attribute " + std::string(name));
+}
+
+double number_of(const xla::CallFrame& call, std::string_view name) {
+  const Attribute attribute = attribute_of(call, name);
+  const auto* scalar = static_cast<const xla::Scalar*>(attribute.value);
+  if (attribute.type != xla::AttributeType::scalar || scalar->dtype != xla::DataType::f64) {
+    fail(std::string(name) + " is no float64");
+  }
+  double number;
+  std::memcpy(&number, scalar->value, sizeof(number));
+  return number;
+}
+
+std::string_view text_of(const xla::CallFrame& call, std::string_view name) {
+  const Attribute attribute = attribute_of(call, name);
+  if (attribute.type != xla::AttributeType::string) fail(std::string(name) + " is no string");
+  const auto* text = static_cast<const xla::Text*>(attribute.value);
+  return {text->data, text->size};
+}
+
+Shape shape_of(const xla::CallFrame& call, std::string_view name) {
+  const Attribute attribute = attribute_of(call, name);
+  const auto* array = static_cast<const xla::Array*>(attribute.value);
+  if (attribute.type != xla::AttributeType::array || array->dtype != xla::DataType::s64) {
+    fail(std::string(name) + " is no array of int64");
+  }
+  const auto* extents = static_cast<const std::int64_t*>(array->data);
+  return Shape(extents, extents + array->size);
+}
+
+DType dtype_of(xla::DataType type) {
+  switch (type) {
+    case xla::DataType::f32:
+      return DType::float32;
+    case xla::DataType::f64:
+      return DType::float64;
+    case xla::DataType::f16:
+      return DType::float16;
+    case xla::DataType::bf16:
+      return DType::bfloat16;
+    case xla::DataType::f8e4m3fn:
+      return DType::float8_e4m3fn;
+    case xla::DataType::f8e5m2:
+      return DType::float8_e5m2;
+    default:
+      fail("its result has the data type " + std::to_string(static_cast<int>(type)));
+  }
+}
+
+const xla::Buffer& operand_of(const xla::CallFrame& call, int which, std::int64_t rank, xla::DataType type,
+                              std::int64_t last) {
+  const xla::Buffer& buffer = *call.operands.buffers[which];
+  if (buffer.rank != rank) fail("an operand has " + std::to_string(buffer.rank) + " dimensions");
+  if (buffer.dtype != type || buffer.dims[rank - 1] != last) fail("an operand has other elements");
+  return buffer;
+}
+
+Initializer initializer_of(const xla::CallFrame& call) {
+  const std::string_view distribution = text_of(call, "distribution");
+  if (distribution == "uniform") return RandomUniform(number_of(call, "minval"), number_of(call, "maxval"), 0);
+  if (distribution == "normal") return RandomNormal(number_of(call, "mean"), number_of(call, "stddev"), 0);
+  if (distribution == "truncated_normal") {
+    return TruncatedNormal(number_of(call, "mean"), number_of(call, "stddev"), 0, number_of(call, "lower"),
+                           number_of(call, "upper"));
+  }
+  fail("its distribution is \"" + std::string(distribution) + "\"");
+}
+
+// XLA's new memory has no pages yet, and Linux gives large ones, of which there are 512 times fewer to be made and
+// cleared, to who asks for them.
+void ask_for_large_pages([[maybe_unused]] void* address, [[maybe_unused]] std::size_t bytes) {
+#ifdef __linux__
+  constexpr std::size_t page = 4096;
+  if (bytes < std::size_t{4} << 20) return;
+  const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(address) % page) % page;
+  madvise(static_cast<unsigned char*>(address) + before, (bytes - before) / page * page, MADV_HUGEPAGE);
+#endif
+}
+
+// Operands: uint32[..., 4], the seed and the subsequence of each tensor, low words first; and int32[rank], which of the
+// blocks that the tensors are cut into is wanted. The result is that block of every tensor, zeros being where it
+// reaches beyond the tensor. Attribute shape is a whole tensor's.
+struct Call {
+  Initializer initializer;
+  Shape shape;   // of a tensor
+  Shape extent;  // of a block
+  std::size_t tensors;
+  DType dtype;
+  const xla::Buffer& streams;
+  const xla::Buffer& number;
+  void* result;
+
+  std::size_t count() const { return element_count(extent); }
+  std::size_t bytes() const { return tensors * count() * size_of(dtype); }
+};
+
+Call call_of(const xla::CallFrame& frame) {
+  if (frame.operands.size != 2 || frame.results.size != 1) fail("it has other operands or results");
+  const Shape shape = shape_of(frame, "shape");
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  const xla::Buffer& result = *frame.results.buffers[0];
+  const std::int64_t batch_rank = result.rank - rank;
+  if (batch_rank < 0) fail("its result has fewer dimensions than a tensor");
+  const Shape extent(result.dims + batch_rank, result.dims + result.rank);
+  const xla::Buffer& streams = operand_of(frame, 0, batch_rank + 1, xla::DataType::u32, 4);
+  const xla::Buffer& number = operand_of(frame, 1, 1, xla::DataType::s32, rank);
+  std::size_t tensors = 1;
+  for (std::int64_t axis = 0; axis < batch_rank; ++axis) {
+    if (streams.dims[axis] != result.dims[axis]) fail("there is not one stream for each tensor");
+    tensors *= static_cast<std::size_t>(result.dims[axis]);
+  }
+  return {initializer_of(frame), shape, extent, tensors, dtype_of(result.dtype), streams, number, result.data};
+}
+
+// What of the block lies in the tensor. The last blocks of a dimension that is not cut evenly reach beyond it.
+Block part_within(const Call& call, const std::int32_t* number) {
+  Block part;
+  for (std::size_t axis = 0; axis < call.shape.size(); ++axis) {
+    part.offset.push_back(std::min(number[axis] * call.extent[axis], call.shape[axis]));
+    part.extent.push_back(std::min(call.shape[axis] - part.offset[axis], call.extent[axis]));
+  }
+  return part;
+}
+
+// The operands' elements are `words` and `number`, in host memory. The result is in `place`.
+void fill_blocks(const Call& call, const std::uint32_t* words, const std::int32_t* number, Place place,
+                 CudaStream stream) {
+  FillOptions options;
+  options.block = part_within(call, number);
+  options.stream = stream;
+  const bool whole = options.block.extent == call.extent;
+  if (!whole) {
+    FillOptions zeros;
+    zeros.stream = stream;
+    Zeros().fill({call.result, call.dtype, call.bytes(), place},
+                 {static_cast<std::int64_t>(call.tensors * call.count())}, zeros);
+  }
+  if (element_count(options.block.extent) == 0) return;
+  const std::size_t bytes = call.count() * size_of(call.dtype);
+  auto* address = static_cast<unsigned char*>(call.result);
+  for (std::size_t i = 0; i < call.tensors; ++i, words += 4, address += bytes) {
+    const Initializer seeded = call.initializer.with_seed(words[0] | std::uint64_t{words[1]} << 32);
+    options.subsequence = words[2] | std::uint64_t{words[3]} << 32;
+    if (whole) {
+      seeded.fill({address, call.dtype, bytes, place}, call.shape, options);
+      continue;
+    }
+    const FillParams params = seeded.params(call.shape, call.dtype, options);
+    const Shape strides = dense_strides(call.extent, call.dtype);
+    if (place.is_host()) {
+      fill_strided(address, options.block.extent, strides, params);
+    } else {
+      fill_runs(address, place, options.block.extent, strides, params, stream);
+    }
+  }
+}
+
+xla::Error* fill_on_host(const xla::CallFrame& frame) {
+  const Call call = call_of(frame);
+  ask_for_large_pages(call.result, call.bytes());
+  fill_blocks(call, static_cast<const std::uint32_t*>(call.streams.data),
+              static_cast<const std::int32_t*>(call.number.data), host, nullptr);
+  return nullptr;
+}
+
+xla::Error* fill_on_device(const xla::CallFrame& frame) {
+  const Call call = call_of(frame);
+  if (call.bytes() == 0) return nullptr;  // memory of no bytes is nowhere
+  xla::StreamGetArguments asked{sizeof(xla::StreamGetArguments), nullptr, frame.context, nullptr};
+  if (xla::Error* error = frame.api->get_stream(&asked)) return error;
+  const auto stream = static_cast<CudaStream>(asked.stream);
+  const Place place = place_of(call.result);
+  if (place.is_host()) {
+    const Availability there = available();
+    if (there.cuda_devices == 0) throw DeviceError("Cannot fill an array on a CUDA device: " + there.reason);
+    fail("its result is not in a device's memory");
+  }
+  // A launch wants the numbers themselves. So this waits for what made them, and for nothing that comes after.
+  std::vector<std::uint32_t> words(call.tensors * 4);
+  std::vector<std::int32_t> number(call.shape.size());
+  read(words.data(), {call.streams.data, DType::float32, words.size() * sizeof(words[0]), place}, stream);
+  read(number.data(), {call.number.data, DType::float32, number.size() * sizeof(number[0]), place}, stream);
+  fill_blocks(call, words.data(), number.data(), place, stream);
+  return nullptr;
+}
+
+xla::Error* error_of(const xla::Api& api, int code, const char* message) {
+  xla::ErrorCreateArguments arguments{sizeof(xla::ErrorCreateArguments), nullptr, message, code};
+  return api.create_error(&arguments);
+}
+
+xla::Error* handle(xla::CallFrame* call, xla::Error* (*fill)(const xla::CallFrame&)) {
+  for (xla::Extension* extension = call->extensions; extension != nullptr; extension = extension->next) {
+    if (extension->type == xla::ExtensionType::metadata) {
+      xla::Metadata& metadata = *reinterpret_cast<xla::MetadataExtension*>(extension)->metadata;
+      metadata.version.major = xla::major_version;
+      metadata.version.minor = xla::minor_version;
+      metadata.traits = 0;
+      return nullptr;
+    }
+  }
+  try {
+    return call->stage == xla::Stage::execute ? fill(*call) : nullptr;
+  } catch (const InvalidArgument& error) {
+    return error_of(*call->api, xla::error_invalid_argument, error.what());
+  } catch (const DeviceError& error) {
+    return error_of(*call->api, xla::error_failed_precondition, error.what());
+  } catch (const std::bad_alloc&) {
+    return error_of(*call->api, xla::error_resource_exhausted, "There is not enough memory");
+  } catch (const std::exception& error) {
+    return error_of(*call->api, xla::error_internal, error.what());
+  }
+}
+
+extern "C" xla::Error* fanin_xla_fill_cpu(xla::CallFrame* call) { return handle(call, fill_on_host); }
+extern "C" xla::Error* fanin_xla_fill_cuda(xla::CallFrame* call) { return handle(call, fill_on_device); }
+
+}  // namespace
+
+void bind_xla(nb::module_& m) {
+  m.def(
+      "xla_fill_cpu", [] { return nb::capsule(reinterpret_cast<void*>(&fanin_xla_fill_cpu)); },
+      "The handler of XLA's custom call, for fanin.jax.");
+  m.def(
+      "xla_fill_cuda", [] { return nb::capsule(reinterpret_cast<void*>(&fanin_xla_fill_cuda)); },
+      "The same for a CUDA device's memory.");
+}
+
+}  // namespace fanin::python
