@@ -56,7 +56,11 @@ def _whole(tensor: Tensor, streams: jax.Array) -> jax.Array:
     return _call(tensor, tensor.shape, streams, jnp.zeros(len(tensor.shape), jnp.int32))
 
 
-_partitioned = custom_partitioning(_whole, static_argnums=(0,))
+# Until it is partitioned, a program shows of this nothing but its operands' and result's types. So that JAX's compilation cache
+# tells programs apart that differ in the tensor's other fields, those are an operand, which nobody reads.
+@functools.partial(custom_partitioning, static_argnums=(0,))
+def _partitioned(tensor: Tensor, streams: jax.Array, text: jax.Array) -> jax.Array:
+    return _whole(tensor, streams)
 
 
 def _blocks(sharding: jax.sharding.Sharding, rank: int) -> tuple[tuple[int, ...], np.ndarray]:
@@ -71,25 +75,27 @@ def _blocks(sharding: jax.sharding.Sharding, rank: int) -> tuple[tuple[int, ...]
 def _partition(tensor: Tensor, mesh, operands, result):
     """What each device does, for the sharding that the partitioner wants of the result."""
     batch = len(result.shape) - len(tensor.shape)
-    streams, = operands
+    streams, _ = operands
     parts, numbers = _blocks(result.sharding, len(result.shape))
     extent = tuple(-(-n // k) for n, k in zip(result.shape, parts))  # as XLA has it: the last parts are padded to it
     streams_sharding = streams.sharding
+    # Whether each device has the streams of the tensors that it has parts of.
     together = np.array_equal(_blocks(streams_sharding, batch + 1)[1], np.pad(numbers[:, :batch], ((0, 0), (0, 1))))
     # A mesh of one axis has a name for what XLA calls the partition.
     partitions = jax.sharding.Mesh(np.array([*result.sharding.devices_indices_map((len(numbers),) * len(parts))]), "partition")
+    everywhere = NamedSharding(partitions, PartitionSpec())
     if not together:
-        streams_sharding = NamedSharding(partitions, PartitionSpec())
+        streams_sharding = everywhere
 
-    def fill(streams):
+    def fill(streams, text):
         place = jnp.array(numbers)[jax.lax.axis_index("partition")]
         if not together:
             padding = [(0, n * k - m) for n, k, m in zip(extent[:batch], parts, streams.shape)]
-            streams = jax.lax.dynamic_slice(jnp.pad(streams, [*padding, (0, 0)]), [*place[:batch] * np.array(extent[:batch], np.int32), 0],
-                                            (*extent[:batch], 4))
+            first = place[:batch] * np.array(extent[:batch], np.int32)
+            streams = jax.lax.dynamic_slice(jnp.pad(streams, [*padding, (0, 0)]), [*first, 0], (*extent[:batch], 4))
         return _call(tensor, extent[batch:], streams, place[batch:])
 
-    return partitions, fill, result.sharding, (streams_sharding,)
+    return partitions, fill, result.sharding, (streams_sharding, everywhere)
 
 
 def _infer_sharding(tensor: Tensor, mesh, operands, result):
@@ -99,7 +105,7 @@ def _infer_sharding(tensor: Tensor, mesh, operands, result):
 def _sharding_rule(tensor: Tensor, mesh, operands, results):
     dimensions = [f"d{i}" for i in range(results[0].rank)]
     batch = dimensions[:len(dimensions) - len(tensor.shape)]
-    return f"{' '.join(batch)} words -> {' '.join(dimensions)}", {"need_replication_factors": ("words",)}
+    return f"{' '.join(batch)} words, text -> {' '.join(dimensions)}", {"need_replication_factors": ("words", "text")}
 
 
 _partitioned.def_partition(_partition, infer_sharding_from_operands=_infer_sharding, sharding_rule=_sharding_rule)
@@ -107,9 +113,14 @@ _partitioned.def_partition(_partition, infer_sharding_from_operands=_infer_shard
 
 def _batch(tensor: Tensor, streams: jax.Array) -> jax.Array:
     """Of shape streams.shape[:-1] + tensor.shape."""
-    # Within jax.shard_map it is the local array that is filled, and the partitioner has no say.
-    manual = jax.sharding.get_abstract_mesh().manual_axes
-    fill = jax.custom_batching.custom_vmap(functools.partial(_whole if manual else _partitioned, tensor))
+    function = functools.partial(_partitioned, tensor, text=np.frombuffer(repr(tensor).encode(), np.uint8))
+    if jax.sharding.get_abstract_mesh().manual_axes:
+        # Within jax.shard_map it is the local array that is filled, and the partitioner has no say.
+        function = functools.partial(_whole, tensor)
+    batch = jax.typeof(streams).sharding.spec[:-1]
+    if any(batch):  # along a mesh's axes of type Explicit, which the result has too
+        function = jax.sharding.auto_axes(function, out_sharding=PartitionSpec(*batch, *[None] * len(tensor.shape)))
+    fill = jax.custom_batching.custom_vmap(lambda streams: function(streams))
     fill.def_vmap(lambda size, batched, streams: (_batch(tensor, streams), True))
     return fill(streams)
 
@@ -141,6 +152,8 @@ def _stream_of_key(key: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _fill_by_key(tensor: Tensor, key: jax.Array) -> jax.Array:
+    if jax.config.jax_debug_key_reuse:
+        jax.random.bits(key, ())  # for the checker, which does not know that a fill uses the key up
     return fill(tensor, _stream_of_key(key))
 
 
@@ -186,7 +199,7 @@ def _dtype_of(dtype: typing.Any) -> str:
     asked = np.dtype(float if dtype is None else dtype)
     name = jax.dtypes.canonicalize_dtype(asked).name
     if name != asked.name and dtype is not None:
-        jnp.zeros((), dtype)  # JAX's warning that there is no float64 unless 64 bits are enabled
+        name = jnp.zeros((), dtype).dtype.name  # without 64 bits float64 is float32, with JAX's warning
     if name not in _DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}. Received: dtype={name}")
     return name
@@ -213,13 +226,16 @@ def _initializer(distribution_of: Callable[[tuple[int, ...]], tuple], default: t
         """
         if of_jax is not None and jnp.issubdtype(dtype, jnp.complexfloating):
             return of_jax(key, shape, dtype, out_sharding)
-        shape = tuple(map(operator.index, shape))
+        shape = tuple(map(operator.index, shape if np.ndim(shape) else [shape]))
         if min(shape, default=0) < 0:
             raise ValueError(f"Extents must not be negative. Received: shape={shape}")
         tensor = Tensor(shape, _dtype_of(dtype), *distribution_of(shape))
         _check(tensor)
         if out_sharding is None:
             return _fill_by_key(tensor, key)
+        if not isinstance(out_sharding, (NamedSharding, PartitionSpec)):
+            raise TypeError("out_sharding must be a NamedSharding, a PartitionSpec or None. "
+                            f"Received: out_sharding={out_sharding!r}")
         mesh = out_sharding.mesh if isinstance(out_sharding, NamedSharding) else jax.sharding.get_abstract_mesh()
         return _sharded_fill(tensor, out_sharding, bool(mesh.explicit_axes))(key)
 
@@ -245,8 +261,13 @@ def key(seed: int, name: str | None = None, *, subsequence: int | None = None) -
 
 def uniform(scale: float = 1e-2, dtype: typing.Any = None) -> Initializer:
     """Uniform on [0, scale)."""
-    drawn = "uniform", (("minval", 0.0), ("maxval", float(scale)))
-    return _initializer(lambda shape: drawn, dtype)
+
+    def distribution_of(shape: tuple[int, ...]) -> tuple:
+        if not 0 <= scale < math.inf:
+            raise ValueError(f"scale must be positive and finite, or 0. Received: scale={scale}")
+        return "uniform", (("minval", 0.0), ("maxval", float(scale)))
+
+    return _initializer(distribution_of, dtype)
 
 
 def normal(stddev: float = 1e-2, dtype: typing.Any = None) -> Initializer:

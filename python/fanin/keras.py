@@ -105,8 +105,14 @@ def _tensor_of(array: np.ndarray) -> typing.Any:
     return keras.ops.convert_to_tensor(array)
 
 
-def _only_shapes_matter() -> bool:
-    """Whether Keras is going through a model without making its variables."""
+def _is_traced() -> bool:
+    """Whether a function is being traced, by JAX's jit or as TensorFlow's function, or Keras goes through a model for shapes."""
+    if _BACKEND == "jax" and isinstance(jax.numpy.zeros(()), jax.core.Tracer):
+        return True
+    if _BACKEND == "tensorflow":
+        import tensorflow
+        if tensorflow.inside_function():
+            return True
     backend = sys.modules["keras.src.backend"]
     return any(getattr(backend, name, bool)() for name in ("in_stateless_scope", "in_symbolic_scope"))
 
@@ -123,9 +129,7 @@ class _Drawn:
         """Raises Keras's errors for shapes that the initializer does not go with."""
 
     def _warn_of_equal_values(self) -> None:
-        if _only_shapes_matter():
-            return
-        if self._was_called and self.get_config().get("seed", 0) is None:
+        if self._was_called and getattr(self, "_init_seed", 0) is None:
             warnings.warn(f"This {type(self).__name__} is unseeded and being called multiple times, which gives tensors of one shape "
                           "the same values. Make an initializer for each, or give it a SeedGenerator.", stacklevel=3)
         self._was_called = True
@@ -152,10 +156,13 @@ class _Drawn:
                              f"Received: partition_shape={partition_shape}, partition_offset={partition_offset}")
         name = _dtype_of(dtype)
         self._check(shape)
-        self._warn_of_equal_values()
+        traced = _is_traced()
+        if not traced:
+            self._warn_of_equal_values()
         with _outside_of_traces():
             seed, subsequence = _numbers_of(self.seed)
-        if _BACKEND == "jax" and partition_shape is None and _jax.is_supported():
+        # What is called once is not worth compiling.
+        if _BACKEND == "jax" and traced and partition_shape is None and _jax.is_supported():
             return _jax.fill(_jax.tensor_of(self._with_seed(0), shape, name), _jax.stream_of(seed, subsequence))
         with _outside_of_traces():
             array = _aligned(part, _DTYPES[name])

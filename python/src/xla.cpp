@@ -68,7 +68,11 @@ Shape shape_of(const xla::CallFrame& call, std::string_view name) {
     fail(std::string(name) + " is no array of int64");
   }
   const auto* extents = static_cast<const std::int64_t*>(array->data);
-  return Shape(extents, extents + array->size);
+  Shape shape(extents, extents + array->size);
+  for (const std::int64_t extent : shape) {
+    if (extent < 0) fail(std::string(name) + " has a negative extent");
+  }
+  return shape;
 }
 
 DType dtype_of(xla::DataType type) {
@@ -159,8 +163,12 @@ Call call_of(const xla::CallFrame& frame) {
 Block part_within(const Call& call, const std::int32_t* number) {
   Block part;
   for (std::size_t axis = 0; axis < call.shape.size(); ++axis) {
-    part.offset.push_back(std::min(number[axis] * call.extent[axis], call.shape[axis]));
-    part.extent.push_back(std::min(call.shape[axis] - part.offset[axis], call.extent[axis]));
+    const std::int64_t whole = call.shape[axis];
+    const std::int64_t extent = call.extent[axis];
+    if (number[axis] < 0) fail("a block's number is negative");
+    const bool within = extent > 0 && number[axis] <= whole / extent;
+    part.offset.push_back(within ? number[axis] * extent : whole);
+    part.extent.push_back(std::min(whole - part.offset[axis], extent));
   }
   return part;
 }
