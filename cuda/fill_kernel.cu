@@ -102,8 +102,8 @@ __device__ __forceinline__ std::uint32_t marks_of(float x, float y, float z, flo
 
 // Up to four elements in a row, of which some were rejected.
 struct Noted {
-  std::uint32_t
-      element;  // the first one, counted from a segment's first quad; the tag of its next block in the high byte
+  // The first one, counted from a segment's first quad; the tag of its next block in the high byte.
+  std::uint32_t element;
   std::uint32_t marks;  // of the first one in the low byte
 };
 constexpr std::uint32_t tag_shift = 24;
@@ -114,8 +114,8 @@ constexpr std::uint32_t quads_together = 4;
 
 // A warp's. Two rings, of which the warp knows the heads. Used through addresses in shared memory.
 struct alignas(16) Queue {
-  static constexpr std::uint32_t size =
-      256;  // a power of two; for what all lanes note together, and two incomplete warps
+  // Powers of two, for what all lanes note together, and two incomplete warps.
+  static constexpr std::uint32_t size = 256;
   static constexpr std::uint32_t edges_size = 64;
 
   static_assert(size >= 32 * (quads_together + 3));
@@ -172,7 +172,7 @@ struct Notes {
   __device__ __forceinline__ void note_edge(const Noted& n, const Words& words) const {
     asm volatile(
         "{\n\t.reg .u32 n, at;\n\t"
-        "atom.shared.inc.u32 n, [%0], 63;\n\t"
+        "atom.shared.inc.u32 n, [%0], %9;\n\t"
         "mad.lo.u32 at, n, 8, %1;\n\t"
         "st.shared.v2.u32 [at], {%3, %4};\n\t"
         "mad.lo.u32 at, n, 16, %2;\n\t"
@@ -181,7 +181,7 @@ struct Notes {
         : "r"(queue + static_cast<std::uint32_t>(offsetof(Queue, edges_tail))),
           "r"(queue + static_cast<std::uint32_t>(offsetof(Queue, edges))),
           "r"(queue + static_cast<std::uint32_t>(offsetof(Queue, words))), "r"(n.element), "r"(n.marks), "r"(words.x),
-          "r"(words.y), "r"(words.z), "r"(words.w)
+          "r"(words.y), "r"(words.z), "r"(words.w), "n"(Queue::edges_size - 1)
         : "memory");
   }
 };
