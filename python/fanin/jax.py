@@ -293,9 +293,10 @@ def variance_scaling(scale: float, mode: str, distribution: str, in_axis: int | 
 
     distribution  "truncated_normal", cut at two standard deviations, with what remains having that variance; "normal";
                   "uniform", on [-sqrt(3 * scale / n), sqrt(3 * scale / n)).
-    in_axis       axes of the inputs, of the outputs, and of what is neither: the fans are the products of inputs and outputs
-    out_axis      with all other axes' extents but those of batch_axis. An axis is a number or several in a sequence, negative
-    batch_axis    ones counting from the end.
+    in_axis       the axes of the inputs,
+    out_axis      of the outputs, and
+    batch_axis    of what is neither: numbers or sequences of them, negative ones counting from the end. The fans are the
+                  products of the inputs' and of the outputs' extents with those of the axes that are not named.
 
     As jax.nn.initializers.variance_scaling. Calls raise ValueError for what is not allowed.
     """
