@@ -63,26 +63,26 @@ def _partitioned(tensor: Tensor, streams: jax.Array, text: jax.Array) -> jax.Arr
     return _whole(tensor, streams)
 
 
-def _blocks(sharding: jax.sharding.Sharding, rank: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """Into how many parts a sharding cuts each dimension, and the numbers of every partition's part."""
+def _blocks(sharding: jax.sharding.Sharding, rank: int) -> tuple[list[jax.Device], tuple[int, ...], np.ndarray]:
+    """The devices of the partitions, into how many parts each dimension is cut, and the numbers of every partition's part."""
     count = len(sharding.device_set)  # is divided by every number of parts
-    indices = sharding.devices_indices_map((count,) * rank).values()
-    begin, end = (np.array([[part.indices(count)[k] for part in index] for index in indices], np.int32).reshape(count, rank)
-                  for k in (0, 1))
-    return tuple((count // (end - begin)[0]).tolist()), begin // (end - begin)
+    indices = sharding.devices_indices_map((count,) * rank)
+    begin, end = (np.array([[part.indices(count)[k] for part in index] for index in indices.values()], np.int32)
+                  .reshape(count, rank) for k in (0, 1))
+    return list(indices), tuple((count // (end - begin)[0]).tolist()), begin // (end - begin)
 
 
 def _partition(tensor: Tensor, mesh, operands, result):
     """What each device does, for the sharding that the partitioner wants of the result."""
     batch = len(result.shape) - len(tensor.shape)
     streams, _ = operands
-    parts, numbers = _blocks(result.sharding, len(result.shape))
+    devices, parts, numbers = _blocks(result.sharding, len(result.shape))
     extent = tuple(-(-n // k) for n, k in zip(result.shape, parts))  # as XLA has it: the last parts are padded to it
     streams_sharding = streams.sharding
     # Whether each device has the streams of the tensors that it has parts of.
-    together = np.array_equal(_blocks(streams_sharding, batch + 1)[1], np.pad(numbers[:, :batch], ((0, 0), (0, 1))))
+    together = np.array_equal(_blocks(streams_sharding, batch + 1)[2], np.pad(numbers[:, :batch], ((0, 0), (0, 1))))
     # A mesh of one axis has a name for what XLA calls the partition.
-    partitions = jax.sharding.Mesh(np.array([*result.sharding.devices_indices_map((len(numbers),) * len(parts))]), "partition")
+    partitions = jax.sharding.Mesh(np.array(devices), "partition")
     everywhere = NamedSharding(partitions, PartitionSpec())
     if not together:
         streams_sharding = everywhere
@@ -259,15 +259,15 @@ def key(seed: int, name: str | None = None, *, subsequence: int | None = None) -
     return jax.random.wrap_key_data(np.array(words, np.uint32), impl="rbg")
 
 
+def _checked_scale(scale: float) -> float:
+    if not 0 <= scale < math.inf:
+        raise ValueError(f"scale must be positive and finite, or 0. Received: scale={scale}")
+    return float(scale)
+
+
 def uniform(scale: float = 1e-2, dtype: typing.Any = None) -> Initializer:
     """Uniform on [0, scale)."""
-
-    def distribution_of(shape: tuple[int, ...]) -> tuple:
-        if not 0 <= scale < math.inf:
-            raise ValueError(f"scale must be positive and finite, or 0. Received: scale={scale}")
-        return "uniform", (("minval", 0.0), ("maxval", float(scale)))
-
-    return _initializer(distribution_of, dtype)
+    return _initializer(lambda shape: ("uniform", (("minval", 0.0), ("maxval", _checked_scale(scale)))), dtype)
 
 
 def normal(stddev: float = 1e-2, dtype: typing.Any = None) -> Initializer:
@@ -302,9 +302,7 @@ def variance_scaling(scale: float, mode: str, distribution: str, in_axis: int | 
     """
 
     def distribution_of(shape: tuple[int, ...]) -> tuple:
-        if not 0 <= scale < math.inf:
-            raise ValueError(f"scale must be positive and finite, or 0. Received: scale={scale}")
-        variance = float(scale) / _fan(shape, mode, in_axis, out_axis, batch_axis)
+        variance = _checked_scale(scale) / _fan(shape, mode, in_axis, out_axis, batch_axis)
         if distribution not in _CLASSES:
             raise ValueError(f"distribution must be one of {', '.join(_CLASSES)}. Received: distribution={distribution!r}")
         if variance == 0:
