@@ -6,11 +6,10 @@ one processor, after scripts/test, which installs JAX:
 
     taskset -c 1 build/python/venv/bin/python bench/jax_benchmark.py
 """
-import statistics
-import time
 import timeit
 
 import jax
+from turns import medians
 
 import fanin
 import fanin.jax
@@ -20,22 +19,12 @@ ROUNDS = 9
 KEY = jax.random.key(1)
 
 
-def seconds(calls):
-    """The median of each call's time, after one that is not counted."""
-    samples = [[] for _ in calls]
-    for _ in range(ROUNDS + 1):
-        for call, taken in zip(calls, samples):
-            begin = time.perf_counter()
-            call().block_until_ready()
-            taken.append(time.perf_counter() - begin)
-    return [statistics.median(taken[1:]) for taken in samples]
-
-
 def row(name, dtype):
     ours, theirs = getattr(fanin.jax, name)(), getattr(jax.nn.initializers, name)()
     jitted = jax.jit(lambda key: theirs(key, SHAPE, dtype))
     zeros = jax.jit(lambda: jax.numpy.zeros(SHAPE, dtype))
-    a, b, c, d = seconds([lambda: ours(KEY, SHAPE, dtype), lambda: theirs(KEY, SHAPE, dtype), lambda: jitted(KEY), zeros])
+    calls = [lambda: ours(KEY, SHAPE, dtype), lambda: theirs(KEY, SHAPE, dtype), lambda: jitted(KEY), zeros]
+    a, b, c, d = medians([lambda call=call: call().block_until_ready() for call in calls], ROUNDS)
     print(f"| {name}, {dtype} | {a * 1e3:.3g} | {b * 1e3:.3g} | {b / a:.1f} | {c * 1e3:.3g} | {c / a:.1f} | {d * 1e3:.3g} |", flush=True)
 
 

@@ -8,11 +8,10 @@ figures are medians. Prints a table in Markdown. On one processor, after scripts
     done
 """
 import functools
-import statistics
-import time
 import timeit
 
 import keras
+from turns import medians
 
 import fanin
 import fanin.keras
@@ -24,17 +23,6 @@ SHAPE = (4096, 4096)
 def finished(tensor):
     """Waits for it."""
     return tensor.block_until_ready() if BACKEND == "jax" else tensor
-
-
-def seconds(calls, rounds):
-    """The median of each call's time, after one that is not counted."""
-    samples = [[] for _ in calls]
-    for _ in range(rounds + 1):
-        for call, taken in zip(calls, samples):
-            begin = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - begin)
-    return [statistics.median(taken[1:]) for taken in samples]
 
 
 def pair(name, shape, dtype="float32"):
@@ -53,10 +41,10 @@ if __name__ == "__main__":
     print(f"fanin {fanin.__version__}, Keras {keras.__version__} on {BACKEND}\n")
     print("| 4096 × 4096, milliseconds | fanin.keras | Keras | ratio |\n| --- | --- | --- | --- |")
     for name, dtype in (("HeNormal", "float32"), ("HeNormal", "bfloat16"), ("RandomNormal", "float32"), ("HeUniform", "float32")):
-        ours, theirs = seconds(pair(name, SHAPE, dtype), 5)
+        ours, theirs = medians(pair(name, SHAPE, dtype), 5)
         print(f"| {name}, {dtype} | {ours * 1e3:.3g} | {theirs * 1e3:.3g} | {theirs / ours:.1f} |", flush=True)
     if BACKEND == "jax":
-        ours, theirs = seconds([pair("HeNormal", SHAPE)[0], jitted()], 5)
+        ours, theirs = medians([pair("HeNormal", SHAPE)[0], jitted()], 5)
         print(f"| HeNormal, float32, Keras's jitted | {ours * 1e3:.3g} | {theirs * 1e3:.3g} | {theirs / ours:.1f} |")
     ours, theirs = [min(timeit.repeat(call, number=200, repeat=5)) / 200 * 1e6 for call in pair("HeNormal", (32, 32))]
     print(f"| HeNormal of 32 × 32, float32, microseconds | {ours:.3g} | {theirs:.3g} | {theirs / ours:.1f} |")

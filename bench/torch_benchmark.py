@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures fanin.torch beside torch.nn.init in one process, on one thread: 2^24 elements, and small calls. Each pair
 runs in turn; figures are medians. Prints tables in Markdown. Run it with build/python/venv/bin/python, after scripts/test."""
-import statistics
-import time
 import timeit
 
 import torch
+from turns import medians
 
 import fanin.torch
 
@@ -19,17 +18,6 @@ FUNCTIONS = {
 }
 
 
-def seconds(calls, rounds):
-    """The median of each call's time."""
-    samples = [[] for _ in calls]
-    for _ in range(rounds):
-        for call, taken in zip(calls, samples):
-            begin = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - begin)
-    return [statistics.median(taken) for taken in samples]
-
-
 def pair(label, tensor):
     name = label.split(",")[0]
     return [lambda f=getattr(module, name): f(tensor, **FUNCTIONS[label]) for module in (fanin.torch, torch.nn.init)]
@@ -39,7 +27,7 @@ def rates(dtype):
     tensor = torch.zeros(4096, 4096, dtype=dtype)
     print(f"\n| 2^24 elements, {dtype}, 10^9 a second | fanin.torch | torch.nn.init | ratio |\n| --- | --- | --- | --- |")
     for label in FUNCTIONS:
-        ours, theirs = seconds(pair(label, tensor), 5)
+        ours, theirs = medians(pair(label, tensor), 5, uncounted=0)
         size = tensor.numel() / 1e9
         print(f"| {label} | {size / ours:.3g} | {size / theirs:.3g} | {theirs / ours:.1f} |", flush=True)
 
