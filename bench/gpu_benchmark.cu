@@ -139,7 +139,7 @@ struct Workload {
   std::size_t elements;
   std::function<void(cudaStream_t)> run;
   std::string how = "stream";
-  std::string policy;      // of a sweep: "quads_per_tile table_copies blocks_per_sm"
+  std::string policy;      // of a sweep: "quads_per_tile table_copies threads_per_block blocks_per_sm"
   double fills = 1;        // in one run
   bool only_warm = false;  // if there is no more than the cache holds
   int lead = 2;            // flushes before it, which give the host time to put it on the stream
@@ -518,22 +518,23 @@ class Bench {
                    elements,
                    [=](cudaStream_t s) { fanin::gpu::launch(batch, s); }};
         w.policy = std::to_string(policy.quads_per_tile) + " " + std::to_string(policy.table_copies) + " " +
-                   std::to_string(policy.blocks_per_sm) + remark;
+                   std::to_string(policy.threads_per_block) + " " + std::to_string(policy.blocks_per_sm) + remark;
         w.only_warm = true;
         all.push_back(std::move(w));
       };
       add(fanin::gpu::policy_here(elements / 4), " (fanin's)");
       const std::vector<std::uint32_t> quads =
-          options_.quick ? std::vector<std::uint32_t>{256} : std::vector<std::uint32_t>{32, 64, 256, 1024};
+          options_.quick ? std::vector<std::uint32_t>{256} : std::vector<std::uint32_t>{64, 256, 1024};
       const std::vector<std::uint32_t> copies = !kind.has_table  ? std::vector<std::uint32_t>{1}
-                                                : options_.quick ? std::vector<std::uint32_t>{1, 32}
-                                                                 : std::vector<std::uint32_t>{1, 2, 4, 8, 16, 32};
+                                                : options_.quick ? std::vector<std::uint32_t>{1, 16}
+                                                                 : std::vector<std::uint32_t>{1, 8, 16, 32};
       for (const std::uint32_t q : quads) {
         for (const std::uint32_t c : copies) {
-          const std::uint32_t resident = blocks_per_sm(fanin::gpu::shared_bytes(c));
-          // A second wave evens out what the first one leaves.
-          for (const std::uint32_t blocks : {resident / 2, resident, 2 * resident}) {
-            if (blocks != 0) add({q, c, blocks}, "");
+          for (const std::uint32_t threads : {64u, 128u, 256u, 384u, 512u}) {
+            if (!fanin::gpu::can_launch({q, c, threads, 1})) continue;
+            const std::uint32_t resident = blocks_per_sm(fanin::gpu::shared_bytes(c, threads), threads);
+            // A second wave evens out what the first one leaves.
+            for (const std::uint32_t blocks : {resident, 2 * resident}) add({q, c, threads, blocks}, "");
           }
         }
       }
@@ -541,13 +542,11 @@ class Bench {
     measure(all, options_.quick ? 1 : 7);
   }
 
-  // 0: none can be.
-  std::uint32_t blocks_per_sm(std::uint32_t shared) const {
-    if (shared > device_.sharedMemPerBlockOptin) return 0;
+  std::uint32_t blocks_per_sm(std::uint32_t shared, std::uint32_t threads) const {
     const auto* kernel = reinterpret_cast<const void*>(fanin::gpu::fill_small);
     CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
     int blocks = 0;
-    CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, fanin::gpu::threads_per_block, shared));
+    CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, static_cast<int>(threads), shared));
     return static_cast<std::uint32_t>(blocks);
   }
 

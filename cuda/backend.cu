@@ -55,14 +55,29 @@ int attribute(cudaDeviceAttr what) {
   return value;
 }
 
+// Dynamic shared memory that a block can have: without asking for it, and at all. A kernel has up to `fixed` besides.
+constexpr int fixed_shared_bytes = 1024;
+constexpr std::uint32_t unasked_shared_bytes = 48 * 1024 - fixed_shared_bytes;
+std::uint32_t most_shared_bytes() {
+  return static_cast<std::uint32_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) - fixed_shared_bytes);
+}
+
+// Always asks for as much as there is, so that threads that launch at once ask for the same.
+void ask_for_shared_memory(const void* kernel) {
+  check(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(most_shared_bytes())),
+      "Cannot get shared memory for a fill");
+}
+
 template <class Params>
 void launch_with(void (*kernel)(Params), const Batch& batch, std::uint32_t blocks, CudaStream stream) {
   Params params;
   params.header = batch.header;
   if (params.header.data == nullptr) std::memcpy(params.data, batch.data.data(), batch.data.size() * 8);
-  const std::uint32_t shared = shared_bytes(batch.header.table_copies);
+  const std::uint32_t shared = shared_bytes(batch.header.table_copies, batch.threads_per_block);
+  if (shared > unasked_shared_bytes) ask_for_shared_memory(reinterpret_cast<const void*>(kernel));
   void* arguments[] = {&params};
-  check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks), dim3(threads_per_block), arguments,
+  check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks), dim3(batch.threads_per_block), arguments,
                          shared, stream),
         "Cannot launch a fill");
 }
@@ -75,12 +90,19 @@ Policy policy_here(std::uint64_t quads) {
   return policy_for(capability, quads);
 }
 
+bool can_launch(const Policy& policy) {
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(fill_small)), "Cannot load the kernels");
+  return policy.threads_per_block <= static_cast<std::uint32_t>(attributes.maxThreadsPerBlock) &&
+         shared_bytes(policy.table_copies, policy.threads_per_block) <= most_shared_bytes();
+}
+
 void launch(const Batch& batch, CudaStream stream, std::uint32_t max_blocks) {
   if (batch.header.tiles == 0) return;
   if (max_blocks == 0) {
     max_blocks = static_cast<std::uint32_t>(attribute(cudaDevAttrMultiProcessorCount)) * batch.blocks_per_sm;
   }
-  constexpr std::uint32_t warps_per_block = threads_per_block / 32;
+  const std::uint32_t warps_per_block = batch.threads_per_block / 32;
   const std::uint32_t blocks = std::min(max_blocks, (batch.header.tiles - 1) / warps_per_block + 1);
   if (batch.header.data != nullptr || batch.data.size() * 8 <= sizeof SmallParameters::data) {
     launch_with(fill_small, batch, blocks, stream);
@@ -141,6 +163,7 @@ void preload(int device) {
   for (const void* kernel : {reinterpret_cast<const void*>(fill_small), reinterpret_cast<const void*>(fill_large)}) {
     cudaFuncAttributes attributes{};
     check(cudaFuncGetAttributes(&attributes, kernel), "Cannot load the kernels for " + to_string(cuda(device)));
+    ask_for_shared_memory(kernel);
   }
 }
 

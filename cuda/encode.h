@@ -14,6 +14,7 @@ namespace fanin::gpu {
 // What one launch does. `header.data` and `header.device_seed` are left null.
 struct Batch {
   Header header;
+  std::uint32_t threads_per_block;
   std::uint32_t blocks_per_sm;
   std::vector<std::uint64_t> data;  // jobs, then extensions
 };

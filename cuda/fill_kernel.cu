@@ -2,10 +2,11 @@
 // The kernel: every warp draws and writes the elements that are its own, and draws again those that were rejected.
 //
 // A launch's elements are dealt out to warps in one piece each. Every lane makes quads and stores them as they are;
-// quads in which an element was rejected are noted in the warp's queue in shared memory. Whenever 32 are noted, each
-// lane redoes one element and stores it over what stands there; failures are noted again. Elements that need a point of
-// an edge cell, which takes longer, wait in a second queue until there are 32 of them. So all lanes nearly always have
-// work, no warp waits for another, and nothing is kept that depends on a tensor's size.
+// quads in which a point is at least 2 in magnitude, so that it may have been rejected, are noted in a ring in shared
+// memory. Whenever 32 are noted, each lane looks which it was, redoes the element and stores it over what stands there;
+// what is rejected again is noted again. Elements that need a point of an edge cell, which takes longer, wait in a
+// second ring until there are 32 of them. So all lanes nearly always have work, no warp waits for another, and nothing
+// is kept that depends on a tensor's size.
 #include "cuda/fill_kernel.h"
 
 #include <cuda_bf16.h>
@@ -42,12 +43,36 @@ struct RoundKeys {
   uint2 of[philox_rounds];
 };
 
+// A block before its last round.
+struct NearlyDone {
+  uint4 state;
+  uint2 key;
+
+  // The first word alone takes half of the round.
+  __device__ __forceinline__ std::uint32_t head() const { return _philox4x32round(state, key).x; }
+  __device__ __forceinline__ Words words() const {
+    const uint4 words = _philox4x32round(state, key);
+    return {words.x, words.y, words.z, words.w};
+  }
+};
+
+// Rounds `first` to the last but one, by cuRAND's own function.
+template <std::uint32_t first>
+__device__ __forceinline__ NearlyDone rounds_from(uint4 state, const RoundKeys& keys) {
+#pragma unroll
+  for (std::uint32_t round = first; round < philox_rounds - 1; ++round) state = _philox4x32round(state, keys.of[round]);
+  return {state, keys.of[philox_rounds - 1]};
+}
+
 struct CuRand {
   static __device__ __forceinline__ Words block(Words counter, const RoundKeys& keys) {
-    uint4 words = make_uint4(counter.x, counter.y, counter.z, counter.w);
-#pragma unroll
-    for (std::uint32_t round = 0; round < philox_rounds; ++round) words = _philox4x32round(words, keys.of[round]);
-    return {words.x, words.y, words.z, words.w};
+    return rounds_from<0>(make_uint4(counter.x, counter.y, counter.z, counter.w), keys).words();
+  }
+};
+// The same, but for the last round.
+struct CuRandNearly {
+  static __device__ __forceinline__ NearlyDone block(Words counter, const RoundKeys& keys) {
+    return rounds_from<0>(make_uint4(counter.x, counter.y, counter.z, counter.w), keys);
   }
 };
 
@@ -56,6 +81,12 @@ struct Stream {
   std::uint64_t subsequence;
   __device__ __forceinline__ const RoundKeys& key() const { return keys; }
 };
+
+// A value that the compiler does not work out anew where it is used.
+__device__ __forceinline__ std::uint32_t kept(std::uint32_t v) {
+  asm volatile("" : "+r"(v));
+  return v;
+}
 
 __device__ __forceinline__ std::uint32_t lane_number() { return threadIdx.x % 32; }
 
@@ -67,8 +98,12 @@ __device__ __forceinline__ std::uint32_t address_of(const void* shared_memory) {
 struct Table {
   std::uint32_t cell_bytes;
   std::uint32_t address;
-  // 0x80, from memory, lest the compiler know it: a logic instruction takes one immediate number only.
-  std::uint32_t half;
+  float unit;  // what a width of 1 is there: a power of two
+  // From memory, lest the compiler know them.
+  std::uint32_t half;    // 0x80: a logic instruction takes one immediate number only
+  std::uint32_t stride;  // 32: products of numbers that it knew to be 32 apart it would work out from one another
+
+  __device__ __forceinline__ float per_unit() const { return __uint_as_float(0x7f000000u - __float_as_uint(unit)); }
 };
 
 __device__ __forceinline__ float load_width(std::uint32_t address) {
@@ -77,7 +112,8 @@ __device__ __forceinline__ float load_width(std::uint32_t address) {
   return v;
 }
 
-// k * X of a word, or infinite in an edge cell (docs/VALUES.md, section 3; centred fractions: section 2).
+// k * X of a word, times the table's unit, or infinite in an edge cell (docs/VALUES.md, section 3; centred fractions:
+// section 2).
 __device__ __forceinline__ float rectangle_point(std::uint32_t word, const Table& table) {
   const auto k = static_cast<float>(static_cast<std::int32_t>((word & 0xffffff00u) | table.half));  // times 2^7
   // The dot product of bytes takes the lowest one, scales it and adds, in one instruction.
@@ -86,48 +122,50 @@ __device__ __forceinline__ float rectangle_point(std::uint32_t word, const Table
 
 // ---- what was rejected ----------------------------------------------------------------------------------------------
 
-// What became of an element is the high byte of a binary32 number: not rejected, or outside the window, or in an edge
-// cell, and then its sign.
-constexpr std::uint32_t rejected_bit = 0x40;
-constexpr std::uint32_t edge_bits = 0x7f;  // infinity's
-constexpr std::uint32_t sign_bit = 0x80;
-constexpr std::uint32_t all_rejected_bits = 0x01010101u * rejected_bit;
-
-// The high bytes of four numbers.
-__device__ __forceinline__ std::uint32_t marks_of(float x, float y, float z, float w) {
-  const std::uint32_t low = __byte_perm(__float_as_uint(x), __float_as_uint(y), 0x0073);
-  const std::uint32_t high = __byte_perm(__float_as_uint(z), __float_as_uint(w), 0x0073);
-  return __byte_perm(low, high, 0x5410);
-}
-
-// Up to four elements in a row, of which some were rejected.
-struct Noted {
-  // The first one, counted from a segment's first quad; the tag of its next block in the high byte.
-  std::uint32_t element;
-  std::uint32_t marks;  // of the first one in the low byte
+template <class Real>
+struct Quad {
+  Real x, y, z, w;
 };
+
+// Tags of blocks, where a counter has them (docs/VALUES.md, section 1).
 constexpr std::uint32_t tag_shift = 24;
 constexpr std::uint32_t first_tag = 1u << tag_shift;
-constexpr std::uint32_t max_segment_quads = 1u << 20;
 
-constexpr std::uint32_t quads_together = 4;
+constexpr std::uint32_t quads_together = 8;
 
-// A warp's. Two rings, of which the warp knows the heads. Used through addresses in shared memory.
+// A quad of which some points may be rejected.
+struct alignas(16) Note {
+  Quad<float> z;
+  std::uint32_t number;  // the quad's
+  std::uint32_t tag;     // of the last block that was used for the last of those points; 0: of none
+  std::uint32_t unused[2];
+};
+// An element in an edge cell.
+struct alignas(16) EdgeNote {
+  uint4 state;  // of the retry block that chooses its point, before its last round: y, x, w, z
+  std::uint32_t element;
+  std::uint32_t tag;  // of that block; in the highest bit the point's sign
+  std::uint32_t unused[2];
+};
+
+// A warp's. Two rings, whose heads Redo knows. Used through addresses in shared memory.
+//
+// Within [-2, 2] a quad is noted with a probability of 0.223. A warp makes 256, and adds what it notes to up to 31
+// notes and the dozen that it has noted again: that these are more than the ring holds has a probability below 1e-50.
+// (Of 256 quads 57 are noted, with a standard deviation of 6.7; relative entropy, Chernoff.) Other windows, which may
+// reject half, add 32 quads at a time, and nothing waits.
 struct alignas(16) Queue {
-  // Powers of two, for what all lanes note together, and two incomplete warps.
   static constexpr std::uint32_t size = 256;
-  static constexpr std::uint32_t edges_size = 64;
+  static constexpr std::uint32_t edges_size = 128;
 
-  static_assert(size >= 32 * (quads_together + 3));
-
-  uint4 words[edges_size];  // of noted edge elements: those of the retry block
-  uint2 edges[edges_size];  // the same elements' Noted
-  uint2 noted[size];
+  Note notes[size];  // tags are 0 in free places
+  EdgeNote edges[edges_size];
   std::uint32_t tail, edges_tail;  // numbers of the next free places
   // Twice the same, for lanes of even and odd number: what the compiler does not know to be the same for all lanes
   // it keeps in ordinary registers. Of those for uniform values there are not enough for a key's rounds.
   uint2 keys[philox_rounds][2];
   uint2 subsequence[2];
+  uint4 aside;  // see Notes::put_aside()
 };
 
 __device__ __forceinline__ std::uint32_t load_shared(std::uint32_t address) {
@@ -140,51 +178,120 @@ __device__ __forceinline__ uint2 load_shared_pair(std::uint32_t address) {
   asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
   return v;
 }
+__device__ __forceinline__ uint4 load_shared_quad(std::uint32_t address) {
+  uint4 v;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(address)
+               : "memory");
+  return v;
+}
+__device__ __forceinline__ void store_shared(std::uint32_t address, std::uint32_t v) {
+  asm volatile("st.shared.u32 [%0], %1;" : : "r"(address), "r"(v) : "memory");
+}
+
+// The number of the highest bit that is set.
+__device__ __forceinline__ std::uint32_t highest_bit(std::uint32_t v) {
+  std::uint32_t bit;
+  asm("bfind.u32 %0, %1;" : "=r"(bit) : "r"(v));
+  return bit;
+}
 
 // Where a warp notes what it has to redo.
 struct Notes {
-  std::uint32_t queue;   // addresses in shared memory
-  std::uint32_t unused;  // of a word for each lane, which nobody reads
-  std::uint32_t head, edges_head;
+  std::uint32_t queue;    // addresses in shared memory
+  std::uint32_t lane_at;  // of the lane's note, if the head were 0
+  std::uint32_t unused;   // less that of a queue's tail: of a word for each lane, which nobody reads
+  uint2 limits;           // the rings' last numbers, from memory, lest the compiler load them again and again
 
-  __device__ __forceinline__ std::uint32_t noted(std::uint32_t n) const {
-    return queue + offsetof(Queue, noted) + 8 * n;
+  __device__ __forceinline__ std::uint32_t at(std::size_t offset) const {
+    return queue + static_cast<std::uint32_t>(offset);
   }
-  __device__ __forceinline__ uint2 tails() const { return load_shared_pair(queue + offsetof(Queue, tail)); }
+  __device__ __forceinline__ uint2 tails() const { return load_shared_pair(at(offsetof(Queue, tail))); }
 
-  // Notes elements if one of them is rejected. Lanes without one add elsewhere: a branch around the addition would
-  // take longer than the addition.
-  __device__ __forceinline__ void note_if_rejected(const Noted& n) const {
+  // Of empty rings, with heads of 0.
+  __device__ __forceinline__ void start() const {
+    __syncwarp();
+    if (lane_number() == 0) {
+      store_shared(at(offsetof(Queue, tail)), 0);
+      store_shared(at(offsetof(Queue, edges_tail)), 0);
+    }
+    __syncwarp();
+  }
+
+  // Two numbers, the same for all lanes, while registers are needed for something else.
+  __device__ __forceinline__ void put_aside(std::uint64_t a, std::uint64_t b) const {
+    __syncwarp();
+    if (lane_number() == 0) {
+      asm volatile("st.shared.v2.u64 [%0], {%1, %2};" : : "r"(at(offsetof(Queue, aside))), "l"(a), "l"(b) : "memory");
+    }
+    __syncwarp();
+  }
+  __device__ __forceinline__ void get_back(std::uint64_t& a, std::uint64_t& b) const {
+    asm volatile("ld.shared.v2.u64 {%0, %1}, [%2];" : "=l"(a), "=l"(b) : "r"(at(offsetof(Queue, aside))) : "memory");
+  }
+
+  // In what follows, lanes that note nothing add elsewhere: a branch around the addition would take longer than the
+  // addition, and so would the same address for all.
+
+  // Notes a quad if one of its points is at least 2 in magnitude.
+  __device__ __forceinline__ void note_if_large(const Quad<float>& z, std::uint32_t number) const {
     asm volatile(
-        "{\n\t.reg .pred rejected;\n\t.reg .u32 at;\n\t"
-        "and.b32 at, %1, 0x40404040;\n\t"
-        "setp.ne.u32 rejected, at, 0;\n\t"
-        "selp.b32 at, %2, %3, rejected;\n\t"
-        "atom.shared.inc.u32 at, [at], %4;\n\t"
-        "mad.lo.u32 at, at, 8, %5;\n\t"
-        "@rejected st.shared.v2.u32 [at], {%0, %1};\n\t}"
+        "{\n\t.reg .pred large;\n\t.reg .u32 at;\n\t"
+        "lop3.b32 at, %0, %1, %2, 0xfe;\n\t"
+        "lop3.b32 at, at, %3, 0x40000000, 0xa8;\n\t"  // the highest bit of 2's exponent, of any of them
+        "setp.ne.u32 large, at, 0;\n\t"
+        "selp.b32 at, %5, %6, large;\n\t"
+        "atom.shared.inc.u32 at, [at + %7], %8;\n\t"
+        "mad.lo.u32 at, at, %9, %5;\n\t"
+        "@large st.shared.v4.u32 [at], {%0, %1, %2, %3};\n\t"
+        "@large st.shared.u32 [at + 16], %4;\n\t}"
         :
-        : "r"(n.element), "r"(n.marks), "r"(queue + static_cast<std::uint32_t>(offsetof(Queue, tail))), "r"(unused),
-          "r"(Queue::size - 1), "r"(noted(0))
+        : "r"(__float_as_uint(z.x)), "r"(__float_as_uint(z.y)), "r"(__float_as_uint(z.z)), "r"(__float_as_uint(z.w)),
+          "r"(number), "r"(queue), "r"(unused), "n"(offsetof(Queue, tail)), "r"(limits.x), "n"(sizeof(Note))
         : "memory");
   }
-  // An element in an edge cell, and the words that choose its point.
-  __device__ __forceinline__ void note_edge(const Noted& n, const Words& words) const {
+  // Notes a quad if `noted` is not 0, with `other` in the place of the point whose flag this bit is (see
+  // Normal::flags).
+  __device__ __forceinline__ void note_if(std::uint32_t noted, const Quad<float>& z, std::uint32_t bit, float other,
+                                          std::uint32_t number, std::uint32_t tag) const {
     asm volatile(
-        "{\n\t.reg .u32 n, at;\n\t"
-        "atom.shared.inc.u32 n, [%0], %9;\n\t"
-        "mad.lo.u32 at, n, 8, %1;\n\t"
-        "st.shared.v2.u32 [at], {%3, %4};\n\t"
-        "mad.lo.u32 at, n, 16, %2;\n\t"
-        "st.shared.v4.u32 [at], {%5, %6, %7, %8};\n\t}"
+        "{\n\t.reg .pred noted;\n\t.reg .u32 at;\n\t.reg .u32 other;\n\t"
+        "setp.ne.u32 noted, %4, 0;\n\t"
+        "selp.b32 at, %7, %8, noted;\n\t"
+        "atom.shared.inc.u32 at, [at + %9], %10;\n\t"
+        "mad.lo.u32 at, at, %11, %7;\n\t"
+        "shr.u32 other, %12, 1;\n\t"
+        "add.u32 other, other, at;\n\t"
+        "@noted st.shared.v4.u32 [at], {%0, %1, %2, %3};\n\t"
+        "@noted st.shared.v2.u32 [at + 16], {%5, %6};\n\t"
+        "@noted st.shared.u32 [other + -3], %13;\n\t}"
         :
-        : "r"(queue + static_cast<std::uint32_t>(offsetof(Queue, edges_tail))),
-          "r"(queue + static_cast<std::uint32_t>(offsetof(Queue, edges))),
-          "r"(queue + static_cast<std::uint32_t>(offsetof(Queue, words))), "r"(n.element), "r"(n.marks), "r"(words.x),
-          "r"(words.y), "r"(words.z), "r"(words.w), "n"(Queue::edges_size - 1)
+        : "r"(__float_as_uint(z.x)), "r"(__float_as_uint(z.y)), "r"(__float_as_uint(z.z)), "r"(__float_as_uint(z.w)),
+          "r"(noted), "r"(number), "r"(tag), "r"(queue), "r"(unused), "n"(offsetof(Queue, tail)), "r"(limits.x),
+          "n"(sizeof(Note)), "r"(bit), "r"(__float_as_uint(other))
+        : "memory");
+  }
+  __device__ __forceinline__ void note_edge_if(bool noted, const uint4& state, std::uint32_t element,
+                                               std::uint32_t tag) const {
+    asm volatile(
+        "{\n\t.reg .pred noted;\n\t.reg .u32 n, at;\n\t"
+        "setp.ne.u32 noted, %4, 0;\n\t"
+        "selp.b32 at, %7, %8, noted;\n\t"
+        "atom.shared.inc.u32 n, [at + %9], %10;\n\t"
+        "mad.lo.u32 at, n, %11, %7;\n\t"
+        // In this order because the second and the fourth are the high words of products.
+        "@noted st.shared.v4.u32 [at + %12], {%1, %0, %3, %2};\n\t"
+        "@noted st.shared.v2.u32 [at + %12 + 16], {%5, %6};\n\t}"
+        :
+        : "r"(state.x), "r"(state.y), "r"(state.z), "r"(state.w), "r"(static_cast<std::uint32_t>(noted)), "r"(element),
+          "r"(tag), "r"(queue), "r"(unused), "n"(offsetof(Queue, edges_tail)), "r"(limits.y), "n"(sizeof(EdgeNote)),
+          "n"(offsetof(Queue, edges))
         : "memory");
   }
 };
+static_assert(offsetof(Queue, notes) == 0);
+static_assert(sizeof(Queue) == queue_bytes);
 
 // ---- where elements are -------------------------------------------------------------------------------------------
 
@@ -213,9 +320,14 @@ struct Extensions {
   }
 };
 
-// Quads of a job that a warp makes in one go, numbered from 0. Those of a dense job have consecutive indices; their low
-// words do not pass 2^32, nor those of their elements, so that all that follows from the high ones is the same for all
-// lanes.
+// Of a job that comes after `number` others.
+__device__ __forceinline__ Extensions extensions_of(const Job& job, std::uint32_t number) {
+  return {job, reinterpret_cast<const std::uint64_t*>(&job - number)};
+}
+
+// Quads of a job that a warp makes in one go, a segment, numbered from 0. Those of a dense job have consecutive
+// indices; their low words do not pass 2^32, nor those of their elements, so that all that follows from the high ones
+// is the same for all lanes.
 struct Dense {
   std::uint32_t low, high;  // index of the first quad
   __device__ __forceinline__ std::uint64_t quad(std::uint32_t q) const { return std::uint64_t{high} << 32 | (low + q); }
@@ -278,12 +390,73 @@ __device__ __forceinline__ Part part_of_quad(const Job& job, const Blocked& bloc
           min(std::int64_t{4}, min(run - column, static_cast<std::int64_t>(job.count) - number))};
 }
 
-// ---- draws --------------------------------------------------------------------------------------------------------
+// ---- words --------------------------------------------------------------------------------------------------------
 
-template <class Real>
-struct Quad {
-  Real x, y, z, w;
+constexpr std::uint32_t max_segment_quads = 1u << 20;
+
+// The blocks of a segment, wherever they are. Its quads are numbered from first() on; element j of quad n is element
+// 4 n + j, modulo 2^32.
+template <class Place>
+struct AnyBlocks {
+  const Stream& stream;
+  const Place& place;
+
+  static constexpr __device__ std::uint32_t first() { return 0; }
+  __device__ __forceinline__ Words heads(std::uint32_t number) const {
+    return core::heads<CuRand>(stream, place.quad(number));
+  }
+  __device__ __forceinline__ Words head_refinements(std::uint32_t number) const {
+    return core::head_refinements<CuRand>(stream, place.quad(number));
+  }
+  __device__ __forceinline__ NearlyDone retry(std::uint32_t element, std::uint32_t tag) const {
+    return core::retry<CuRandNearly>(stream, place.index(element), tag >> tag_shift);
+  }
+  __device__ __forceinline__ std::uint32_t retry_refinement(std::uint32_t element, std::uint32_t trial) const {
+    return core::retry_refinement<CuRand>(stream, place.index(element), trial);
+  }
+  __device__ __forceinline__ uint2 last_key() const { return stream.keys.of[philox_rounds - 1]; }
 };
+
+// Those of a dense segment, numbered by the low words of their indices. Nothing else in counters changes but the tag:
+// what the first two rounds of Philox make of that is worked out once, the others are cuRAND's.
+struct DenseBlocks {
+  RoundKeys keys;
+  std::uint32_t low;     // of the first quad's index
+  std::uint32_t z1, x2;  // in the first round z, in the second x: what a product is combined with
+  std::uint32_t z2, w2;  // of heads, in the second round
+  std::uint32_t x1;      // of retries, in the first round
+
+  __device__ DenseBlocks(const Stream& stream, const Dense& dense) : keys(stream.keys), low(dense.low) {
+    std::uint32_t high;
+    const std::uint32_t y1 = mulhilo32(PHILOX_M4x32_1, static_cast<std::uint32_t>(stream.subsequence), &high);
+    z1 = kept(static_cast<std::uint32_t>(stream.subsequence >> 32) ^ keys.of[0].y);
+    x2 = kept(y1 ^ keys.of[1].x);
+    x1 = kept(high ^ keys.of[0].x ^ static_cast<std::uint32_t>(dense.index(0) >> 32));
+    w2 = mulhilo32(PHILOX_M4x32_0, high ^ keys.of[0].x ^ dense.high, &z2);
+    z2 = kept(z2 ^ keys.of[1].y);
+    w2 = kept(w2);
+  }
+
+  __device__ __forceinline__ std::uint32_t first() const { return low; }
+  __device__ __forceinline__ Words heads(std::uint32_t number) const { return rest(number, z2, w2).words(); }
+  __device__ __forceinline__ NearlyDone retry(std::uint32_t element, std::uint32_t tag) const {
+    const std::uint64_t p = std::uint64_t{PHILOX_M4x32_0} * (tag ^ x1);
+    return rest(element, static_cast<std::uint32_t>(p >> 32) ^ keys.of[1].y, static_cast<std::uint32_t>(p));
+  }
+  __device__ __forceinline__ uint2 last_key() const { return keys.of[philox_rounds - 1]; }
+
+ private:
+  // All rounds of a counter with this x; the second one is given what it adds to z, and w.
+  __device__ __forceinline__ NearlyDone rest(std::uint32_t x, std::uint32_t z, std::uint32_t w) const {
+    std::uint32_t high;
+    const std::uint32_t low1 = mulhilo32(PHILOX_M4x32_0, x, &high);
+    std::uint32_t high2;
+    const std::uint32_t y = mulhilo32(PHILOX_M4x32_1, high ^ z1, &high2);
+    return rounds_from<2>(make_uint4(high2 ^ x2, y, low1 ^ z, w), keys);
+  }
+};
+
+// ---- draws --------------------------------------------------------------------------------------------------------
 
 // Both kinds of fractions by one piece of code: 24 bits, the sign bit flipped if they are to count from 0, read as a
 // signed number, then moved up again. All steps are exact.
@@ -318,15 +491,17 @@ struct Uniform {
     }
   }
 
-  __device__ __forceinline__ Quad<Real> make(const Stream& stream, std::uint64_t quad) const {
-    const Words h = core::heads<CuRand>(stream, quad);
+  template <class Blocks>
+  __device__ __forceinline__ Quad<Real> make(const Blocks& blocks, std::uint32_t number) const {
+    const Words h = blocks.heads(number);
     Words r{};
-    if constexpr (sizeof(Real) == 8) r = core::head_refinements<CuRand>(stream, quad);
+    if constexpr (sizeof(Real) == 8) r = blocks.head_refinements(number);
     return {fraction(h.x, r.x), fraction(h.y, r.y), fraction(h.z, r.z), fraction(h.w, r.w)};
   }
 };
 
-// Standard normals within [lower, upper]; if symmetric, within [-2, 2] or all.
+// Standard normals within [lower, upper], all times the table's unit. If symmetric, within [-upper, upper], and no
+// point below 2 in magnitude is rejected.
 template <class Real, bool symmetric>
 struct Normal {
   static constexpr bool is_symmetric = symmetric;
@@ -334,33 +509,46 @@ struct Normal {
   Table table;
   const Wide* wide;  // of Real = double
 
-  // A number whose high byte says what becomes of a rectangle's point z, or of the infinite one that stands for a
-  // point of an edge cell.
-  __device__ __forceinline__ float mark(float z) const {
-    if constexpr (symmetric) {
-      // |z| > 2 exactly if the product with the number below 1 is at least 2; without a window, |z| < 2^10.
-      return core::mul(z, upper == 2 ? 1 - 0x1p-24F : 0x1p-10F);
-    } else {
-      if (fabsf(z) == INFINITY) return z;
-      return z >= lower && z <= upper ? 0.0F : 2.0F;
-    }
+  // Whether a rectangle's point is outside the window, or the infinite one that stands for a point of an edge cell.
+  __device__ __forceinline__ bool rejects(float z) const {
+    return symmetric ? fabsf(z) > upper : z < lower || z > upper;
   }
 
-  __device__ __forceinline__ bool is_inside(float z) const {
-    return symmetric ? fabsf(z) <= upper : z >= lower && z <= upper;
+  __device__ __forceinline__ Quad<float> points(const Words& h) const {
+    return {rectangle_point(h.x, table), rectangle_point(h.y, table), rectangle_point(h.z, table),
+            rectangle_point(h.w, table)};
   }
-
-  // Trial 0 of a quad's elements: what they are if they are not rejected.
-  __device__ __forceinline__ Quad<Real> make(const Stream& stream, std::uint64_t quad, std::uint32_t& marks) const {
-    const Words h = core::heads<CuRand>(stream, quad);
-    const Quad<float> z{rectangle_point(h.x, table), rectangle_point(h.y, table), rectangle_point(h.z, table),
-                        rectangle_point(h.w, table)};
-    marks = marks_of(mark(z.x), mark(z.y), mark(z.z), mark(z.w));
+  // Trial 0 of a quad's elements with points z: what they are if they are not rejected.
+  template <class Blocks>
+  __device__ __forceinline__ Quad<Real> values(const Quad<float>& z, const Words& h, const Blocks& blocks,
+                                               std::uint32_t number) const {
     if constexpr (sizeof(Real) == 4) {
       return z;
     } else {
-      const Words r = core::head_refinements<CuRand>(stream, quad);
+      const Words r = blocks.head_refinements(number);
       return {refined(h.x, r.x), refined(h.y, r.y), refined(h.z, r.z), refined(h.w, r.w)};
+    }
+  }
+  // A point that is not rejected.
+  static constexpr float harmless = symmetric ? 0 : NAN;
+
+  // Flags of points that may be rejected: bit 6 of byte n for number n.
+  __device__ __forceinline__ std::uint32_t flags(const Quad<float>& z) const {
+    if constexpr (symmetric) {
+      // The highest bit of 2's exponent.
+      const std::uint32_t low = __byte_perm(__float_as_uint(z.x), __float_as_uint(z.y), 0x0073);
+      const std::uint32_t high = __byte_perm(__float_as_uint(z.z), __float_as_uint(z.w), 0x0073);
+      return __byte_perm(low, high, 0x5410) & 0x40404040u;
+    } else {
+      return (rejects(z.x) ? 1u << 6 : 0) | (rejects(z.y) ? 1u << 14 : 0) | (rejects(z.z) ? 1u << 22 : 0) |
+             (rejects(z.w) ? 1u << 30 : 0);
+    }
+  }
+  __device__ __forceinline__ void note(const Notes& notes, const Quad<float>& z, std::uint32_t number) const {
+    if constexpr (symmetric) {
+      notes.note_if_large(z, number);
+    } else {
+      notes.note_if(flags(z), z, 6, z.x, number, 0);
     }
   }
 
@@ -371,40 +559,62 @@ struct Normal {
     return core::clamp(core::mul(k, ziggurat.x_scaled64[core::cell_of(head)]), wide->lower, wide->upper);
   }
 
-  // The value of element i's accepted trial, z, a rectangle's point.
-  __device__ __forceinline__ Real rectangle_value(float z, const Stream& stream, std::uint64_t i, std::uint32_t head,
-                                                  std::uint32_t trial) const {
+  // The value of an element's accepted trial, z, a rectangle's point.
+  template <class Blocks>
+  __device__ __forceinline__ Real rectangle_value(float z, const Blocks& blocks, std::uint32_t element,
+                                                  std::uint32_t head, std::uint32_t trial) const {
     if constexpr (sizeof(Real) == 4) {
       return z;
     } else {
-      return trial == core::trials ? 0.0 : refined(head, core::retry_refinement<CuRand>(stream, i, trial));
+      return trial == core::trials ? 0.0 : refined(head, blocks.retry_refinement(element, trial));
     }
   }
 
-  // The value of element i's accepted trial, z, a point of an edge cell.
-  __device__ __forceinline__ Real edge_value(float z, const Stream& stream, std::uint64_t i,
+  // The value of an element's accepted trial, z, a point of an edge cell.
+  template <class Blocks>
+  __device__ __forceinline__ Real edge_value(float z, const Blocks& blocks, std::uint32_t element,
                                              std::uint32_t trial) const {
     if constexpr (sizeof(Real) == 4) {
       return z;
     } else {
       std::uint32_t word;
       if (trial > 0) {
-        word = core::retry_refinement<CuRand>(stream, i, trial);
+        word = blocks.retry_refinement(element, trial);
       } else {
-        const Words r = core::head_refinements<CuRand>(stream, i / 4);
-        word = i % 4 == 0 ? r.x : i % 4 == 1 ? r.y : i % 4 == 2 ? r.z : r.w;
+        const Words r = blocks.head_refinements(element / 4);
+        word = element % 4 == 0 ? r.x : element % 4 == 1 ? r.y : element % 4 == 2 ? r.z : r.w;
       }
-      const core::Accepted accepted{z, core::rectangles, trial};  // the head word of any edge cell does
+      // The head word of any edge cell does.
+      const core::Accepted accepted{core::mul(z, table.per_unit()), core::rectangles, trial};
       return core::clamp(core::refine(accepted, word, ziggurat), wide->lower, wide->upper);
     }
   }
 };
 
-// The point of an edge cell that a retry block chooses.
-__device__ __forceinline__ core::Trial edge_point(bool negative, const Words& words) {
-  std::uint32_t box = edge_tables.first_box[words.y >> (32 - EdgeTables::first_box_bits)];
-  if (words.y > edge_tables.last_word[box]) ++box;
-  return core::point_of_box(negative ? 0x80000000u : 0u, box, edge_tables.box[box], words);
+template <class Real, bool symmetric>
+__device__ __forceinline__ Normal<Real, symmetric> normal_of(const Job& job, const Extensions& more,
+                                                             const Table& table) {
+  // Without a window all points are accepted but infinite ones, which stand for points of edge cells.
+  const float upper = fminf(job.upper, 0x1p100F);
+  return {symmetric ? -upper : fmaxf(job.lower, -0x1p100F), upper, table, more.wide};
+}
+
+// The point of an edge cell with this sign bit that a retry block chooses: core::edge_point() for many lanes, whose
+// boxes differ. Box 0, the tail, has other formulas; what they share is worked out once.
+__device__ __forceinline__ core::Trial edge_point(std::uint32_t sign, const Words& words) {
+  const std::uint32_t first = edge_tables.first[words.y >> (32 - EdgeTables::first_bits)];
+  std::uint32_t number = first & 0xff;
+  if (words.y << EdgeTables::first_bits > first) ++number;
+  const EdgeTables::Box box = edge_tables.box[number];
+  float ux = core::edge_fraction(words.z);
+  const float l = core::neglog(core::fma(core::edge_fraction(words.w), box.dy, box.y_low));
+  if (number == 0) {
+    __syncwarp(__activemask());  // makes it a branch: seldom does a lane of a warp go there
+    ux = core::mul(core::neglog(ux), core::ziggurat.inverse_x0);
+  }
+  const float x = core::fma(ux, box.dx, box.x_low);
+  const float distance = number == 0 ? ux : x;
+  return {__uint_as_float(__float_as_uint(x) | sign), core::mul(distance, distance) < core::add(l, l)};
 }
 
 // ---- formats ------------------------------------------------------------------------------------------------------
@@ -412,27 +622,34 @@ __device__ __forceinline__ core::Trial edge_point(bool negative, const Words& wo
 // Fractions and normals to values.
 template <class Real>
 struct Affine {
-  Real scale, shift, min, max;
+  Real scale, shift;
 
   __device__ __forceinline__ Real operator()(Real v) const { return core::fma(v, scale, shift); }
   __device__ __forceinline__ Quad<Real> operator()(const Quad<Real>& v) const {
     return {(*this)(v.x), (*this)(v.y), (*this)(v.z), (*this)(v.w)};
   }
-  __device__ __forceinline__ float clamp(float v) const { return fminf(fmaxf(v, min), max); }
-  __device__ __forceinline__ double clamp(double v) const { return fmin(fmax(v, min), max); }
-  __device__ __forceinline__ Quad<Real> clamp(const Quad<Real>& v) const {
-    return {clamp(v.x), clamp(v.y), clamp(v.z), clamp(v.w)};
+};
+
+template <class Real>
+struct Clamp {
+  Real min, max;
+
+  __device__ __forceinline__ float operator()(float v) const { return fminf(fmaxf(v, min), max); }
+  __device__ __forceinline__ double operator()(double v) const { return fmin(fmax(v, min), max); }
+  __device__ __forceinline__ Quad<Real> operator()(const Quad<Real>& v) const {
+    return {(*this)(v.x), (*this)(v.y), (*this)(v.z), (*this)(v.w)};
   }
 };
 
-// A format rounds four values to four elements, and clamps them before or afterwards.
+// A format rounds four values to four elements, and clamps them before or afterwards, to Limits.
 struct AsFloat32 {
   using Real = float;
   using Element = float;
   using Elements = float4;
+  using Limits = Clamp<float>;
   template <bool clamped>
-  static __device__ __forceinline__ Elements encode(Quad<float> v, const Affine<float>& affine) {
-    if (clamped) v = affine.clamp(v);
+  static __device__ __forceinline__ Elements encode(Quad<float> v, const Limits& limits) {
+    if (clamped) v = limits(v);
     return make_float4(v.x, v.y, v.z, v.w);
   }
 };
@@ -443,9 +660,10 @@ struct AsFloat64 {
   struct alignas(16) Elements {
     double2 low, high;
   };
+  using Limits = Clamp<double>;
   template <bool clamped>
-  static __device__ __forceinline__ Elements encode(Quad<double> v, const Affine<double>& affine) {
-    if (clamped) v = affine.clamp(v);
+  static __device__ __forceinline__ Elements encode(Quad<double> v, const Limits& limits) {
+    if (clamped) v = limits(v);
     return {make_double2(v.x, v.y), make_double2(v.z, v.w)};
   }
 };
@@ -454,8 +672,6 @@ __device__ __forceinline__ __nv_bfloat162 round_pair(float a, float b, __nv_bflo
   return __floats2bfloat162_rn(a, b);
 }
 __device__ __forceinline__ __half2 round_pair(float a, float b, __half2) { return __floats2half2_rn(a, b); }
-__device__ __forceinline__ __nv_bfloat162 both(float v, __nv_bfloat162) { return __float2bfloat162_rn(v); }
-__device__ __forceinline__ __half2 both(float v, __half2) { return __float2half2_rn(v); }
 
 // Clamped in pairs after rounding, which is monotone; what has become infinite comes back.
 template <class Pair, class ElementType>
@@ -463,15 +679,27 @@ struct AsHalves {
   using Real = float;
   using Element = ElementType;
   using Elements = uint2;
+  struct Limits {
+    Pair min, max;
+    __device__ __forceinline__ Limits(const Clamp<float>& clamp) : min(both(clamp.min)), max(both(clamp.max)) {}
+
+   private:
+    static __device__ __forceinline__ Pair both(float v) {
+      Pair pair = round_pair(v, v, Pair{});
+      std::uint32_t bits;
+      memcpy(&bits, &pair, sizeof bits);
+      bits = kept(bits);
+      memcpy(&pair, &bits, sizeof bits);
+      return pair;
+    }
+  };
   template <bool clamped>
-  static __device__ __forceinline__ Elements encode(const Quad<float>& v, const Affine<float>& affine) {
+  static __device__ __forceinline__ Elements encode(const Quad<float>& v, const Limits& limits) {
     Pair low = round_pair(v.x, v.y, Pair{});
     Pair high = round_pair(v.z, v.w, Pair{});
     if (clamped) {
-      const Pair min = both(affine.min, Pair{});
-      const Pair max = both(affine.max, Pair{});
-      low = __hmin2(__hmax2(low, min), max);
-      high = __hmin2(__hmax2(high, min), max);
+      low = __hmin2(__hmax2(low, limits.min), limits.max);
+      high = __hmin2(__hmax2(high, limits.min), limits.max);
     }
     Elements e;
     memcpy(&e.x, &low, sizeof e.x);
@@ -487,9 +715,10 @@ struct AsFloat8 {
   using Real = float;
   using Element = std::uint8_t;
   using Elements = ushort2;
+  using Limits = Clamp<float>;
   template <bool clamped>
-  static __device__ __forceinline__ Elements encode(Quad<float> v, const Affine<float>& affine) {
-    if (clamped) v = affine.clamp(v);
+  static __device__ __forceinline__ Elements encode(Quad<float> v, const Limits& limits) {
+    if (clamped) v = limits(v);
     return make_ushort2(__nv_cvt_float2_to_fp8x2(make_float2(v.x, v.y), __NV_SATFINITE, format),
                         __nv_cvt_float2_to_fp8x2(make_float2(v.z, v.w), __NV_SATFINITE, format));
   }
@@ -540,11 +769,18 @@ __device__ __forceinline__ void store_some(std::uintptr_t address, const typenam
 template <class Real>
 __device__ __forceinline__ Affine<Real> affine_of(const Job& job, const Extensions& more) {
   if constexpr (sizeof(Real) == 8) {
-    const Wide& wide = *more.wide;
-    return {wide.scale, wide.shift, wide.min, wide.max};
+    return {more.wide->scale, more.wide->shift};
   } else {
-    const Limits limits = job.clamped != 0 ? *more.limits : Limits{-INFINITY, INFINITY};
-    return {job.scale, job.shift, limits.min, limits.max};
+    return {job.scale, job.shift};
+  }
+}
+
+template <class Real>
+__device__ __forceinline__ Clamp<Real> clamp_of(const Job& job, const Extensions& more) {
+  if constexpr (sizeof(Real) == 8) {
+    return {more.wide->min, more.wide->max};
+  } else {
+    return job.clamped != 0 ? Clamp<Real>{more.limits->min, more.limits->max} : Clamp<Real>{-INFINITY, INFINITY};
   }
 }
 
@@ -553,22 +789,23 @@ template <class FormatOf, bool clamped>
 struct AlignedWriter {
   using Format = FormatOf;
   using Real = typename Format::Real;
-  std::uintptr_t begin;  // of quad 0, though it may not exist
+  std::uintptr_t begin, element_begin;  // of the quad and the element with number 0, though they may not exist
   Affine<Real> affine;
+  typename Format::Limits limits;
 
-  __device__ __forceinline__ void write(std::uint32_t q, std::uint32_t more, const Quad<Real>& draws) const {
+  __device__ __forceinline__ void write(std::uint32_t number, std::uint32_t more, const Quad<Real>& draws) const {
     constexpr std::uint64_t size = sizeof(typename Format::Elements);
-    store(begin + q * size + more * size, Format::template encode<clamped>(affine(draws), affine));
+    store(begin + number * size + more * size, Format::template encode<clamped>(affine(draws), limits));
   }
-  __device__ __forceinline__ void write_some(std::uint32_t q, const Quad<Real>& draws, std::int64_t from,
+  __device__ __forceinline__ void write_some(std::uint32_t number, const Quad<Real>& draws, std::int64_t from,
                                              std::int64_t to) const {
-    store_some<Format>(begin + std::uint64_t{q} * sizeof(typename Format::Elements),
-                       Format::template encode<clamped>(affine(draws), affine), from, to);
+    store_some<Format>(begin + std::uint64_t{number} * sizeof(typename Format::Elements),
+                       Format::template encode<clamped>(affine(draws), limits), from, to);
   }
   __device__ __forceinline__ void write_one(std::uint32_t element, Real draw) const {
     const Real v = affine(draw);
-    store_some<Format>(begin + element * std::uint64_t{sizeof(typename Format::Element)},
-                       Format::template encode<clamped>({v, v, v, v}, affine), 0, 1);
+    store_some<Format>(element_begin + element * std::uint64_t{sizeof(typename Format::Element)},
+                       Format::template encode<clamped>({v, v, v, v}, limits), 0, 1);
   }
 };
 
@@ -579,35 +816,41 @@ struct AnyWriter {
   const Job& job;
   const Extensions& more;
   const Place& place;
+  float factor;  // of binary32's scale
 
-  // Calls f(format, address, affine) for each place that the draws go to.
+  // Calls f(format, address, clamp) for each place that the draws go to.
   template <class F>
   __device__ __forceinline__ void for_outputs(const F& f) const {
-    Affine<Real> affine = affine_of<Real>(job, more);
+    Clamp<Real> clamp = clamp_of<Real>(job, more);
     if constexpr (sizeof(Real) == 8) {
-      f(AsFloat64{}, job.address, affine);
+      f(AsFloat64{}, job.address, clamp);
     } else {
       std::uint32_t dtype = job.dtype;
       void* address = job.address;
 #pragma unroll 1
       for (std::uint32_t c = 0;; ++c) {
         with_format(
-            dtype, [&](auto format) __attribute__((always_inline)) { f(format, address, affine); });
+            dtype, [&](auto format) __attribute__((always_inline)) { f(format, address, clamp); });
         if (c == job.copies) return;
         const Copy copy = more.copies[c];
-        affine.min = copy.limits.min;
-        affine.max = copy.limits.max;
+        clamp = {copy.limits.min, copy.limits.max};
         dtype = copy.dtype;
         address = copy.address;
       }
     }
   }
+  __device__ __forceinline__ Affine<Real> affine() const {
+    Affine<Real> affine = affine_of<Real>(job, more);
+    if constexpr (sizeof(Real) == 4) affine.scale = core::mul(affine.scale, factor);
+    return affine;
+  }
 
-  __device__ __forceinline__ void write(std::uint32_t q, std::uint32_t more_quads, const Quad<Real>& draws) const {
-    const Part part = part_of_quad(job, place, q + more_quads);
-    for_outputs([&](auto format, void* address, const Affine<Real>& affine) __attribute__((always_inline)) {
+  __device__ __forceinline__ void write(std::uint32_t number, std::uint32_t more, const Quad<Real>& draws) const {
+    const Part part = part_of_quad(job, place, number + more);
+    const Quad<Real> v = affine()(draws);
+    for_outputs([&](auto format, void* address, const Clamp<Real>& clamp) __attribute__((always_inline)) {
       using Format = decltype(format);
-      const auto elements = Format::template encode<true>(affine(draws), affine);
+      const auto elements = Format::template encode<true>(v, clamp);
       const auto begin = reinterpret_cast<std::uintptr_t>(address) + part.number * sizeof(typename Format::Element);
       if (part.from == 0 && part.to == 4 && begin % alignof(typename Format::Elements) == 0) {
         store(begin, elements);
@@ -620,12 +863,12 @@ struct AnyWriter {
     const Part part = part_of_quad(job, place, element / 4);
     const std::uint32_t j = element % 4;
     if (j < part.from || j >= part.to) return;
-    for_outputs([&](auto format, void* address, const Affine<Real>& affine) __attribute__((always_inline)) {
+    const Real v = affine()(draw);
+    for_outputs([&](auto format, void* address, const Clamp<Real>& clamp) __attribute__((always_inline)) {
       using Format = decltype(format);
-      const Real v = affine(draw);
       store_some<Format>(
           reinterpret_cast<std::uintptr_t>(address) + (part.number + j) * sizeof(typename Format::Element),
-          Format::template encode<true>({v, v, v, v}, affine), 0, 1);
+          Format::template encode<true>({v, v, v, v}, clamp), 0, 1);
     });
   }
 };
@@ -672,144 +915,189 @@ struct Slots {
 };
 
 // What redoes rejected elements.
-template <class Normal, class Place, class Writer>
+template <class Normal, class Blocks, class Writer>
 struct Redo {
   using Real = typename Writer::Real;
   const Normal& normal;
-  const Stream& stream;
-  const Place& place;
+  const Blocks& blocks;
   const Writer& writer;
-  Notes& notes;
+  const Notes& notes;
+  std::uint32_t head = 0, edges_head = 0;  // of the rings
 
-  // Redoes up to 32 elements, if there are `least` of either sort; says whether it did.
-  template <std::uint32_t least>
-  __device__ __forceinline__ bool redo_if() {
+  // Redoes elements if 32 quads are noted, and some more if there are 32 in edge cells; all: if there are any. Says
+  // whether it did. What it notes itself may wait for the next time.
+  template <bool all>
+  __device__ __forceinline__ bool redo() {
     __syncwarp();  // what lanes have noted is to be seen by all
     const uint2 tails = notes.tails();
-    const std::uint32_t noted = (tails.x - notes.head) % Queue::size;
-    const std::uint32_t edges = (tails.y - notes.edges_head) % Queue::edges_size;
-    // Not before all lanes have read these numbers may one of them note anything.
-    if (!__any_sync(0xffffffffu, noted >= least || edges >= least)) return false;
-    if (edges >= 32 || noted < least) {
-      redo_edges<least == 32>(min(edges, 32u));
+    const std::uint32_t noted = (tails.x - head) % Queue::size;
+    const std::uint32_t edges = (tails.y - edges_head) % Queue::edges_size;
+    std::uint32_t warps = noted / 32;
+    // Not before all lanes have read the tails may one of them note anything.
+    const bool any = __any_sync(0xffffffffu, all ? noted != 0 || edges != 0 : warps != 0);
+    const bool any_edges = __any_sync(0xffffffffu, edges >= 32 || (all && noted == 0));
+    if (!any) return false;
+    if (any_edges) redo_edges<all>(min(edges, 32u));
+    if (all) {
+      if (noted != 0) redo_noted<true>(min(noted, 32u));
     } else {
-      redo_noted<least == 32>(min(noted, 32u));
+      do {
+        redo_noted<false>(32);
+      } while (Normal::is_symmetric && --warps != 0);
     }
     return true;
   }
 
  private:
-  // Redoes the first rejected element of `count` <= 32 notes; all: of 32.
+  // The place of the lane's note in a ring, of which `count` are taken, 32 if not all; false if it has none. lane_at:
+  // what it would be if the head were 0.
+  template <bool all, std::uint32_t size, std::uint32_t bytes>
+  static __device__ __forceinline__ bool take(std::uint32_t& at, std::uint32_t lane_at, std::uint32_t& head,
+                                              std::uint32_t count) {
+    at = lane_at + head * bytes;
+    // Heads are multiples of 32 until the end.
+    if (all && head + lane_number() >= size) at -= size * bytes;
+    head = (head + (all ? count : 32)) % size;
+    return !all || lane_number() < count;
+  }
+
+  // Whether all trials have failed: then an element is 0. In a symmetric window that has a probability below 1e-80.
+  static __device__ __forceinline__ bool is_last(std::uint32_t trial) {
+    return !Normal::is_symmetric && trial == core::trials;
+  }
+
+  // Redoes the last flagged point of each of 32 notes, or as many as there are.
   template <bool all>
   __device__ __forceinline__ void redo_noted(std::uint32_t count) {
-    const std::uint32_t at = (notes.head + lane_number()) % Queue::size;
-    notes.head = (notes.head + (all ? 32 : count)) % Queue::size;
-    if (!all && lane_number() >= count) return;
-    const uint2 loaded = load_shared_pair(notes.noted(at));
-    const std::uint32_t shift = (__ffs(static_cast<int>(loaded.y & all_rejected_bits)) - 1) & 24;
-    const Noted n{loaded.x + shift / 8, loaded.y >> shift};
-    const Words words = core::retry<CuRand>(stream, index(n), n.element >> tag_shift);
-    if ((n.marks & edge_bits) == edge_bits) {
-      notes.note_edge(n, words);
-    } else {
-      settle(n, words.x, false, 0);
-    }
+    std::uint32_t at;
+    if (!take<all, Queue::size, sizeof(Note)>(at, notes.lane_at, head, count)) return;
+    const uint4 loaded = load_shared_quad(at);
+    const uint2 number_tag = load_shared_pair(at + offsetof(Note, number));
+    store_shared(at + offsetof(Note, tag), 0);
+    const Quad<float> z{__uint_as_float(loaded.x), __uint_as_float(loaded.y), __uint_as_float(loaded.z),
+                        __uint_as_float(loaded.w)};
+    const std::uint32_t flags = normal.flags(z);
+    const std::uint32_t bit = highest_bit(flags);  // 6, 14, 22 or 30
+    const float z_flagged = __uint_as_float(load_shared(at + bit / 2 - 3));
+
+    const std::uint32_t number = number_tag.x;
+    const std::uint32_t element = 4 * number + bit / 8;
+    const std::uint32_t tag = number_tag.y + first_tag;
+    const NearlyDone block = blocks.retry(element, tag);
+    const bool edge = fabsf(z_flagged) == INFINITY;
+    const bool redone = normal.rejects(z_flagged) & !edge;
+    notes.note_edge_if(edge, block.state, element, (__float_as_uint(z_flagged) & 0x80000000u) | tag);
+
+    const std::uint32_t word = block.head();
+    float next = rectangle_point(word, normal.table);
+    const std::uint32_t trial = tag >> tag_shift;
+    const bool last = is_last(trial);
+    if (last) next = 0;
+    const bool again = redone & !last & normal.rejects(next);
+    // What is rejected again will be written over, as in the first trial.
+    if (redone) writer.write_one(element, normal.rectangle_value(next, blocks, element, word, trial));
+    const std::uint32_t again_tag = again ? tag : 0;
+    notes.note_if((flags & (flags - 1)) | again_tag, z, bit, again ? next : Normal::harmless, number, again_tag);
   }
 
-  // Redoes `count` <= 32 elements in edge cells; all: 32.
+  // Redoes 32 elements in edge cells, or as many as there are.
   template <bool all>
   __device__ __forceinline__ void redo_edges(std::uint32_t count) {
-    const std::uint32_t at = (notes.edges_head + lane_number()) % Queue::edges_size;
-    notes.edges_head = (notes.edges_head + (all ? 32 : count)) % Queue::edges_size;
-    if (!all && lane_number() >= count) return;
-    const uint2 loaded = load_shared_pair(notes.queue + offsetof(Queue, edges) + 8 * at);
-    const Noted n{loaded.x, loaded.y};
-    Words words;
-    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
-                 : "r"(notes.queue + static_cast<std::uint32_t>(offsetof(Queue, words)) + 16 * at)
-                 : "memory");
-    const core::Trial point = edge_point((n.marks & sign_bit) != 0, words);
-    settle(n, words.x, point.kept && normal.is_inside(point.z), point.z);
-  }
+    std::uint32_t at;
+    constexpr auto offset = static_cast<std::uint32_t>(offsetof(Queue, edges));
+    if (!take<all, Queue::edges_size, sizeof(EdgeNote)>(at, notes.lane_at + offset, edges_head, count)) return;
+    const uint4 yxwz = load_shared_quad(at);
+    const uint2 note = load_shared_pair(at + offsetof(EdgeNote, element));
+    const NearlyDone block{make_uint4(yxwz.y, yxwz.x, yxwz.w, yxwz.z), blocks.last_key()};
+    const Words words = block.words();
+    const std::uint32_t element = note.x;
+    const std::uint32_t tag = note.y & 0x7fffffffu;
+    const core::Trial point = edge_point(note.y & 0x80000000u, words);
+    const float z = core::mul(point.z, normal.table.unit);
+    const bool accepted = point.kept & !normal.rejects(z);
 
-  static __device__ __forceinline__ std::uint32_t element(const Noted& n) {
-    return n.element & ((1u << tag_shift) - 1);
-  }
-  __device__ __forceinline__ std::uint64_t index(const Noted& n) const { return place.index(element(n)); }
-
-  // Writes the first element of n: `point`, if it is accepted, else what the next trial gives, whose head word is the
-  // first of the block with n's tag. Notes it, if it is rejected again, and what is rejected behind it.
-  __device__ __forceinline__ void settle(const Noted& n, std::uint32_t head, bool point_accepted, float point) {
-    float z = rectangle_point(head, normal.table);
-    float mark = normal.mark(z);
-    const std::uint32_t trial = n.element >> tag_shift;
-    // In a symmetric window all 63 fail with a probability below 1e-80.
-    if (!Normal::is_symmetric && trial == core::trials) z = mark = 0;
-    if (point_accepted) {
-      z = point;
-      mark = 0;
+    float next = rectangle_point(words.x, normal.table);
+    const std::uint32_t trial = tag >> tag_shift;
+    const bool last = is_last(trial);
+    if (last) next = 0;
+    const bool again = !accepted & !last & normal.rejects(next);
+    if (!again) {
+      writer.write_one(element, accepted ? normal.edge_value(z, blocks, element, trial - 1)
+                                         : normal.rectangle_value(next, blocks, element, words.x, trial));
     }
-    const bool accepted = fabsf(mark) < 2;
-    if (accepted) {
-      writer.write_one(element(n), point_accepted ? normal.edge_value(z, stream, index(n), trial - 1)
-                                                  : normal.rectangle_value(z, stream, index(n), head, trial));
-    }
-    notes.note_if_rejected({accepted ? element(n) | first_tag : n.element + first_tag,
-                            __byte_perm(n.marks, __float_as_uint(mark), 0x3217)});
+    constexpr float harmless = Normal::harmless;
+    notes.note_if(again, {harmless, harmless, harmless, harmless}, 8 * (element % 4) + 6, next, element / 4, tag);
   }
 };
 
-// Fills quads first ... end - 1 of a segment with normals.
-template <class Normal, class Place, class Writer>
+// Fills quads first ... end - 1 of a segment with normals. stride: Table::stride.
+template <class Normal, class Blocks, class Writer>
 __device__ __forceinline__ void fill_normals(std::uint32_t first, std::uint32_t end, const Normal& normal,
-                                             const Stream& stream, const Place& place, const Writer& writer,
-                                             Notes& notes) {
+                                             const Blocks& blocks, const Writer& writer, const Notes& notes,
+                                             std::uint32_t stride) {
   using Real = typename Writer::Real;
-  const auto make = [&](std::uint32_t q, std::uint32_t more) {
-    std::uint32_t marks;
-    const Quad<Real> v = normal.make(stream, place.quad(q + more), marks);
-    writer.write(q, more, v);
-    notes.note_if_rejected({(4 * q + first_tag) + 4 * more, marks});
+  const auto make = [&](std::uint32_t number, std::uint32_t begin, std::uint32_t more) {
+    const Words h = blocks.heads(number);
+    const Quad<float> z = normal.points(h);
+    writer.write(begin, more, normal.values(z, h, blocks, number));
+    normal.note(notes, z, number);
   };
-  Redo<Normal, Place, Writer> redo{normal, stream, place, writer, notes};
-  constexpr std::uint32_t together = sizeof(Real) == 4 ? quads_together : 1;
-  std::uint32_t q = first + lane_number();
+  Redo<Normal, Blocks, Writer> redo{normal, blocks, writer, notes};
+  constexpr std::uint32_t together = sizeof(Real) == 8 || !Normal::is_symmetric ? 1 : quads_together;
+  std::uint32_t q = blocks.first() + first + lane_number();
   const std::uint32_t together_end = q + (max(end, first) - first) / (32 * together) * (32 * together);
 #pragma unroll 1
   while (q != together_end) {
+    std::uint32_t number = q;
 #pragma unroll
-    for (std::uint32_t k = 0; k < together; ++k) make(q, 32 * k);
+    for (std::uint32_t k = 0; k < together; ++k) {
+      make(number, q, 32 * k);
+      number += stride;
+    }
     q += 32 * together;
-    while (redo.template redo_if<32>()) {
+    if (Normal::is_symmetric) {
+      redo.template redo<false>();
+    } else {
+      while (redo.template redo<false>()) {
+      }
     }
   }
+  // Counted from the segment's first quad, because numbers may end at 2^32.
 #pragma unroll 1
-  for (; q < end; q += 32) make(q, 0);
-  while (redo.template redo_if<1>()) {
+  for (; q - blocks.first() < end; q += 32) make(q, q, 0);
+  while (redo.template redo<true>()) {
   }
+  notes.start();
 }
 
-template <class Real, class Place, class Writer>
-__device__ __forceinline__ void fill_uniforms(std::uint32_t quads, const Uniform<Real>& uniform, const Stream& stream,
-                                              const Place& place, const Writer& writer) {
+template <class Real, class Blocks, class Writer>
+__device__ __forceinline__ void fill_uniforms(std::uint32_t quads, const Uniform<Real>& uniform, const Blocks& blocks,
+                                              const Writer& writer) {
 #pragma unroll 1
-  for (std::uint32_t q = lane_number(); q < quads; q += 32) writer.write(q, 0, uniform.make(stream, place.quad(q)));
+  for (std::uint32_t q = lane_number(); q < quads; q += 32) writer.write(q, 0, uniform.make(blocks, q));
 }
 
-// Uniforms in aligned memory, `together` quads of them. make(q) gives those of quad q.
+// Uniforms in aligned memory, `together` quads of them. make(number) gives those of a quad.
 template <std::uint32_t together, class Make, class Writer>
-__device__ __forceinline__ void fill_uniforms_aligned(const Slots& slots, const Make& make, const Writer& writer) {
-  slots.for_partial_quads([&](std::uint32_t q, int from, int to) { writer.write_some(q, make(q), from, to); });
+__device__ __forceinline__ void fill_uniforms_aligned(const Slots& slots, std::uint32_t first, const Make& make,
+                                                      const Writer& writer, std::uint32_t stride) {
+  slots.for_partial_quads([&](std::uint32_t q, int from, int to) {
+    const std::uint32_t number = first + q;
+    writer.write_some(number, make(number), from, to);
+  });
   const std::uint32_t end = slots.end_whole();
   std::uint32_t q = slots.first_whole() + lane_number();
 #pragma unroll 1
   for (; q + (together - 1) * 32 < end; q += together * 32) {
+    std::uint32_t number = first + q;
 #pragma unroll
-    for (std::uint32_t k = 0; k < together; ++k) writer.write(q, k * 32, make(q + k * 32));
+    for (std::uint32_t k = 0; k < together; ++k) {
+      writer.write(first + q, k * 32, make(number));
+      number += stride;
+    }
   }
 #pragma unroll 1
-  for (; q < end; q += 32) writer.write(q, 0, make(q));
+  for (; q < end; q += 32) writer.write(first + q, 0, make(first + q));
 }
 
 __device__ __forceinline__ void store_bits(std::uintptr_t address, std::uint64_t bits, std::uint32_t size) {
@@ -870,42 +1158,58 @@ __device__ __forceinline__ void fill_pattern(const Job& job, const Extensions& m
 
 template <class Format, bool clamped>
 __device__ __forceinline__ void fill_direct_as(const Job& job, const Extensions& more, const Dense& dense,
-                                               std::uint32_t quads, const Table& table, Notes& notes) {
+                                               std::uint32_t quads, const Table& table, const Notes& notes) {
   using Real = typename Format::Real;
   constexpr bool is_wide = sizeof(Real) == 8;
   asm volatile("" ::: "memory");  // lest the compiler read and derive all this before it knows the format
   const auto draw = static_cast<Draw>(job.draw);
   const Stream stream = stream_of(notes);
   const Slots slots(job, dense, quads);
-  AlignedWriter<Format, clamped> writer{reinterpret_cast<std::uintptr_t>(job.address) +
-                                            (4 * dense.quad(0) - job.start) * sizeof(typename Format::Element),
-                                        affine_of<Real>(job, more)};
-  if (draw == Draw::symmetric_normal) {
-    const Normal<Real, true> normal{job.lower, job.upper, table, more.wide};
-    slots.for_partial_quads([&](std::uint32_t q, int from, int to) {
-      std::uint32_t marks;
-      const Quad<Real> v = normal.make(stream, dense.quad(q), marks);
-      writer.write_some(q, v, from, to);
-      const std::uint32_t exist = (to == 4 ? 0xffffffffu : (1u << 8 * to) - 1) & (0xffffffffu << 8 * from);
-      notes.note_if_rejected({4 * q | first_tag, marks & exist});
-    });
-    fill_normals(slots.first_whole(), slots.end_whole(), normal, stream, dense, writer, notes);
-  } else if constexpr (is_wide) {
-    const Uniform<double> uniform(draw, table.half);
-    fill_uniforms_aligned<2>(
-        slots, [&](std::uint32_t q) { return uniform.make(stream, dense.quad(q)); }, writer);
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(job.address) +
+                               (4 * dense.quad(0) - job.start) * sizeof(typename Format::Element);
+  AlignedWriter<Format, clamped> writer{begin, begin, affine_of<Real>(job, more), clamp_of<Real>(job, more)};
+  const auto fill = [&](const auto& blocks) __attribute__((always_inline)) {
+    writer.begin -= blocks.first() * std::uint64_t{sizeof(typename Format::Elements)};
+    writer.element_begin -= std::uint64_t{4 * blocks.first()} * sizeof(typename Format::Element);
+    if (draw == Draw::symmetric_normal) {
+      const Normal<Real, true> normal = normal_of<Real, true>(job, more, table);
+      if constexpr (!is_wide) writer.affine.scale = core::mul(writer.affine.scale, table.per_unit());
+      slots.for_partial_quads([&](std::uint32_t q, int from, int to) {
+        const std::uint32_t number = blocks.first() + q;
+        const Words h = blocks.heads(number);
+        Quad<float> z = normal.points(h);
+        writer.write_some(number, normal.values(z, h, blocks, number), from, to);
+        if (from > 0) z.x = 0;
+        if (from > 1 || to <= 1) z.y = 0;
+        if (from > 2 || to <= 2) z.z = 0;
+        if (to <= 3) z.w = 0;
+        normal.note(notes, z, number);
+      });
+      fill_normals(slots.first_whole(), slots.end_whole(), normal, blocks, writer, notes, table.stride);
+    } else if constexpr (is_wide) {
+      const Uniform<double> uniform(draw, table.half);
+      fill_uniforms_aligned<2>(
+          slots, blocks.first(), [&](std::uint32_t number) { return uniform.make(blocks, number); }, writer,
+          table.stride);
+    } else {
+      const Uniform<float> uniform(draw, table.half);
+      writer.affine.scale = uniform.folded(job.scale);
+      fill_uniforms_aligned<8>(
+          slots, blocks.first(), [&](std::uint32_t number) { return uniform.numbers(blocks.heads(number)); }, writer,
+          table.stride);
+    }
+  };
+  if constexpr (is_wide) {
+    fill(AnyBlocks<Dense>{stream, dense});
   } else {
-    const Uniform<float> uniform(draw, table.half);
-    writer.affine.scale = uniform.folded(job.scale);
-    fill_uniforms_aligned<8>(
-        slots, [&](std::uint32_t q) { return uniform.numbers(core::heads<CuRand>(stream, dense.quad(q))); }, writer);
+    fill(DenseBlocks(stream, dense));
   }
 }
 
 // The jobs that nearly all fills are: dense, in aligned memory, without copies, and either a uniform or a normal within
 // [-2, 2] or all.
 __device__ __forceinline__ void fill_direct(const Job& job, const Extensions& more, const Dense& dense,
-                                            std::uint32_t quads, const Table& table, Notes& notes) {
+                                            std::uint32_t quads, const Table& table, const Notes& notes) {
   with_format(
       job.dtype, [&](auto format) __attribute__((always_inline)) {
         if (job.clamped != 0) {
@@ -917,26 +1221,25 @@ __device__ __forceinline__ void fill_direct(const Job& job, const Extensions& mo
 }
 
 // Functions that are called, with copies, so that what they need does not take registers from the short ways above.
-__device__ __noinline__ Notes fill_direct_wide(const Job& job, Extensions more, Dense dense, std::uint32_t quads,
-                                               Table table, Notes notes) {
+__device__ __noinline__ void fill_direct_wide(const Job& job, Extensions more, Dense dense, std::uint32_t quads,
+                                              Table table, Notes notes) {
   fill_direct_as<AsFloat64, true>(job, more, dense, quads, table, notes);
-  return notes;
 }
 
 // All others.
 template <class Real, class Place>
-__device__ __noinline__ Notes fill_any(const Job& job, Extensions more, Place place, std::uint32_t quads, Table table,
-                                       Notes notes) {
+__device__ __noinline__ void fill_any(const Job& job, Extensions more, Place place, std::uint32_t quads, Table table,
+                                      Notes notes) {
   const Stream stream = stream_of(notes);
-  const AnyWriter<Real, Place> writer{job, more, place};
+  const AnyBlocks<Place> blocks{stream, place};
+  AnyWriter<Real, Place> writer{job, more, place, 1};
   const auto draw = static_cast<Draw>(job.draw);
   if (draw == Draw::symmetric_normal || draw == Draw::normal) {
-    const Normal<Real, false> normal{job.lower, job.upper, table, more.wide};
-    fill_normals(0, quads, normal, stream, place, writer, notes);
+    writer.factor = table.per_unit();
+    fill_normals(0, quads, normal_of<Real, false>(job, more, table), blocks, writer, notes, table.stride);
   } else {
-    fill_uniforms(quads, Uniform<Real>(draw, table.half), stream, place, writer);
+    fill_uniforms(quads, Uniform<Real>(draw, table.half), blocks, writer);
   }
-  return notes;
 }
 
 // The quads of a job.
@@ -947,13 +1250,18 @@ __device__ __forceinline__ std::uint64_t quads_of(const Job& job, const Extensio
 }
 
 // Fills quads begin ... end - 1 of a job.
-__device__ __forceinline__ void fill_quads(const Job& job, const Extensions& more, std::uint64_t begin,
-                                           std::uint64_t end, const Table& table, Notes& notes) {
-  const auto draw = static_cast<Draw>(job.draw);
-  const bool wide = static_cast<DType>(job.dtype) == DType::float64;
+__device__ __forceinline__ void fill_quads(const Job& job, std::uint32_t number, std::uint64_t begin, std::uint64_t end,
+                                           const Table& table, const Notes& notes) {
 #pragma unroll 1
   while (begin < end) {
     auto quads = static_cast<std::uint32_t>(min(end - begin, std::uint64_t{max_segment_quads}));
+    // Quads of a dense job have the same high word of elements.
+    constexpr std::uint32_t alike = 1u << 30;
+    if (job.blocked == 0) quads = min(quads, alike - static_cast<std::uint32_t>(job.start / 4 + begin) % alike);
+    notes.put_aside(begin + quads, end);
+    const Extensions more = extensions_of(job, number);
+    const auto draw = static_cast<Draw>(job.draw);
+    const bool wide = static_cast<DType>(job.dtype) == DType::float64;
     if (job.blocked != 0) {
       const std::uint64_t quads_per_row = quads_of_row(more.rows->run);
       const Blocked blocked{job.start,
@@ -963,28 +1271,26 @@ __device__ __forceinline__ void fill_quads(const Job& job, const Extensions& mor
                             more.rows,
                             more.dimensions};
       if (wide) {
-        notes = fill_any<double>(job, more, blocked, quads, table, notes);
+        fill_any<double>(job, more, blocked, quads, table, notes);
       } else {
-        notes = fill_any<float>(job, more, blocked, quads, table, notes);
+        fill_any<float>(job, more, blocked, quads, table, notes);
       }
     } else {
       const std::uint64_t first = job.start / 4 + begin;
       const Dense dense{static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(first >> 32)};
-      constexpr std::uint32_t together = 1u << 30;  // quads with the same high word of elements
-      quads = min(quads, together - dense.low % together);
       if (draw == Draw::constant || draw == Draw::identity) {
         fill_pattern(job, more, dense, quads);
       } else if (job.direct != 0 && wide) {
-        notes = fill_direct_wide(job, more, dense, quads, table, notes);
+        fill_direct_wide(job, more, dense, quads, table, notes);
       } else if (job.direct != 0) {
         fill_direct(job, more, dense, quads, table, notes);
       } else if (wide) {
-        notes = fill_any<double>(job, more, dense, quads, table, notes);
+        fill_any<double>(job, more, dense, quads, table, notes);
       } else {
-        notes = fill_any<float>(job, more, dense, quads, table, notes);
+        fill_any<float>(job, more, dense, quads, table, notes);
       }
     }
-    begin += quads;
+    notes.get_back(begin, end);
   }
 }
 
@@ -1002,41 +1308,55 @@ __device__ __forceinline__ std::uint32_t find_job(const Job* jobs, std::uint32_t
 }
 
 __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* behind) {
-  extern __shared__ float widths[];
-  __shared__ Queue queues[threads_per_block / 32];
-  __shared__ std::uint32_t unused[32];
-  __shared__ std::uint32_t half[2];
+  extern __shared__ float4 widths[];        // and behind them the warps' queues
+  __shared__ std::uint32_t unused[32 + 1];  // of which a lane's next is its word for the second ring
+  __shared__ uint4 constants[2];
+  const std::uint32_t copies = header.table_copies;
 #pragma unroll 1
-  for (std::uint32_t n = threadIdx.x; n < table_entries * header.table_copies; n += threads_per_block) {
-    const std::uint32_t cell = n / header.table_copies;
+  for (std::uint32_t cell = threadIdx.x; cell < table_entries; cell += blockDim.x) {
     // 2^-7 for the numbers of rectangle_point, which have as much too many.
-    widths[n] = cell < core::rectangles ? core::mul(ziggurat.x_scaled[cell], 0x1p-7F) : __uint_as_float(infinity_bits);
+    const float width = cell < core::rectangles ? core::mul(ziggurat.x_scaled[cell], 0x1p-7F * header.table_unit)
+                                                : __uint_as_float(infinity_bits);
+    if (copies < 4) {
+      for (std::uint32_t n = 0; n < copies; ++n) reinterpret_cast<float*>(widths)[cell * copies + n] = width;
+    } else {
+      // In an order of its own for each lane, so that they store to different banks.
+#pragma unroll 1
+      for (std::uint32_t n = 0; n < copies / 4; ++n) {
+        widths[cell * (copies / 4) + ((n + lane_number()) & (copies / 4 - 1))] =
+            make_float4(width, width, width, width);
+      }
+    }
   }
-  if (threadIdx.x < 2) half[threadIdx.x] = 0x80;
-  Queue& queue = queues[threadIdx.x / 32];
-  if (lane_number() == 0) {
-    queue.tail = queue.edges_tail = 0;
-  }
+  if (threadIdx.x < 2) constants[threadIdx.x] = make_uint4(0x80, 32, Queue::size - 1, Queue::edges_size - 1);
+  Queue& queue = reinterpret_cast<Queue*>(widths + table_entries / 4 * copies)[threadIdx.x / 32];
+  Notes notes{address_of(&queue),
+              address_of(&queue.notes[lane_number()]),
+              address_of(&unused[lane_number()]) - static_cast<std::uint32_t>(offsetof(Queue, tail)),
+              {}};
+  for (std::uint32_t n = lane_number(); n < Queue::size; n += 32) queue.notes[n].tag = 0;
+  notes.start();
   __syncthreads();
-  const Table table{4 * header.table_copies, address_of(widths) + (threadIdx.x & (header.table_copies - 1)) * 4,
-                    load_shared(address_of(&half[threadIdx.x % 2]))};
-  Notes notes{address_of(&queue), address_of(&unused[lane_number()]), 0, 0};
+  const uint4 constant = load_shared_quad(address_of(&constants[threadIdx.x % 2]));
+  notes.limits = make_uint2(constant.z, constant.w);
+  const Table table{4 * copies, address_of(widths) + (threadIdx.x & (copies - 1)) * 4, header.table_unit, constant.x,
+                    constant.y};
 
   // Every warp has as many tiles as any other, or one more.
   const std::uint64_t* const data = header.data != nullptr ? header.data : behind;
   const Job* const jobs = reinterpret_cast<const Job*>(data);
-  const std::uint32_t warps = gridDim.x * (threads_per_block / 32);
-  const std::uint32_t warp = blockIdx.x * (threads_per_block / 32) + threadIdx.x / 32;
+  const std::uint32_t warps = gridDim.x * (blockDim.x / 32);
+  const std::uint32_t warp = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
   const std::uint32_t each = header.tiles / warps;
   const std::uint32_t more_have = header.tiles % warps;
   std::uint32_t tile = warp * each + min(warp, more_have);
   const std::uint32_t end = tile + each + (warp < more_have ? 1 : 0);
   if (tile == end) return;
+  std::uint32_t number = find_job(jobs, header.jobs, tile);
 #pragma unroll 1
-  for (std::uint32_t number = find_job(jobs, header.jobs, tile); tile < end; ++number) {
-    const Job& job = jobs[number];
-    const std::uint32_t job_end = number + 1 < header.jobs ? min(jobs[number + 1].tile_begin, end) : end;
-    const Extensions more(job, data);
+  for (const Job* at = jobs + number; tile < end; ++number, ++at) {
+    const Job& job = *at;
+    const std::uint32_t job_end = number + 1 < header.jobs ? min(at[1].tile_begin, end) : end;
     __syncwarp();
     if (lane_number() < philox_rounds) {
       const std::uint64_t seed = header.device_seed != nullptr ? *header.device_seed : job.seed;
@@ -1049,8 +1369,8 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
           make_uint2(static_cast<std::uint32_t>(job.bits), static_cast<std::uint32_t>(job.bits >> 32));
     }
     __syncwarp();
-    const std::uint64_t quads = quads_of(job, more);
-    fill_quads(job, more, std::uint64_t{tile - job.tile_begin} * header.quads_per_tile,
+    const std::uint64_t quads = quads_of(job, extensions_of(job, number));
+    fill_quads(job, number, std::uint64_t{tile - job.tile_begin} * header.quads_per_tile,
                min(quads, std::uint64_t{job_end - job.tile_begin} * header.quads_per_tile), table, notes);
     tile = job_end;
   }
@@ -1058,20 +1378,11 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
 
 }  // namespace
 
-// Enough registers for all of it: 128 a thread, and on sm_100 some more.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
-constexpr int blocks_per_sm = 3;
-#else
-constexpr int blocks_per_sm = 4;
-#endif
-
-__global__ void __launch_bounds__(threads_per_block, blocks_per_sm)
-    fill_small(const __grid_constant__ SmallParameters p) {
+__global__ void __launch_bounds__(max_threads_per_block) fill_small(const __grid_constant__ SmallParameters p) {
   fill(p.header, p.data);
 }
 
-__global__ void __launch_bounds__(threads_per_block, blocks_per_sm)
-    fill_large(const __grid_constant__ LargeParameters p) {
+__global__ void __launch_bounds__(max_threads_per_block) fill_large(const __grid_constant__ LargeParameters p) {
   fill(p.header, p.data);
 }
 

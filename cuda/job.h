@@ -80,14 +80,18 @@ FANIN_HOST_DEVICE constexpr std::uint64_t quads_of_row(std::uint64_t run) { retu
 
 inline constexpr std::uint32_t table_entries = 256;  // binary32, of the table of widths
 
+inline constexpr std::uint32_t queue_bytes = 12496;  // of a warp's notes
 // The dynamic shared memory of a block.
-constexpr std::uint32_t shared_bytes(std::uint32_t table_copies) { return table_entries * 4 * table_copies; }
+constexpr std::uint32_t shared_bytes(std::uint32_t table_copies, std::uint32_t threads) {
+  return table_entries * 4 * table_copies + threads / 32 * queue_bytes;
+}
 
-struct Header {
+struct alignas(16) Header {
   std::uint32_t jobs;
   std::uint32_t tiles;
   std::uint32_t quads_per_tile;
   std::uint32_t table_copies;        // a power of two up to 32: so many lanes find a width in banks of their own
+  float table_unit;                  // the table of widths is multiplied by this power of two
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
   const std::uint64_t* data;         // in device memory, or null: behind the header
 };

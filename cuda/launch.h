@@ -14,4 +14,7 @@ void launch(const Batch& batch, CudaStream stream, std::uint32_t max_blocks = 0)
 // The policy for the current device.
 Policy policy_here(std::uint64_t quads);
 
+// Whether the current device can launch it: others may have more shared memory, or more registers for a block.
+bool can_launch(const Policy& policy);
+
 }  // namespace fanin::gpu

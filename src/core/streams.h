@@ -23,7 +23,7 @@ struct Stream {
 
 // A StreamType has a subsequence, and a key that Bits takes.
 template <class Bits, class StreamType>
-FANIN_HOST_DEVICE Words block(const StreamType& stream, std::uint64_t index, std::uint32_t tag) {
+FANIN_HOST_DEVICE auto block(const StreamType& stream, std::uint64_t index, std::uint32_t tag) {
   const Words counter{static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32) | tag << 24,
                       static_cast<std::uint32_t>(stream.subsequence),
                       static_cast<std::uint32_t>(stream.subsequence >> 32)};
@@ -44,7 +44,7 @@ FANIN_HOST_DEVICE Words head_refinements(const StreamType& stream, std::uint64_t
 
 // The block that serves element i after its trial t - 1 failed, and that chooses an edge point in trial t - 1.
 template <class Bits, class StreamType>
-FANIN_HOST_DEVICE Words retry(const StreamType& stream, std::uint64_t i, std::uint32_t t) {
+FANIN_HOST_DEVICE auto retry(const StreamType& stream, std::uint64_t i, std::uint32_t t) {
   return block<Bits>(stream, i, t);
 }
 
