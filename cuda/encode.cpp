@@ -215,6 +215,8 @@ Batch batch_of(const Draft* drafts, std::size_t count, const Policy& policy) {
   batch.header.quads_per_tile = policy.quads_per_tile;
   batch.header.table_copies = policy.table_copies;
   batch.header.table_unit = table_unit(drafts, count);
+  // All whole ones. But only one of 128 if all that are noted are points of edge cells, lest these pile up.
+  batch.header.notes_shift = batch.header.table_unit == 1 ? 5 : 7;
   return batch;
 }
 

@@ -2,11 +2,11 @@
 // The kernel: every warp draws and writes the elements that are its own, and draws again those that were rejected.
 //
 // A launch's elements are dealt out to warps in one piece each. Every lane makes quads and stores them as they are;
-// quads in which a point is at least 2 in magnitude, so that it may have been rejected, are noted in a ring in shared
+// quads in which a point may have been rejected, because it is at least 2 in magnitude, are noted in a ring in shared
 // memory. Whenever 32 are noted, each lane looks which it was, redoes the element and stores it over what stands there;
 // what is rejected again is noted again. Elements that need a point of an edge cell, which takes longer, wait in a
-// second ring until there are 32 of them. So all lanes nearly always have work, no warp waits for another, and nothing
-// is kept that depends on a tensor's size.
+// second ring until there are 32 of them, too. So all lanes nearly always have work, no warp waits for another, and
+// nothing is kept that depends on a tensor's size.
 #include "cuda/fill_kernel.h"
 
 #include <cuda_bf16.h>
@@ -98,7 +98,8 @@ __device__ __forceinline__ std::uint32_t address_of(const void* shared_memory) {
 struct Table {
   std::uint32_t cell_bytes;
   std::uint32_t address;
-  float unit;  // what a width of 1 is there: a power of two
+  float unit;                 // what a width of 1 is there: a power of two
+  std::uint32_t notes_shift;  // notes, shifted right by it, are the warps of notes to redo
   // From memory, lest the compiler know them.
   std::uint32_t half;    // 0x80: a logic instruction takes one immediate number only
   std::uint32_t stride;  // 32: products of numbers that it knew to be 32 apart it would work out from one another
@@ -150,10 +151,15 @@ struct alignas(16) EdgeNote {
 
 // A warp's. Two rings, whose heads Redo knows. Used through addresses in shared memory.
 //
-// Within [-2, 2] a quad is noted with a probability of 0.223. A warp makes 256, and adds what it notes to up to 31
-// notes and the dozen that it has noted again: that these are more than the ring holds has a probability below 1e-50.
-// (Of 256 quads 57 are noted, with a standard deviation of 6.7; relative entropy, Chernoff.) Other windows, which may
-// reject half, add 32 quads at a time, and nothing waits.
+// Within [-2, 2] a quad is noted with a probability of 0.217. A warp makes 256, and adds what it notes to up to 31
+// notes and the dozen that it has noted again: that there are as many as the ring has places, those included that slow
+// lanes still read while others note again, has a probability below 1e-40 (of 256 quads 56 are noted, with a standard
+// deviation of 6.6; relative entropy, Chernoff). Other windows, which may reject half, add 32 quads at a time, and
+// nothing waits.
+//
+// A call of redo() takes 32 edge elements, if there are, and notes at most as many as it takes notes. Within [-2, 2] a
+// fourth of the notes are edge elements, 15 a call. Without a window all may be; then it takes only one warp of notes,
+// and only when there are 128 (Header::notes_shift): 256 quads bring 16.
 struct alignas(16) Queue {
   static constexpr std::uint32_t size = 256;
   static constexpr std::uint32_t edges_size = 128;
@@ -291,6 +297,7 @@ struct Notes {
   }
 };
 static_assert(offsetof(Queue, notes) == 0);
+static_assert(offsetof(Note, z) == 0 && sizeof(EdgeNote) == sizeof(Note));  // see note_if(), Notes::lane_at
 static_assert(sizeof(Queue) == queue_bytes);
 
 // ---- where elements are -------------------------------------------------------------------------------------------
@@ -793,9 +800,9 @@ struct AlignedWriter {
   Affine<Real> affine;
   typename Format::Limits limits;
 
-  __device__ __forceinline__ void write(std::uint32_t number, std::uint32_t more, const Quad<Real>& draws) const {
+  __device__ __forceinline__ void write(std::uint32_t number, std::uint32_t further, const Quad<Real>& draws) const {
     constexpr std::uint64_t size = sizeof(typename Format::Elements);
-    store(begin + number * size + more * size, Format::template encode<clamped>(affine(draws), limits));
+    store(begin + number * size + further * size, Format::template encode<clamped>(affine(draws), limits));
   }
   __device__ __forceinline__ void write_some(std::uint32_t number, const Quad<Real>& draws, std::int64_t from,
                                              std::int64_t to) const {
@@ -845,8 +852,8 @@ struct AnyWriter {
     return affine;
   }
 
-  __device__ __forceinline__ void write(std::uint32_t number, std::uint32_t more, const Quad<Real>& draws) const {
-    const Part part = part_of_quad(job, place, number + more);
+  __device__ __forceinline__ void write(std::uint32_t number, std::uint32_t further, const Quad<Real>& draws) const {
+    const Part part = part_of_quad(job, place, number + further);
     const Quad<Real> v = affine()(draws);
     for_outputs([&](auto format, void* address, const Clamp<Real>& clamp) __attribute__((always_inline)) {
       using Format = decltype(format);
@@ -924,15 +931,15 @@ struct Redo {
   const Notes& notes;
   std::uint32_t head = 0, edges_head = 0;  // of the rings
 
-  // Redoes elements if 32 quads are noted, and some more if there are 32 in edge cells; all: if there are any. Says
-  // whether it did. What it notes itself may wait for the next time.
+  // Redoes elements if 32 quads are noted, and then 32 in edge cells, too, if there are; all: if there are any. Says
+  // whether it did. What it notes itself waits for the next time.
   template <bool all>
   __device__ __forceinline__ bool redo() {
     __syncwarp();  // what lanes have noted is to be seen by all
     const uint2 tails = notes.tails();
     const std::uint32_t noted = (tails.x - head) % Queue::size;
     const std::uint32_t edges = (tails.y - edges_head) % Queue::edges_size;
-    std::uint32_t warps = noted / 32;
+    std::uint32_t warps = noted >> normal.table.notes_shift;
     // Not before all lanes have read the tails may one of them note anything.
     const bool any = __any_sync(0xffffffffu, all ? noted != 0 || edges != 0 : warps != 0);
     const bool any_edges = __any_sync(0xffffffffu, edges >= 32 || (all && noted == 0));
@@ -1339,8 +1346,9 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
   __syncthreads();
   const uint4 constant = load_shared_quad(address_of(&constants[threadIdx.x % 2]));
   notes.limits = make_uint2(constant.z, constant.w);
-  const Table table{4 * copies, address_of(widths) + (threadIdx.x & (copies - 1)) * 4, header.table_unit, constant.x,
-                    constant.y};
+  const Table table{4 * copies,        address_of(widths) + (threadIdx.x & (copies - 1)) * 4,
+                    header.table_unit, header.notes_shift,
+                    constant.x,        constant.y};
 
   // Every warp has as many tiles as any other, or one more.
   const std::uint64_t* const data = header.data != nullptr ? header.data : behind;

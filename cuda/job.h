@@ -92,6 +92,7 @@ struct alignas(16) Header {
   std::uint32_t quads_per_tile;
   std::uint32_t table_copies;        // a power of two up to 32: so many lanes find a width in banks of their own
   float table_unit;                  // the table of widths is multiplied by this power of two
+  std::uint32_t notes_shift;         // notes of rejected elements, shifted right by it, are the warps of them to redo
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
   const std::uint64_t* data;         // in device memory, or null: behind the header
 };

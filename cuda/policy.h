@@ -17,12 +17,11 @@ struct Policy {
 constexpr Policy policy_for(int capability, std::uint64_t quads) {
   // Warps are as many as have room for their notes and registers beside each other, with 64 KiB, 164 KiB, 100 KiB or
   // 228 KiB of shared memory in a multiprocessor, and share one table. A random look-up takes 3.2 passes through the
-  // banks of shared memory, with 16 copies of the table two, and with one for each lane one.
+  // banks of shared memory, with 16 copies of the table two.
   const bool small = quads <= 1u << 18;  // short ways, on all multiprocessors
   if (capability < 80) return small ? Policy{64, 1, 64, 2} : Policy{256, 8, 128, 1};
   if (capability == 80 || capability == 87) return small ? Policy{64, 1, 64, 6} : Policy{256, 8, 384, 1};
   if (capability < 90 || capability >= 120) return small ? Policy{64, 1, 64, 3} : Policy{256, 8, 224, 1};
-  if (capability >= 100) return small ? Policy{64, 1, 64, 6} : Policy{256, 32, 384, 1};
   return small ? Policy{64, 1, 64, 8} : Policy{256, 16, 512, 1};
 }
 
