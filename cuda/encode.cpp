@@ -182,11 +182,12 @@ std::size_t drafts_within(const Draft* drafts, std::size_t count, std::size_t ma
 // but the infinite point of an edge cell is as large as 2, from which on the kernel has to look twice.
 float table_unit(const Draft* drafts, std::size_t count) {
   constexpr float unit = 0x1p-10F;
+  constexpr float largest = 0x1p118F;  // scale / unit is finite below; not divided: the caller's rounding is in force
   const bool small = std::all_of(drafts, drafts + count, [&](const Draft& draft) {
     const Job& job = draft.job;
     const auto draw = static_cast<Draw>(job.draw);
     if (draw != Draw::symmetric_normal && draw != Draw::normal) return true;
-    return draw == Draw::symmetric_normal && !std::isfinite(job.upper) && std::isfinite(job.scale / unit);
+    return draw == Draw::symmetric_normal && !std::isfinite(job.upper) && std::fabs(job.scale) < largest;
   });
   return small ? unit : 1;
 }

@@ -2,11 +2,11 @@
 // The kernel: every warp draws and writes the elements that are its own, and draws again those that were rejected.
 //
 // A launch's elements are dealt out to warps in one piece each. Every lane makes quads and stores them as they are;
-// quads in which a point may have been rejected, because it is at least 2 in magnitude, are noted in a ring in shared
-// memory. Whenever 32 are noted, each lane looks which it was, redoes the element and stores it over what stands there;
-// what is rejected again is noted again. Elements that need a point of an edge cell, which takes longer, wait in a
-// second ring until there are 32 of them, too. So all lanes nearly always have work, no warp waits for another, and
-// nothing is kept that depends on a tensor's size.
+// quads in which a point may have been rejected, because it is at least 2 in magnitude, are noted in a ring in
+// shared memory. Whenever there are enough, each lane looks which it was, redoes the element and stores it over what
+// stands there; what is rejected again is noted again. Elements that need a point of an edge cell, which takes
+// longer, wait in a second ring until there are 32 of them, too. So all lanes nearly always have work, no warp waits
+// for another, and nothing is kept that depends on a tensor's size.
 #include "cuda/fill_kernel.h"
 
 #include <cuda_bf16.h>
@@ -137,8 +137,8 @@ constexpr std::uint32_t quads_together = 8;
 // A quad of which some points may be rejected.
 struct alignas(16) Note {
   Quad<float> z;
-  std::uint32_t number;  // the quad's
   std::uint32_t tag;     // of the last block that was used for the last of those points; 0: of none
+  std::uint32_t number;  // the quad's
   std::uint32_t unused[2];
 };
 // An element in an edge cell.
@@ -152,14 +152,15 @@ struct alignas(16) EdgeNote {
 // A warp's. Two rings, whose heads Redo knows. Used through addresses in shared memory.
 //
 // Within [-2, 2] a quad is noted with a probability of 0.217. A warp makes 256, and adds what it notes to up to 31
-// notes and the dozen that it has noted again: that there are as many as the ring has places, those included that slow
-// lanes still read while others note again, has a probability below 1e-40 (of 256 quads 56 are noted, with a standard
-// deviation of 6.6; relative entropy, Chernoff). Other windows, which may reject half, add 32 quads at a time, and
-// nothing waits.
+// notes and the dozen that it has noted again. Of 256 quads 56 are noted, with a standard deviation of 6.6; that the
+// ring is full when a call of redo() begins has a probability below 1e-80. Nor are places noted again that a slow lane
+// may still read: though it had not read those of the last call, 1e-19 a call. Other windows, which may reject half,
+// add 32 quads at a time, and nothing waits.
 //
 // A call of redo() takes 32 edge elements, if there are, and notes at most as many as it takes notes. Within [-2, 2] a
-// fourth of the notes are edge elements, 15 a call. Without a window all may be; then it takes only one warp of notes,
-// and only when there are 128 (Header::notes_shift): 256 quads bring 16.
+// fourth of the notes are edge elements, 17 a call: for their ring 4e-33 and 1e-17. Without a window all may be; then a
+// call takes only one warp of notes, and only when there are 128 (Header::notes_shift): 256 quads bring 16, and there
+// are never more than 63 edge elements.
 struct alignas(16) Queue {
   static constexpr std::uint32_t size = 256;
   static constexpr std::uint32_t edges_size = 128;
@@ -251,7 +252,7 @@ struct Notes {
         "atom.shared.inc.u32 at, [at + %7], %8;\n\t"
         "mad.lo.u32 at, at, %9, %5;\n\t"
         "@large st.shared.v4.u32 [at], {%0, %1, %2, %3};\n\t"
-        "@large st.shared.u32 [at + 16], %4;\n\t}"
+        "@large st.shared.u32 [at + 20], %4;\n\t}"
         :
         : "r"(__float_as_uint(z.x)), "r"(__float_as_uint(z.y)), "r"(__float_as_uint(z.z)), "r"(__float_as_uint(z.w)),
           "r"(number), "r"(queue), "r"(unused), "n"(offsetof(Queue, tail)), "r"(limits.x), "n"(sizeof(Note))
@@ -270,7 +271,7 @@ struct Notes {
         "shr.u32 other, %12, 1;\n\t"
         "add.u32 other, other, at;\n\t"
         "@noted st.shared.v4.u32 [at], {%0, %1, %2, %3};\n\t"
-        "@noted st.shared.v2.u32 [at + 16], {%5, %6};\n\t"
+        "@noted st.shared.v2.u32 [at + 16], {%6, %5};\n\t"
         "@noted st.shared.u32 [other + -3], %13;\n\t}"
         :
         : "r"(__float_as_uint(z.x)), "r"(__float_as_uint(z.y)), "r"(__float_as_uint(z.z)), "r"(__float_as_uint(z.w)),
@@ -754,9 +755,7 @@ __device__ __forceinline__ void with_format(std::uint32_t dtype, const F& f) {
 
 template <class Elements>
 __device__ __forceinline__ void store(std::uintptr_t address, const Elements& elements) {
-  auto* const place = reinterpret_cast<Elements*>(address);
-  __builtin_assume(__isGlobal(place));
-  *place = elements;
+  *static_cast<Elements*>(__cvta_global_to_generic(address)) = elements;
 }
 
 // Elements `from` to `to` - 1 of four.
@@ -929,17 +928,17 @@ struct Redo {
   const Blocks& blocks;
   const Writer& writer;
   const Notes& notes;
-  std::uint32_t head = 0, edges_head = 0;  // of the rings
+  std::uint32_t head = 0, edges_head = 0;  // of the rings, but for multiples of their sizes
 
-  // Redoes elements if 32 quads are noted, and then 32 in edge cells, too, if there are; all: if there are any. Says
-  // whether it did. What it notes itself waits for the next time.
+  // Redoes elements if enough quads are noted, and then 32 in edge cells, too, if there are; all: if there are any.
+  // Says whether it did. What it notes itself waits for the next time.
   template <bool all>
   __device__ __forceinline__ bool redo() {
     __syncwarp();  // what lanes have noted is to be seen by all
     const uint2 tails = notes.tails();
     const std::uint32_t noted = (tails.x - head) % Queue::size;
     const std::uint32_t edges = (tails.y - edges_head) % Queue::edges_size;
-    std::uint32_t warps = noted >> normal.table.notes_shift;
+    const std::uint32_t warps = noted >> normal.table.notes_shift;
     // Not before all lanes have read the tails may one of them note anything.
     const bool any = __any_sync(0xffffffffu, all ? noted != 0 || edges != 0 : warps != 0);
     const bool any_edges = __any_sync(0xffffffffu, edges >= 32 || (all && noted == 0));
@@ -948,9 +947,10 @@ struct Redo {
     if (all) {
       if (noted != 0) redo_noted<true>(min(noted, 32u));
     } else {
+      const std::uint32_t end = head + 32 * warps;
       do {
         redo_noted<false>(32);
-      } while (Normal::is_symmetric && --warps != 0);
+      } while (Normal::is_symmetric && head != end);
     }
     return true;
   }
@@ -959,13 +959,18 @@ struct Redo {
   // The place of the lane's note in a ring, of which `count` are taken, 32 if not all; false if it has none. lane_at:
   // what it would be if the head were 0.
   template <bool all, std::uint32_t size, std::uint32_t bytes>
-  static __device__ __forceinline__ bool take(std::uint32_t& at, std::uint32_t lane_at, std::uint32_t& head,
-                                              std::uint32_t count) {
-    at = lane_at + head * bytes;
-    // Heads are multiples of 32 until the end.
-    if (all && head + lane_number() >= size) at -= size * bytes;
-    head = (head + (all ? count : 32)) % size;
-    return !all || lane_number() < count;
+  __device__ __forceinline__ bool take(std::uint32_t& at, std::uint32_t lane_at, std::uint32_t& head,
+                                       std::uint32_t count) {
+    if (all) {
+      at = lane_at + head % size * bytes;
+      if (head % size + lane_number() >= size) at -= size * bytes;
+      head += count;
+      return lane_number() < count;
+    }
+    // Heads are multiples of 32 until the end. The product of a head's low byte in one instruction.
+    at = size == 256 ? __dp4a(head, normal.table.stride, lane_at) : lane_at + head % size * bytes;
+    head += 32;
+    return true;
   }
 
   // Whether all trials have failed: then an element is 0. In a symmetric window that has a probability below 1e-80.
@@ -979,7 +984,7 @@ struct Redo {
     std::uint32_t at;
     if (!take<all, Queue::size, sizeof(Note)>(at, notes.lane_at, head, count)) return;
     const uint4 loaded = load_shared_quad(at);
-    const uint2 number_tag = load_shared_pair(at + offsetof(Note, number));
+    const uint2 tag_number = load_shared_pair(at + offsetof(Note, tag));
     store_shared(at + offsetof(Note, tag), 0);
     const Quad<float> z{__uint_as_float(loaded.x), __uint_as_float(loaded.y), __uint_as_float(loaded.z),
                         __uint_as_float(loaded.w)};
@@ -987,9 +992,9 @@ struct Redo {
     const std::uint32_t bit = highest_bit(flags);  // 6, 14, 22 or 30
     const float z_flagged = __uint_as_float(load_shared(at + bit / 2 - 3));
 
-    const std::uint32_t number = number_tag.x;
+    const std::uint32_t number = tag_number.y;
     const std::uint32_t element = 4 * number + bit / 8;
-    const std::uint32_t tag = number_tag.y + first_tag;
+    const std::uint32_t tag = tag_number.x + first_tag;
     const NearlyDone block = blocks.retry(element, tag);
     const bool edge = fabsf(z_flagged) == INFINITY;
     const bool redone = normal.rejects(z_flagged) & !edge;

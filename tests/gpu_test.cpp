@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
+#include <cfenv>
 #include <cmath>
 #include <cstring>
 #include <iostream>
@@ -24,6 +25,7 @@ namespace fanin {
 namespace {
 
 using test::all_dtypes;
+using test::RoundingMode;
 
 #define CUDA_OK(call) ASSERT_EQ(call, cudaSuccess) << cudaGetErrorString(cudaGetLastError())
 
@@ -321,6 +323,27 @@ TEST_F(Gpu, AMillionElementsByEveryPolicy) {
     expect_only(memory, 0, expected, std::to_string(capability));
   }
   EXPECT_GE(launched, 1);
+}
+
+// The host's part of a fill works by the default rules, whatever the caller's are.
+TEST_F(Gpu, UnderEveryRoundingMode) {
+  constexpr std::int64_t count = 1000;
+  for (const Initializer& init :
+       {Initializer(HeNormal(4)), Initializer(RandomNormal(0.0, 3e38, 5)), Initializer(RandomUniform(-0.1, 0.3, 6))}) {
+    for (const DType dtype : {DType::float32, DType::bfloat16, DType::float64}) {
+      const std::size_t bytes = count * size_of(dtype);
+      const std::vector<unsigned char> expected = host_bytes(init.params({count}, dtype, {}));
+      for (const int mode : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+        DeviceBytes memory(bytes);
+        {
+          const RoundingMode wrong(mode);
+          init.fill(memory.view(dtype), {count});
+          EXPECT_EQ(std::fegetround(), mode);
+        }
+        expect_only(memory, 0, expected, std::string(init.class_name()) + " mode " + std::to_string(mode));
+      }
+    }
+  }
 }
 
 TEST_F(Gpu, InitializersFillViewsAndMakeTensors) {
