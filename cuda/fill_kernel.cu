@@ -1185,7 +1185,7 @@ __device__ __forceinline__ void fill_direct_as(const Job& job, const Extensions&
     writer.element_begin -= std::uint64_t{4 * blocks.first()} * sizeof(typename Format::Element);
     if (draw == Draw::symmetric_normal) {
       const Normal<Real, true> normal = normal_of<Real, true>(job, more, table);
-      if constexpr (!is_wide) writer.affine.scale = core::mul(writer.affine.scale, table.per_unit());
+      if constexpr (!is_wide) writer.affine.scale = core::mul(writer.affine.scale, Real{table.per_unit()});
       slots.for_partial_quads([&](std::uint32_t q, int from, int to) {
         const std::uint32_t number = blocks.first() + q;
         const Words h = blocks.heads(number);
