@@ -122,7 +122,7 @@ std::vector<Case> all_kinds() {
 
 // Elements first ... first + count - 1 of a tensor of one dimension, as long as indices go.
 FillParams dense(const Initializer& initializer, DType dtype, std::uint64_t first, std::uint64_t count) {
-  return part_of(initializer.params({std::int64_t{1} << 55}, dtype, {.subsequence = 77}), first, count);
+  return part_of(initializer.params({std::int64_t{1} << 56}, dtype, {.subsequence = 77}), first, count);
 }
 
 // Any window, also such as no initializer has.
@@ -173,16 +173,120 @@ TEST_F(Gpu, EveryCountFromOneOnWritesNothingElse) {
   }
 }
 
-// Counters carry from their low word to their high one at 2^34 elements.
+// Counters carry from their low word to their high one at 2^34 elements; 2^56 - 1 is the last index.
 TEST_F(Gpu, WindowsOfHugeTensors) {
-  for (const std::uint64_t first : {(std::uint64_t{1} << 34) - 1003, (std::uint64_t{1} << 40) + 2,
-                                    (std::uint64_t{1} << 32) - 9, (std::uint64_t{1} << 55) - 2500}) {
+  unsigned n = 0;
+  for (const std::uint64_t first :
+       {(std::uint64_t{1} << 32) - 901, (std::uint64_t{1} << 33) - 800, (std::uint64_t{1} << 34) - 1003,
+        (std::uint64_t{1} << 40) - 77, (std::uint64_t{1} << 56) - 2500}) {
     for (const Case& c : all_kinds()) {
-      for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
-        expect_host_bits(dense(c.initializer, dtype, first, 2500), {256, 1, 64, 8}, 2, 0, c.name);
+      for (const DType dtype : all_dtypes) {
+        expect_host_bits(dense(c.initializer, dtype, first, 2500), policies()[n % 6], 1 + n % 3, n % 5 * size_of(dtype),
+                         c.name);
+        ++n;
       }
     }
     expect_host_bits(dense(HeNormal(3), DType::float32, first, 2500), {1792, 1, 128, 4}, 1, 4, "one warp");
+  }
+}
+
+TEST_F(Gpu, BlocksAndIdentitiesOfHugeTensors) {
+  struct Part {
+    Shape shape;
+    Block block;
+    std::uint64_t first, count;  // of the block's elements; a count of 0: all
+  };
+  constexpr std::int64_t large = std::int64_t{1} << 40;
+  const std::vector<Part> parts{
+      {{1 << 21, 1 << 20, 3}, {{(1 << 21) - 5, (1 << 20) - 700, 1}, {5, 700, 2}}, 0, 0},
+      {{1 << 21, 1 << 20, 3}, {{1365, 100, 0}, {3, 333, 2}}, 0, 0},  // around 2^32
+      {{1 << 22, 1 << 22}, {{(1 << 20) - 3, 5}, {6, 1001}}, 0, 0},   // beyond 2^42
+      {{1 << 14, 1 << 14, 1 << 14, 1 << 14}, {{16383, 16380, 16000, 16383}, {1, 4, 300, 1}}, 0, 0},
+      {{large, 7}, {{large - 2000, 2}, {2000, 3}}, 1, 5999}};
+  unsigned n = 0;
+  for (const Part& part : parts) {
+    for (const Case& c : all_kinds()) {
+      const DType dtype = all_dtypes[n % 6];
+      FillParams params = c.initializer.params(part.shape, dtype, {.subsequence = n, .block = part.block});
+      if (part.count != 0) params = part_of(params, part.first, part.count);
+      expect_host_bits(params, policies()[n % 6], 1 + n % 3, n % 3 * size_of(dtype), c.name + to_string(part.shape));
+      ++n;
+    }
+  }
+  constexpr std::uint64_t rows = 1 << 20;
+  for (const DType dtype : all_dtypes) {
+    const FillParams identity = Identity(0.5).params({rows, rows + 3}, dtype, {});
+    for (const std::uint64_t first : {(std::uint64_t{1} << 32) - 3000, (rows + 4) * (rows - 1) - 100}) {
+      expect_host_bits(part_of(identity, first, 102), {64, 1, 64, 8}, 2, size_of(dtype), "identity");
+    }
+  }
+}
+
+// The last tiles of fills of more than 2^31 to 2^40 elements, as if other warps had written all before.
+TEST_F(Gpu, TilesOfHugeFills) {
+  unsigned n = 0;
+  for (const int bits : {31, 32, 34, 40}) {
+    for (const Case& c : all_kinds()) {
+      for (const DType dtype : all_dtypes) {
+        const std::uint64_t at = (std::uint64_t{1} << bits) - 1024;
+        const std::vector<unsigned char> expected = host_bytes(dense(c.initializer, dtype, at, 4096));
+        const std::size_t offset = n % 3 * size_of(dtype);
+        DeviceBytes memory(expected.size() + offset);
+        auto* const begin =
+            reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(memory.data()) + offset - at * size_of(dtype));
+        const FillJob job{begin, dense(c.initializer, dtype, 0, at + 4096)};
+        auto batches = gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [](std::uint64_t) {
+          return gpu::Policy{256, 1, 64, 2};
+        });
+        ASSERT_EQ(batches.size(), 1u);
+        gpu::Batch& batch = batches[0];
+        ASSERT_EQ(batch.header.tiles, (at + 4096) / 1024);
+        const auto before = static_cast<std::uint32_t>(at / 1024);
+        gpu::Job encoded;
+        std::memcpy(&encoded, batch.data.data(), sizeof encoded);
+        encoded.tile_begin -= before;  // wraps: what is launched as tile 0 is the job's number `before`
+        std::memcpy(batch.data.data(), &encoded, sizeof encoded);
+        batch.header.tiles -= before;
+        gpu::launch(batch, nullptr, 1 + n % 2);
+        expect_only(memory, offset, expected, c.name + (" at " + std::to_string(at)));
+        ++n;
+      }
+    }
+  }
+}
+
+// The policies that devices get, for everything.
+TEST_F(Gpu, EveryKindAndDtypeByTheDevicesPolicies) {
+  unsigned n = 0;
+  for (const Case& c : all_kinds()) {
+    for (const DType dtype : all_dtypes) {
+      for (const int capability : {75, 80, 86, 90}) {
+        const gpu::Policy policy = gpu::policy_for(capability, n % 2 != 0 ? std::uint64_t{1} << 30 : 100);
+        if (gpu::can_launch(policy)) {
+          expect_host_bits(dense(c.initializer, dtype, n % 5, 20000 + n), policy, n % 3, n % 4 * size_of(dtype),
+                           c.name);
+        }
+        ++n;
+      }
+      ++n;
+    }
+  }
+}
+
+// A part of a long row takes as many tiles as it has elements for, not as its block's rows have.
+TEST_F(Gpu, PartsOfLongRowsAreShort) {
+  const Block block{{3, 5}, {4, std::int64_t{1} << 33}};
+  const FillParams whole =
+      HeNormal(8).params({9, std::int64_t{1} << 34}, DType::float32, {.subsequence = 5, .block = block});
+  for (const std::uint64_t first : {std::uint64_t{0}, (std::uint64_t{1} << 33) - 3001, (std::uint64_t{3} << 33) + 77}) {
+    const FillParams params = part_of(whole, first, 3001);
+    const FillJob job{nullptr, params};
+    const auto batches = gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [](std::uint64_t) {
+      return gpu::Policy{64, 1, 64, 8};
+    });
+    ASSERT_EQ(batches.size(), 1u);
+    EXPECT_LE(batches[0].header.tiles, 3001 / 256 + 2);
+    expect_host_bits(params, {64, 1, 64, 8}, 0, 4, std::to_string(first));
   }
 }
 
@@ -537,6 +641,37 @@ struct Twin {
     }
   }
 };
+
+TEST_F(Gpu, AFillIsOneNodeOfAGraph) {
+  preload();
+  const HeNormal init(3);
+  const std::vector<unsigned char> expected = host_bytes(init.params({10, 100}, DType::float32, {.name = "w"}));
+  DeviceBytes memory(expected.size());
+  Captured graph([&](cudaStream_t stream) {
+    init.fill(memory.view(DType::float32), {10, 100}, {.name = "w", .stream = stream});
+  });
+  EXPECT_EQ(graph.nodes(), 1u);
+  graph.replay();
+  expect_only(memory, 0, expected, "replayed");
+}
+
+// The default stream must not be used while another one is captured.
+TEST_F(Gpu, ErrorsNameCudas) {
+  DeviceBytes memory(4000);
+  cudaStream_t stream = nullptr;
+  CUDA_OK(cudaStreamCreate(&stream));
+  CUDA_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  expect_refusal<DeviceError>(
+      [&] {
+        HeNormal(3).fill(memory.view(DType::float32), {10, 100});
+      },
+      "cudaErrorStreamCapture");
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(stream, &graph);
+  cudaGetLastError();
+  CUDA_OK(cudaStreamDestroy(stream));
+  expect_only(memory, 0, std::vector<unsigned char>(4000, DeviceBytes::untouched), "refused");
+}
 
 TEST_F(Gpu, APlanIsOneLaunchAndEqualsTheHosts) {
   for (const std::vector<DType>& dtypes :
