@@ -91,22 +91,15 @@ void make_direct(Job& job, const FillParams& params) {
   job.direct = job.scale * unit / unit == job.scale ? 1 : 0;
 }
 
-// The index of a row's first element.
-std::uint64_t row_start(const IndexMap& map, std::uint64_t row) {
-  std::uint64_t index = map.start;
-  for (std::uint32_t j = map.rank - 1; j-- > 0; row /= map.extent[j]) index += row % map.extent[j] * map.stride[j];
-  return index;
-}
-
 void set_place(Draft& draft, const FillParams& params) {
   const IndexMap& map = params.index;
   Job& job = draft.job;
   job.count = map.count;
   const std::uint64_t run = map.extent[map.rank - 1];
-  const std::uint64_t row = map.first / run;
-  if (params.kind == FillParams::Kind::constant || row == (map.first + map.count - 1) / run) {
+  const std::uint64_t rows = (map.first + map.count - 1) / run - map.first / run + 1;
+  if (params.kind == FillParams::Kind::constant || rows == 1) {
     // One row: its indices follow one another.
-    job.start = params.kind == FillParams::Kind::constant ? 0 : row_start(map, row) + map.first % run;
+    job.start = params.kind == FillParams::Kind::constant ? 0 : index_of(map, map.first);
     draft.quads = (job.start + job.count + 3) / 4 - job.start / 4;
     return;
   }
@@ -114,7 +107,7 @@ void set_place(Draft& draft, const FillParams& params) {
   job.blocked = 1;
   append(draft.extension, Rows{run, map.first, map.rank - 1});
   for (std::uint32_t j = 0; j + 1 < map.rank; ++j) append(draft.extension, Dimension{map.extent[j], map.stride[j]});
-  draft.quads = ((map.first + map.count - 1) / run - map.first / run + 1) * quads_of_row(run);
+  draft.quads = rows * quads_of_row(run);
 }
 
 Draft draft_of(const FillJob& fill) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+
 #include "fanin/fill_params.h"
 
 namespace fanin {
@@ -14,6 +16,15 @@ struct FillJob {
 // Whether the fill draws: constants and identities do not.
 inline bool is_random(const FillParams& params) {
   return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
+}
+
+// The tensor's index of element number n of a map, of all that it has.
+inline std::uint64_t index_of(const IndexMap& map, std::uint64_t n) {
+  const std::uint64_t run = map.extent[map.rank - 1];
+  std::uint64_t index = map.start + n % run;
+  std::uint64_t row = n / run;
+  for (std::uint32_t j = map.rank - 1; j-- > 0; row /= map.extent[j]) index += row % map.extent[j] * map.stride[j];
+  return index;
 }
 
 }  // namespace fanin

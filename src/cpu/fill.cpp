@@ -30,11 +30,8 @@ void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Loo
   auto* out = static_cast<std::byte*>(job.address) + first * size;
   const std::uint64_t run = map.extent[map.rank - 1];
   for (first += map.first; count > 0;) {
-    std::uint64_t rest = first / run;
-    const std::uint64_t column = first % run;
-    std::uint64_t index = map.start + column;
-    for (std::uint32_t j = map.rank - 1; j-- > 0; rest /= map.extent[j]) index += rest % map.extent[j] * map.stride[j];
-    const std::uint64_t n = std::min(count, run - column);
+    const std::uint64_t index = index_of(map, first);
+    const std::uint64_t n = std::min(count, run - first % run);
     if (is_random(job.params)) {
       loops.ran = loops.random(job.params, out, index, n);
     } else {
