@@ -24,20 +24,20 @@ constexpr EdgeTables make_edge_tables() {
   std::uint32_t box = 0;
   for (std::uint32_t i = 0; i < 1u << EdgeTables::first_bits; ++i) {
     const std::uint32_t word = i << (32 - EdgeTables::first_bits);
-    while (box < core::boxes - 1 && core::ziggurat.threshold[box] <= word) ++box;
+    while (box < core::boxes - 1 && core::normal_table.threshold[box] <= word) ++box;
     const bool ends =
-        box < core::boxes - 1 && (core::ziggurat.threshold[box] - 1) >> (32 - EdgeTables::first_bits) == i;
-    const std::uint32_t last = ends ? core::ziggurat.threshold[box] - 1 : 0xffffffffu;
+        box < core::boxes - 1 && (core::normal_table.threshold[box] - 1) >> (32 - EdgeTables::first_bits) == i;
+    const std::uint32_t last = ends ? core::normal_table.threshold[box] - 1 : 0xffffffffu;
     tables.first[i] = last << EdgeTables::first_bits | box;
   }
   for (std::uint32_t b = 0; b < core::boxes; ++b) {
-    tables.box[b].x_low = core::ziggurat.x_low[b];
-    tables.box[b].dx = core::ziggurat.dx[b];
-    tables.box[b].y_low = core::ziggurat.y_low[b];
-    tables.box[b].dy = core::ziggurat.dy[b];
+    tables.box[b].x_low = core::normal_table.x_low[b];
+    tables.box[b].dx = core::normal_table.dx[b];
+    tables.box[b].y_low = core::normal_table.y_low[b];
+    tables.box[b].dy = core::normal_table.dy[b];
   }
   // The tail: y is the fraction itself, and x begins at the largest width.
-  tables.box[0].x_low = core::ziggurat.x0;
+  tables.box[0].x_low = core::normal_table.x0;
   tables.box[0].dx = 1;
   tables.box[0].y_low = -0.0F;
   tables.box[0].dy = 1;
@@ -47,7 +47,7 @@ constexpr EdgeTables make_edge_tables() {
 constexpr bool one_comparison_finds_a_box() {
   for (std::uint32_t b = 0; b + 2 < core::boxes; ++b) {
     constexpr std::uint32_t shift = 32 - EdgeTables::first_bits;
-    if (core::ziggurat.threshold[b] >> shift == core::ziggurat.threshold[b + 1] >> shift) return false;
+    if (core::normal_table.threshold[b] >> shift == core::normal_table.threshold[b + 1] >> shift) return false;
   }
   return true;
 }

@@ -32,7 +32,7 @@ namespace {
 using core::Words;
 
 // In device memory, not in constant memory, because threads look up different entries.
-__device__ const core::Ziggurat ziggurat = core::ziggurat;
+__device__ const core::Ziggurat ziggurat = core::normal_table;
 __device__ const EdgeTables edge_tables = make_edge_tables();
 
 constexpr std::uint32_t infinity_bits = 0x7f800000u;
@@ -618,7 +618,7 @@ __device__ __forceinline__ core::Trial edge_point(std::uint32_t sign, const Word
   const float l = core::neglog(core::fma(core::edge_fraction(words.w), box.dy, box.y_low));
   if (number == 0) {
     __syncwarp(__activemask());  // makes it a branch: seldom does a lane of a warp go there
-    ux = core::mul(core::neglog(ux), core::ziggurat.inverse_x0);
+    ux = core::mul(core::neglog(ux), core::normal_table.inverse_x0);
   }
   const float x = core::fma(ux, box.dx, box.x_low);
   const float distance = number == 0 ? ux : x;

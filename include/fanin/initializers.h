@@ -99,8 +99,9 @@ class FANIN_API GlorotUniform : public VarianceScaling {
 };
 
 /// A normal that is cut by rejection at mean + lower * stddev and mean + upper * stddev, both included; stddev is that
-/// before the cut. Keras's cut is always at 2; another must leave at least half of the normal's mass, and is written
-/// to the configuration under the keys "lower" and "upper" (null: no bound), which Keras does not know.
+/// before the cut. Keras's cut is always at 2. Any other window with lower < upper is allowed, also one that is narrow,
+/// one-sided (infinite bounds) or far out; it is written to the configuration under the keys "lower" and "upper" (null:
+/// no bound), which Keras does not know.
 class FANIN_API TruncatedNormal : public Initializer {
  public:
   explicit TruncatedNormal(double mean = 0.0, double stddev = 0.05, Seed seed = {}, double lower = -2.0,

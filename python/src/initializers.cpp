@@ -318,7 +318,7 @@ sqrt(scale / fan) is what remains after the cut. "untruncated_normal": sigma = s
           m, "TruncatedNormal",
           R"(A normal, cut by rejection lower and upper standard deviations from the mean.
 
-stddev is that before the cut. Keras's cut is always at 2; another must leave at least half of the normal's mass.)")
+stddev is that before the cut. Keras's cut is always at 2; any other window with lower < upper is allowed.)")
           .def(
               "__init__",
               [](TruncatedNormal* self, double mean, double stddev, nb::handle seed, double lower, double upper) {

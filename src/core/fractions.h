@@ -50,4 +50,10 @@ FANIN_HOST_DEVICE float edge_fraction(std::uint32_t word) {
   return mul(static_cast<float>(2 * (word >> 8) + 1), 0x1p-25F);
 }
 
+// (2n + 1) * 2^-54 rounded to binary64, n of 53 bits: in (0, 1], 1 included.
+FANIN_HOST_DEVICE double edge_fraction(std::uint32_t word, std::uint32_t refinement_word) {
+  const std::int64_t n = static_cast<std::int64_t>(word >> 8) * (std::int64_t{1} << 29) + refinement(refinement_word);
+  return mul(static_cast<double>(2 * n + 1), 0x1p-54);
+}
+
 }  // namespace fanin::core

@@ -19,10 +19,27 @@ def rows(values, per_line):
     return "{" + ",\n     ".join(lines) + "}"
 
 
+def single(values, scale=1.0):
+    return rows([(f32(v) * scale).hex() + "F" for v in values], 5)
+
+
+def table(name, comment, t):
+    numbers = lambda key: [float.fromhex(v) for v in t[key]]
+    x = numbers("x")
+    return f"""// {comment}
+inline constexpr Ziggurat {name}{{
+    {single(x, 2.0 ** -24)},
+    {rows([(v * 2.0 ** -53).hex() for v in x], 4)},
+    {rows([str(v) + "u" for v in t["threshold"]], 9)},
+    {single(numbers("xlo"))},
+    {single(numbers("dx"))},
+    {single(numbers("ylo"))},
+    {single(numbers("dy"))},
+    {f32(x[0]).hex()}F, {f32(float.fromhex(t["inv_x1"])).hex()}F}};
+"""
+
+
 t = json.loads((pathlib.Path(__file__).parent / "ziggurat.json").read_text())
-numbers = lambda key: [float.fromhex(v) for v in t[key]]
-single = lambda values, scale=1.0: rows([f32(v).hex() + "F" if scale == 1.0 else (f32(v) * scale).hex() + "F" for v in values], 5)
-x = numbers("x")
 print(f"""// SPDX-License-Identifier: Apache-2.0
 // Made by make_ziggurat_header.py from ziggurat.json; do not edit.
 #pragma once
@@ -31,8 +48,8 @@ print(f"""// SPDX-License-Identifier: Apache-2.0
 
 namespace fanin::core {{
 
-inline constexpr std::uint32_t rectangles = {len(x)};
-inline constexpr std::uint32_t boxes = {len(t["xlo"])};
+inline constexpr std::uint32_t rectangles = {t["rectangles"]};
+inline constexpr std::uint32_t boxes = {len(t["normal"]["xlo"])};
 
 struct Ziggurat {{
   float x_scaled[rectangles];    // binary32(X) * 2^-24: right ends of the rectangles, widest first
@@ -42,14 +59,6 @@ struct Ziggurat {{
   float x0, inverse_x0;          // X[0], where the tail begins
 }};
 
-inline constexpr Ziggurat ziggurat{{
-    {single(x, 2.0 ** -24)},
-    {rows([(v * 2.0 ** -53).hex() for v in x], 4)},
-    {rows([str(v) + "u" for v in t["threshold"]], 9)},
-    {single(numbers("xlo"))},
-    {single(numbers("dx"))},
-    {single(numbers("ylo"))},
-    {single(numbers("dy"))},
-    {f32(x[0]).hex()}F, {f32(float.fromhex(t["inv_x1"])).hex()}F}};
-
+{table("normal_table", "The whole curve.", t["normal"])}
+{table("cut_table", "The curve up to x = 2, for the window [-2, 2]. Boxes of no area have thresholds of 0.", t["cut_at_2"])}
 }}  // namespace fanin::core""")

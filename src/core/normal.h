@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// A standard normal by exact rejection from 256 cells of equal area under exp(-x^2/2) (docs/VALUES.md, section 3):
-// the ziggurat of Marsaglia and Tsang (2000), with rectangles that lie wholly under the curve, so that 98.4 % of the
-// trials need one word, one look-up and one multiplication, and with one table of boxes for all that they leave.
+// A standard normal within a window, by exact rejection (docs/VALUES.md, section 3). Two tables of 256 cells of equal
+// area cover exp(-x^2/2): the ziggurat of Marsaglia and Tsang (2000), with rectangles that lie wholly under the curve,
+// so that 98.4 % of the trials need one word, one look-up and one multiplication. Narrow windows have no table.
 #pragma once
 
 #include <cstdint>
 
+#include "core/edge_boxes.h"
 #include "core/fractions.h"
 #include "core/neglog.h"
 #include "core/streams.h"
+#include "core/window.h"
 #include "core/ziggurat.h"
 
 namespace fanin::core {
 
-// Bounds of an accepted value in standard deviations, both included; infinite for an untruncated normal.
-struct Window {
-  float lower, upper;
-};
-
-// One trial: z, and whether the point lies under the curve. Truncation is not applied yet.
+// One trial: z, and whether the point lies under the curve. The window is not applied yet.
 struct Trial {
   float z;
   bool kept;
@@ -48,43 +45,50 @@ FANIN_HOST_DEVICE std::uint32_t box_of(std::uint32_t word, const Ziggurat& table
   return low;
 }
 
-struct EdgeBox {
-  float x_low, dx, y_low, dy;
-};
-
-// A point of an edge box, chosen by words z and w of the retry block; its sign is that of the head's fraction. Box 0 is
-// the tail beyond X[0].
-FANIN_HOST_DEVICE Trial point_of_box(std::uint32_t head, std::uint32_t box, const EdgeBox& edges, const Words& next) {
+// A point of the box that word y of the retry block chooses; words z and w choose the point, the head's fraction its
+// sign.
+FANIN_HOST_DEVICE Trial edge_point(std::uint32_t head, const Words& next, const Ziggurat& table) {
+  const std::uint32_t box = box_of(next.y, table);
   const float ux = edge_fraction(next.z);
   const float uy = edge_fraction(next.w);
   float x;
   bool kept;
   if (box > 0) {
-    x = fma(ux, edges.dx, edges.x_low);
-    const float l = neglog(fma(uy, edges.dy, edges.y_low));
+    x = fma(ux, table.dx[box], table.x_low[box]);
+    const float l = neglog(fma(uy, table.dy[box], table.y_low[box]));
     kept = mul(x, x) < add(l, l);
-  } else {  // Marsaglia's method
-    constexpr float x0 = ziggurat.x0;
-    constexpr float inverse_x0 = ziggurat.inverse_x0;
-    const float a = mul(neglog(ux), inverse_x0);
+  } else {  // the tail, by Marsaglia's method
+    const float a = mul(neglog(ux), table.inverse_x0);
     const float b = neglog(uy);
-    x = add(x0, a);
+    x = add(table.x0, a);
     kept = mul(a, a) < add(b, b);
   }
   return {centred(head) < 0 ? -x : x, kept};
 }
 
-// The same, with the box chosen by word y.
-FANIN_HOST_DEVICE Trial edge_point(std::uint32_t head, const Words& next, const Ziggurat& table) {
-  const std::uint32_t box = box_of(next.y, table);
-  return point_of_box(head, box, {table.x_low[box], table.dx[box], table.y_low[box], table.dy[box]}, next);
+// A trial of a narrow window, from words z and w of its block.
+FANIN_HOST_DEVICE Trial narrow_point(const Words& words, const NarrowWindow& window) {
+  const float ux = edge_fraction(words.z);
+  const float l = neglog(edge_fraction(words.w));
+  float x;
+  bool kept;
+  if (window.tail) {
+    const float s = mul(neglog(ux), window.inverse_rate);
+    x = add(window.nearest, s);
+    const float q = add(s, -window.delta);
+    kept = mul(q, q) < add(l, l);
+  } else {
+    x = fma(ux, window.width, window.low);
+    kept = mul(add(x, -window.nearest), add(x, window.nearest)) < add(l, l);
+  }
+  return {window.negative ? -x : x, kept && x >= window.low && x <= window.high};
 }
 
-// The first accepted trial of an element: its number, its head word and its value.
+// The first accepted trial of an element: its number, its value, and the word that binary64 needs of it.
 struct Accepted {
   float z;
-  std::uint32_t head;
-  std::uint32_t trial;  // == trials if all failed; z is then +0
+  std::uint32_t word;   // with a table the head, else word z of the block
+  std::uint32_t trial;  // == trials if all failed
 };
 
 // Continues element i from trial `trial`, whose head word is `head`.
@@ -108,14 +112,37 @@ FANIN_HOST_DEVICE Accepted first_accepted(const Stream& stream, std::uint64_t i,
   return {0.0F, head, trials};
 }
 
-// The binary64 value of an accepted trial: more digits of the same number, never another draw.
+// The same within a narrow window.
+template <class Bits>
+FANIN_HOST_DEVICE Accepted first_accepted(const Stream& stream, std::uint64_t i, const NarrowWindow& window,
+                                          std::uint32_t trial = 0) {
+  for (; trial < trials; ++trial) {
+    const Words words = retry<Bits>(stream, i, trial + 1);
+    const Trial point = narrow_point(words, window);
+    if (point.kept) return {point.z, words.z, trial};
+  }
+  return {window.negative ? -window.nearest : window.nearest, 0, trials};
+}
+
+// More digits of a number that has no fraction of its own.
+FANIN_HOST_DEVICE double with_more_digits(float z, std::uint32_t refinement_word) {
+  const double z64 = z;
+  return fma(z64, mul(static_cast<double>(centred_refinement(refinement_word)), 0x1p-53), z64);
+}
+
+// The binary64 value of an accepted trial: more digits of the same number, never another draw. The caller clamps it to
+// the window.
 FANIN_HOST_DEVICE double refine(const Accepted& accepted, std::uint32_t refinement_word, const Ziggurat& table) {
   if (accepted.trial == trials) return 0.0;
-  if (is_edge(accepted.head)) {
-    const double z = accepted.z;
-    return fma(z, mul(static_cast<double>(centred_refinement(refinement_word)), 0x1p-53), z);
-  }
-  return mul(refined(centred(accepted.head), refinement_word), table.x_scaled64[cell_of(accepted.head)]);
+  if (is_edge(accepted.word)) return with_more_digits(accepted.z, refinement_word);
+  return mul(refined(centred(accepted.word), refinement_word), table.x_scaled64[cell_of(accepted.word)]);
+}
+
+FANIN_HOST_DEVICE double refine(const Accepted& accepted, std::uint32_t refinement_word, const NarrowWindow& window) {
+  if (accepted.trial == trials) return window.negative ? -window.nearest64 : window.nearest64;
+  if (window.tail) return with_more_digits(accepted.z, refinement_word);
+  const double x = fma(edge_fraction(accepted.word, refinement_word), window.width64, window.low64);
+  return window.negative ? -x : x;
 }
 
 }  // namespace fanin::core

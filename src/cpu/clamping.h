@@ -22,8 +22,11 @@ Range<Real> range_of(const FillParams& params) {
     const Real most = sizeof(Real) == 8 ? Real(1 - 0x1p-53) : Real(1 - 0x1p-24);
     return {params.shifted ? Real(0) : -most, most};
   }
-  // No point lies farther out than the tail reaches: X[0] + 25 ln 2 / X[0] < 9.
-  return {std::max(Real(-9), static_cast<Real>(params.lower)), std::min(Real(9), static_cast<Real>(params.upper))};
+  // No point lies farther out than a tail reaches, whose u is 2^-25 at least: 25 ln 2 < 18 from the nearer bound, or,
+  // with the table of the whole curve, X[0] + 25 ln 2 / X[0] < 9.
+  const double least = std::max(params.lower, std::min(-9.0, params.upper - 18));
+  const double most = std::min(params.upper, std::max(9.0, params.lower + 18));
+  return {static_cast<Real>(least), static_cast<Real>(most)};
 }
 
 // Whether clamping changes what is written for this fraction. Values and their rounding grow with the fraction (or

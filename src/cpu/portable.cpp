@@ -34,6 +34,13 @@ void store(std::uint32_t (&to)[4], const core::Words& words) {
   to[3] = words.w;
 }
 
+// The word that refines an accepted trial in binary64.
+std::uint32_t refinement_of(const core::Stream& stream, const core::Accepted& draw, const Quad& quad,
+                            std::uint64_t index, unsigned lane) {
+  const bool again = draw.trial > 0 && draw.trial < core::trials;
+  return again ? core::retry_refinement<Philox>(stream, index, draw.trial) : quad.refinement[lane];
+}
+
 struct CentredUniform {
   explicit CentredUniform(const FillParams&) {}
   float fraction(float, const Quad& quad, std::uint64_t, unsigned lane) const {
@@ -54,10 +61,13 @@ struct UnitUniform {
   }
 };
 
-struct Normal {
-  explicit Normal(const FillParams& params)
+// A normal within a window for which there is a table.
+struct TableNormal {
+  explicit TableNormal(const FillParams& params)
       : stream{params.seed, params.subsequence},
         window{static_cast<float>(params.lower), static_cast<float>(params.upper)},
+        table(core::sampler_of(params.lower, params.upper) == core::Sampler::cut_at_2 ? core::cut_table
+                                                                                      : core::normal_table),
         lower(params.lower),
         upper(params.upper) {}
 
@@ -66,26 +76,47 @@ struct Normal {
   }
   double fraction(double, const Quad& quad, std::uint64_t index, unsigned lane) const {
     const core::Accepted draw = accepted(index, quad.head[lane]);
-    const bool again = draw.trial > 0 && draw.trial < core::trials;
-    const std::uint32_t word =
-        again ? core::retry_refinement<Philox>(stream, index, draw.trial) : quad.refinement[lane];
-    return core::clamp(core::refine(draw, word, core::ziggurat), lower, upper);
+    const std::uint32_t word = refinement_of(stream, draw, quad, index, lane);
+    return core::clamp(core::refine(draw, word, table), lower, upper);
   }
 
   // The first trial of a rectangle, which nearly always is the end of it, stays in the loop; the rest does not.
   core::Accepted accepted(std::uint64_t index, std::uint32_t head) const {
     if (!core::is_edge(head)) {
-      const float z = core::rectangle_point(head, core::ziggurat);
+      const float z = core::rectangle_point(head, table);
       if (z >= window.lower && z <= window.upper) return {z, head, 0};
     }
     return all_trials(index, head);
   }
   [[gnu::noinline]] core::Accepted all_trials(std::uint64_t index, std::uint32_t head) const {
-    return core::first_accepted<Philox>(stream, index, head, window, core::ziggurat);
+    return core::first_accepted<Philox>(stream, index, head, window, table);
   }
 
   core::Stream stream;
   core::Window window;
+  const core::Ziggurat& table;
+  double lower, upper;
+};
+
+// A normal within a narrow window.
+struct NarrowNormal {
+  explicit NarrowNormal(const FillParams& params)
+      : stream{params.seed, params.subsequence},
+        window(core::narrow_window(params.lower, params.upper)),
+        lower(params.lower),
+        upper(params.upper) {}
+
+  float fraction(float, const Quad&, std::uint64_t index, unsigned) const {
+    return core::first_accepted<Philox>(stream, index, window).z;
+  }
+  double fraction(double, const Quad& quad, std::uint64_t index, unsigned lane) const {
+    const core::Accepted draw = core::first_accepted<Philox>(stream, index, window);
+    const std::uint32_t word = refinement_of(stream, draw, quad, index, lane);
+    return core::clamp(core::refine(draw, word, window), lower, upper);
+  }
+
+  core::Stream stream;
+  core::NarrowWindow window;
   double lower, upper;
 };
 
@@ -143,7 +174,9 @@ void run(const FillParams& params, void* memory, std::uint64_t index, std::uint6
       return params.shifted ? run_random<Format, UnitUniform>(params, out, index, count)
                             : run_random<Format, CentredUniform>(params, out, index, count);
     case FillParams::Kind::normal:
-      return run_random<Format, Normal>(params, out, index, count);
+      return core::is_narrow(core::sampler_of(params.lower, params.upper))
+                 ? run_random<Format, NarrowNormal>(params, out, index, count)
+                 : run_random<Format, TableNormal>(params, out, index, count);
   }
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Independent oracle of the value contract (docs/VALUES.md), in NumPy only.
+"""Independent oracle of the value contract (VALUES.md), in NumPy only.
 
 It computes what a fill must write, bit for bit, from (seed, subsequence, element index),
 distribution and dtype. It shares no code with the library and is slow on purpose:
@@ -110,19 +110,23 @@ def fma32(a, b, c):
 
 # ---------------------------------------------------------------- tables
 def load_tables():
-    """X (252 rectangles) and the 253 edge boxes, from ziggurat.json beside this file."""
+    """The two tables of ziggurat.json beside this file: "normal", and "cut_at_2" for the window [-2, 2]."""
     here = os.path.dirname(os.path.abspath(__file__))
     with open(os.path.join(here, "ziggurat.json")) as fh:
-        t = json.load(fh)
-    hexes = lambda k, d: np.array([float.fromhex(v) for v in t[k]], F64).astype(d)
-    return {
-        "X64": hexes("x", F64),
-        "X32": hexes("x", F32),
-        "threshold": np.array(t["threshold"], U64),
-        "xlo": hexes("xlo", F32), "dx": hexes("dx", F32),
-        "ylo": hexes("ylo", F32), "dy": hexes("dy", F32),
-        "x1": F32(float.fromhex(t["x"][0])), "inv_x1": F32(float.fromhex(t["inv_x1"])),
-    }
+        both = json.load(fh)
+    out = {}
+    for name in ("normal", "cut_at_2"):
+        t = both[name]
+        hexes = lambda k, d: np.array([float.fromhex(v) for v in t[k]], F64).astype(d)
+        out[name] = {
+            "X64": hexes("x", F64),
+            "X32": hexes("x", F32),
+            "threshold": np.array(t["threshold"], U64),
+            "xlo": hexes("xlo", F32), "dx": hexes("dx", F32),
+            "ylo": hexes("ylo", F32), "dy": hexes("dy", F32),
+            "x1": F32(float.fromhex(t["x"][0])), "inv_x1": F32(float.fromhex(t["inv_x1"])),
+        }
+    return out
 
 
 LN_C = [F32(float.fromhex(h)) for h in (
@@ -157,6 +161,11 @@ def refine(k, word):
     return (k << 29) + (2 * (np.asarray(word, U64) >> U64(3)).astype(I64) + 1 - (1 << 29))
 
 
+def unit(word):
+    """A fraction in (0, 1] from a word's high 24 bits, rounded once to binary32."""
+    return ((2 * (word >> U64(8)).astype(I64) + 1).astype(F64) * 2.0 ** -25).astype(F32)
+
+
 def one_trial(head, extra, tables):
     """One trial from its head word and the four words of the next retry block: (z, kept, is_edge, cell, k)."""
     head = np.asarray(head, U64)
@@ -166,7 +175,6 @@ def one_trial(head, extra, tables):
     x = tables["X32"][np.minimum(cell, 251)]
     z = (k.astype(F32) * (x * F32(2.0 ** -24)).astype(F32)).astype(F32)
     box = np.searchsorted(tables["threshold"], extra[1], side="right")
-    unit = lambda w: ((2 * (w >> U64(8)).astype(I64) + 1).astype(F64) * 2.0 ** -25).astype(F32)
     ux, uy = unit(extra[2]), unit(extra[3])
     ex = fma32(ux, tables["dx"][box], tables["xlo"][box])
     ey = fma32(uy, tables["dy"][box], tables["ylo"][box])
@@ -188,8 +196,22 @@ def clamp(v, lo, hi):
     return np.where(v < lo, lo, np.where(v > hi, hi, v)).astype(np.asarray(v).dtype)
 
 
-def normal_trials(i, seed, subsequence, lo, hi, tables, want64):
-    """First accepted standard normal of each element: (z32, z64)."""
+def sampler_of(lo, hi):
+    """Which way a window is sampled (VALUES.md, section 3): decided by comparisons of the binary64 bounds alone."""
+    if lo == -2 and hi == 2:
+        return "cut_at_2"
+    if lo <= 0 <= hi:
+        return "normal" if hi - lo >= 2.5 else "box"
+    a, b = min(abs(lo), abs(hi)), max(abs(lo), abs(hi))
+    return "box" if (b - a) * (a + b) <= 3 else "tail"
+
+
+def normal_trials(i, seed, subsequence, lo, hi, all_tables, want64):
+    """First accepted standard normal of each element within the window: (z32, z64)."""
+    sampler = sampler_of(lo, hi)
+    if sampler in ("box", "tail"):
+        return narrow_trials(i, seed, subsequence, lo, hi, sampler, want64)
+    tables = all_tables[sampler]
     i = np.asarray(i, U64)
     n = i.size
     z32, z64 = np.zeros(n, F32), np.zeros(n, F64)
@@ -201,8 +223,7 @@ def normal_trials(i, seed, subsequence, lo, hi, tables, want64):
         nxt = block(i[pending], trial + 1, seed, subsequence)
         z, kept, is_edge, cell, k = one_trial(head, nxt, tables)
         zz = refine(k, refinement).astype(F64) * (tables["X64"][np.minimum(cell, 251)] * 2.0 ** -53)
-        r = (2 * (np.asarray(refinement, U64) >> U64(3)).astype(I64) + 1 - (1 << 29)).astype(F64) * 2.0 ** -53
-        zz = np.where(is_edge, fma64(z.astype(F64), r, z.astype(F64)), zz)
+        zz = np.where(is_edge, fma64(z.astype(F64), more_digits(refinement), z.astype(F64)), zz)
         ok = kept & (z >= lo32) & (z <= hi32)
         done = pending[ok]
         z32[done], z64[done] = z[ok], clamp(zz[ok], F64(lo), F64(hi))
@@ -210,7 +231,54 @@ def normal_trials(i, seed, subsequence, lo, hi, tables, want64):
         if pending.size == 0:
             return z32, z64
         refinement = block(i[pending], 128 + trial + 1, seed, subsequence)[0] if want64 else refinement[~ok]
-    z32[pending], z64[pending] = 0, 0  # every trial failed; every legal window holds 0
+    z32[pending], z64[pending] = 0, 0  # every trial failed; every window that is sampled so holds 0
+    return z32, z64
+
+
+def more_digits(refinement):
+    """(2r + 1 - 2^29) 2^-53: what refines a point that has no fraction of its own."""
+    return (2 * (np.asarray(refinement, U64) >> U64(3)).astype(I64) + 1 - (1 << 29)).astype(F64) * 2.0 ** -53
+
+
+def narrow_trials(i, seed, subsequence, lo, hi, sampler, want64):
+    """Windows with little of the normal's mass: trial t of element i draws from block retry(i, t + 1)."""
+    i = np.asarray(i, U64)
+    n = i.size
+    sign = -1 if hi < 0 else 1
+    low, high = (-hi, -lo) if sign < 0 else (lo, hi)  # binary64; now high > 0
+    a = max(low, 0.0)  # the point of the window that is nearest to 0
+    with np.errstate(over="ignore"):  # of an infinite window, which is no box
+        low32, high32, a32, dx32 = F32(low), F32(high), F32(a), F32(high - low)
+    rate = (a + math.sqrt(a * a + 4)) / 2
+    inv_rate, delta = F32(1 / rate), F32(rate - a)
+    z32, z64 = np.full(n, a32 * F32(sign), F32), np.full(n, a * sign, F64)
+    pending = np.arange(n)
+    for trial in range(TRIALS):
+        words = block(i[pending], trial + 1, seed, subsequence)
+        np.seterr(over="ignore", invalid="ignore")  # far out; a comparison with NaN keeps nothing
+        ux, l = unit(words[2]), neg_log(unit(words[3]))
+        if sampler == "box":
+            x = fma32(ux, dx32, low32)
+            kept = ((x - a32).astype(F32) * (x + a32).astype(F32)).astype(F32) < (l + l).astype(F32)
+        else:
+            t = (neg_log(ux) * inv_rate).astype(F32)
+            x = (a32 + t).astype(F32)
+            q = (t - delta).astype(F32)
+            kept = (q * q).astype(F32) < (l + l).astype(F32)
+        ok = kept & (x >= low32) & (x <= high32)
+        done = pending[ok]
+        z32[done] = x[ok] * F32(sign)
+        if want64:
+            refinement = head_words(i[pending], seed, subsequence, tag=128) if trial == 0 else block(i[pending], 128 + trial, seed, subsequence)[0]
+            if sampler == "box":
+                u = ((words[2] >> U64(8)).astype(I64) << 29) + (np.asarray(refinement, U64) >> U64(3)).astype(I64)
+                xx = fma64((2 * u + 1).astype(F64) * 2.0 ** -54, F64(high - low), F64(low))
+            else:
+                xx = fma64(x.astype(F64), more_digits(refinement), x.astype(F64))
+            z64[done] = clamp(xx[ok], F64(low), F64(high)) * sign
+        pending = pending[~ok]
+        if pending.size == 0:
+            break
     return z32, z64
 
 
@@ -276,11 +344,6 @@ class Refused(ValueError):
     """The contract refuses these parameters."""
 
 
-def phi(x):
-    """The standard normal's distribution function."""
-    return 0.5 * math.erfc(-x / math.sqrt(2))
-
-
 def constant(value, spec):
     """The constant fill: rounded to the compute type, clamped to the output's finite range, rounded once."""
     if spec["dtype"] == "float64":
@@ -291,6 +354,8 @@ def constant(value, spec):
 def check(spec):
     """Raise Refused for parameters that the contract refuses; return True for a constant fill."""
     compute = F64 if spec["dtype"] == "float64" else F32
+    if spec["start"] + spec["count"] > 1 << 56:
+        raise Refused("indices end at 2^56")
     with np.errstate(over="ignore"):
         finite = lambda v: bool(np.isfinite(compute(v)))
     if spec["kind"] == "uniform":
@@ -308,8 +373,11 @@ def check(spec):
     if spec["kind"] == "truncated_normal":
         lo = -math.inf if spec.get("lower") is None else spec["lower"]
         hi = math.inf if spec.get("upper") is None else spec["upper"]
-        if not lo < hi or phi(hi) - phi(lo) < 0.5 - 2.0 ** -40:
-            raise Refused("the window must hold at least half of the normal's mass")
+        if not lo < hi:
+            raise Refused("a window needs lower < upper")
+        with np.errstate(over="ignore"):
+            if any(math.isfinite(q) and not np.isfinite(F32(q)) for q in (lo, hi)):
+                raise Refused("a window is decided in binary32, where a bound overflows")
         for q in (lo, hi):
             with np.errstate(over="ignore"):
                 if math.isfinite(q) and not (finite(q) and finite(compute(mean) + compute(sd) * compute(q))):
@@ -369,6 +437,9 @@ def golden_cases():
                ("lopsided_window", {"kind": "truncated_normal", "mean": 0.5, "stddev": 0.1, "lower": -0.5, "upper": 4.0}),
                ("tiny_stddev", trunc(1e-7)), ("narrow_uniform", {"kind": "uniform", "low": 0.75, "high": 1.0}),
                ("awkward_uniform", {"kind": "uniform", "low": -0.1, "high": 0.30000001})]
+    window = lambda lo, hi: {"kind": "truncated_normal", "mean": 0.0, "stddev": 1.0, "lower": lo, "upper": hi}
+    shapes += [("box_at_0", window(-0.5, 0.75)), ("box", window(1.0, 2.0)), ("box_below", window(-1.25, -0.5)),
+               ("tail", window(3.0, None)), ("tail_below", window(-5.0, -2.0)), ("three_sigma", window(-3.0, 3.0))]
     places = [(0, 0, 0, 4096), (42, 7, 1, 1003), (2 ** 64 - 1, 2 ** 63 + 5, 2 ** 34 - 501, 1001),
               (0x123456789ABCDEF0, 3, 2 ** 56 - 640, 640)]
     for name, d in shapes:
@@ -386,8 +457,17 @@ def edge_cases():
     specs = [n(0.0, 1.5), n(0.0, -0.0), n(0.0, 1e6, "float16"), u(0.3, 0.3), u(0.0, 0.0, "float64"), u(0.1, 0.1, "float8_e5m2"),
              t(1e-46), t(1e-40), t(1e-30), t(1e30), t(3e38), n(3e38), n(1e300, dt="float64"), n(1e300), n(-1.0), n(1.0, 1e39),
              t(5.55e-5, -1.34322, dt="float16"), t(1e-30, 0.3, dt="bfloat16"), t(1.0, 65000.0, dt="float16"), t(0.1, lo=5.0, hi=6.0), t(0.1, lo=2.0, hi=-2.0),
-             t(1.0, lo=0.0, hi=None), t(1.0, lo=None, hi=0.0), t(1.0, lo=-0.6, hi=0.6), t(1.0, lo=-0.7, hi=0.7), t(1.0, lo=None, hi=None),
+             t(1.0, lo=0.0, hi=None), t(1.0, lo=None, hi=0.0), t(1.0, lo=-0.6, hi=0.6), t(1.0, lo=-1.25, hi=1.25), t(1.0, lo=None, hi=None),
              u(1.0, 0.5), u(60.4, 61.4, "float8_e4m3fn"), u(-1.9e-18, 0.0, "float16"), u(-3e38, 3e38), u(-2.9997e38, 3e38), u(-1e308, 1.1e308, "float64"),
+             t(1.0, lo=8.0, hi=9.0), t(1.0, lo=-9.0, hi=-8.0, dt="float64"), t(1.0, lo=0.0, hi=2.5), t(1.0, lo=0.0, hi=2.4999999999999996), t(1.0, lo=-2.0, hi=2.0000000000000004),
+             t(1.0, lo=100.0, hi=100.015), t(1.0, lo=100.0, hi=100.014), t(1.0, lo=1.0, hi=1.0 + 1e-12), t(1.0, lo=1.0, hi=1.0 + 1e-12, dt="float64"), t(1.0, lo=1e30, hi=None),
+             t(1.0, lo=None, hi=-1e200, dt="float64"), t(1.0, lo=2.0, hi=None), t(1.0, lo=1.0, hi=2.0), t(1.0, lo=1.0, hi=2.0000000000000004), t(1.0, lo=-0.5, hi=0.0), t(1.0, lo=-0.5, hi=-0.0),
+             t(1.0, lo=5.0, hi=6.0, dt="float8_e4m3fn"), t(1.0, lo=5.1, hi=5.4, dt="float8_e4m3fn"), t(1.0, lo=2.0, hi=2.0), t(1.0, lo=float("nan")),
+             dict(u(-1.601, -1.138), count=512), dict(t(0.5, 0.8, -2.1, 1.2, "float8_e5m2"), count=4096), t(0.0, lo=2.0, hi=-2.0), t(0.0, lo=-2.0, hi=1e200), t(1e-3, lo=-3e38, hi=3e38),
+             t(1.0, 1e-60, -1e-50, -1e-60), t(1.0, lo=-(2.0 ** -52), hi=2.5 - 2.0 ** -51), dict(t(1.0, lo=-1.376, hi=-0.302), count=512), dict(t(1.0, lo=2.33, hi=None), count=512),
+             dict(t(1.0, lo=2.33, hi=None, dt="float64"), count=512), dict(t(1.0, lo=1.00000002, hi=1.000001), count=512), dict(t(1.0, lo=-3.0, hi=2.885841368628906), count=4096), u(-1e-40, 1e-40),
+             u(-1e-310, 1e-310, "float64"), dict(u(0.0, 1.000000000001, "float16"), count=4096), dict(t(1.0, lo=1.0, hi=1.000000000001, dt="float64"), start=2525625, count=4), u(-1e-46, 1e-46),
+             dict(t(0.1), start=2 ** 56 - 3, count=4),
              u(0.3, 0.3 + 1e-12), u(-0.1, 0.1 + 1e-12), u(-1e6, -1e5, "float16"), u(-1e6, 1e5, "float16"), u(1.0, 1.0 + 2 ** -23), u(1e-320, 3e-320, "float64"),
              n(1e-310, dt="float64"), t(1e-8, dt="float16"), t(448.0, dt="float8_e4m3fn"), n(1e5, dt="float8_e5m2")]
     for j, spec in enumerate(specs):
@@ -401,22 +481,22 @@ def write_parts(folder):
                         [0.5 ** 0.5, np.nextafter(F32(0.5 ** 0.5), F32(0)), np.nextafter(F32(0.5 ** 0.5), F32(1)), 2.0 ** -126]]).astype(F32)
     u = u[u > 0]
     np.save(os.path.join(folder, "neglog.npy"), np.stack([u, neg_log(u)]))
-    t = load_tables()
-    head = rng.integers(0, 2 ** 32, 6000, dtype=U64)
-    head[:2000] = (head[:2000] & ~U64(0xFF)) | rng.integers(252, 256, 2000, dtype=U64)
-    extra = rng.integers(0, 2 ** 32, (4, 6000), dtype=U64)
-    extra[1, :252], extra[1, 252:504] = t["threshold"], t["threshold"] - U64(1)  # ties choose the next box
-    extra[1, 504:700] = 0  # the tail
-    extra[2, 504:520], extra[3, 520:536] = 2 ** 32 - 1, 2 ** 32 - 1
-    extra[2, 536:552], extra[3, 552:568] = 0, 0
-    head[2000:2256] = np.arange(256, dtype=U64)
-    head[2256:2512] = np.arange(256, dtype=U64) | U64(0xFFFFFF00)
-    head[2512:2768] = np.arange(256, dtype=U64) | U64(0x7FFFFF00)
-    head[2768:3024] = np.arange(256, dtype=U64) | U64(0x80000000)
-    z, kept, _, _, _ = one_trial(head, extra, t)
-    np.save(os.path.join(folder, "trial_words.npy"), np.concatenate([head[None], extra]).astype(U32))
-    np.save(os.path.join(folder, "trial_z.npy"), z)
-    np.save(os.path.join(folder, "trial_kept.npy"), kept)
+    for name, t in load_tables().items():
+        head = rng.integers(0, 2 ** 32, 6000, dtype=U64)
+        head[:2000] = (head[:2000] & ~U64(0xFF)) | rng.integers(252, 256, 2000, dtype=U64)
+        extra = rng.integers(0, 2 ** 32, (4, 6000), dtype=U64)
+        extra[1, :252], extra[1, 252:504] = t["threshold"], np.maximum(t["threshold"], U64(1)) - U64(1)  # ties choose the next box
+        extra[1, 504:700] = 0  # the first box that is not empty: the normal's tail
+        extra[2, 504:520], extra[3, 520:536] = 2 ** 32 - 1, 2 ** 32 - 1
+        extra[2, 536:552], extra[3, 552:568] = 0, 0
+        head[2000:2256] = np.arange(256, dtype=U64)
+        head[2256:2512] = np.arange(256, dtype=U64) | U64(0xFFFFFF00)
+        head[2512:2768] = np.arange(256, dtype=U64) | U64(0x7FFFFF00)
+        head[2768:3024] = np.arange(256, dtype=U64) | U64(0x80000000)
+        z, kept, _, _, _ = one_trial(head, extra, t)
+        np.save(os.path.join(folder, "trial_words-%s.npy" % name), np.concatenate([head[None], extra]).astype(U32))
+        np.save(os.path.join(folder, "trial_z-%s.npy" % name), z)
+        np.save(os.path.join(folder, "trial_kept-%s.npy" % name), kept)
     names = ["", "a", "foobar", "h.0.attn.c_attn.weight", "wte.weight", "größe"]
     with open(os.path.join(folder, "names.json"), "w") as fh:
         json.dump({n: str(fnv1a(n)) for n in names}, fh, indent=1)

@@ -101,7 +101,7 @@ HWY_INLINE VF32 edge_point(VU32 key, const std::uint32_t* y, VU32 z, VU32 w, std
   hn::LoadInterleaved4(F32(), &boxes[0].x_low, x_low, dx, y_low, dy);
   const auto tail = hn::Lt(dx, hn::Zero(F32()));
   const VF32 ux = edge_fraction(z);
-  const VF32 a = hn::Mul(neglog(ux), set32(core::ziggurat.inverse_x0));
+  const VF32 a = hn::Mul(neglog(ux), set32(core::normal_table.inverse_x0));
   const VF32 inside = fma(ux, dx, x_low);
   const VF32 l = neglog(fma(edge_fraction(w), dy, y_low));
   const VF32 left = hn::IfThenElse(tail, a, inside);
@@ -369,7 +369,7 @@ struct DoubleValues {
     } else if (draw.trial < core::trials) {
       word = core::retry_refinement<core::Philox>(stream, index, draw.trial);
     }
-    return core::unclamped_value(core::clamp(core::refine(draw, word, core::ziggurat), lower, upper), map);
+    return core::unclamped_value(core::clamp(core::refine(draw, word, core::normal_table), lower, upper), map);
   }
 };
 
@@ -483,7 +483,7 @@ class Normals {
     const std::uint32_t head = edge ? key : core::retry<core::Philox>(stream_, index, trial + 1).x;
     return values.scalar(
         stream_, index,
-        core::first_accepted<core::Philox>(stream_, index, head, window_, core::ziggurat, edge ? trial : trial + 1));
+        core::first_accepted<core::Philox>(stream_, index, head, window_, core::normal_table, edge ? trial : trial + 1));
   }
 
   // All that is left.

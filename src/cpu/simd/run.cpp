@@ -251,6 +251,10 @@ bool scales_exactly(const FillParams& params) {
 }
 
 CpuTarget run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
+  if (params.kind == FillParams::Kind::normal &&
+      core::sampler_of(params.lower, params.upper) != core::Sampler::normal) {
+    return run_portable(params, out, index, count);
+  }
   if (count < least_count || !scales_exactly(params)) return run_portable(params, out, index, count);
   with_format(params.dtype, [&](auto format) HWY_ATTR { run_as<decltype(format)>(params, out, index, count); });
   return this_target;

@@ -48,8 +48,8 @@ constexpr VectorTables make_vector_tables() {
   VectorTables tables{};
   for (std::uint32_t cell = 0; cell < 256; ++cell) {
     const bool edge = cell >= core::rectangles;
-    tables.x[cell] = edge ? std::numeric_limits<float>::infinity() : core::ziggurat.x_scaled[cell] * 0x1p-7F;
-    tables.x64[cell] = edge ? 0.0 : core::ziggurat.x_scaled64[cell];
+    tables.x[cell] = edge ? std::numeric_limits<float>::infinity() : core::normal_table.x_scaled[cell] * 0x1p-7F;
+    tables.x64[cell] = edge ? 0.0 : core::normal_table.x_scaled64[cell];
     const auto bits = __builtin_bit_cast(std::uint32_t, tables.x[cell]);
     for (int i = 0; i < 4; ++i) tables.x_byte[i][cell] = static_cast<std::uint8_t>(bits >> (8 * i));
     const auto bits64 = __builtin_bit_cast(std::uint64_t, tables.x64[cell]);
@@ -59,17 +59,17 @@ constexpr VectorTables make_vector_tables() {
   for (std::uint32_t i = 0; i < 1u << VectorTables::first_box_bits; ++i) {
     const std::uint32_t word = i << (32 - VectorTables::first_box_bits);
     const std::uint32_t before = box;
-    while (box < core::boxes - 1 && core::ziggurat.threshold[box] <= word) ++box;
+    while (box < core::boxes - 1 && core::normal_table.threshold[box] <= word) ++box;
     tables.first_box[i] = static_cast<std::uint16_t>(box);
     if (i > 0 && box > before + 1) throw "two thresholds share their high bits";  // fails to compile
   }
   for (std::uint32_t i = 0; i < core::boxes; ++i) {
-    tables.last_word[i] = i < core::boxes - 1 ? core::ziggurat.threshold[i] - 1 : 0xffffffffu;
-    tables.box[i] = {core::ziggurat.x_low[i], core::ziggurat.dx[i], core::ziggurat.y_low[i], core::ziggurat.dy[i]};
+    tables.last_word[i] = i < core::boxes - 1 ? core::normal_table.threshold[i] - 1 : 0xffffffffu;
+    tables.box[i] = {core::normal_table.x_low[i], core::normal_table.dx[i], core::normal_table.y_low[i], core::normal_table.dy[i]};
     if (i > 0 && !(tables.box[i].dx > 0)) throw "a box has no width";  // fails to compile
   }
   // The tail has no box: a width that no box has, and a height that is its second fraction.
-  tables.box[0] = {core::ziggurat.x0, -1.0F, 0.0F, 1.0F};
+  tables.box[0] = {core::normal_table.x0, -1.0F, 0.0F, 1.0F};
   for (std::uint32_t cell = 0; cell < first_odd_top_byte; ++cell) {
     if (tables.x_byte[3][cell] != tables.x_byte[3][0]) throw "the high bytes differ too early";  // fails to compile
   }

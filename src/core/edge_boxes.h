@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The edge boxes of a table (docs/VALUES.md, section 3) in the form that loops look up: one entry and one comparison
+// find a word's box.
+#pragma once
+
+#include <cstdint>
+
+#include "core/ziggurat.h"
+
+namespace fanin::core {
+
+// A point of the box is (x_low + u_x dx, y_low + u_y dy). The tail, box 0, has x_low = X[0], dx = 1, y_low = 0, dy = 1;
+// no other box is as wide.
+struct EdgeBox {
+  float x_low, dx, y_low, dy;
+};
+
+struct EdgeBoxes {
+  static constexpr std::uint32_t first_bits = 10;
+  static constexpr std::uint32_t first_size = 1u << first_bits;
+
+  // By the first_bits high bits of a word: in the low bits the box of the smallest such word; above them the other bits
+  // of the last word of that box, or ones if the box goes on.
+  std::uint32_t first[first_size];
+  struct alignas(16) Box : EdgeBox {};
+  Box box[boxes];
+
+  static constexpr std::uint32_t entry_of(std::uint32_t word) { return word >> (32 - first_bits); }
+  // The box of a word with this entry: words past the last one of the entry's box are in the next.
+  static constexpr std::uint32_t box_of(std::uint32_t word, std::uint32_t entry) {
+    return (entry & (first_size - 1)) + ((word << first_bits | (first_size - 1)) > (entry | (first_size - 1)) ? 1 : 0);
+  }
+};
+
+constexpr EdgeBoxes make_edge_boxes(const Ziggurat& table) {
+  EdgeBoxes edges{};
+  constexpr std::uint32_t rest = 32 - EdgeBoxes::first_bits;
+  std::uint32_t box = 0;
+  for (std::uint32_t i = 0; i < EdgeBoxes::first_size; ++i) {
+    const std::uint32_t word = i << rest;
+    while (box < boxes - 1 && table.threshold[box] <= word) ++box;
+    const bool ends = box < boxes - 1 && (table.threshold[box] - 1) >> rest == i;
+    edges.first[i] = (ends ? table.threshold[box] - 1 : ~0u) << EdgeBoxes::first_bits | box;
+    const bool another = ends && box + 1 < boxes - 1 && (table.threshold[box + 1] - 1) >> rest == i;
+    if (another) throw "two boxes end in one entry";  // fails to compile
+  }
+  for (std::uint32_t b = 0; b < boxes; ++b) {
+    edges.box[b].x_low = table.x_low[b];
+    edges.box[b].dx = table.dx[b];
+    edges.box[b].y_low = table.y_low[b];
+    edges.box[b].dy = table.dy[b];
+    if (b > 0 && table.dx[b] >= 1) throw "a box is as wide as the tail's sign";  // fails to compile
+  }
+  edges.box[0].x_low = table.x0;
+  edges.box[0].dx = 1;
+  edges.box[0].y_low = 0;
+  edges.box[0].dy = 1;
+  return edges;
+}
+
+inline constexpr EdgeBoxes normal_edges = make_edge_boxes(normal_table);
+inline constexpr EdgeBoxes cut_edges = make_edge_boxes(cut_table);
+
+}  // namespace fanin::core
