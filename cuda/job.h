@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host tells the kernel: plain data, laid out by encode.cpp and read by fill_kernel.cu.
+// What the host tells a kernel: plain data, laid out by encode.cpp and read by cuda/kernel/.
 #pragma once
 
 #include <cstdint>
@@ -10,58 +10,60 @@ namespace fanin::gpu {
 
 // What an element is made from.
 enum class Draw : std::uint32_t {
-  constant,          // Job::bits everywhere
-  identity,          // Job::bits on the diagonal, else zero
-  centred,           // uniform on (-scale, scale)
-  unit,              // uniform on [shift, shift + scale)
-  symmetric_normal,  // a normal within [-2, 2] or without a window
-  normal             // a normal within [lower, upper]
+  constant,         // Job::bits everywhere
+  identity,         // Job::bits on the diagonal, else zero
+  centred,          // uniform on (-scale, scale)
+  unit,             // uniform on [shift, shift + scale)
+  normal,           // by a table, and only points of edge cells can be rejected: no window, or [-2, 2]
+  windowed_normal,  // by the table of the whole curve, within Values::lower and upper
+  narrow_normal     // without a table, within a core::NarrowWindow
 };
 
-// One fill. Binary32 numbers; float64 has its own in a Wide.
-// Elements are made four at a time: a quad is the elements 4n ... 4n + 3, one Philox block. A job's quads are dealt out
-// in tiles, which are numbered through all jobs of a launch; every warp makes a row of them.
+// One fill. Its memory is rows of consecutive indices, one row if it is a whole tensor. Elements are made four at a
+// time: a quad is the elements with indices 4n ... 4n + 3, one Philox block. A slot is a quad's place in a row: a row has
+// as many as the quads that it touches. Slots are dealt to warps in tiles, which are numbered through a launch's jobs.
 struct alignas(16) Job {
   void* address;       // of the first element
   std::uint64_t bits;  // the subsequence; of a constant the pattern
   std::uint64_t seed;
   std::uint64_t start;  // index of the first element; with Rows: of the first element of row 0
   std::uint64_t count;
-  float scale, shift;  // value = fma(draw, scale, shift); the shift of a product is -0, which changes nothing
-  float lower, upper;  // window of a normal
+  float scale, shift;  // value = fma(draw, scale, shift), binary32; the shift of a product is -0, which changes nothing
   std::uint32_t tile_begin;
-  // Bit-fields, so that 500 jobs fit into a kernel's parameters.
+  std::uint32_t tile_slots;
   std::uint32_t draw : 3;
   std::uint32_t dtype : 3;
-  std::uint32_t clamped : 1;     // clamping can change a value
-  std::uint32_t direct : 1;      // in aligned memory, not blocked, without copies; either a symmetric normal, or a
-                                 // uniform, of float64 or of a scale that can be divided by 2^32 exactly
-  std::uint32_t blocked : 1;     // only a part of each row; there are Rows and Dimensions
-  std::uint32_t copies : 3;      // there are so many Copies
-  std::uint32_t extension : 20;  // where what the job needs besides is, in units of 8 bytes from the first job: the
-                                 // columns of an identity, or those that apply of Wide, Limits, Rows and as many
-                                 // Dimensions as it says, Copies, in this order
+  std::uint32_t cut : 1;      // by the table of [-2, 2]
+  std::uint32_t aligned : 1;  // every quad's memory is aligned to its size, or 16 bytes
+  std::uint32_t clamped : 1;  // clamping can change a value
+  // What follows at `extension`, in this order:
+  std::uint32_t has_values : 1;
+  // Draw::narrow_normal: a core::NarrowWindow.
+  std::uint32_t has_rows : 1;
+  std::uint32_t copies : 3;
+  std::uint32_t extension;  // in units of 8 bytes from the first job; of an identity: its columns
 };
 static_assert(sizeof(Job) == 64);
 
 inline constexpr std::uint32_t max_copies = 7;
-inline constexpr std::uint32_t max_extension = (1u << 20) - 1;
 
-// float64's numbers.
-struct Wide {
-  double scale, shift, min, max, lower, upper;
+// Numbers that few jobs need. A float64 job has its scale and shift here, others have binary32 numbers.
+struct Values {
+  double scale, shift;
+  double min, max;      // what values are clamped to
+  double lower, upper;  // window of a normal
 };
 
-// What other values are clamped to, if `clamped`.
-struct Limits {
-  float min, max;
-};
-
-// A block of a tensor: rows of `run` consecutive indices, of which elements first ... first + count - 1 are filled.
-// The rows are `rank` nested loops, given by as many Dimensions; the last one is fastest.
+// Rows of `run` consecutive indices, of which elements first ... first + count - 1 are filled. The rows are `rank` nested
+// loops, given by as many Dimensions, which follow; the last one is fastest.
 struct Rows {
   std::uint64_t run, first;
-  std::uint64_t rank;
+  std::uint64_t slots;  // of a row
+  std::uint32_t rank;
+  // n / slots = n * inverse >> inverse_shift for n < max_share; 0 if there are max_share or more slots.
+  std::uint32_t inverse;
+  std::uint32_t inverse_shift;
+  std::uint32_t unused;
 };
 struct Dimension {
   std::uint64_t extent, stride;
@@ -70,32 +72,34 @@ struct Dimension {
 // Another place and dtype for the same draws.
 struct Copy {
   void* address;
-  Limits limits;
+  float min, max;
   std::uint32_t dtype;
-  std::uint32_t clamped;
+  std::uint32_t aligned;
 };
 
-// Quads that a row of `run` elements may touch, wherever it begins.
-FANIN_HOST_DEVICE constexpr std::uint64_t quads_of_row(std::uint64_t run) { return (run + 2) / 4 + 1; }
+// A warp handles so many slots of a job at a time.
+inline constexpr std::uint32_t max_share_bits = 22;
+inline constexpr std::uint32_t max_share = 1u << max_share_bits;
 
-inline constexpr std::uint32_t table_entries = 256;  // binary32, of the table of widths
+inline constexpr std::uint32_t table_entries = 256;  // binary32
 
-inline constexpr std::uint32_t queue_bytes = 12496;  // of a warp's notes
-// The dynamic shared memory of a block.
-constexpr std::uint32_t shared_bytes(std::uint32_t table_copies, std::uint32_t threads) {
-  return table_entries * 4 * table_copies + threads / 32 * queue_bytes;
-}
+// What rejected elements wait in, for each warp.
+struct Waiting {
+  static constexpr std::uint32_t size = 64;
+  std::uint32_t slot[size];
+  std::uint32_t state[size];
+};
 
 struct alignas(16) Header {
   std::uint32_t jobs;
   std::uint32_t tiles;
-  std::uint32_t quads_per_tile;
-  std::uint32_t table_copies;        // a power of two up to 32: so many lanes find a width in banks of their own
-  float table_unit;                  // the table of widths is multiplied by this power of two
-  std::uint32_t notes_shift;         // notes of rejected elements, shifted right by it, are the warps of them to redo
+  std::uint32_t tables;              // 1: of the whole curve, 2: cut at 2, 3: both
+  std::uint32_t table_copies;        // a power of two up to 32: so many lanes look up in banks of their own
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
   const std::uint64_t* data;         // in device memory, or null: behind the header
 };
+
+constexpr std::uint32_t tables_in(const Header& header) { return (header.tables & 1) + (header.tables >> 1); }
 
 // The kernel's parameters. The data are jobs, then extensions.
 template <std::uint32_t bytes>

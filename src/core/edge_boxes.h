@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "core/ziggurat.h"
 
 namespace fanin::core {
@@ -25,9 +26,9 @@ struct EdgeBoxes {
   struct alignas(16) Box : EdgeBox {};
   Box box[boxes];
 
-  static constexpr std::uint32_t entry_of(std::uint32_t word) { return word >> (32 - first_bits); }
+  static constexpr FANIN_HOST_DEVICE std::uint32_t entry_of(std::uint32_t word) { return word >> (32 - first_bits); }
   // The box of a word with this entry: words past the last one of the entry's box are in the next.
-  static constexpr std::uint32_t box_of(std::uint32_t word, std::uint32_t entry) {
+  static constexpr FANIN_HOST_DEVICE std::uint32_t box_of(std::uint32_t word, std::uint32_t entry) {
     return (entry & (first_size - 1)) + ((word << first_bits | (first_size - 1)) > (entry | (first_size - 1)) ? 1 : 0);
   }
 };

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the compiler would do worse by itself. Each hint says what it is worth; scripts/count_instructions counts anew.
+#pragma once
+
+#include <cstdint>
+
+namespace fanin::gpu {
+
+// A number that the compiler does not work out anew where it is used: for Philox's round keys, which it would rather add
+// up again for every block.
+__device__ __forceinline__ std::uint32_t opaque(std::uint32_t v) {
+  asm volatile("" : "+r"(v));
+  return v;
+}
+
+}  // namespace fanin::gpu

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Normals of a job: first trials, and one more trial of what was rejected (docs/VALUES.md, section 3).
+#pragma once
+
+#include <cstdint>
+
+#include "core/normal.h"
+#include "cuda/kernel/draw.cuh"
+#include "cuda/kernel/position.cuh"
+
+namespace fanin::gpu {
+
+// In device memory, not in constant memory, because threads look up different entries.
+__device__ const core::Ziggurat normal_table = core::normal_table;
+__device__ const core::Ziggurat cut_table = core::cut_table;
+__device__ const core::EdgeBoxes normal_edges = core::normal_edges;
+__device__ const core::EdgeBoxes cut_edges = core::cut_edges;
+
+// core::edge_point() for many lanes, whose boxes differ. The tail has other formulas; what they share is worked out once.
+__device__ __forceinline__ core::Trial edge_point(std::uint32_t head, const Words& words, bool cut) {
+  const core::EdgeBoxes& edges = cut ? cut_edges : normal_edges;
+  const std::uint32_t number =
+      core::EdgeBoxes::box_of(words.y, edges.first[core::EdgeBoxes::entry_of(words.y)]);
+  const core::EdgeBoxes::Box box = edges.box[number];
+  float ux = core::edge_fraction(words.z);
+  const float l = core::neglog(core::fma(core::edge_fraction(words.w), box.dy, box.y_low));
+  const bool tail = number == 0;
+  if (tail) ux = core::mul(core::neglog(ux), core::normal_table.inverse_x0);
+  const float x = core::fma(ux, box.dx, box.x_low);
+  const float distance = tail ? ux : x;
+  return {__uint_as_float(__float_as_uint(x) | (head & 0x80000000u)),
+          core::mul(distance, distance) < core::add(l, l)};
+}
+
+// What became of an element that was rejected.
+template <class Real>
+struct Resampled {
+  bool accepted;
+  Real draw;
+};
+
+// The word that refines trial t of an element in binary64.
+__device__ __forceinline__ std::uint32_t refinement_word(const Stream& stream, std::uint64_t quad, std::uint32_t n,
+                                                         std::uint32_t trial) {
+  const std::uint32_t tag = core::first_refinement_tag + trial;
+  if (trial > 0) return stream.block(4 * quad + n, tag).x;
+  return word_of(stream.block(quad, tag), n);
+}
+
+// Normals by a table, times its unit in binary32, as they are in binary64. windowed: with bounds that points of rectangles
+// can lie beyond, too.
+template <class RealType, bool windowed>
+class TableNormals {
+ public:
+  using Real = RealType;
+  static constexpr bool has_heads = true;
+  static constexpr bool can_reject = true;
+
+  __device__ __forceinline__ TableNormals(const Job& job, const Extension& more, const Table& table)
+      : table_(table), values_(more.values) {
+    upper_ = table.cut ? 2.0F : beyond;
+    lower_ = -upper_;
+    if (windowed && static_cast<Draw>(job.draw) == Draw::windowed_normal) {
+      lower_ = fmaxf(core::mul(static_cast<float>(more.values->lower), table.unit()), lower_);
+      upper_ = fminf(core::mul(static_cast<float>(more.values->upper), table.unit()), upper_);
+    }
+  }
+
+  __device__ __forceinline__ Real factor() const { return sizeof(Real) == 8 ? 1 : 1 / table_.unit(); }
+
+  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad, const Words& words) const {
+    const Four<float> z = table_.points(words);
+    FirstTrials<Real> trials;
+    if constexpr (windowed) {
+      trials.rejected = rejected_bits(words) != 0;
+    } else {
+      trials.rejected = any_suspect(z);
+    }
+    if constexpr (sizeof(Real) == 4) {
+      trials.draws = z;
+    } else {
+      const Words more = stream.block(quad, core::first_refinement_tag);
+      trials.draws = {refined(words.x, more.x), refined(words.y, more.y), refined(words.z, more.z),
+                      refined(words.w, more.w)};
+    }
+    return trials;
+  }
+
+  // Bit n: the first trial of element n with this word is rejected.
+  __device__ __forceinline__ std::uint32_t rejected_bits(const Words& words) const {
+    return (rejects(words.x) ? 1 : 0) | (rejects(words.y) ? 2 : 0) | (rejects(words.z) ? 4 : 0) |
+           (rejects(words.w) ? 8 : 0);
+  }
+
+  // Trial `trial` of an element has this head, and its rectangle's point is rejected or its cell is an edge cell: the point
+  // of the edge cell, else the next trial's point of a rectangle. If neither is accepted, trial + 1 is the one to go on with.
+  __device__ __forceinline__ Resampled<Real> resample(const Stream& stream, std::uint64_t quad, std::uint32_t n,
+                                                      std::uint32_t trial, std::uint32_t head) const {
+    const Words words = stream.block(4 * quad + n, trial + 1);
+    float z = 0;
+    bool accepted = false;
+    if (core::is_edge(head)) {
+      const core::Trial point = edge_point(head, words, table_.cut);
+      z = core::mul(point.z, table_.unit());
+      accepted = point.kept && z >= lower_ && z <= upper_;
+    }
+    std::uint32_t at = trial;
+    if (!accepted) {
+      head = words.x;
+      at = trial + 1;
+      z = at == core::trials ? 0.0F : table_.point(head);
+      accepted = z >= lower_ && z <= upper_;
+    }
+    if constexpr (sizeof(Real) == 4) {
+      return {accepted, z};
+    } else {
+      if (!accepted || at == core::trials) return {accepted, 0.0};
+      const std::uint32_t more = refinement_word(stream, quad, n, at);
+      if (!core::is_edge(head)) return {true, refined(head, more)};
+      return {true, clamp64(core::with_more_digits(z / table_.unit(), more))};
+    }
+  }
+
+ private:
+  __device__ __forceinline__ bool rejects(std::uint32_t word) const {
+    if constexpr (!windowed) return core::is_edge(word);
+    const float z = table_.point(word);
+    return z < lower_ || z > upper_;
+  }
+  __device__ __forceinline__ double clamp64(double z) const {
+    return windowed || table_.cut ? core::clamp(z, values_->lower, values_->upper) : z;
+  }
+  // A rectangle's point with all its digits.
+  __device__ __forceinline__ double refined(std::uint32_t head, std::uint32_t more) const {
+    if (core::is_edge(head)) return 0;
+    const core::Ziggurat& table = table_.cut ? cut_table : normal_table;
+    const double k = core::refined(core::centred(head), more);
+    return clamp64(core::mul(k, table.x_scaled64[core::cell_of(head)]));
+  }
+
+  static constexpr float beyond = 0x1p100F;  // what no number is but the infinite ones of edge cells
+
+  Table table_;
+  const Values* values_;  // if windowed, or of binary64
+  float lower_, upper_;   // times the table's unit
+};
+
+// Normals within a narrow window: every element is drawn as one that was rejected.
+template <class RealType>
+class NarrowNormals {
+ public:
+  using Real = RealType;
+  static constexpr bool has_heads = false;
+  static constexpr bool can_reject = true;
+
+  __device__ __forceinline__ explicit NarrowNormals(const Extension& more)
+      : values_(more.values), window_(*more.narrow) {}
+
+  __device__ __forceinline__ Real factor() const { return 1; }
+
+  __device__ __forceinline__ Resampled<Real> resample(const Stream& stream, std::uint64_t quad, std::uint32_t n,
+                                                      std::uint32_t trial, std::uint32_t) const {
+    const Words words = stream.block(4 * quad + n, trial + 1);
+    const core::Trial point = core::narrow_point(words, window_);
+    const bool last = trial + 1 == core::trials && !point.kept;
+    if constexpr (sizeof(Real) == 4) {
+      const float nearest = window_.negative ? -window_.nearest : window_.nearest;
+      return {point.kept || last, last ? nearest : point.z};
+    } else {
+      if (!point.kept && !last) return {false, 0.0};
+      const core::Accepted accepted{point.z, words.z, last ? core::trials : trial};
+      const double z = core::refine(accepted, refinement_word(stream, quad, n, trial), window_);
+      return {true, core::clamp(z, values_->lower, values_->upper)};
+    }
+  }
+
+ private:
+  const Values* values_;
+  core::NarrowWindow window_;
+};
+
+}  // namespace fanin::gpu

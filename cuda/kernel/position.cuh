@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a job's slots are: in the tensor, and in memory.
+#pragma once
+
+#include <cstdint>
+
+#include "core/window.h"
+#include "cuda/job.h"
+
+namespace fanin::gpu {
+
+// What follows a job.
+struct Extension {
+  const Values* values;
+  const core::NarrowWindow* narrow;
+  const Rows* rows;
+  const Dimension* dimensions;
+  const Copy* copies;
+
+  __device__ __forceinline__ Extension(const Job& job, const std::uint64_t* data) {
+    const std::uint64_t* at = data + job.extension;
+    values = reinterpret_cast<const Values*>(at);
+    if (job.has_values != 0) at += sizeof(Values) / 8;
+    narrow = reinterpret_cast<const core::NarrowWindow*>(at);
+    if (static_cast<Draw>(job.draw) == Draw::narrow_normal) at += sizeof(core::NarrowWindow) / 8;
+    rows = reinterpret_cast<const Rows*>(at);
+    if (job.has_rows != 0) at += sizeof(Rows) / 8;
+    dimensions = reinterpret_cast<const Dimension*>(at);
+    if (job.has_rows != 0) at += rows->rank * (sizeof(Dimension) / 8);
+    copies = reinterpret_cast<const Copy*>(at);
+  }
+};
+
+// The slots of a job.
+__device__ __forceinline__ std::uint64_t slots_of(const Job& job, const Extension& more) {
+  if (job.has_rows == 0) return (job.start % 4 + job.count + 3) / 4;
+  const Rows& rows = *more.rows;
+  return ((rows.first + job.count - 1) / rows.run + 1 - rows.first / rows.run) * rows.slots;
+}
+
+// A quad. Its elements `from` ... `to` - 1 are the job's; its element 0 would be number `element` in the job's memory.
+struct Quad {
+  std::uint64_t index;  // the number of its Philox block
+  std::int64_t element;
+  std::int32_t from, to;
+};
+
+// Consecutive quads of one row.
+struct Span {
+  std::uint64_t index;   // of the first quad
+  std::int64_t element;  // number in memory of its element 0
+  std::uint32_t slot;    // number of its slot in the share
+  std::uint32_t count;   // of quads
+  std::uint32_t from, to;  // of the elements 0 ... 4 * count - 1, those from ... to - 1 are the job's
+};
+
+// The slots begin ... begin + count - 1 of a job, count <= max_share; numbered from 0.
+class Share {
+ public:
+  __device__ __forceinline__ Share(const Job& job, const Extension& more, std::uint64_t begin, std::uint32_t count)
+      : job_(job), more_(more), count_(count) {
+    const std::uint64_t slots = job.has_rows != 0 ? more.rows->slots : 0;
+    row_ = job.has_rows != 0 ? begin / slots : 0;
+    column_ = begin - row_ * slots;
+    if (job.has_rows != 0) row_ += more.rows->first / more.rows->run;
+    const std::uint64_t left = slots - column_;
+    left_ = job.has_rows == 0 || left > max_share ? max_share : static_cast<std::uint32_t>(left);
+  }
+
+  __device__ __forceinline__ std::uint32_t count() const { return count_; }
+
+  // A span from a slot on, up to the end of its row or of the share. For rows that are long enough to be handled one by
+  // one: the same for all lanes.
+  __device__ __forceinline__ Span span(std::uint32_t slot) const {
+    const At at = find(slot);
+    const std::uint64_t start = row_start(at.row);
+    const std::uint64_t left = job_.has_rows != 0 ? more_.rows->slots - at.column : max_share;
+    Span span;
+    span.slot = slot;
+    span.count = static_cast<std::uint32_t>(min(left, static_cast<std::uint64_t>(count_ - slot)));
+    span.index = start / 4 + at.column;
+    // Quads of a span have the same high words, and so have their elements.
+    constexpr std::uint32_t alike = 1u << 30;
+    span.count = min(span.count, alike - static_cast<std::uint32_t>(span.index) % alike);
+    span.element = element_of(at, start);
+    const Bounds bounds = bounds_of(at, start, span.element);
+    const std::int64_t elements = 4 * static_cast<std::int64_t>(span.count);
+    span.from = static_cast<std::uint32_t>(min(max(bounds.from, std::int64_t{0}), elements));
+    span.to = static_cast<std::uint32_t>(max(min(bounds.to, elements), static_cast<std::int64_t>(span.from)));
+    return span;
+  }
+
+  // One slot's quad, for each lane another.
+  __device__ __forceinline__ Quad quad(std::uint32_t slot) const {
+    const At at = find(slot);
+    const std::uint64_t start = row_start(at.row);
+    const std::int64_t element = element_of(at, start);
+    const Bounds bounds = bounds_of(at, start, element);
+    return {start / 4 + at.column, element, static_cast<std::int32_t>(min(max(bounds.from, std::int64_t{0}), std::int64_t{4})),
+            static_cast<std::int32_t>(max(min(bounds.to, std::int64_t{4}), std::int64_t{0}))};
+  }
+
+ private:
+  struct At {
+    std::uint64_t row, column;  // the column in slots
+  };
+  struct Bounds {
+    std::int64_t from, to;
+  };
+
+  __device__ __forceinline__ At find(std::uint32_t slot) const {
+    if (slot < left_) return {row_, column_ + slot};
+    const std::uint32_t n = slot - left_;
+    const Rows& rows = *more_.rows;
+    const auto row = static_cast<std::uint32_t>(static_cast<std::uint64_t>(n) * rows.inverse >> rows.inverse_shift);
+    return {row_ + 1 + row, n - row * static_cast<std::uint32_t>(rows.slots)};
+  }
+
+  // The index of a row's first element.
+  __device__ __forceinline__ std::uint64_t row_start(std::uint64_t row) const {
+    std::uint64_t start = job_.start;
+    if (job_.has_rows == 0) return start;
+#pragma unroll 1
+    for (std::uint32_t j = more_.rows->rank; --j > 0; row /= more_.dimensions[j].extent) {
+      start += row % more_.dimensions[j].extent * more_.dimensions[j].stride;
+    }
+    return start + row * more_.dimensions[0].stride;
+  }
+
+  __device__ __forceinline__ std::int64_t element_of(const At& at, std::uint64_t start) const {
+    const std::uint64_t row_element = job_.has_rows != 0 ? at.row * more_.rows->run - more_.rows->first : 0;
+    return static_cast<std::int64_t>(row_element + 4 * at.column - start % 4);
+  }
+
+  // Of the quad's elements, counted on to the end of the row.
+  __device__ __forceinline__ Bounds bounds_of(const At& at, std::uint64_t start, std::int64_t element) const {
+    Bounds bounds{-element, static_cast<std::int64_t>(job_.count) - element};
+    if (job_.has_rows != 0) {
+      const auto column = static_cast<std::int64_t>(4 * at.column - start % 4);
+      bounds.from = max(bounds.from, -column);
+      bounds.to = min(bounds.to, static_cast<std::int64_t>(more_.rows->run) - column);
+    }
+    return bounds;
+  }
+
+  const Job& job_;
+  const Extension& more_;
+  std::uint32_t count_;
+  std::uint64_t row_, column_;  // of slot 0
+  std::uint32_t left_;          // slots of the first row
+};
+
+}  // namespace fanin::gpu
