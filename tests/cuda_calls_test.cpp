@@ -412,12 +412,15 @@ TEST_F(CudaCalls, AFillAllocatesNothing) {
   const Shape shape{10, 100};
   FillOptions options;
   options.name = "layer.weight";
+  FillOptions block;
+  block.block = {{2, 10}, {8, 50}};
   const FillParams params = init.params(shape, DType::float32);
   Plan plan = plan_of(148);
   plan.fill();
   EXPECT_EQ(allocations_of([&] { plan.fill(); }), 0u);
   EXPECT_EQ(allocations_of([&] { fill(view(), params); }), 0u);
   EXPECT_EQ(allocations_of([&] { init.fill(view(), shape, options); }), 0u);
+  EXPECT_EQ(allocations_of([&] { init.fill(view(), shape, block); }), 0u);
 }
 
 TEST_F(CudaCalls, PlansAreOneLaunch) {
