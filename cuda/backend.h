@@ -14,38 +14,65 @@ namespace fanin::gpu {
 
 Availability available();
 
-// Throws DeviceError unless the device can be used.
-void check_device(int device);
+// The device that new memory goes to, the calling thread's current one, or the host if there is none.
+// Throws DeviceError.
+Place current_place();
 
-// Throws InvalidArgument if a kernel on the device cannot write there, DeviceError.
-void check_address(const void* address, int device);
-
-// The device that owns the memory, or the host. Throws DeviceError.
+// The device that owns the memory, or the host. Makes no context. Throws DeviceError.
 Place place_of(const void* address);
 
-// Loads the kernels. Throws DeviceError.
+// While it lives, the calling thread's current context is one of the device: the one that is, or else the device's
+// primary context. No other device gets a context by it. Throws DeviceError if the device cannot be used.
+class CurrentDevice {
+ public:
+  explicit CurrentDevice(int ordinal);
+  ~CurrentDevice();
+  CurrentDevice(const CurrentDevice&) = delete;
+  CurrentDevice& operator=(const CurrentDevice&) = delete;
+  int ordinal() const { return ordinal_; }
+
+ private:
+  enum class Change { none, pushed, set };
+  int ordinal_;
+  int before_ = 0;  // if set
+  Change change_ = Change::none;
+};
+
+// Where kernels on the device find what is at the address. Throws InvalidArgument if they cannot, DeviceError.
+void* device_address(void* address, const CurrentDevice& device);
+
+// Loads the kernels. May be called while a stream is captured. Throws DeviceError.
 void preload(int device);
 
-// Asynchronous on the stream. A seed in device memory, if not null, takes the place of all jobs'. Throws DeviceError.
-void fill(const FillJob* jobs, std::size_t count, int device, CudaStream stream, const std::uint64_t* device_seed);
+// Asynchronous on the stream. A seed in device memory, if not null, takes the place of the job's. Throws DeviceError.
+void fill(const FillJob& job, const CurrentDevice& device, CudaStream stream, const std::uint64_t* device_seed);
 
-// Jobs that lie in device memory. 0 bytes: they fit into the parameters of one launch, nothing needs to be uploaded.
-std::size_t upload_bytes(const FillJob* jobs, std::size_t count, int device);
+// Many jobs, encoded for a device: launches that are ready to go, as often as one likes.
+struct Launches;
 
-struct Uploaded;
+// Asks nothing of the device but what it is. With jobs in the launches' parameters, or, in far fewer launches, in
+// memory that they must be uploaded to. Throws DeviceError.
+enum class JobsIn { parameters, memory };
+std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, int device, JobsIn where);
 
-// Copies jobs to `workspace`, at least upload_bytes() long and aligned to 16 bytes, in the order of the stream.
-// Throws DeviceError.
-std::shared_ptr<const Uploaded> upload(const FillJob* jobs, std::size_t count, void* workspace, int device,
-                                       CudaStream stream);
-void fill(const Uploaded& jobs, int device, CudaStream stream, const std::uint64_t* device_seed);
+std::size_t count(const Launches& launches);
+
+// Jobs in memory must have been uploaded. A seed in device memory, if not null, takes the place of all jobs'.
+void fill(const Launches& launches, const CurrentDevice& device, CudaStream stream, const std::uint64_t* device_seed);
+
+// Copies jobs that were encoded for memory to a workspace of at least upload_bytes(), aligned to 16 bytes, in the
+// order of the stream, and keeps them until they have been copied. Throws InvalidArgument if the stream is being
+// captured, DeviceError.
+std::size_t upload_bytes(const Launches& launches);
+std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& launches, void* workspace,
+                                       const CurrentDevice& device, CudaStream stream);
 
 // Throws DeviceError or std::bad_alloc.
 void* allocate(std::size_t bytes, int device);
 void release(void* memory, int device) noexcept;
 
 // To the host, in the order of the stream, and waits for it. Throws DeviceError.
-void read(void* to, const void* from, std::size_t bytes, int device, CudaStream stream);
+void read(void* to, const void* from, std::size_t bytes, const CurrentDevice& device, CudaStream stream);
 
 // Between devices, or a device and the host; waits for the devices, before and after. Throws DeviceError.
 void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes);

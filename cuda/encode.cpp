@@ -224,3 +224,31 @@ Batch batch_of(const Draft* drafts, std::size_t count, const Policy& policy) {
 }
 
 }  // namespace fanin::gpu::detail
+
+namespace fanin::gpu {
+
+// INTERIM: the new interface over the old encoder.
+std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& facts,
+                   std::uint64_t* words, std::size_t capacity, Launch* launch) {
+  *launch = {};
+  if (kernel == Kernel::wide) return count;
+  const auto policy = [&](std::uint64_t quads) { return policy_for(facts.capability, quads); };
+  std::size_t n = count - first;
+  std::vector<Batch> batches = encode(jobs + first, n, capacity * 8, policy);
+  while (batches.size() > 1) {
+    n -= (n + 15) / 16;
+    batches = encode(jobs + first, n, capacity * 8, policy);
+  }
+  if (batches.empty()) return first + n;
+  const Batch& batch = batches[0];
+  launch->header = batch.header;
+  launch->threads = batch.threads_per_block;
+  launch->blocks = std::min<std::uint32_t>(static_cast<std::uint32_t>(facts.multiprocessors) * batch.blocks_per_sm,
+                                           (batch.header.tiles - 1) / (batch.threads_per_block / 32) + 1);
+  launch->shared_bytes = shared_bytes(batch.header.table_copies, batch.threads_per_block);
+  launch->words = batch.data.size();
+  std::memcpy(words, batch.data.data(), batch.data.size() * 8);
+  return first + n;
+}
+
+}  // namespace fanin::gpu

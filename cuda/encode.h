@@ -11,6 +11,25 @@
 
 namespace fanin::gpu {
 
+// What a launch depends on.
+struct DeviceFacts {
+  int capability;  // 10 * major + minor
+  int multiprocessors;
+  std::uint32_t shared_bytes_per_block;  // dynamic shared memory that a block can have
+};
+
+enum class Kernel { single, wide };
+
+struct Launch {
+  Header header;
+  Kernel kernel;
+  std::uint32_t blocks, threads, shared_bytes;
+  std::size_t words;
+};
+
+std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& facts,
+                   std::uint64_t* words, std::size_t capacity, Launch* launch);
+
 // What one launch does. `header.data` and `header.device_seed` are left null.
 struct Batch {
   Header header;

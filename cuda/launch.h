@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Launches, with every choice open: what the back end uses, and what tests turn the knobs of.
+// Launches, with every choice open: what tests and benchmarks turn the knobs of.
 #pragma once
+
+#include <cstdint>
 
 #include "cuda/encode.h"
 #include "fanin/view.h"
 
 namespace fanin::gpu {
 
-// Fills by one launch, on the current device; batch.header says all. At most `max_blocks` blocks; 0: as the batch has
-// it. Throws DeviceError.
-void launch(const Batch& batch, CudaStream stream, std::uint32_t max_blocks = 0);
+// Fills by one launch, on the current device. `words` are the launch's, unless these are in device memory. Throws
+// DeviceError.
+void launch(const Launch& launch, const std::uint64_t* words, CudaStream stream,
+            const std::uint64_t* device_seed = nullptr);
 
-// The policy for the current device.
-Policy policy_here(std::uint64_t quads);
+// Those of the current device. Throws DeviceError.
+DeviceFacts facts_here();
 
 // Whether the current device can launch it: others may have more shared memory, or more registers for a block.
-bool can_launch(const Policy& policy);
+bool can_launch(const Launch& launch);
 
 }  // namespace fanin::gpu
+
+#include "cuda/interim.h"

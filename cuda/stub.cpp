@@ -17,27 +17,37 @@ constexpr const char* reason = "this build of fanin has no CUDA back end";
 
 Availability available() { return {false, 0, reason}; }
 
-void check_device(int device) { refuse(device); }
-
-void check_address(const void*, int device) { refuse(device); }
+Place current_place() { return host; }
 
 Place place_of(const void*) { return host; }
 
+CurrentDevice::CurrentDevice(int ordinal) : ordinal_(ordinal) { refuse(ordinal); }
+CurrentDevice::~CurrentDevice() = default;
+
+void* device_address(void*, const CurrentDevice& device) { refuse(device.ordinal()); }
+
 void preload(int device) { refuse(device); }
 
-void fill(const FillJob*, std::size_t, int device, CudaStream, const std::uint64_t*) { refuse(device); }
+void fill(const FillJob&, const CurrentDevice& device, CudaStream, const std::uint64_t*) { refuse(device.ordinal()); }
 
-std::size_t upload_bytes(const FillJob*, std::size_t, int device) { refuse(device); }
+std::shared_ptr<const Launches> encode(const FillJob*, std::size_t, int device, JobsIn) { refuse(device); }
 
-std::shared_ptr<const Uploaded> upload(const FillJob*, std::size_t, void*, int device, CudaStream) { refuse(device); }
+std::size_t count(const Launches&) { return 0; }
 
-void fill(const Uploaded&, int device, CudaStream, const std::uint64_t*) { refuse(device); }
+void fill(const Launches&, const CurrentDevice& device, CudaStream, const std::uint64_t*) { refuse(device.ordinal()); }
+
+std::size_t upload_bytes(const Launches&) { return 0; }
+
+std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>&, void*, const CurrentDevice& device,
+                                       CudaStream) {
+  refuse(device.ordinal());
+}
 
 void* allocate(std::size_t, int device) { refuse(device); }
 
 void release(void*, int) noexcept {}
 
-void read(void*, const void*, std::size_t, int device, CudaStream) { refuse(device); }
+void read(void*, const void*, std::size_t, const CurrentDevice& device, CudaStream) { refuse(device.ordinal()); }
 
 void copy(void*, Place to, const void*, Place from, std::size_t) {
   refuse(to.is_host() ? from.cuda_device : to.cuda_device);

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "cpu/fill.h"
 #include "cuda/backend.h"
@@ -19,8 +21,7 @@ void preload(int device) { gpu::preload(device); }
 Place place_of(const void* address) { return gpu::place_of(address); }
 
 void read(void* to, const View& from, CudaStream stream) {
-  const int device = from.place.cuda_device;
-  if (!from.place.is_host()) gpu::check_device(device);
+  const detail::Destination there(from.place);
   if (from.capacity == 0) return;
   if (to == nullptr || from.address == nullptr) {
     throw InvalidArgument("An address is null, but there are " + std::to_string(from.capacity) + " bytes to read");
@@ -29,33 +30,17 @@ void read(void* to, const View& from, CudaStream stream) {
     std::memcpy(to, from.address, from.capacity);
     return;
   }
-  gpu::check_address(from.address, device);
-  gpu::read(to, from.address, from.capacity, device, stream);
+  gpu::device_address(from.address, there.device());
+  gpu::read(to, from.address, from.capacity, there.device(), stream);
 }
 
 namespace detail {
 
-void check_view(const View& view, std::uint64_t count) {
-  const std::size_t size = size_of(view.dtype);
-  if (!view.place.is_host()) gpu::check_device(view.place.cuda_device);
-  if (view.capacity / size < count) {
-    throw InvalidArgument("The memory is too small: " + std::to_string(count) + " elements of " +
-                          std::string(name_of(view.dtype)) + " need " + std::to_string(count * size) +
-                          " bytes. Received: capacity=" + std::to_string(view.capacity));
-  }
-  if (count == 0) return;
-  if (view.address == nullptr) {
-    throw InvalidArgument("The address is null, but there are " + std::to_string(count) + " elements to write");
-  }
-  const std::size_t past = reinterpret_cast<std::uintptr_t>(view.address) % size;
-  if (past != 0) {
-    throw InvalidArgument("The address must be a multiple of the element's size, " + std::to_string(size) +
-                          " bytes. Received: an address that is " + std::to_string(past) + " past one");
-  }
-  if (!view.place.is_host()) gpu::check_address(view.address, view.place.cuda_device);
+DeviceMemory use_on_device(const View& view) {
+  auto current = std::make_shared<const gpu::CurrentDevice>(view.place.cuda_device);
+  void* const address = gpu::device_address(view.address, *current);
+  return {std::move(current), address};
 }
-
-void check_view(const View& view, const Shape& written) { check_view(view, element_count(written)); }
 
 void check_run(const RunOptions& options, Place place) {
   if (options.threads < 0) {
@@ -67,12 +52,34 @@ void check_run(const RunOptions& options, Place place) {
   }
 }
 
-void run(const FillJob* jobs, std::size_t count, Place place, const RunOptions& options) {
-  check_run(options, place);
-  if (place.is_host()) {
-    cpu::fill(jobs, count, options.threads, options.target);
+Destination::Destination(Place place) {
+  if (!place.is_host()) device_.emplace(place.cuda_device);
+}
+
+void* Destination::address_of(const View& view, std::uint64_t count) const {
+  const std::size_t size = size_of(view.dtype);
+  if (view.capacity / size < count) {
+    throw InvalidArgument("The memory is too small: " + std::to_string(count) + " elements of " +
+                          std::string(name_of(view.dtype)) + " need " + std::to_string(count * size) +
+                          " bytes. Received: capacity=" + std::to_string(view.capacity));
+  }
+  if (count == 0) return view.address;
+  if (view.address == nullptr) {
+    throw InvalidArgument("The address is null, but there are " + std::to_string(count) + " elements to write");
+  }
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(view.address) % size;
+  if (past != 0) {
+    throw InvalidArgument("The address must be a multiple of the element's size, " + std::to_string(size) +
+                          " bytes. Received: an address that is " + std::to_string(past) + " past one");
+  }
+  return device_ ? gpu::device_address(view.address, *device_) : view.address;
+}
+
+void Destination::fill(const FillJob& job, const RunOptions& options) const {
+  if (device_) {
+    gpu::fill(job, *device_, options.stream, options.device_seed);
   } else {
-    gpu::fill(jobs, count, place.cuda_device, options.stream, options.device_seed);
+    cpu::fill(&job, 1, options.threads, options.target);
   }
 }
 
@@ -84,9 +91,11 @@ void fill(const View& view, const FillParams& params, CudaStream stream, int thr
     throw InvalidArgument("The fill was prepared for " + std::string(name_of(params.dtype)) + ". Received: a view of " +
                           std::string(name_of(view.dtype)));
   }
-  detail::check_view(view, params.index.count);
-  const FillJob job{view.address, params};
-  detail::run(&job, 1, view.place, {stream, threads, target, device_seed});
+  const detail::Destination there(view.place);
+  const FillJob job{there.address_of(view, params.index.count), params};
+  const detail::RunOptions options{stream, threads, target, device_seed};
+  detail::check_run(options, view.place);
+  there.fill(job, options);
 }
 
 }  // namespace fanin

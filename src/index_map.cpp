@@ -41,24 +41,26 @@ IndexMap make_index_map(const Shape& shape, const Block& block) {
   struct Loop {
     std::uint64_t extent, stride;
   };
-  std::vector<Loop> loops;
+  Loop loops[IndexMap::max_rank];
+  std::uint32_t rank = 0;
   std::uint64_t stride = 1;
   for (std::size_t j = shape.size(); j-- > 0;) {
     const auto extent = static_cast<std::uint64_t>(block.extent[j]);
     map.start += static_cast<std::uint64_t>(block.offset[j]) * stride;
-    if (!loops.empty() && loops.back().stride * loops.back().extent == stride) {
-      loops.back().extent *= extent;
+    if (rank != 0 && loops[rank - 1].stride * loops[rank - 1].extent == stride) {
+      loops[rank - 1].extent *= extent;
     } else if (extent > 1) {
-      loops.push_back({extent, stride});
+      loops[rank++] = {extent, stride};
     }
     stride *= static_cast<std::uint64_t>(shape[j]);
   }
   // Runs are dense: the last loop steps by 1.
-  if (loops.empty() || loops.front().stride != 1) loops.insert(loops.begin(), {1, 1});
-  map.rank = static_cast<std::uint32_t>(loops.size());
-  for (std::uint32_t j = 0; j < map.rank; ++j) {
-    map.extent[j] = loops[map.rank - 1 - j].extent;
-    map.stride[j] = loops[map.rank - 1 - j].stride;
+  const bool is_dense = rank != 0 && loops[0].stride == 1;
+  map.rank = rank + (is_dense ? 0 : 1);
+  map.extent[map.rank - 1] = map.stride[map.rank - 1] = 1;
+  for (std::uint32_t j = 0; j < rank; ++j) {
+    map.extent[rank - 1 - j] = loops[j].extent;
+    map.stride[rank - 1 - j] = loops[j].stride;
   }
   return map;
 }

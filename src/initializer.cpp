@@ -5,7 +5,6 @@
 
 #include "backends.h"
 #include "config.h"
-#include "fanin/available.h"
 #include "fanin/error.h"
 #include "fp_environment.h"
 #include "params.h"
@@ -29,10 +28,6 @@ void check_options(const detail::Rule& rule, const FillOptions& options) {
 
 detail::RunOptions run_options(const FillOptions& options) {
   return {options.stream, options.threads, options.cpu_target, options.device_seed};
-}
-
-void fill_with(const View& view, const FillParams& params, const FillOptions& options) {
-  fanin::fill(view, params, options.stream, options.threads, options.cpu_target, options.device_seed);
 }
 
 Distribution distribution_for(const detail::Rule& rule, const Shape& shape, Layout layout) {
@@ -92,17 +87,18 @@ FillParams Initializer::params(const Shape& shape, DType dtype, const FillOption
 
 void Initializer::fill(const View& view, const Shape& shape, const FillOptions& options) const {
   detail::check_run(run_options(options), view.place);
-  detail::check_view(view, detail::written_shape(shape, options.block));
-  fill_with(view, params(shape, view.dtype, options), options);
+  const detail::Destination there(view.place);
+  void* const address = there.address_of(view, element_count(detail::written_shape(shape, options.block)));
+  there.fill({address, params(shape, view.dtype, options)}, run_options(options));
 }
 
 Tensor Initializer::operator()(const Shape& shape, DType dtype, const FillOptions& options) const {
-  const Place place = available().cuda_devices > 0 ? cuda(0) : host;
-  detail::check_run(run_options(options), place);
+  const detail::Destination there(gpu::current_place());
+  detail::check_run(run_options(options), there.place());
   FillParams params = Access::prepared(*this, shape, dtype, options);
-  Tensor tensor(detail::written_shape(shape, options.block), dtype, place);
+  Tensor tensor(detail::written_shape(shape, options.block), dtype, there.place());
   params.subsequence += Access::next_call(*this);
-  fill_with(tensor.view(), params, options);
+  there.fill({tensor.data(), params}, run_options(options));
   return tensor;
 }
 

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fanin/plan.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "backends.h"
+#include "cpu/fill.h"
 #include "cuda/backend.h"
 #include "fanin/error.h"
 #include "fill_job.h"
@@ -75,7 +80,12 @@ struct Plan::State {
   };
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // seed, subsequence
 
-  std::map<int, std::shared_ptr<const gpu::Uploaded>> uploaded;  // by device
+  // What is known of a device's jobs, each once it is needed and until an entry is added.
+  struct Encoded {
+    std::shared_ptr<const gpu::Launches> in_parameters, in_memory, uploaded;
+  };
+  mutable std::mutex encoding;
+  mutable std::map<int, Encoded> encoded;  // by device
   std::vector<Entry> entries;
   std::map<int, std::vector<FillJob>, std::greater<>> jobs;  // by device, as the back ends take them; the host last
   std::map<Key, std::vector<std::size_t>> by_key;            // random entries
@@ -120,6 +130,58 @@ struct Plan::State {
                           std::to_string(first) + " and " + std::to_string(last));
   }
 
+  std::shared_ptr<const gpu::Launches> launches_for(int device) const {
+    const std::lock_guard lock(encoding);
+    Encoded& there = encoded[device];
+    if (there.uploaded) return there.uploaded;
+    if (!there.in_parameters) there.in_parameters = encode(device, gpu::JobsIn::parameters);
+    return there.in_parameters;
+  }
+
+  // What an upload has to copy; null if it would save no launch.
+  std::shared_ptr<const gpu::Launches> upload_for(int device) const {
+    if (jobs.count(device) == 0) return nullptr;
+    const std::lock_guard lock(encoding);
+    Encoded& there = encoded[device];
+    if (!there.in_parameters) there.in_parameters = encode(device, gpu::JobsIn::parameters);
+    if (gpu::count(*there.in_parameters) <= 1) return nullptr;
+    if (!there.in_memory) there.in_memory = encode(device, gpu::JobsIn::memory);
+    return gpu::count(*there.in_memory) < gpu::count(*there.in_parameters) ? there.in_memory : nullptr;
+  }
+
+  std::shared_ptr<const gpu::Launches> encode(int device, gpu::JobsIn where) const {
+    const std::vector<FillJob>& there = jobs.at(device);
+    return gpu::encode(there.data(), there.size(), device, where);
+  }
+
+  // stream_of(device) gives its stream.
+  template <class StreamOf>
+  void fill(const StreamOf& stream_of, const detail::RunOptions& options) const {
+    for (const auto& [device, there] : jobs) detail::check_run(options, Place{device});
+    if (options.device_seed != nullptr) check_device_seed();
+    for (const auto& [device, there] : jobs) {  // whatever can be refused is, before anything is launched
+      if (Place{device}.is_host()) continue;
+      stream_of(device);
+      launches_for(device);
+    }
+    for (const auto& [device, there] : jobs) {
+      if (Place{device}.is_host()) {
+        cpu::fill(there.data(), there.size(), options.threads, options.target);
+      } else {
+        gpu::fill(*launches_for(device), gpu::CurrentDevice(device), stream_of(device), options.device_seed);
+      }
+    }
+  }
+
+  // "cuda:0 and cuda:1", of those that have entries
+  std::string devices() const {
+    std::string text;
+    for (const auto& [device, there] : jobs) {
+      if (!Place{device}.is_host()) text = to_string(Place{device}) + (text.empty() ? "" : " and " + text);
+    }
+    return text;
+  }
+
   // Throws if the entry must be refused.
   void check(const FillJob& job, const Draws& draws, Place place) const {
     if (is_random(job.params)) check_draws(job, draws);
@@ -138,7 +200,7 @@ struct Plan::State {
     if (end_of(job) > first_of(job)) memory[place.cuda_device].insert({first_of(job), {end_of(job), entry}});
 
     if (same_key != nullptr) same_key->push_back(entry);
-    uploaded.clear();
+    encoded.clear();
     there.push_back(job);
     entries.push_back({std::move(draws), place.cuda_device, there.size() - 1});
     return entry;
@@ -160,9 +222,10 @@ std::size_t Plan::add(const Initializer& initializer, const View& view, const Sh
         "An entry of a plan has no stream, threads, CPU target or seed in device memory of its own: give them to "
         "Plan::fill");
   }
-  detail::check_view(view, detail::written_shape(shape, options.block));
+  const detail::Destination there(view.place);
+  void* const address = there.address_of(view, element_count(detail::written_shape(shape, options.block)));
   const Draws draws{initializer.describe(shape, options.layout).distribution, shape, options.block, size()};
-  FillJob job{view.address, Access::prepared(initializer, shape, view.dtype, options)};
+  FillJob job{address, Access::prepared(initializer, shape, view.dtype, options)};
   const std::uint64_t base = job.params.subsequence;
   std::uint64_t call = 0;
   do {  // again if another thread has taken the call's number in between
@@ -178,9 +241,10 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
     throw InvalidArgument("There is no " + label(entry) + " to copy: the plan has " + std::to_string(size()));
   }
   Draws draws = state_->entries[entry].draws;
-  detail::check_view(view, detail::written_shape(draws.shape, draws.block));
+  const detail::Destination there(view.place);
+  void* const address = there.address_of(view, element_count(detail::written_shape(draws.shape, draws.block)));
   const FillParams& original = state_->job_of(entry).params;
-  const FillJob job{view.address, detail::in_default_fp_environment([&] {
+  const FillJob job{address, detail::in_default_fp_environment([&] {
                       return detail::make_params(draws.distribution, draws.shape, view.dtype, original.seed,
                                                  original.subsequence, draws.block);
                     })};
@@ -189,23 +253,36 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
 }
 
 void Plan::fill(CudaStream stream, int threads, CpuTarget target, const std::uint64_t* device_seed) const {
-  const detail::RunOptions options{stream, threads, target, device_seed};
-  for (const auto& [device, jobs] : state_->jobs) detail::check_run(options, Place{device});
-  if (device_seed != nullptr) state_->check_device_seed();
-  for (const auto& [device, jobs] : state_->jobs) {
-    const auto uploaded = state_->uploaded.find(device);
-    if (uploaded != state_->uploaded.end()) {
-      gpu::fill(*uploaded->second, device, stream, device_seed);
-    } else {
-      detail::run(jobs.data(), jobs.size(), Place{device}, options);
-    }
+  // The default streams' names, cudaStreamLegacy and cudaStreamPerThread, are good for every device.
+  const bool of_one_device = reinterpret_cast<std::uintptr_t>(stream) > 2;
+  const auto on_devices = state_->jobs.size() - state_->jobs.count(host.cuda_device);
+  if (of_one_device && on_devices > 1) {
+    throw InvalidArgument("The plan has entries on " + state_->devices() +
+                          ", and a stream belongs to one device. Received: one stream. Give a stream for each device, "
+                          "as in fill({{0, a}, {1, b}}), or none");
   }
+  state_->fill([&](int) { return stream; }, {stream, threads, target, device_seed});
+}
+
+void Plan::fill(const std::vector<DeviceStream>& streams, int threads, CpuTarget target,
+                const std::uint64_t* device_seed) const {
+  const auto stream_of = [&](int device) {
+    const auto is_its = [&](const DeviceStream& one) { return one.device == device; };
+    const auto n = std::count_if(streams.begin(), streams.end(), is_its);
+    if (n != 1) {
+      throw InvalidArgument("A plan with entries on " + state_->devices() +
+                            " is given one stream for each device. Received: " + std::to_string(n) + " for " +
+                            to_string(cuda(device)));
+    }
+    return std::find_if(streams.begin(), streams.end(), is_its)->stream;
+  };
+  state_->fill(stream_of, {nullptr, threads, target, device_seed});
 }
 
 std::size_t Plan::workspace_size(int device) const {
-  gpu::check_device(device);
-  const auto jobs = state_->jobs.find(device);
-  return jobs == state_->jobs.end() ? 0 : gpu::upload_bytes(jobs->second.data(), jobs->second.size(), device);
+  const gpu::CurrentDevice there(device);
+  const auto launches = state_->upload_for(device);
+  return launches ? gpu::upload_bytes(*launches) : 0;
 }
 
 void Plan::upload(const View& workspace, CudaStream stream) {
@@ -213,8 +290,10 @@ void Plan::upload(const View& workspace, CudaStream stream) {
     throw InvalidArgument("A plan is uploaded to device memory. Received: memory on the host");
   }
   const int device = workspace.place.cuda_device;
-  const std::size_t needed = workspace_size(device);
-  if (needed == 0) return;
+  const gpu::CurrentDevice there(device);
+  const auto launches = state_->upload_for(device);
+  if (!launches) return;
+  const std::size_t needed = gpu::upload_bytes(*launches);
   if (workspace.capacity < needed) {
     throw InvalidArgument("The workspace is too small: the plan needs " + std::to_string(needed) +
                           " bytes. Received: capacity=" + std::to_string(workspace.capacity));
@@ -222,9 +301,10 @@ void Plan::upload(const View& workspace, CudaStream stream) {
   if (workspace.address == nullptr || reinterpret_cast<std::uintptr_t>(workspace.address) % 16 != 0) {
     throw InvalidArgument("The workspace must be aligned to 16 bytes");
   }
-  gpu::check_address(workspace.address, device);
-  const std::vector<FillJob>& jobs = state_->jobs.at(device);
-  state_->uploaded[device] = gpu::upload(jobs.data(), jobs.size(), workspace.address, device, stream);
+  void* const address = gpu::device_address(workspace.address, there);
+  State::Encoded& encoded = state_->encoded[device];
+  encoded.uploaded = gpu::upload(launches, address, there, stream);
+  encoded.in_memory = nullptr;
 }
 
 }  // namespace fanin

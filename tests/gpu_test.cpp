@@ -533,11 +533,6 @@ TEST_F(Gpu, RefusesWhatCannotBeFilled) {
   const HeNormal init(1);
   DeviceBytes memory(64);
   float on_host[16];
-  expect_refusal<InvalidArgument>(
-      [&] {
-        init.fill({on_host, DType::float32, 64, cuda(0)}, {4, 4});
-      },
-      "ordinary host memory");
   expect_refusal<DeviceError>([&] { init.fill({memory.data(), DType::float32, 64, cuda(77)}, {4, 4}); }, "cuda:77");
   expect_refusal<DeviceError>([&] { preload(77); }, "cuda:77");
   expect_refusal<InvalidArgument>([&] { init.fill(memory.view(DType::float32, 1), {4}); }, "multiple");
@@ -549,9 +544,30 @@ TEST_F(Gpu, RefusesWhatCannotBeFilled) {
       "seed in device memory");
   expect_refusal<InvalidArgument>([&] { read(nullptr, memory.view(DType::float32)); }, "null");
   expect_refusal<InvalidArgument>([&] { read(on_host, {nullptr, DType::float32, 64, cuda(0)}); }, "null");
-  expect_refusal<InvalidArgument>([&] { read(on_host, {on_host, DType::float32, 64, cuda(0)}); }, "host memory");
   expect_refusal<DeviceError>([&] { read(on_host, {memory.data(), DType::float32, 64, cuda(77)}); }, "cuda:77");
   expect_only(memory, 0, {}, "untouched");
+}
+
+// As the contract of View says.
+TEST_F(Gpu, OrdinaryMemoryIsFilledWhereTheDeviceCanAccessIt) {
+  const HeNormal init(1);
+  std::vector<float> memory(1000);
+  const View there{memory.data(), DType::float32, 4000, cuda(0)};
+  int can_access = 0;
+  CUDA_OK(cudaDeviceGetAttribute(&can_access, cudaDevAttrPageableMemoryAccess, 0));
+  if (can_access == 0) {
+    expect_refusal<InvalidArgument>([&] { init.fill(there, {10, 100}); }, "ordinary host memory");
+    expect_refusal<InvalidArgument>([&] { read(memory.data(), there); }, "ordinary host memory");
+    EXPECT_EQ(memory, std::vector<float>(1000));
+    return;
+  }
+  std::vector<float> expected(1000);
+  init.fill(view(expected.data(), 1000), {10, 100});
+  init.fill(there, {10, 100});
+  std::vector<float> got(1000);
+  read(got.data(), there);
+  EXPECT_EQ(got, expected);
+  EXPECT_EQ(memory, expected);
 }
 
 // ---- plans --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "fanin/export.h"
@@ -18,13 +19,25 @@ struct Availability {
 /// Never throws for want of a driver or a device.
 FANIN_API Availability available();
 
-/// Loads the kernels into a CUDA device. Without it the first fill there does, which may synchronise, and which a
-/// stream that is being captured may not allow; after it fills allocate nothing and synchronise nothing. Throws
-/// DeviceError.
+/// Loads the kernels into a CUDA device. Without it the first fill there does, which may synchronise; after it fills
+/// allocate nothing and synchronise nothing. It makes no call that a stream's capture forbids. Throws DeviceError.
 FANIN_API void preload(int device = 0);
 
-/// Where memory is, for an address whose origin does not say: on the CUDA device that owns it, else (pinned memory
-/// included) on the host. Without a device all memory is on the host. Throws DeviceError.
+/// Where memory is, for an address whose origin does not say: on the CUDA device that holds it, else (pinned memory
+/// included) on the host. Without a device all memory is on the host. Makes no context: while no device has a primary
+/// context, memory of a context of the driver interface is recognised where that is current. Throws DeviceError.
 FANIN_API Place place_of(const void* address);
+
+namespace detail {
+
+// For fanin/thrust.h: memory as kernels on its device see it, and that device is the calling thread's current one as
+// long as `current` lives.
+struct DeviceMemory {
+  std::shared_ptr<const void> current;
+  void* address;
+};
+FANIN_API DeviceMemory use_on_device(const View& view);
+
+}  // namespace detail
 
 }  // namespace fanin

@@ -50,8 +50,8 @@ class FANIN_API Initializer {
   Initializer& operator=(const Initializer& other);
   ~Initializer();
 
-  /// A new tensor, filled: on the first CUDA device if there is one, else on the host. With a block it has the block's
-  /// shape. Throws as fill does, and std::bad_alloc.
+  /// A new tensor, filled: on the current CUDA device if there is one, else on the host. With a block it has the
+  /// block's shape. Throws as fill does, and std::bad_alloc.
   Tensor operator()(const Shape& shape, DType dtype = DType::float32, const FillOptions& options = {}) const;
 
   /// Fills the caller's memory with the tensor of this shape (or its block), dense and row-major. Host memory is filled

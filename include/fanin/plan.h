@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "fanin/export.h"
 #include "fanin/initializer.h"
@@ -46,14 +47,25 @@ class FANIN_API Plan {
 
   std::size_t size() const;  ///< entries
 
+  /// A CUDA stream of a device.
+  struct DeviceStream {
+    int device;
+    CudaStream stream;
+  };
+
   /// Fills all entries: those in host memory on up to `threads` threads (0: as many as the process may run on) before
   /// it returns, those of each CUDA device asynchronously on `stream`, in one launch if they fit into a kernel's
   /// parameters or have been uploaded. Copies are made in the pass that makes their original. May be called again and
   /// gives the same bits. A plan that is not being changed may be filled from many threads, into the same memory only
   /// one after the other. `device_seed` as in FillOptions; all entries must be in memory of one device, and all that
   /// are random must have been added with the same seed. The plan need not outlive what it has put on a stream; memory
-  /// that it was uploaded to must. Throws InvalidArgument and DeviceError.
+  /// that it was uploaded to must. A stream belongs to one device: null, the default stream of each, is the only one
+  /// that entries on several devices can share. Throws, before anything is written, InvalidArgument and DeviceError.
   void fill(CudaStream stream = nullptr, int threads = 0, CpuTarget target = CpuTarget::automatic,
+            const std::uint64_t* device_seed = nullptr) const;
+  /// The same for entries on several devices, with a stream of each: `plan.fill({{0, a}, {1, b}})`. Streams of other
+  /// devices are ignored. Throws InvalidArgument also for a device that has entries and not exactly one stream.
+  void fill(const std::vector<DeviceStream>& streams, int threads = 0, CpuTarget target = CpuTarget::automatic,
             const std::uint64_t* device_seed = nullptr) const;
 
   /// Bytes of device memory that upload needs; 0 if the entries on that device fit into a kernel's parameters, as some
@@ -62,8 +74,9 @@ class FANIN_API Plan {
 
   /// Copies what a launch has to know about the entries on a device to memory there, in the order of the stream, so
   /// that a fill is one launch for some 100,000 of them; without it there are as many launches as parameters take. The
-  /// memory must be aligned to 16 bytes, belongs to the caller, and must stay as it is while the plan is filled. Not to
-  /// be captured. Adding an entry makes the upload void. Throws InvalidArgument and DeviceError.
+  /// memory must be aligned to 16 bytes, belongs to the caller, and must stay as it is while the plan is filled. What
+  /// is copied is kept until it has been. Adding an entry makes the upload void. Throws InvalidArgument, also for a
+  /// stream that is being captured, and DeviceError.
   void upload(const View& workspace, CudaStream stream = nullptr);
 
  private:

@@ -26,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "fanin/available.h"
 #include "fanin/dtype.h"
 #include "fanin/error.h"
 #include "fanin/initializer.h"
@@ -64,27 +65,6 @@ inline void check(cudaError_t error, const char* what) {
   throw DeviceError(std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
 }
 
-// Makes a device the current one, and afterwards the one that was.
-class CurrentDevice {
- public:
-  explicit CurrentDevice(int device) {
-    check(cudaGetDevice(&before_), "Cannot tell the current CUDA device");
-    check(cudaSetDevice(device), "Cannot use the CUDA device");
-  }
-  ~CurrentDevice() { cudaSetDevice(before_); }
-  CurrentDevice(const CurrentDevice&) = delete;
-  CurrentDevice& operator=(const CurrentDevice&) = delete;
-
- private:
-  int before_ = 0;
-};
-
-inline cudaPointerAttributes attributes_of(const void* address) {
-  cudaPointerAttributes attributes{};
-  check(cudaPointerGetAttributes(&attributes, address), "Cannot tell where the address is");
-  return attributes;
-}
-
 inline Place place_of(const void* address) {
   int device = 0;
   const cudaError_t error = cudaGetDevice(&device);
@@ -94,7 +74,9 @@ inline Place place_of(const void* address) {
   }
   check(error, "Cannot tell the current CUDA device");
   if (address == nullptr) return cuda(device);
-  const cudaPointerAttributes there = attributes_of(address);
+  if (available().cuda_built) return fanin::place_of(address);
+  cudaPointerAttributes there{};  // so that a fill by a library without CUDA is refused
+  check(cudaPointerGetAttributes(&there, address), "Cannot tell where the address is");
   return there.type == cudaMemoryTypeDevice || there.type == cudaMemoryTypeManaged ? cuda(there.device) : host;
 }
 
@@ -110,8 +92,8 @@ View view_of(T* address, std::size_t count) {
 /// and std::span, also thrust::host_vector and std::vector. Elements are float, double, __half, __nv_bfloat16,
 /// __nv_fp8_e4m3 (float8_e4m3fn) or __nv_fp8_e5m2; others do not compile.
 ///
-/// The place is where cudaPointerGetAttributes finds the address: device and managed memory is on its device, pinned
-/// and ordinary memory on the host. An empty array without an address is on the current device. Without a driver or a
+/// The place is place_of(the address): device and managed memory is on its device, pinned and ordinary memory on the
+/// host. An empty array without an address is on the current device. Without a driver or a
 /// device all is on the host. Valid as long as the array's memory. Throws DeviceError if CUDA reports another error.
 template <class Array, class Pointer = detail::device::Pointer<Array>>
 View view(Array&& array) {
@@ -343,6 +325,7 @@ inline Question checked(double lower, double upper, const HistogramRange& range)
 template <class T>
 Tally tallied(const View& tensor, std::uint64_t count, const Question& question, CudaStream stream,
               std::vector<std::uint64_t>& counters) {
+  const fanin::detail::DeviceMemory there = fanin::detail::use_on_device(tensor);
   const auto blocks = static_cast<std::size_t>(std::min((count + tile - 1) / tile, max_blocks));
   const std::size_t tally_bytes = blocks * sizeof(Tally);
   const std::size_t counter_bytes = counters.size() * 8;
@@ -350,11 +333,10 @@ Tally tallied(const View& tensor, std::uint64_t count, const Question& question,
   Tensor memory({static_cast<std::int64_t>((tally_bytes + counter_bytes) / 8)}, DType::float64, tensor.place);
   std::vector<unsigned char> bytes(memory.bytes());
 
-  const CurrentDevice current(tensor.place.cuda_device);
   auto* on_device = static_cast<unsigned char*>(memory.data());
   check(cudaMemsetAsync(on_device + tally_bytes, 0, counter_bytes, stream), "Cannot clear the histogram");
   tally<T><<<static_cast<unsigned>(blocks), threads, counters.size() * sizeof(std::uint32_t), stream>>>(
-      static_cast<const T*>(tensor.address), count, question, reinterpret_cast<Tally*>(on_device),
+      static_cast<const T*>(there.address), count, question, reinterpret_cast<Tally*>(on_device),
       reinterpret_cast<unsigned long long*>(on_device + tally_bytes));
   check(cudaGetLastError(), "Cannot launch the statistics");
   check(cudaMemcpyAsync(bytes.data(), on_device, bytes.size(), cudaMemcpyDeviceToHost, stream),
@@ -399,11 +381,6 @@ inline void check_readable(const View& tensor) {
   refuse(reinterpret_cast<std::uintptr_t>(tensor.address) % size != 0,
          "The address must be a multiple of the element's size, " + std::to_string(size) + " bytes");
   refuse(tensor.address == nullptr, "The address is null, but there are elements to read");
-  const cudaPointerAttributes there = attributes_of(tensor.address);
-  const std::string says = "The view says that its memory is on " + to_string(tensor.place) + ". Received: an address ";
-  refuse(there.type == cudaMemoryTypeUnregistered, says + "of ordinary host memory. Copy it to the device");
-  refuse(there.type == cudaMemoryTypeDevice && there.device != tensor.place.cuda_device,
-         says + "on " + to_string(cuda(there.device)));
 }
 
 inline Statistics statistics_of(const View& tensor, Tallied compute, double lower, double upper,

@@ -30,6 +30,14 @@ constexpr Place cuda(int device) { return {device}; }
 FANIN_API std::string to_string(Place place);
 
 /// Memory to write to; not owned. The address must be a multiple of the element's size, and that is all.
+///
+/// Host memory may have been allocated in any way. A CUDA device's place is for
+/// - memory that the device holds, by cudaMalloc, cudaMallocAsync (also in a graph), virtual memory management or IPC.
+///   Of other devices' memory that it has access to the place is the device that holds it;
+/// - managed memory, of any device;
+/// - pinned memory, allocated or registered, which must be mapped for the device;
+/// - ordinary host memory where the device can access it (cudaDevAttrPageableMemoryAccess: Linux's heterogeneous memory
+///   management, Grace Hopper). Elsewhere it is refused.
 struct View {
   void* address = nullptr;
   DType dtype = DType::float32;

@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
@@ -37,19 +38,18 @@ class OwningPlan {
 
   std::size_t size() const { return arrays_.size(); }
 
-  void fill(std::optional<CudaStream> given, int threads, const std::uint64_t* device_seed) {
-    const CudaStream stream = given ? *given : current_stream_of_all();
-    {
-      const nb::gil_scoped_release release;
-      const std::shared_lock lock(mutex_);
-      plan_.fill(stream, threads, CpuTarget::automatic, device_seed);
-    }
-    for (std::size_t j = 0; j < arrays_.size(); ++j) {
-      const Array array = arrays_[j];  // another thread may add one
-      tell_of_change(array);
+  // With a stream, or with each device's current one.
+  void fill(std::optional<CudaStream> stream, int threads, const std::uint64_t* device_seed) {
+    if (stream) {
+      fill_with(*stream, threads, device_seed);
+    } else {
+      fill_with(current_streams(), threads, device_seed);
     }
   }
 
+  void fill(const std::vector<Plan::DeviceStream>& streams, int threads, const std::uint64_t* device_seed) {
+    fill_with(streams, threads, device_seed);
+  }
   std::size_t workspace_size(int device) const {
     const nb::gil_scoped_release release;
     const std::shared_lock lock(mutex_);
@@ -89,22 +89,38 @@ class OwningPlan {
     return entry;
   }
 
-  // One stream has to serve all devices.
-  CudaStream current_stream_of_all() const {
-    std::optional<CudaStream> stream;
+  template <class Streams>
+  void fill_with(const Streams& streams, int threads, const std::uint64_t* device_seed) {
+    {
+      const nb::gil_scoped_release release;
+      const std::shared_lock lock(mutex_);
+      plan_.fill(streams, threads, CpuTarget::automatic, device_seed);
+    }
+    for (std::size_t j = 0; j < arrays_.size(); ++j) {
+      const Array array = arrays_[j];  // another thread may add one
+      tell_of_change(array);
+    }
+  }
+
+  // Of each device.
+  std::vector<Plan::DeviceStream> current_streams() const {
+    std::vector<Plan::DeviceStream> streams;
     for (std::size_t j = 0; j < arrays_.size(); ++j) {  // which another thread may add to while Python is asked
       const Library library = arrays_[j].library;
       const Place place = arrays_[j].place;
       if (place.is_host()) continue;
       const CudaStream current = current_stream(library, place);
-      if (stream && *stream != current) {
-        throw InvalidArgument(
-            "The plan's arrays have different current streams, being on several devices or of several libraries. Give "
-            "stream=, or make a plan for each");
+      const auto same = std::find_if(streams.begin(), streams.end(),
+                                     [&](const auto& one) { return one.device == place.cuda_device; });
+      if (same == streams.end()) {
+        streams.push_back({place.cuda_device, current});
+      } else if (same->stream != current) {
+        throw InvalidArgument("The plan's arrays on " + to_string(place) +
+                              " have different current streams, being of several libraries. Give stream=, or make a "
+                              "plan for each");
       }
-      stream = current;
     }
-    return stream.value_or(nullptr);
+    return streams;
   }
 
   Plan plan_;
@@ -157,13 +173,21 @@ that is given other memory later (module.to, .data =) must be added again, to a 
       .def(
           "fill",
           [](OwningPlan& self, nb::handle stream, int threads, nb::handle device_seed) {
-            self.fill(stream_from(stream), threads, seed_address_of(device_seed));
+            const std::uint64_t* const seed = seed_address_of(device_seed);
+            if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream), threads, seed);
+            std::vector<Plan::DeviceStream> streams;
+            for (const auto& [device, one] : nb::cast<nb::dict>(stream)) {
+              streams.push_back(
+                  {static_cast<int>(unsigned_from(device, "A device's number")), stream_from(one).value_or(nullptr)});
+            }
+            self.fill(streams, threads, seed);
           },
           nb::kw_only(), "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
           nb::sig("def fill(self, *, stream: object = None, threads: int = 0, device_seed: object = None) -> None"),
           R"(Fills all entries: host memory before it returns, device memory asynchronously on the stream.
 
-Without a stream it is the arrays' library's current one. What is on a device is one launch if it fits into a kernel's
+Without a stream it is the arrays' library's current one on each device. A plan of several devices takes a dict of streams
+by device, {0: a, 1: b}; one stream for all is refused. What is on a device is one launch if it fits into a kernel's
 parameters, as some 450 to 500 entries do, or was uploaded. May be called again and gives the same bits. device_seed as
 for fanin.fill; all random entries must have been added with one seed, in memory of one device. The GIL is released.)")
       .def("workspace_size", &OwningPlan::workspace_size, "device"_a = 0,
@@ -178,7 +202,7 @@ for fanin.fill; all random entries must have been added with one seed, in memory
           R"(Copies what a launch has to know about the entries into device memory, so that a fill is one launch for any number.
 
 workspace is a CUDA array of uint8, aligned to 16 bytes, at least workspace_size(device) long, which must stay as it is
-while the plan is filled; the plan keeps it. Not to be captured. Adding an entry makes the upload void.)")
+while the plan is filled; the plan keeps it. A stream that is being captured is refused. Adding an entry makes the upload void.)")
       .def("__len__", &OwningPlan::size)
       .def("__repr__", [](const OwningPlan& self) {
         return "<Plan of " + std::to_string(self.size()) + (self.size() == 1 ? " array>" : " arrays>");

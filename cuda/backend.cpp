@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/backend.h"
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "cuda/device.h"
+#include "cuda/encode.h"
+#include "cuda/fill_kernel.h"
+#include "cuda/launch.h"
+#include "fanin/error.h"
+
+namespace fanin::gpu {
+
+// Launches with their jobs, or with the address of these in device memory.
+struct Launches {
+  struct One {
+    Launch launch;
+    std::vector<std::uint64_t> words;
+  };
+  std::vector<One> all;
+};
+
+namespace {
+
+// A kernel by its number among a device's.
+const void* kernel_of(std::size_t number) {
+  static const void* const kernel[kernels] = {
+      reinterpret_cast<const void*>(fill_small), reinterpret_cast<const void*>(fill_large),
+      reinterpret_cast<const void*>(fill_small), reinterpret_cast<const void*>(fill_large)};
+  return kernel[number];
+}
+
+bool has_small_parameters(const Launch& launch) {
+  return launch.header.data != nullptr || launch.words * 8 <= sizeof SmallParameters::data;
+}
+
+std::size_t number_of(const Launch& launch) {
+  return (launch.kernel == Kernel::wide ? 2 : 0) + (has_small_parameters(launch) ? 0 : 1);
+}
+
+// While it lives, a capture that is going on anywhere forbids the calling thread nothing but work on its own streams.
+class LoadingDuringCapture {
+ public:
+  LoadingDuringCapture() { exchange(); }
+  ~LoadingDuringCapture() { exchange(); }
+  LoadingDuringCapture(const LoadingDuringCapture&) = delete;
+  LoadingDuringCapture& operator=(const LoadingDuringCapture&) = delete;
+
+ private:
+  void exchange() {
+    if (cudaThreadExchangeStreamCaptureMode(&mode_) != cudaSuccess) cudaGetLastError();
+  }
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+// Loads a kernel for the current device, and asks for as much shared memory as there is, so that threads that launch
+// at once ask for the same.
+void prepare(std::size_t number, const Device& device) {
+  const LoadingDuringCapture loading;
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel_of(number)), "Cannot load the kernels");
+  check(cudaFuncSetAttribute(kernel_of(number), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(device.facts.shared_bytes_per_block)),
+        "Cannot get shared memory for a fill");
+  device.prepared[number].store(true, std::memory_order_relaxed);
+}
+
+// `parameters` are SmallParameters or LargeParameters, of which the launch's words stand behind the header.
+void start(const Launch& launch, Header* parameters, const Device& device, CudaStream stream,
+           const std::uint64_t* device_seed) {
+  *parameters = launch.header;
+  parameters->device_seed = device_seed;
+  const std::size_t number = number_of(launch);
+  const auto attempt = [&] {
+    void* arguments[] = {parameters};
+    return cudaLaunchKernel(kernel_of(number), dim3(launch.blocks), dim3(launch.threads), arguments,
+                            launch.shared_bytes, stream);
+  };
+  const bool ready = device.prepared[number].load(std::memory_order_relaxed);
+  if (!ready) prepare(number, device);
+  cudaError_t error = attempt();
+  if (error == cudaErrorInvalidValue && ready) {
+    // So it is in a context that the kernel was not prepared in: a second one of the device, or one after a reset.
+    cudaGetLastError();
+    prepare(number, device);
+    error = attempt();
+  }
+  check(error, "Cannot launch a fill");
+}
+
+// Calls f(launch, words) for the launches of some jobs, with jobs in `words`, which take `capacity` of them.
+template <class F>
+void encode_each(const FillJob* jobs, std::size_t count, const DeviceFacts& facts, std::uint64_t* words,
+                 std::size_t capacity, const F& f) {
+  for (const Kernel kernel : {Kernel::single, Kernel::wide}) {
+    for (std::size_t next = 0; next < count;) {
+      Launch launch;
+      next = encode(jobs, next, count, kernel, facts, words, capacity, &launch);
+      if (launch.words != 0) f(launch);
+    }
+  }
+}
+
+std::size_t aligned(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
+
+}  // namespace
+
+void launch(const Launch& launch, const std::uint64_t* words, CudaStream stream, const std::uint64_t* device_seed) {
+  int ordinal = 0;
+  check(cudaGetDevice(&ordinal), "Cannot tell the current CUDA device");
+  LargeParameters parameters;
+  if (launch.header.data == nullptr) std::memcpy(parameters.data, words, launch.words * 8);
+  start(launch, &parameters.header, device(ordinal), stream, device_seed);
+}
+
+DeviceFacts facts_here() {
+  int ordinal = 0;
+  check(cudaGetDevice(&ordinal), "Cannot tell the current CUDA device");
+  return device(ordinal).facts;
+}
+
+bool can_launch(const Launch& launch) {
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel_of(number_of(launch))), "Cannot load the kernels");
+  return launch.threads <= static_cast<std::uint32_t>(attributes.maxThreadsPerBlock) &&
+         launch.shared_bytes <= facts_here().shared_bytes_per_block;
+}
+
+void* device_address(void* address, const CurrentDevice& current) {
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, address), "Cannot tell where the address is");
+  const auto refuse = [&](const std::string& what) {
+    throw InvalidArgument("The view says that its memory is on " + to_string(cuda(current.ordinal())) +
+                          ". Received: an address " + what);
+  };
+  switch (attributes.type) {
+    case cudaMemoryTypeUnregistered:
+      if (!device(current.ordinal()).reads_pageable_memory) {
+        refuse(
+            "of ordinary host memory, which this device cannot access. Give device, managed or pinned memory, or say "
+            "that the memory is on the host");
+      }
+      return address;
+    case cudaMemoryTypeHost:
+      if (attributes.devicePointer == nullptr) {
+        refuse(
+            "of pinned host memory that is not mapped for this device. Register it with cudaHostRegisterMapped, or "
+            "say that the memory is on the host");
+      }
+      return attributes.devicePointer;
+    case cudaMemoryTypeDevice:
+      if (attributes.device != current.ordinal()) {
+        refuse("on " + to_string(cuda(attributes.device)) + ". Say that the memory is there");
+      }
+      return address;
+    default:
+      return address;
+  }
+}
+
+void preload(int ordinal) {
+  const CurrentDevice current(ordinal);
+  for (std::size_t number = 0; number < kernels; ++number) prepare(number, device(ordinal));
+}
+
+void fill(const FillJob& job, const CurrentDevice& current, CudaStream stream, const std::uint64_t* device_seed) {
+  const Device& there = device(current.ordinal());
+  SmallParameters parameters;
+  encode_each(&job, 1, there.facts, parameters.data, sizeof parameters.data / 8,
+              [&](const Launch& launch) { start(launch, &parameters.header, there, stream, device_seed); });
+}
+
+std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, int ordinal, JobsIn where) {
+  // As much as extensions can be found in.
+  constexpr std::size_t max_uploaded_words = max_extension;
+  const std::size_t capacity = where == JobsIn::parameters ? sizeof LargeParameters::data / 8 : max_uploaded_words;
+  const std::unique_ptr<std::uint64_t[]> words(new std::uint64_t[capacity]);
+  auto launches = std::make_shared<Launches>();
+  encode_each(jobs, count, device(ordinal).facts, words.get(), capacity, [&](const Launch& launch) {
+    launches->all.push_back({launch, {words.get(), words.get() + launch.words}});
+  });
+  return launches;
+}
+
+std::size_t count(const Launches& launches) { return launches.all.size(); }
+
+void fill(const Launches& launches, const CurrentDevice& current, CudaStream stream, const std::uint64_t* device_seed) {
+  const Device& there = device(current.ordinal());
+  LargeParameters parameters;
+  for (const auto& [launch, words] : launches.all) {
+    std::memcpy(parameters.data, words.data(), words.size() * 8);
+    start(launch, &parameters.header, there, stream, device_seed);
+  }
+}
+
+std::size_t upload_bytes(const Launches& launches) {
+  std::size_t bytes = 0;
+  for (const auto& [launch, words] : launches.all) bytes += aligned(words.size() * 8);
+  return bytes;
+}
+
+std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& launches, void* workspace,
+                                       const CurrentDevice&, CudaStream stream) {
+  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream, &capture), "Cannot upload the plan");
+  if (capture != cudaStreamCaptureStatusNone) {
+    throw InvalidArgument(
+        "An upload cannot be captured. Received: a stream that is being captured. Upload the plan before, and capture "
+        "its fill");
+  }
+  using Source = std::shared_ptr<const Launches>;
+  auto source = std::make_unique<Source>(launches);
+  auto uploaded = std::make_shared<Launches>();
+  uploaded->all.reserve(launches->all.size());
+  auto* at = static_cast<std::byte*>(workspace);
+  cudaError_t error = cudaSuccess;
+  for (const auto& [launch, words] : launches->all) {
+    const std::size_t bytes = words.size() * 8;
+    if (error == cudaSuccess) error = cudaMemcpyAsync(at, words.data(), bytes, cudaMemcpyHostToDevice, stream);
+    uploaded->all.push_back({launch, {}});
+    uploaded->all.back().launch.header.data = reinterpret_cast<const std::uint64_t*>(at);
+    at += aligned(bytes);
+  }
+  // From pageable memory the copy has read its source when the call returns, on most machines: where the device reads
+  // such memory itself, nothing says so.
+  const auto drop = [](void* held) { delete static_cast<Source*>(held); };
+  if (cudaLaunchHostFunc(stream, drop, source.get()) == cudaSuccess) {
+    static_cast<void>(source.release());  // by drop
+  } else {
+    cudaGetLastError();
+    cudaStreamSynchronize(stream);
+  }
+  check(error, "Cannot upload the plan");
+  return uploaded;
+}
+
+void* allocate(std::size_t bytes, int ordinal) {
+  const CurrentDevice current(ordinal);
+  void* memory = nullptr;
+  const cudaError_t error = cudaMalloc(&memory, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw std::bad_alloc();
+  }
+  check(error, "Cannot allocate device memory");
+  return memory;
+}
+
+void release(void* memory, int ordinal) noexcept {
+  try {
+    const CurrentDevice current(ordinal);
+    if (cudaFree(memory) != cudaSuccess) cudaGetLastError();
+  } catch (const DeviceError&) {  // at the process's end the driver may be gone before the tensor
+  }
+}
+
+void read(void* to, const void* from, std::size_t bytes, const CurrentDevice&, CudaStream stream) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "Cannot read from the device");
+  check(cudaStreamSynchronize(stream), "Cannot read from the device");
+}
+
+void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes) {
+  const Place on_device = to_place.is_host() ? from_place : to_place;
+  if (!from_place.is_host() && from_place != on_device) {
+    const CurrentDevice current(from_place.cuda_device);
+    check(cudaDeviceSynchronize(), "An earlier operation on the copy's source failed");
+  }
+  const CurrentDevice current(on_device.cuda_device);
+  check(cudaDeviceSynchronize(), "An earlier operation on the device failed");
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "Cannot copy");
+}
+
+}  // namespace fanin::gpu
