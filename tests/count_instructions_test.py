@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/count_instructions' interpreter of machine code: a small kernel's results and counts, and single roundings.
+"""dev/sass: the interpreter of machine code: a small kernel's results and counts, and single roundings.
 Exit status 77: there is no CUDA compiler or no disassembler."""
 
-import importlib.machinery
-import importlib.util
 import pathlib
 import random
 import re
@@ -15,12 +13,8 @@ from fractions import Fraction
 
 sys.dont_write_bytecode = True
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT / "bench"))
-from count_lib import disassembly, hardware, launch, machine  # noqa: E402
-
-loader = importlib.machinery.SourceFileLoader("count_instructions", str(PROJECT / "bench" / "count_instructions"))
-program = importlib.util.module_from_spec(importlib.util.spec_from_loader("count_instructions", loader))
-loader.exec_module(program)
+sys.path.insert(0, str(PROJECT / "dev"))
+from sass import build, disassembly, hardware, launch, lines, machine, memory_model  # noqa: E402
 
 KERNEL = """
 __device__ const unsigned table[4] = {3, 5, 7, 11};
@@ -85,7 +79,7 @@ def check_kernel(nvdisasm, arch, folder):
     source.write_text(KERNEL)
     subprocess.run(["nvcc", "-lineinfo", "-cubin", f"-arch=sm_{arch}", str(source), "-o", str(cubin)], check=True)
     elf = disassembly.Cubin(cubin.read_bytes())
-    function = disassembly.functions(nvdisasm, cubin)["small"]
+    function = disassembly.function(nvdisasm, cubin, "small")
     want = expected()
     base = 0x7E0000000000
     made = launch.Launch("small", BLOCKS, THREADS, 0, base.to_bytes(8, "little") + ROUNDS.to_bytes(4, "little"), base, bytes(len(want)))
@@ -101,7 +95,8 @@ def check_kernel(nvdisasm, arch, folder):
     assert sum(issued["STG"]) == warps, f"sm_{arch}: stores {issued['STG']}"
     # The line of the first loop: each of its instructions is issued once a round, what surrounds them once.
     loop = next(n for n, text in enumerate(KERNEL.splitlines(), 1) if "2654435761u" in text)
-    on_line = [n for i, n in zip(function.instructions, counts.issued) if i.lines and i.lines[-1][1] == loop]
+    source = lines.Source(elf, "small")
+    on_line = [n for i, n in zip(function.instructions, counts.issued) if source.chain(i.address)[-1][2] == loop]
     assert max(on_line) == warps * ROUNDS, f"sm_{arch}: rounds {on_line}"
     # 11 of a warp's threads, at most, go through the second loop, up to four times.
     inner = [n for i, n in zip(function.instructions, counts.issued) if "IMAD.WIDE" in i.text and n > warps]
@@ -131,7 +126,7 @@ def main():
     if sys.version_info < (3, 10) or not shutil.which("nvcc"):
         return 77
     try:
-        nvdisasm = program.find_tool("nvdisasm", "nvidia-cuda-nvdisasm", install=False)
+        nvdisasm = build.find_nvdisasm(install=False)
     except disassembly.Refused as e:
         print(e)
         return 77

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cubin as nvdisasm prints it: instructions with their operands and source lines, basic blocks; and the cubin's own data."""
+"""A cubin as nvdisasm prints it: instructions with their operands; and the cubin's own data."""
 
 import re
 import struct
@@ -11,10 +11,10 @@ class Refused(Exception):
 
 
 class Instruction:
-    __slots__ = ("address", "text", "guard", "opcode", "modifiers", "operands", "lines", "index")
+    __slots__ = ("address", "text", "guard", "opcode", "modifiers", "operands", "index")
 
-    def __init__(self, address, text, lines):
-        self.address, self.text, self.lines = address, text, lines
+    def __init__(self, address, text):
+        self.address, self.text = address, text
         match = re.match(r"(?:@(!?U?P(?:\d|T))\s+)?([A-Z][A-Z0-9_]*)((?:\.[A-Za-z0-9_]+)*)\s*(.*)$", text)
         if not match:
             raise Refused(f"cannot read the instruction: {text}")
@@ -62,53 +62,28 @@ class Function:
                 return self.labels[match.group(1)]
         return None
 
-    def blocks(self):
-        """Ranges of instructions that only their first can be jumped to, and only their last can leave."""
-        starts = {0} | set(self.labels.values())
-        for i, instruction in enumerate(self.instructions):
-            if instruction.opcode in ENDS_A_BLOCK:
-                starts.add(i + 1)
-        starts = sorted(s for s in starts if s < len(self.instructions))
-        return list(zip(starts, starts[1:] + [len(self.instructions)]))
 
-
-ENDS_A_BLOCK = {"BRA", "BRX", "BRXU", "JMP", "JMX", "JMXU", "CALL", "RET", "EXIT", "BSYNC", "WARPSYNC"}
-
-
-def functions(nvdisasm, cubin, cwd=None):
-    """All kernels of a cubin by their symbols. Instructions carry the chain of (file, line) they were inlined through,
-    innermost first."""
-    command = [str(nvdisasm), "-c", "-gi", str(cubin)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+def function(nvdisasm, cubin, kernel):
+    """A kernel's machine code, with that of the functions that it calls, which stand behind it."""
+    command = [str(nvdisasm), "-c", str(cubin)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise Refused(f"{' '.join(command)} failed:\n{done.stderr}")
-    found, name, instructions, labels, chain, fresh = {}, None, [], {}, [], True
+    inside, instructions, labels = False, [], {}
     for line in done.stdout.splitlines():
-        section = re.match(r"\.section\s+\.text\.([^,]+),", line.strip())
+        section = re.match(r"\s*\.section\s+([^,\s]+)", line)
         if section:
-            name, instructions, labels, chain, fresh = section.group(1), [], {}, [], True
-            found[name] = (instructions, labels)
-            continue
-        if name is None:
-            continue
-        if re.match(r"\s*\.section\s", line):
-            name = None
-            continue
-        source = re.match(r'\s*//## File "([^"]+)", line (\d+)', line)
-        if source:
-            if fresh:
-                chain, fresh = [], False
-            chain = chain + [(source.group(1), int(source.group(2)))]
-            continue
-        label = re.match(r"([.$_A-Za-z][\w.$]*):\s*$", line)
-        if label:
-            labels[label.group(1)] = len(instructions)
-            continue
-        code = re.match(r"\s*/\*([0-9a-f]{4,})\*/\s+(.*?)\s*;\s*$", line)
-        if code:
-            instructions.append(Instruction(int(code.group(1), 16), code.group(2), tuple(chain)))
-            fresh = True
-    return {n: Function(n, i, l) for n, (i, l) in found.items() if i}
+            inside = section.group(1) == ".text." + kernel
+        elif inside:
+            label = re.match(r"([.$_A-Za-z][\w.$]*):\s*$", line)
+            if label:
+                labels[label.group(1)] = len(instructions)
+            code = re.match(r"\s*/\*([0-9a-f]{4,})\*/\s+(.*?)\s*;\s*$", line)
+            if code:
+                instructions.append(Instruction(int(code.group(1), 16), code.group(2)))
+    if not instructions:
+        raise Refused(f"{cubin} has no kernel {kernel}")
+    return Function(kernel, instructions, labels)
 
 
 class Cubin:
@@ -172,6 +147,20 @@ class Cubin:
             elif attribute == 0x0A:  # EIATTR_PARAM_CBANK
                 base, = struct.unpack_from("<H", value, 4)
         return [found[i] for i in sorted(found)], base
+
+    def kernels(self):
+        """Symbols of the entry functions."""
+        prefix = ".nv.info."
+        return [s["name"][len(prefix):] for i, s in enumerate(self.sections) if s["name"].startswith(prefix) and
+                any(attribute == 0x0A for attribute, _ in self._attributes(i))]
+
+    def registers(self, kernel):
+        for attribute, value in self._attributes(self.find(".nv.info")):
+            if attribute == 0x2F:  # EIATTR_REGCOUNT
+                symbol, number = struct.unpack("<II", value)
+                if self.symbols[symbol]["name"] == kernel:
+                    return number
+        raise Refused(f"the cubin does not say how many registers {kernel} has")
 
     def static_shared(self, kernel):
         index = self.find(".nv.shared." + kernel)

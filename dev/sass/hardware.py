@@ -1,19 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which pipe of a multiprocessor takes which instruction, how fast, and how many blocks fit.
+"""Which unit of a multiprocessor takes which instruction, how fast, and how many blocks fit.
 
 Sources, by the letters used below:
  N  Nsight Compute's Kernel Profiling Guide, "Pipelines": ALU does logic, compares, integer operations but for IMAD and IMUL, and
     since Ampere fast conversions from binary32 to binary16; XU does transcendental functions and conversions between integers and
     floating point; ADU address divergence, constant loads and block barriers; CBU branches and convergence; LSU memory and shuffles.
+    "Metrics Decoder", L1TEX: a request is worked off in wavefronts, which follow one another; a line has 128 bytes, a sector 32.
  F  G. Smith (NVIDIA), forums.developer.nvidia.com/t/302018: on GA100 the FMA pipe takes IMAD, IDP and binary32; on GH100 FMAheavy
     takes IMAD, IDP and binary32, FMAlite binary32 alone, and packed half precision both at once.
  T  CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions": results per cycle and multiprocessor: integer
-    multiplication 64 on 8.0, 9.0, 10.0; binary32 64, 128, 128; logic, compares, minima, shifts 64; population count, conversions 16.
+    multiplication 64 on 8.0, 9.0, 10.0; binary32 64, 128, 128; logic, compares, minima, shifts 64; population count, conversions 16;
+    shuffles 32. "Compute Capabilities": four schedulers, each of which issues an instruction of a warp in a cycle, and warps are
+    spread over them evenly; shared memory has 32 banks of 4 bytes a cycle.
  B  microbenchmarks of a B300 with Nsight Compute's counters, published on GitHub: LOP3, PRMT, SHF, FMNMX, ISETP, FSETP, SEL, I2FP, F2FP,
     VOTE 2 warp instructions per cycle, all on ALU; IMAD, IDP 2 on FMAheavy, IMAD.HI.U32 1; FFMA 4 on both; FFMA2 both at once;
     POPC, FLO, BREV, MUFU, F2I on XU; LDS, STS, LDG, STG, ATOMS, SHFL 1 on LSU; BAR, MATCH, S2R 0.5 on ADU; S2UR about 1 on uniform.
+ P  CUDA C++ Programming Guide, "Compute Capability 3.x" (64-bit accesses: a half warp each) and NVIDIA's Nsight Compute counts of 128-bit
+    accesses: a quarter warp each.
+ D  data sheets of A100, H100, H200, B200: multiprocessors, clock, bandwidth of the memory.
+ W  NVIDIA's A100 white paper: the second-level cache reads 5120 bytes a cycle, 64 for each multiprocessor's port.
  A  assumed: nothing found.
-IMAD.WIDE is taken to cost what B measured for IMAD.HI, two slots of FMAheavy: A. The reported bound has both readings.
+
+Of IMAD.WIDE nothing was found: it takes two slots of FMA-heavy as IMAD.HI does by B, or one as IMAD does. Both bounds are given, and the one with
+two slots counts. A multiprocessor sends 64 bytes of stores a cycle to the second-level cache (A, from W's reads), in whole sectors.
 """
 
 import math
@@ -21,7 +30,7 @@ import math
 from .disassembly import Refused
 
 ALU, FMA, HEAVY, BOTH, XU, LSU, ADU, CBU, UNIFORM, FP64, NONE = (
-    "ALU", "FMA", "FMA-heavy", "FMA both", "XU", "LSU", "ADU", "CBU", "uniform", "FP64", "none")
+    "ALU", "FMA", "FMA-heavy", "FMA both", "XU", "load/store unit", "ADU", "CBU", "uniform", "FP64", "none")
 
 _TABLE = {
     ALU: "LOP3 PLOP3 IADD3 IADD ISETP FSETP FMNMX FMNMX3 HMNMX2 IMNMX VIMNMX VIMNMX3 VIADD VIADDMNMX SHF SEL FSEL PRMT LEA VOTE "  # N B
@@ -48,19 +57,19 @@ def pipe_of(instruction):
     if pipe is None and opcode.startswith("U"):
         pipe = UNIFORM
     if pipe is None:
-        raise Refused(f"{instruction.text}: no pipe is known for {opcode}: add it to bench/count_lib/hardware.py, with a source")
+        raise Refused(f"{instruction.text}: no pipe is known for {opcode}: add it to dev/sass/hardware.py, with a source")
     wide = opcode == "IMAD" and ("WIDE" in instruction.modifiers or "HI" in instruction.modifiers)
     return pipe, 2 if wide else 1
 
 
 class Architecture:
-    """Warp instructions per cycle and multiprocessor, and what a multiprocessor holds (Programming Guide, "Technical
-    Specifications per Compute Capability")."""
+    """Warp instructions per cycle and multiprocessor, of the load/store unit passes, and what a multiprocessor holds (Programming Guide,
+    "Technical Specifications per Compute Capability")."""
 
     def __init__(self, name, fma, fma64, shared_kib, shared_base, driver):
         self.name, self.shared_per_sm, self.shared_base = name, shared_kib * 1024, shared_base
         self.driver = driver  # where in constant bank 0 the driver puts what
-        self.rates = {"issue": 4, ALU: 2, FMA: fma, HEAVY: 2, XU: 0.5, LSU: 1, ADU: 0.5, UNIFORM: 1, FP64: fma64, "shared memory": 1}
+        self.rates = {"issue": 4, ALU: 2, FMA: fma, HEAVY: 2, XU: 0.5, LSU: 1, ADU: 0.5, UNIFORM: 1, FP64: fma64}
         self.registers, self.warps, self.blocks = 65536, 64, 32
 
     def occupancy(self, registers, shared, threads):

@@ -14,6 +14,7 @@ import re
 import struct
 from fractions import Fraction
 
+from . import memory_model
 from .disassembly import Refused
 
 WORD = 0xFFFFFFFF
@@ -252,13 +253,13 @@ class Block:
 class Compiler:
     """Turns instructions into Python functions f(w, m, L): a warp, the mask of the active threads, their numbers."""
 
-    def __init__(self, function, constants, shared_start, shared_end, spaces):
-        self.function, self.constants = function, constants
+    def __init__(self, function, constants, shared_start, shared_end, spaces, traffic):
+        self.function, self.constants, self.traffic = function, constants, traffic
         self.shared_start, self.shared_end = shared_start, shared_end
         self.names = {"f32": f32, "b32": b32, "f64": f64, "b64": b64, "fma32": fma32, "fma64": fma64, "signed": signed,
                       "signed64": signed64, "lut3": lut3, "prmt": prmt, "shf": shf, "flo": flo, "narrow": narrow, "math": math,
                       "memory": spaces, "lanes": lanes, "Refused": Refused, "load": self.load, "store": self.store,
-                      "atomic": self.atomic, "from_bytes": int.from_bytes, "special": special, "banks": {}, "shuffle": shuffle,
+                      "atomic": self.atomic, "from_bytes": int.from_bytes, "special": special, "shuffle": shuffle,
                       "constant": self.constant, "to_integer": to_integer, "from_integer": from_integer, "fmnmx": fmnmx, "hmnmx": hmnmx,
                       "dot": dot, "reciprocal": reciprocal}
 
@@ -440,7 +441,7 @@ class Compiler:
         if method is None and name.startswith("U"):
             method = getattr(self, "op_" + name[1:], None)
         if method is None:
-            raise Refused(f"{i.text}: opcode {name} is not known to bench/count_lib/machine.py")
+            raise Refused(f"{i.text}: opcode {name} is not known to dev/sass/machine.py")
         result = method(i, i.modifiers, i.operands)
         return result if isinstance(result, tuple) else (result, "plain", None)
 
@@ -1102,17 +1103,23 @@ class Compiler:
             return "local", [a & WORD for a in addresses]
         return space, addresses
 
+    @staticmethod
+    def kind(space, addresses):
+        """Shared, local or global, also of a generic address."""
+        if space != "generic":
+            return space
+        return {SHARED_WINDOW: "shared", LOCAL_WINDOW: "local"}.get(addresses[0] >> 32, "global")
+
     def load(self, space, w, L, addresses, size, number, sign, index):
         if number < 0:
             return
         space, addresses = self.localised(space, addresses)
+        self.traffic.load(index, self.kind(space, addresses), L, addresses, size)
         if space == "local":
             for l, a in zip(L, addresses):
                 for part in range(max(1, size // 4)):
                     w.r[number + part][l] = w.local.get((l, a + 4 * part), 0)
             return
-        if space == "shared":
-            self.wavefronts(index, addresses, size)
         for l, a in zip(L, addresses):
             array, at = self.where(space, w, a, size, False)
             if size <= 4:
@@ -1124,13 +1131,12 @@ class Compiler:
 
     def store(self, space, w, L, addresses, size, number, index):
         space, addresses = self.localised(space, addresses)
+        self.traffic.store(index, self.kind(space, addresses), L, addresses, size)
         if space == "local":
             for l, a in zip(L, addresses):
                 for part in range(max(1, size // 4)):
                     w.local[(l, a + 4 * part)] = w.r[number + part][l] if number >= 0 else 0
             return
-        if space == "shared":
-            self.wavefronts(index, addresses, size)
         for l, a in zip(L, addresses):
             array, at = self.where(space, w, a, size, True)
             value = 0
@@ -1138,19 +1144,6 @@ class Compiler:
                 for part in range(max(1, size // 4)):
                     value |= w.r[number + part][l] << 32 * part
             array[at:at + size] = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-
-    def wavefronts(self, index, addresses, size):
-        """Passes through the 32 banks, 4 bytes wide: 8-byte accesses go by half warps, 16-byte ones by quarters."""
-        group = 32 // max(1, size // 4)
-        passes = 0
-        for first in range(0, len(addresses), group):
-            banks = {}
-            for a in addresses[first:first + group]:
-                for word in range(a >> 2, (a + size + 3) >> 2):
-                    banks.setdefault(word & 31, set()).add(word)
-            passes += max(map(len, banks.values()))
-        counted = self.names["banks"]
-        counted[index] = counted.get(index, 0) + passes
 
     def op_ATOMS(self, i, mods, ops):
         return self.atomics(i, mods, ops, "shared")
@@ -1177,8 +1170,7 @@ class Compiler:
         return [f"a=[{self.address(ops[1])} for l in L]", f"atomic({space!r},{kind!r},w,L,a,{source},{second},{self.number(ops[0])},{i.index})"]
 
     def atomic(self, space, kind, w, L, addresses, values, others, number, index):
-        if space == "shared":
-            self.wavefronts(index, addresses, 4)
+        self.traffic.atomic(index, self.kind(space, addresses), addresses, kind == "COUNT")
         for n, (l, a) in enumerate(zip(L, addresses)):
             array, at = self.where(space, w, a, 4, True)
             old = int.from_bytes(array[at:at + 4], "little")
@@ -1355,25 +1347,60 @@ def special(w, lane, name, mask):
     return values[name]
 
 
+class Traffic:
+    """What memory instructions cost, by instruction; and which sectors of global memory were written."""
+
+    def __init__(self):
+        self.passes, self.sectors, self.partial, self.loaded = {}, {}, {}, {}
+        self.written = set()
+
+    @staticmethod
+    def add(counter, index, n):
+        counter[index] = counter.get(index, 0) + n
+
+    def cost(self, index, space, lanes, addresses, size):
+        if space == "shared":
+            n = memory_model.shared(lanes, addresses, size)
+        elif space == "local":
+            n = max(1, size // 4)
+        else:
+            n = memory_model.lines(lanes, addresses, size)
+        self.add(self.passes, index, n)
+
+    def load(self, index, space, lanes, addresses, size):
+        self.cost(index, space, lanes, addresses, size)
+
+    def store(self, index, space, lanes, addresses, size):
+        self.cost(index, space, lanes, addresses, size)
+        if space == "global":
+            sectors, partial = memory_model.sectors(addresses, size)
+            self.add(self.sectors, index, len(sectors))
+            self.add(self.partial, index, partial)
+            self.written |= sectors
+
+    def atomic(self, index, space, addresses, counts_up):
+        self.add(self.passes, index, memory_model.atomic(addresses, counts_up) if space == "shared" else len(addresses))
+
+
 class Counts:
-    """Of one launch, by instruction: times issued to a warp, and passes through shared memory's banks."""
+    """Of one launch, by instruction: times issued to a warp, threads that were active then, traffic; by scheduler: what was issued."""
 
     def __init__(self, size):
         self.issued = [0] * size
         self.threads = [0] * size
-        self.wavefronts = {}
+        self.traffic = Traffic()
+        self.schedulers = [0] * 4
 
 
 def run(function, constants, blocks, threads, shared_start, shared_bytes, memory, slice_of=97, limit=50_000_000):
     """Runs the given blocks of a launch and returns its Counts. `slice_of` instructions of a warp, then the next warp's."""
-    compiler = Compiler(function, constants, shared_start, shared_start + shared_bytes, memory)
     code = [None] * len(function.instructions)  # compiled when first met: most of a kernel serves other launches
     counts = Counts(len(code))
-    counts.wavefronts = compiler.names["banks"]
+    compiler = Compiler(function, constants, shared_start, shared_start + shared_bytes, memory, counts.traffic)
     by_address = function.by_address
     issued, active_threads = counts.issued, counts.threads
     steps = 0
-    for index in blocks:
+    for place, index in enumerate(blocks):
         block = Block(index, threads, shared_start + shared_bytes)
         while any(w.alive for w in block.warps):
             progress = 0
@@ -1450,6 +1477,7 @@ def run(function, constants, blocks, threads, shared_start, shared_bytes, memory
                     else:
                         w.groups.append([pc, mask])
                     progress += ran
+                    counts.schedulers[(place * len(block.warps) + w.number) % 4] += ran
             steps += progress
             if not progress:
                 raise Refused(f"block {index}: every warp waits")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A CUDA runtime that runs nothing: it gives out memory and writes down what is launched, with what parameters and what
-// is in that memory, for bench/count_instructions. It stands in for libcudart when the workload is linked.
+// is in that memory, for dev/sass. It stands in for libcudart when the workload is linked.
 //   COUNT_RECORD      the file to write to
+//   COUNT_MEMORY      0: without the memory
 //   COUNT_PARAMETERS  a file: on each line a kernel's symbol and the sizes of its parameters
 //   COUNT_DEVICE      multiprocessors, blocks that fit on one, major, minor
 #include <cuda_runtime.h>
@@ -27,6 +28,7 @@ struct State {
   char* arena = nullptr;
   std::size_t used = 0;
   std::FILE* out = nullptr;
+  bool with_memory = true;
   dim3 grid, block;
   std::size_t shared = 0;
   cudaStream_t stream = nullptr;
@@ -39,6 +41,7 @@ struct State {
       for (int& number : device) in >> number;
     }
     if (const char* path = std::getenv("COUNT_RECORD")) out = std::fopen(path, "wb");
+    if (const char* text = std::getenv("COUNT_MEMORY")) with_memory = std::strcmp(text, "0") != 0;
     if (const char* path = std::getenv("COUNT_PARAMETERS")) {
       std::ifstream in(path);
       for (std::string line; std::getline(in, line);) {
@@ -77,7 +80,7 @@ cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments
   put(shared);
   put(parameters.data(), parameters.size());
   put(reinterpret_cast<std::uintptr_t>(s.arena));
-  put(s.arena, s.used);
+  put(s.arena, s.with_memory ? s.used : 0);
   std::fflush(s.out);
   return cudaSuccess;
 }
@@ -256,6 +259,13 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
   attributes->type = ours ? cudaMemoryTypeDevice : cudaMemoryTypeUnregistered;
   attributes->device = 0;
   attributes->devicePointer = ours ? const_cast<void*>(pointer) : nullptr;
+  return cudaSuccess;
+}
+// There is no driver: the library must do with the runtime.
+cudaError_t cudaGetDriverEntryPointByVersion(const char*, void** function, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult* result) {
+  *function = nullptr;
+  if (result != nullptr) *result = cudaDriverEntryPointSymbolNotFound;
   return cudaSuccess;
 }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
