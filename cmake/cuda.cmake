@@ -9,8 +9,18 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-      set(CMAKE_CUDA_ARCHITECTURES 75 80 90)  # each with its PTX; must stand before the language is enabled
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
+      # This machine's GPU, or what most have; must stand before the language is enabled. The preset "release" has all.
+      execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+                      OUTPUT_VARIABLE fanin_capabilities ERROR_QUIET RESULT_VARIABLE fanin_status)
+      string(REGEX MATCHALL "[0-9]+\\.[0-9]" fanin_capabilities "${fanin_capabilities}")
+      string(REPLACE "." "" fanin_capabilities "${fanin_capabilities}")
+      list(REMOVE_DUPLICATES fanin_capabilities)
+      if(fanin_status EQUAL 0 AND fanin_capabilities)
+        set(CMAKE_CUDA_ARCHITECTURES ${fanin_capabilities})
+      else()
+        set(CMAKE_CUDA_ARCHITECTURES 80 90)  # each with its PTX
+      endif()
     endif()
     enable_language(CUDA)
     find_package(CUDAToolkit 12.1 REQUIRED)  # the first with 32 KiB of kernel parameters

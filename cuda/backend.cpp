@@ -11,7 +11,7 @@
 
 #include "cuda/device.h"
 #include "cuda/encode.h"
-#include "cuda/fill_kernel.h"
+#include "cuda/fill_kernels.h"
 #include "cuda/launch.h"
 #include "fanin/error.h"
 
@@ -31,8 +31,8 @@ namespace {
 // A kernel by its number among a device's.
 const void* kernel_of(std::size_t number) {
   static const void* const kernel[kernels] = {
-      reinterpret_cast<const void*>(fill_small), reinterpret_cast<const void*>(fill_large),
-      reinterpret_cast<const void*>(fill_small), reinterpret_cast<const void*>(fill_large)};
+      reinterpret_cast<const void*>(fill_single_small), reinterpret_cast<const void*>(fill_single_large),
+      reinterpret_cast<const void*>(fill_wide_small), reinterpret_cast<const void*>(fill_wide_large)};
   return kernel[number];
 }
 
@@ -177,9 +177,7 @@ void fill(const FillJob& job, const CurrentDevice& current, CudaStream stream, c
 }
 
 std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, int ordinal, JobsIn where) {
-  // As much as extensions can be found in.
-  constexpr std::size_t max_uploaded_words = max_extension;
-  const std::size_t capacity = where == JobsIn::parameters ? sizeof LargeParameters::data / 8 : max_uploaded_words;
+  const std::size_t capacity = where == JobsIn::parameters ? sizeof LargeParameters::data / 8 : max_words;
   const std::unique_ptr<std::uint64_t[]> words(new std::uint64_t[capacity]);
   auto launches = std::make_shared<Launches>();
   encode_each(jobs, count, device(ordinal).facts, words.get(), capacity, [&](const Launch& launch) {

@@ -5,25 +5,17 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <string>
-#include <unordered_map>
 
+#include "core/window.h"
 #include "cpu/clamping.h"
 #include "cpu/formats.h"
-#include "fanin/error.h"
 #include "fp_environment.h"
 
-namespace fanin::gpu::detail {
+namespace fanin::gpu {
 
 namespace {
 
-template <class T>
-void append(std::vector<std::uint64_t>& words, const T& value) {
-  static_assert(sizeof value % 8 == 0);
-  const std::size_t size = words.size();
-  words.resize(size + sizeof value / 8);
-  std::memcpy(&words[size], &value, sizeof value);
-}
+bool is_wide(const FillParams& params) { return is_random(params) && params.dtype == DType::float64; }
 
 bool clamping_matters(const FillParams& params) {
   bool matters = false;
@@ -37,218 +29,225 @@ bool clamping_matters(const FillParams& params) {
   return matters;
 }
 
-bool is_wide(const FillParams& params) { return params.dtype == DType::float64; }
+// A job with its extension, which is put together here.
+class Encoder {
+ public:
+  // An original with its copies.
+  Encoder(const FillJob* jobs, const FillJob& fill) {
+    const FillParams& params = fill.params;
+    job_.address = fill.address;
+    job_.dtype = static_cast<std::uint32_t>(params.dtype) & 7u;
+    if (is_random(params)) {
+      set_draw(params);
+    } else {
+      job_.bits = params.pattern;
+      set_kind(params.kind == FillParams::Kind::constant ? Draw::constant : Draw::identity);
+    }
+    set_place(params);
+    set_copies(jobs, fill);
+    job_.usual =
+        is_random(params) && !is_wide(params) && may_be_usual_ && job_.aligned != 0 && job_.copies == 0 ? 1 : 0;
+    job_.tile_slots =
+        tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)), job_.usual != 0);
+  }
 
-Limits limits_of(const FillParams& params) { return {static_cast<float>(params.min), static_cast<float>(params.max)}; }
+  const Job& job() const { return job_; }
+  const std::uint64_t* extension() const { return extension_; }
+  std::size_t words() const { return words_; }
 
-// Whether the second job can be a copy of the first.
-bool same_draws(const FillParams& a, const FillParams& b) {
-  const IndexMap& p = a.index;
-  const IndexMap& q = b.index;
-  return a.kind == b.kind && !is_wide(a) && !is_wide(b) && a.seed == b.seed && a.subsequence == b.subsequence &&
-         a.shifted == b.shifted && a.scale == b.scale && a.shift == b.shift &&
-         (a.kind != FillParams::Kind::normal || (a.lower == b.lower && a.upper == b.upper)) && p.start == q.start &&
-         p.first == q.first && p.count == q.count && p.rank == q.rank &&
-         std::equal(p.extent, p.extent + p.rank, q.extent) && std::equal(p.stride, p.stride + p.rank, q.stride);
-}
+ private:
+  template <class T>
+  void append(const T& value) {
+    static_assert(sizeof value % 8 == 0);
+    std::memcpy(extension_ + words_, &value, sizeof value);
+    words_ += sizeof value / 8;
+  }
 
-void set_draw(Job& job, const FillParams& params) {
-  const auto set = [&](Draw draw) { job.draw = static_cast<std::uint32_t>(draw) & 7u; };
-  switch (params.kind) {
-    case FillParams::Kind::constant:
-      return set(Draw::constant);
-    case FillParams::Kind::identity:
-      return set(Draw::identity);
-    case FillParams::Kind::uniform:
-      return set(params.shifted ? Draw::unit : Draw::centred);
-    case FillParams::Kind::normal:
-      job.lower = static_cast<float>(params.lower);
-      job.upper = static_cast<float>(params.upper);
-      if (job.lower != -job.upper || (job.upper != 2 && std::isfinite(job.upper))) {
-        return set(Draw::normal);
+  void set_kind(Draw draw) { job_.draw = static_cast<std::uint32_t>(draw) & 7u; }
+
+  void set_draw(const FillParams& params) {
+    job_.bits = params.subsequence;
+    job_.seed = params.seed;
+    job_.scale = static_cast<float>(params.scale);
+    job_.shift = params.shifted ? static_cast<float>(params.shift) : -0.0F;
+    bool has_window = false;
+    if (params.kind == FillParams::Kind::uniform) {
+      set_kind(params.shifted ? Draw::unit : Draw::centred);
+      // The kernel's usual way divides the scale by 2^31 or 2^32.
+      may_be_usual_ = job_.scale * 0x1p-32F * 0x1p32F == job_.scale;
+    } else {
+      const core::Sampler sampler = core::sampler_of(params.lower, params.upper);
+      job_.cut = sampler == core::Sampler::cut_at_2 ? 1 : 0;
+      // These normals are drawn at half their size, and the scale is doubled: that of [-2, 2] can be, its bounds are
+      // finite.
+      const bool whole = std::isinf(params.lower) && std::isinf(params.upper) && std::isfinite(job_.scale * 2);
+      set_kind(core::is_narrow(sampler) ? Draw::narrow_normal
+               : job_.cut != 0 || whole ? Draw::normal
+                                        : Draw::windowed_normal);
+      may_be_usual_ = static_cast<Draw>(job_.draw) == Draw::normal;
+      has_window = !may_be_usual_;
+    }
+    const bool clamped = clamping_matters(params);
+    if (clamped && params.dtype == DType::float32) may_be_usual_ = false;
+    if (clamped || has_window || is_wide(params)) {
+      job_.has_values = 1;
+      append(Values{params.scale, params.shifted ? params.shift : -0.0, params.min, params.max, params.lower,
+                    params.upper});
+    }
+    if (static_cast<Draw>(job_.draw) == Draw::narrow_normal) append(core::narrow_window(params.lower, params.upper));
+  }
+
+  void set_place(const FillParams& params) {
+    const IndexMap& map = params.index;
+    job_.count = map.count;
+    const std::uint64_t run = map.extent[map.rank - 1];
+    const std::uint64_t first = map.first % run;
+    const bool one_row = first + map.count <= run;
+    if (params.kind == FillParams::Kind::constant) {
+      job_.start = 0;
+    } else if (one_row) {
+      job_.start = index_of(map, map.first);
+      if (params.kind == FillParams::Kind::identity) append(params.columns);
+    } else {
+      set_rows(map, run);
+    }
+    rows_can_be_aligned_ = job_.has_rows == 0 || rows_alike_;
+    first_ = job_.has_rows != 0 ? map.first : 0;
+    run_ = job_.has_rows != 0 ? run : 0;
+    job_.aligned = is_aligned(job_.address, params.dtype) ? 1 : 0;
+  }
+
+  void set_rows(const IndexMap& map, std::uint64_t run) {
+    job_.has_rows = 1;
+    job_.start = map.start;
+    Rows rows{};
+    rows.run = run;
+    rows.first = map.first;
+    rows.rank = map.rank - 1;
+    rows_alike_ = std::all_of(map.stride, map.stride + rows.rank, [](std::uint64_t stride) { return stride % 4 == 0; });
+    // All rows begin at the same place of a quad, or anywhere.
+    rows.slots = rows_alike_ ? (map.start % 4 + run + 3) / 4 : (run + 2) / 4 + 1;
+    if (rows.slots < max_share) {
+      std::uint32_t bits = 0;
+      while (std::uint64_t{1} << bits < rows.slots) ++bits;
+      rows.inverse_shift = max_share_bits + bits;
+      rows.inverse =
+          static_cast<std::uint32_t>(((std::uint64_t{1} << rows.inverse_shift) + rows.slots - 1) / rows.slots);
+    }
+    append(rows);
+    for (std::uint32_t j = 0; j < rows.rank; ++j) append(Dimension{map.extent[j], map.stride[j]});
+  }
+
+  // Whether every quad's memory is aligned to its size, or 16 bytes.
+  bool is_aligned(const void* address, DType dtype) const {
+    const std::size_t size = size_of(dtype);
+    const std::size_t alignment = std::min<std::size_t>(4 * size, 16);
+    return rows_can_be_aligned_ && run_ * size % alignment == 0 &&
+           (reinterpret_cast<std::uintptr_t>(address) - (first_ + job_.start % 4) * size) % alignment == 0;
+  }
+
+  void set_copies(const FillJob* jobs, const FillJob& fill) {
+    for (std::size_t next = fill.next_copy; next != FillJob::none; next = jobs[next].next_copy) {
+      const FillParams& params = jobs[next].params;
+      append(Copy{jobs[next].address, static_cast<float>(params.min), static_cast<float>(params.max),
+                  static_cast<std::uint32_t>(params.dtype), is_aligned(jobs[next].address, params.dtype) ? 1u : 0u});
+      ++copies_;
+    }
+    job_.copies = copies_ & 7u;
+  }
+
+  static constexpr std::size_t most_words =
+      (sizeof(Values) + sizeof(core::NarrowWindow) + sizeof(Rows) + IndexMap::max_rank * sizeof(Dimension) +
+       FillJob::max_copies * sizeof(Copy)) /
+      8;
+  static_assert(sizeof(Job) + 8 * most_words <= sizeof SmallParameters::data);
+
+  Job job_{};
+  std::uint64_t extension_[most_words];
+  std::size_t words_ = 0;
+  std::uint32_t copies_ = 0;
+  bool may_be_usual_ = false;
+  bool rows_alike_ = true;
+  bool rows_can_be_aligned_ = true;
+  std::uint64_t first_ = 0, run_ = 0;  // of Rows
+};
+
+constexpr std::size_t job_words = sizeof(Job) / 8;
+
+// Numbers the tiles, of which there are fewer than 2^31: of larger fills tiles are larger.
+std::uint32_t number_tiles(std::uint64_t* words, std::uint32_t jobs) {
+  const auto each = [&](std::uint32_t shift, const auto& f) {
+    std::uint64_t tiles = 0;
+    for (std::uint32_t j = 0; j < jobs; ++j) {
+      Job job;
+      std::memcpy(&job, words + j * job_words, sizeof job);
+      Rows rows{};
+      if (job.has_rows != 0) {
+        std::size_t at = job.extension;
+        if (job.has_values != 0) at += sizeof(Values) / 8;
+        if (static_cast<Draw>(job.draw) == Draw::narrow_normal) at += sizeof(core::NarrowWindow) / 8;
+        std::memcpy(&rows, words + at, sizeof rows);
       }
-      return set(Draw::symmetric_normal);
-  }
-}
-
-// Jobs that the kernel has a short way for. A uniform is one product there, of the numbers that it is made from with
-// its scale times theirs: that has the bits of the contract's two products if the latter is exact, as it is for all but
-// the smallest scales.
-void make_direct(Job& job, const FillParams& params) {
-  const std::size_t size = size_of(params.dtype);
-  const auto address = reinterpret_cast<std::uintptr_t>(job.address);
-  if (!is_random(params) || job.blocked != 0 || job.copies != 0) return;
-  if ((address - job.start * size) % std::min<std::size_t>(4 * size, 16) != 0) return;
-  if (params.kind == FillParams::Kind::normal) {
-    job.direct = static_cast<Draw>(job.draw) == Draw::symmetric_normal ? 1 : 0;
-    return;
-  }
-  if (is_wide(params)) {
-    job.direct = 1;
-    return;
-  }
-  const float unit = params.shifted ? 0x1p-32F : 0x1p-31F;
-  job.direct = job.scale * unit / unit == job.scale ? 1 : 0;
-}
-
-void set_place(Draft& draft, const FillParams& params) {
-  const IndexMap& map = params.index;
-  Job& job = draft.job;
-  job.count = map.count;
-  const std::uint64_t run = map.extent[map.rank - 1];
-  const std::uint64_t rows = (map.first + map.count - 1) / run - map.first / run + 1;
-  if (params.kind == FillParams::Kind::constant || rows == 1) {
-    // One row: its indices follow one another.
-    job.start = params.kind == FillParams::Kind::constant ? 0 : index_of(map, map.first);
-    draft.quads = (job.start + job.count + 3) / 4 - job.start / 4;
-    return;
-  }
-  job.start = map.start;
-  job.blocked = 1;
-  append(draft.extension, Rows{run, map.first, map.rank - 1});
-  for (std::uint32_t j = 0; j + 1 < map.rank; ++j) append(draft.extension, Dimension{map.extent[j], map.stride[j]});
-  draft.quads = rows * quads_of_row(run);
-}
-
-Draft draft_of(const FillJob& fill) {
-  const FillParams& params = fill.params;
-  Draft draft{};
-  Job& job = draft.job;
-  job.address = fill.address;
-  job.dtype = static_cast<std::uint32_t>(params.dtype) & 7u;
-  set_draw(job, params);
-  if (!is_random(params)) {
-    job.bits = params.pattern;
-    set_place(draft, params);
-    if (params.kind == FillParams::Kind::identity) append(draft.extension, params.columns);
-    return draft;
-  }
-  job.bits = params.subsequence;
-  job.seed = params.seed;
-  job.scale = static_cast<float>(params.scale);
-  job.shift = params.shifted ? static_cast<float>(params.shift) : -0.0F;
-  job.clamped = clamping_matters(params) ? 1 : 0;
-  if (is_wide(params)) {
-    append(draft.extension, Wide{params.scale, params.shifted ? params.shift : -0.0, params.min, params.max,
-                                 params.lower, params.upper});
-  } else if (job.clamped != 0) {
-    append(draft.extension, limits_of(params));
-  }
-  set_place(draft, params);
-  return draft;
+      job.tile_slots <<= shift;
+      job.tile_begin = static_cast<std::uint32_t>(tiles);
+      tiles += (slots_of(job, &rows) - 1) / job.tile_slots + 1;
+      f(j, job);
+    }
+    return tiles;
+  };
+  std::uint32_t shift = 0;
+  while (each(shift, [](std::uint32_t, const Job&) {}) >> 31 != 0) ++shift;
+  return static_cast<std::uint32_t>(
+      each(shift, [&](std::uint32_t j, const Job& job) { std::memcpy(words + j * job_words, &job, sizeof job); }));
 }
 
 }  // namespace
 
-std::vector<Draft> drafts_of(const FillJob* jobs, std::size_t count) {
-  return fanin::detail::in_default_fp_environment([&] {
-    std::vector<Draft> drafts;
-    std::vector<const FillParams*> params;                          // of each draft
-    std::unordered_multimap<std::uint64_t, std::size_t> by_tensor;  // subsequence to draft
-    drafts.reserve(count);
-    params.reserve(count);
-    for (std::size_t j = 0; j < count; ++j) {
-      const FillJob& fill = jobs[j];
-      if (fill.params.index.count == 0) continue;
-      if (is_random(fill.params) && count > 1) {
-        const auto [begin, end] = by_tensor.equal_range(fill.params.subsequence);
-        const auto same = std::find_if(begin, end, [&](const auto& at) {
-          return drafts[at.second].job.copies < max_copies && same_draws(*params[at.second], fill.params);
-        });
-        if (same != end) {
-          Draft& original = drafts[same->second];
-          ++original.job.copies;
-          append(original.extension,
-                 Copy{fill.address, limits_of(fill.params), static_cast<std::uint32_t>(fill.params.dtype),
-                      clamping_matters(fill.params) ? 1u : 0u});
-          continue;
-        }
-        by_tensor.emplace(fill.params.subsequence, drafts.size());
-      }
-      drafts.push_back(draft_of(fill));
-      params.push_back(&fill.params);
-    }
-    for (std::size_t j = 0; j < drafts.size(); ++j) make_direct(drafts[j].job, *params[j]);
-    return drafts;
-  });
-}
-
-std::size_t drafts_within(const Draft* drafts, std::size_t count, std::size_t max_bytes) {
-  std::size_t bytes = 0;
-  std::size_t n = 0;
-  while (n < count && bytes + drafts[n].bytes() <= max_bytes) bytes += drafts[n++].bytes();
-  return n;
-}
-
-// If no normal has a window, all are made 1024 times smaller, and their scales larger, which changes no bit: then none
-// but the infinite point of an edge cell is as large as 2, from which on the kernel has to look twice.
-float table_unit(const Draft* drafts, std::size_t count) {
-  constexpr float unit = 0x1p-10F;
-  constexpr float largest = 0x1p118F;  // scale / unit is finite below; not divided: the caller's rounding is in force
-  const bool small = std::all_of(drafts, drafts + count, [&](const Draft& draft) {
-    const Job& job = draft.job;
-    const auto draw = static_cast<Draw>(job.draw);
-    if (draw != Draw::symmetric_normal && draw != Draw::normal) return true;
-    return draw == Draw::symmetric_normal && !std::isfinite(job.upper) && std::fabs(job.scale) < largest;
-  });
-  return small ? unit : 1;
-}
-
-Batch batch_of(const Draft* drafts, std::size_t count, const Policy& policy) {
-  Batch batch{};
-  batch.threads_per_block = policy.threads_per_block;
-  batch.blocks_per_sm = policy.blocks_per_sm;
-  std::vector<std::uint64_t> extensions;
-  std::uint64_t tiles = 0;
-  for (std::size_t j = 0; j < count; ++j) {
-    Job job = drafts[j].job;
-    job.tile_begin = static_cast<std::uint32_t>(tiles);
-    job.extension = static_cast<std::uint32_t>(count * (sizeof(Job) / 8) + extensions.size()) & max_extension;
-    append(batch.data, job);
-    extensions.insert(extensions.end(), drafts[j].extension.begin(), drafts[j].extension.end());
-    tiles += (drafts[j].quads + policy.quads_per_tile - 1) / policy.quads_per_tile;
-    if (tiles > std::numeric_limits<std::uint32_t>::max()) {
-      throw DeviceError("A launch cannot fill so many elements: it would take more than 2^32 tiles of " +
-                        std::to_string(4 * policy.quads_per_tile));
-    }
-  }
-  batch.data.insert(batch.data.end(), extensions.begin(), extensions.end());
-  batch.header.jobs = static_cast<std::uint32_t>(count);
-  batch.header.tiles = static_cast<std::uint32_t>(tiles);
-  batch.header.quads_per_tile = policy.quads_per_tile;
-  batch.header.table_copies = policy.table_copies;
-  batch.header.table_unit = table_unit(drafts, count);
-  // All whole ones. But only one of 128 if all that are noted are points of edge cells, lest these pile up.
-  batch.header.notes_shift = batch.header.table_unit == 1 ? 5 : 7;
-  return batch;
-}
-
-}  // namespace fanin::gpu::detail
-
-namespace fanin::gpu {
-
-// INTERIM: the new interface over the old encoder.
-std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& facts,
+std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& device,
                    std::uint64_t* words, std::size_t capacity, Launch* launch) {
   *launch = {};
-  if (kernel == Kernel::wide) return count;
-  const auto policy = [&](std::uint64_t quads) { return policy_for(facts.capability, quads); };
-  std::size_t n = count - first;
-  std::vector<Batch> batches = encode(jobs + first, n, capacity * 8, policy);
-  while (batches.size() > 1) {
-    n -= (n + 15) / 16;
-    batches = encode(jobs + first, n, capacity * 8, policy);
+  launch->kernel = kernel;
+  bool waits = false;
+  // Jobs are put down from the front, extensions from the back; then these are moved to the jobs.
+  std::size_t front = 0;
+  std::size_t back = capacity;
+  std::size_t next = first;
+  const fanin::detail::DefaultFpEnvironment environment;
+  fanin::detail::behind_call([&] {
+    for (; next < count; ++next) {
+      const FillJob& fill = jobs[next];
+      if (fill.is_copy || fill.params.index.count == 0 || is_wide(fill.params) != (kernel == Kernel::wide)) continue;
+      const Encoder encoder(jobs, fill);
+      if (back - front < job_words + encoder.words()) break;
+      Job job = encoder.job();
+      back -= encoder.words();
+      std::memcpy(words + back, encoder.extension(), encoder.words() * 8);
+      job.extension = static_cast<std::uint32_t>(back);
+      std::memcpy(words + front, &job, sizeof job);
+      front += job_words;
+      const auto draw = static_cast<Draw>(job.draw);
+      if (draw == Draw::normal || draw == Draw::windowed_normal) launch->header.tables |= job.cut != 0 ? 2 : 1;
+      waits |= draw == Draw::normal || draw == Draw::windowed_normal || draw == Draw::narrow_normal;
+    }
+    return true;
+  });
+  if (front == 0) return next;
+  std::memmove(words + front, words + back, (capacity - back) * 8);
+  launch->header.jobs = static_cast<std::uint32_t>(front / job_words);
+  for (std::size_t at = 0; at < front; at += job_words) {
+    Job job;
+    std::memcpy(&job, words + at, sizeof job);
+    job.extension -= static_cast<std::uint32_t>(back - front);
+    std::memcpy(words + at, &job, sizeof job);
   }
-  if (batches.empty()) return first + n;
-  const Batch& batch = batches[0];
-  launch->header = batch.header;
-  launch->threads = batch.threads_per_block;
-  launch->blocks = std::min<std::uint32_t>(static_cast<std::uint32_t>(facts.multiprocessors) * batch.blocks_per_sm,
-                                           (batch.header.tiles - 1) / (batch.threads_per_block / 32) + 1);
-  launch->shared_bytes = shared_bytes(batch.header.table_copies, batch.threads_per_block);
-  launch->words = batch.data.size();
-  std::memcpy(words, batch.data.data(), batch.data.size() * 8);
-  return first + n;
+  launch->words = front + (capacity - back);
+  launch->header.tiles = number_tiles(words, launch->header.jobs);
+  const Policy policy = policy_for(device, launch->header.tables, waits, launch->header.tiles);
+  launch->header.table_copies = policy.table_copies;
+  launch->blocks = policy.blocks;
+  launch->threads = policy.threads;
+  launch->shared_bytes = policy.shared_bytes;
+  return next;
 }
 
 }  // namespace fanin::gpu

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+// From fills to what a kernel reads.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "cuda/job.h"
 #include "cuda/policy.h"
@@ -11,67 +11,26 @@
 
 namespace fanin::gpu {
 
-// What a launch depends on.
-struct DeviceFacts {
-  int capability;  // 10 * major + minor
-  int multiprocessors;
-  std::uint32_t shared_bytes_per_block;  // dynamic shared memory that a block can have
+enum class Kernel : std::uint8_t {
+  single,  // what is computed in binary32, constants and identities
+  wide     // what is computed in binary64
 };
 
-enum class Kernel { single, wide };
-
+// What one launch does. `header.data` and `header.device_seed` are left null.
 struct Launch {
   Header header;
   Kernel kernel;
   std::uint32_t blocks, threads, shared_bytes;
-  std::size_t words;
+  std::size_t words;  // of jobs, then extensions
 };
 
-std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& facts,
+// 64-bit words of jobs in device memory, at most.
+inline constexpr std::size_t max_words = std::size_t{1} << 20;
+
+// Encodes jobs from number `first` on that belong to a kernel, as many as fit into `capacity` words; jobs of no
+// elements are left out, copies are done with their originals. Returns the number of the first job that was not looked
+// at. Takes no heap. Any job fits into SmallParameters with up to FillJob::max_copies copies.
+std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& device,
                    std::uint64_t* words, std::size_t capacity, Launch* launch);
-
-// What one launch does. `header.data` and `header.device_seed` are left null.
-struct Batch {
-  Header header;
-  std::uint32_t threads_per_block;
-  std::uint32_t blocks_per_sm;
-  std::vector<std::uint64_t> data;  // jobs, then extensions
-};
-
-// Jobs as the kernel reads them, in as few batches as hold at most `max_bytes` of data each. Jobs of no elements are
-// left out; jobs that write the same draws are done in one pass. `policy(quads)` gives a batch's policy. Throws
-// DeviceError if there are too many tiles.
-template <class PolicyFor>
-std::vector<Batch> encode(const FillJob* jobs, std::size_t count, std::size_t max_bytes, const PolicyFor& policy);
-
-namespace detail {
-
-// A job with what follows it.
-struct Draft {
-  Job job;
-  std::uint64_t quads;
-  std::vector<std::uint64_t> extension;
-  std::size_t bytes() const { return sizeof(Job) + extension.size() * 8; }
-};
-
-std::vector<Draft> drafts_of(const FillJob* jobs, std::size_t count);
-Batch batch_of(const Draft* drafts, std::size_t count, const Policy& policy);
-std::size_t drafts_within(const Draft* drafts, std::size_t count, std::size_t max_bytes);
-
-}  // namespace detail
-
-template <class PolicyFor>
-std::vector<Batch> encode(const FillJob* jobs, std::size_t count, std::size_t max_bytes, const PolicyFor& policy) {
-  const std::vector<detail::Draft> drafts = detail::drafts_of(jobs, count);
-  std::vector<Batch> batches;
-  for (std::size_t first = 0; first < drafts.size();) {
-    const std::size_t n = detail::drafts_within(&drafts[first], drafts.size() - first, max_bytes);
-    std::uint64_t quads = 0;
-    for (std::size_t j = first; j < first + n; ++j) quads += drafts[j].quads;
-    batches.push_back(detail::batch_of(&drafts[first], n, policy(quads)));
-    first += n;
-  }
-  return batches;
-}
 
 }  // namespace fanin::gpu

@@ -9,19 +9,16 @@ namespace {
 
 // Called by both kernels, so that its machine code stands once.
 __device__ __noinline__ void fill_single(const Header& header, const std::uint64_t* behind) {
-  fill(header, behind,
-       [](const Job& job, const Extension& more, const Share& share, const Stream& stream, const Shared& shared)
-           __attribute__((always_inline)) {
-             const auto draw = static_cast<Draw>(job.draw);
-             const bool clamped = job.clamped != 0 && static_cast<DType>(job.dtype) == DType::float32;
-             if (job.aligned == 0 || job.copies != 0 || clamped || draw == Draw::windowed_normal ||
-                 draw == Draw::narrow_normal) {
-               return fill_any<AnyWriter>(job, more, share, stream, shared);
-             }
-             with_format(job.dtype, [&](auto format) __attribute__((always_inline)) {
-               fill_usual<Writer<decltype(format)>>(job, more, share, stream, shared);
-             });
-           });
+  fill(
+      header, behind,
+      [](const Job& job, const Extension& more, const Share& share, const Stream& stream, const Shared& shared)
+          __attribute__((always_inline)) {
+            if (job.usual == 0) return fill_any<AnyWriter>(job, more, share, stream, shared);
+            with_format(
+                job.dtype, [&](auto format) __attribute__((always_inline)) {
+                  fill_usual<Writer<decltype(format), false>>(job, more, share, stream, shared);
+                });
+          });
 }
 
 }  // namespace

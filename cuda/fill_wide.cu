@@ -8,9 +8,10 @@ namespace fanin::gpu {
 namespace {
 
 __device__ __noinline__ void fill_wide(const Header& header, const std::uint64_t* behind) {
-  fill(header, behind,
-       [](const Job& job, const Extension& more, const Share& share, const Stream& stream, const Shared& shared)
-           __attribute__((always_inline)) { fill_any<Writer<AsFloat64>>(job, more, share, stream, shared); });
+  fill(
+      header, behind,
+      [](const Job& job, const Extension& more, const Share& share, const Stream& stream, const Shared& shared)
+          __attribute__((always_inline)) { fill_any<Writer<AsFloat64, true>>(job, more, share, stream, shared); });
 }
 
 }  // namespace

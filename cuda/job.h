@@ -20,8 +20,9 @@ enum class Draw : std::uint32_t {
 };
 
 // One fill. Its memory is rows of consecutive indices, one row if it is a whole tensor. Elements are made four at a
-// time: a quad is the elements with indices 4n ... 4n + 3, one Philox block. A slot is a quad's place in a row: a row has
-// as many as the quads that it touches. Slots are dealt to warps in tiles, which are numbered through a launch's jobs.
+// time: a quad is the elements with indices 4n ... 4n + 3, one Philox block. A slot is a quad's place in a row: a row
+// has as many as the quads that it touches. Slots are dealt to warps in tiles, which are numbered through a launch's
+// jobs.
 struct alignas(16) Job {
   void* address;       // of the first element
   std::uint64_t bits;  // the subsequence; of a constant the pattern
@@ -34,18 +35,17 @@ struct alignas(16) Job {
   std::uint32_t draw : 3;
   std::uint32_t dtype : 3;
   std::uint32_t cut : 1;      // by the table of [-2, 2]
-  std::uint32_t aligned : 1;  // every quad's memory is aligned to its size, or 16 bytes
-  std::uint32_t clamped : 1;  // clamping can change a value
-  // What follows at `extension`, in this order:
+  std::uint32_t usual : 1;    // aligned, no copies, nothing to be clamped that its format does not clamp anyway, and a
+                              // normal of Draw::normal, or a uniform whose scale can be divided by 2^32 exactly
+  std::uint32_t aligned : 1;  // a quad's memory is aligned to its size, or 16 bytes
   std::uint32_t has_values : 1;
-  // Draw::narrow_normal: a core::NarrowWindow.
   std::uint32_t has_rows : 1;
   std::uint32_t copies : 3;
-  std::uint32_t extension;  // in units of 8 bytes from the first job; of an identity: its columns
+  // Where its extension is, in units of 8 bytes from the first job: the columns of an identity, or those that apply of
+  // Values, core::NarrowWindow (Draw::narrow_normal), Rows with Dimensions, Copies, in this order.
+  std::uint32_t extension;
 };
 static_assert(sizeof(Job) == 64);
-
-inline constexpr std::uint32_t max_copies = 7;
 
 // Numbers that few jobs need. A float64 job has its scale and shift here, others have binary32 numbers.
 struct Values {
@@ -54,8 +54,8 @@ struct Values {
   double lower, upper;  // window of a normal
 };
 
-// Rows of `run` consecutive indices, of which elements first ... first + count - 1 are filled. The rows are `rank` nested
-// loops, given by as many Dimensions, which follow; the last one is fastest.
+// Rows of `run` consecutive indices, of which elements first ... first + count - 1 are filled. The rows are `rank`
+// nested loops, given by as many Dimensions, which follow; the last one is fastest.
 struct Rows {
   std::uint64_t run, first;
   std::uint64_t slots;  // of a row
@@ -76,6 +76,12 @@ struct Copy {
   std::uint32_t dtype;
   std::uint32_t aligned;
 };
+
+// The slots of a job; rows: its, if it has any.
+FANIN_HOST_DEVICE std::uint64_t slots_of(const Job& job, const Rows* rows) {
+  if (job.has_rows == 0) return (job.start % 4 + job.count + 3) / 4;
+  return ((rows->first + job.count - 1) / rows->run + 1 - rows->first / rows->run) * rows->slots;
+}
 
 // A warp handles so many slots of a job at a time.
 inline constexpr std::uint32_t max_share_bits = 22;
@@ -98,8 +104,6 @@ struct alignas(16) Header {
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
   const std::uint64_t* data;         // in device memory, or null: behind the header
 };
-
-constexpr std::uint32_t tables_in(const Header& header) { return (header.tables & 1) + (header.tables >> 1); }
 
 // The kernel's parameters. The data are jobs, then extensions.
 template <std::uint32_t bytes>

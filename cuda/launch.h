@@ -21,5 +21,3 @@ DeviceFacts facts_here();
 bool can_launch(const Launch& launch);
 
 }  // namespace fanin::gpu
-
-#include "cuda/interim.h"

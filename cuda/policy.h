@@ -2,27 +2,73 @@
 // How a launch is cut up. It changes speed only, never a bit.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+
+#include "cuda/job.h"
 
 namespace fanin::gpu {
 
-struct Policy {
-  std::uint32_t quads_per_tile;     // what warps are dealt, in rows of tiles
-  std::uint32_t table_copies;       // a power of two, at most 32: so many lanes find a width in banks of their own
-  std::uint32_t threads_per_block;  // whole warps
-  std::uint32_t blocks_per_sm;      // at most as many are launched
+// What a launch depends on.
+struct DeviceFacts {
+  int capability;  // 10 * major + minor
+  int multiprocessors;
+  std::uint32_t shared_bytes_per_block;  // dynamic shared memory that a block can have
 };
 
-// `capability` is 10 * major + minor of the device's; `quads` are those of the whole launch.
-constexpr Policy policy_for(int capability, std::uint64_t quads) {
-  // Warps are as many as have room for their notes and registers beside each other, with 64 KiB, 164 KiB, 100 KiB or
-  // 228 KiB of shared memory in a multiprocessor, and share one table. A random look-up takes 3.2 passes through the
-  // banks of shared memory, with 16 copies of the table two.
-  const bool small = quads <= 1u << 18;  // short ways, on all multiprocessors
-  if (capability < 80) return small ? Policy{64, 1, 64, 2} : Policy{256, 8, 128, 1};
-  if (capability == 80 || capability == 87) return small ? Policy{64, 1, 64, 6} : Policy{256, 8, 384, 1};
-  if (capability < 90 || capability >= 120) return small ? Policy{64, 1, 64, 3} : Policy{256, 8, 224, 1};
-  return small ? Policy{64, 1, 64, 8} : Policy{256, 16, 512, 1};
+struct Policy {
+  std::uint32_t blocks, threads;
+  std::uint32_t table_copies;  // a power of two
+  std::uint32_t shared_bytes;
+};
+
+// Warps of a block: as many as have 128 registers a thread, one block to a multiprocessor.
+inline constexpr std::uint32_t warps_per_block = 16;
+
+constexpr std::uint32_t table_bytes = table_entries * 4;
+
+// tables: Header::tables. Neither uniforms nor constants take shared memory.
+constexpr std::uint32_t shared_bytes(std::uint32_t tables, std::uint32_t table_copies, bool waits,
+                                     std::uint32_t threads) {
+  const std::uint32_t count = (tables & 1) + (tables >> 1);
+  return count * table_copies * table_bytes + (waits ? threads / 32 * static_cast<std::uint32_t>(sizeof(Waiting)) : 0);
+}
+
+// The slots of a tile: tiles of all kinds take about as long. A tile of normals is a quad for each lane, 84 to 96
+// instructions; uniforms take 60, windows that reject many and binary64 some 200, narrow windows 600; constants wait
+// for memory alone.
+constexpr std::uint32_t tile_slots(Draw draw, std::uint32_t element_size, bool usual) {
+  switch (draw) {
+    case Draw::constant:
+    case Draw::identity:
+      return std::max(128 / element_size, 16u);
+    case Draw::centred:
+    case Draw::unit:
+      return element_size == 8 ? 16 : usual ? 32 : 24;
+    case Draw::normal:
+      return element_size == 8 ? 12 : usual ? 32 : 16;
+    case Draw::windowed_normal:
+      return element_size == 8 ? 8 : 12;
+    case Draw::narrow_normal:
+      return element_size == 8 ? 4 : 5;
+  }
+  return 32;
+}
+
+// One block to each multiprocessor, or to each tile. A lane finds a table's entries in banks of its own if there are 32
+// copies; those of two tables do not fit everywhere.
+constexpr Policy policy_for(const DeviceFacts& device, std::uint32_t tables, bool waits, std::uint64_t tiles) {
+  Policy policy{};
+  policy.threads = 32 * warps_per_block;
+  policy.blocks = static_cast<std::uint32_t>(
+      std::max<std::uint64_t>(std::min<std::uint64_t>(tiles, static_cast<std::uint64_t>(device.multiprocessors)), 1));
+  policy.table_copies = 32;
+  while (policy.table_copies > 1 &&
+         shared_bytes(tables, policy.table_copies, waits, policy.threads) > device.shared_bytes_per_block) {
+    policy.table_copies /= 2;
+  }
+  policy.shared_bytes = shared_bytes(tables, policy.table_copies, waits, policy.threads);
+  return policy;
 }
 
 }  // namespace fanin::gpu

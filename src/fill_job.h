@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "fanin/fill_params.h"
@@ -8,9 +9,16 @@
 namespace fanin {
 
 // One fill, as a back end sees it: where, and what. The address is good for params.index.count elements.
+// Jobs of the same draws, which differ in address, dtype and limits, can be done in one pass: an original leads to its
+// copies.
 struct FillJob {
+  static constexpr std::size_t none = ~std::size_t{0};
+  static constexpr std::size_t max_copies = 7;  // of an original
+
   void* address;
   FillParams params;
+  std::size_t next_copy = none;  // number of the original's, or the copy's, next copy among the jobs
+  bool is_copy = false;
 };
 
 // Whether the fill draws: constants and identities do not.

@@ -188,6 +188,24 @@ struct Plan::State {
     if (end_of(job) > first_of(job)) check_memory(first_of(job), end_of(job), place.cuda_device);
   }
 
+  // The job whose copy the new one can be, in one pass with it: the last of its original and the copies in the same
+  // place. Passes compute in binary32 and have few outputs; other copies draw for themselves.
+  std::size_t draws_before(const Draws& draws, Place place, const FillJob& job) const {
+    const auto in_binary32 = [](const FillJob& one) {
+      return is_random(one.params) && one.params.dtype != DType::float64;
+    };
+    if (draws.original >= entries.size() || entries[draws.original].device != place.cuda_device) return FillJob::none;
+    const std::vector<FillJob>& there = jobs.at(place.cuda_device);
+    std::size_t last = entries[draws.original].job;
+    if (place.is_host() || !in_binary32(job) || !in_binary32(there[last])) return FillJob::none;
+    std::size_t copies = 0;
+    while (there[last].next_copy != FillJob::none) {
+      last = there[last].next_copy;
+      ++copies;
+    }
+    return copies < FillJob::max_copies ? last : FillJob::none;
+  }
+
   // All that can fail comes first, so that a failure leaves the plan as it was.
   std::size_t add(const FillJob& job, Draws draws, Place place) {
     const std::size_t entry = entries.size();
@@ -202,6 +220,10 @@ struct Plan::State {
     if (same_key != nullptr) same_key->push_back(entry);
     encoded.clear();
     there.push_back(job);
+    if (const std::size_t before = draws_before(draws, place, job); before != FillJob::none) {
+      there[before].next_copy = there.size() - 1;
+      there.back().is_copy = true;
+    }
     entries.push_back({std::move(draws), place.cuda_device, there.size() - 1});
     return entry;
   }

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "cpu/run.h"
+#include "core/window.h"
 #include "cuda/encode.h"
 #include "cuda/launch.h"
 #include "fanin/fanin.h"
@@ -91,15 +91,79 @@ void expect_only(const DeviceBytes& memory, std::size_t offset, const std::vecto
   }
 }
 
-// By a launch of its own kind.
-void expect_host_bits(const FillParams& params, const gpu::Policy& policy, std::uint32_t blocks, std::size_t offset,
-                      const std::string& what) {
+// How a launch of one job is cut up; 0: as the library does it.
+struct Cut {
+  std::uint32_t tile_slots, table_copies, threads, blocks;
+};
+constexpr Cut usual{};
+
+gpu::DeviceFacts h200() { return {90, 132, 227 * 1024 - 1024}; }
+
+// One job by one launch.
+struct OneJob {
+  std::vector<std::uint64_t> words = std::vector<std::uint64_t>(sizeof(gpu::SmallParameters::data) / 8);
+  gpu::Launch launch{};
+
+  explicit OneJob(const FillJob& fill, const gpu::DeviceFacts& device = h200()) {
+    for (const gpu::Kernel kernel : {gpu::Kernel::single, gpu::Kernel::wide}) {
+      gpu::Launch one{};
+      EXPECT_EQ(gpu::encode(&fill, 0, 1, kernel, device, words.data(), words.size(), &one), 1u);
+      if (one.words == 0) continue;
+      EXPECT_EQ(launch.words, 0u) << "two launches";
+      launch = one;
+    }
+  }
+  gpu::Job job() const {
+    gpu::Job job;
+    std::memcpy(&job, words.data(), sizeof job);
+    return job;
+  }
+  void set_job(const gpu::Job& job) { std::memcpy(words.data(), &job, sizeof job); }
+
+  void cut(const Cut& cut) {
+    const bool waits = launch.shared_bytes > 0;
+    if (cut.tile_slots != 0) {
+      gpu::Job changed = job();
+      changed.tile_slots = cut.tile_slots;
+      set_job(changed);
+      gpu::Rows rows{};
+      std::size_t at = changed.extension;
+      if (changed.has_values != 0) at += sizeof(gpu::Values) / 8;
+      if (static_cast<gpu::Draw>(changed.draw) == gpu::Draw::narrow_normal) at += sizeof(fanin::core::NarrowWindow) / 8;
+      if (changed.has_rows != 0) std::memcpy(&rows, &words[at], sizeof rows);
+      launch.header.tiles = static_cast<std::uint32_t>((gpu::slots_of(changed, &rows) - 1) / cut.tile_slots + 1);
+    }
+    if (cut.table_copies != 0) launch.header.table_copies = cut.table_copies;
+    if (cut.threads != 0) launch.threads = cut.threads;
+    if (cut.blocks != 0) launch.blocks = cut.blocks;
+    launch.shared_bytes = gpu::shared_bytes(launch.header.tables, launch.header.table_copies, waits, launch.threads);
+  }
+};
+
+// Many jobs, by launches with large parameters.
+struct Launches {
+  std::vector<gpu::Launch> all;
+
+  explicit Launches(const std::vector<FillJob>& jobs) {
+    std::vector<std::uint64_t> words(sizeof(gpu::LargeParameters::data) / 8);
+    for (std::size_t next = 0; next < jobs.size();) {
+      gpu::Launch launch{};
+      next =
+          gpu::encode(jobs.data(), next, jobs.size(), gpu::Kernel::single, h200(), words.data(), words.size(), &launch);
+      all.push_back(launch);
+    }
+  }
+};
+
+void expect_host_bits(const FillParams& params, const Cut& cut, std::size_t offset, const std::string& what) {
   const std::vector<unsigned char> expected = host_bytes(params);
   DeviceBytes memory(expected.size() + offset);
-  const FillJob job{memory.data() + offset, params};
-  const auto batches = gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [&](std::uint64_t) { return policy; });
-  ASSERT_EQ(batches.size(), params.index.count == 0 ? 0u : 1u);
-  for (const gpu::Batch& batch : batches) gpu::launch(batch, nullptr, blocks);
+  OneJob one({memory.data() + offset, params});
+  ASSERT_EQ(one.launch.words == 0, params.index.count == 0);
+  if (one.launch.words != 0) {
+    one.cut(cut);
+    gpu::launch(one.launch, one.words.data(), nullptr);
+  }
   expect_only(memory, offset, expected, what + ", " + std::string(name_of(params.dtype)));
 }
 
@@ -135,28 +199,28 @@ FillParams window(double lower, double upper, DType dtype, std::uint64_t count) 
   return params;
 }
 
-std::vector<gpu::Policy> policies() {
-  return {{8, 1, 128, 1}, {64, 32, 64, 2}, {1, 2, 32, 8}, {512, 16, 96, 4}, {2048, 1, 128, 4}, {37, 8, 64, 3}};
+std::vector<Cut> cuts() {
+  return {{8, 1, 128, 1}, {64, 32, 64, 2}, {1, 2, 32, 3}, {512, 16, 96, 1}, {2048, 1, 128, 2}, {37, 8, 64, 3}};
 }
 
 TEST_F(Gpu, GivesTheHostsBitsForEveryKindAndDtype) {
   for (const Case& c : all_kinds()) {
     for (const DType dtype : all_dtypes) {
-      expect_host_bits(dense(c.initializer, dtype, 0, 3001), gpu::policy_for(90, 751), 0, 0, c.name);
+      expect_host_bits(dense(c.initializer, dtype, 0, 3001), usual, 0, c.name);
     }
   }
 }
 
-TEST_F(Gpu, GivesTheSameBitsForEveryPolicyGridAndAlignment) {
+TEST_F(Gpu, GivesTheSameBitsForEveryCutGridAndAlignment) {
   unsigned n = 0;
   for (const Case& c : all_kinds()) {
     for (const DType dtype : all_dtypes) {
-      for (const gpu::Policy& policy : policies()) {
+      for (Cut cut : cuts()) {
         // All of these in turn rather than all together.
         const std::uint64_t first = n % 7;
         const std::uint64_t count = n % 5 == 0 ? 1 + n % 11 : 2000 + n % 13;
-        const std::uint32_t blocks = 1 + n % 3;
-        expect_host_bits(dense(c.initializer, dtype, first, count), policy, blocks, n % 9 * size_of(dtype), c.name);
+        cut.blocks = 1 + n % 3;
+        expect_host_bits(dense(c.initializer, dtype, first, count), cut, n % 9 * size_of(dtype), c.name);
         ++n;
       }
     }
@@ -166,9 +230,9 @@ TEST_F(Gpu, GivesTheSameBitsForEveryPolicyGridAndAlignment) {
 TEST_F(Gpu, EveryCountFromOneOnWritesNothingElse) {
   for (std::uint64_t count = 1; count <= 40; ++count) {
     for (const DType dtype : {DType::float32, DType::bfloat16, DType::float8_e5m2}) {
-      expect_host_bits(dense(HeNormal(1), dtype, count % 6, count), {8, 1, 64, 1}, 0, 0, std::to_string(count));
-      expect_host_bits(dense(GlorotUniform(1), dtype, count % 6, count), {8, 1, 64, 1}, 0, 0, std::to_string(count));
-      expect_host_bits(dense(Ones(), dtype, 0, count), {8, 1, 64, 1}, 0, size_of(dtype), std::to_string(count));
+      expect_host_bits(dense(HeNormal(1), dtype, count % 6, count), {8, 1, 64, 1}, 0, std::to_string(count));
+      expect_host_bits(dense(GlorotUniform(1), dtype, count % 6, count), {8, 1, 64, 1}, 0, std::to_string(count));
+      expect_host_bits(dense(Ones(), dtype, 0, count), {8, 1, 64, 1}, size_of(dtype), std::to_string(count));
     }
   }
 }
@@ -181,12 +245,11 @@ TEST_F(Gpu, WindowsOfHugeTensors) {
         (std::uint64_t{1} << 40) - 77, (std::uint64_t{1} << 56) - 2500}) {
     for (const Case& c : all_kinds()) {
       for (const DType dtype : all_dtypes) {
-        expect_host_bits(dense(c.initializer, dtype, first, 2500), policies()[n % 6], 1 + n % 3, n % 5 * size_of(dtype),
-                         c.name);
+        expect_host_bits(dense(c.initializer, dtype, first, 2500), cuts()[n % 6], n % 5 * size_of(dtype), c.name);
         ++n;
       }
     }
-    expect_host_bits(dense(HeNormal(3), DType::float32, first, 2500), {1792, 1, 128, 4}, 1, 4, "one warp");
+    expect_host_bits(dense(HeNormal(3), DType::float32, first, 2500), {1792, 1, 32, 1}, 4, "one warp");
   }
 }
 
@@ -209,7 +272,7 @@ TEST_F(Gpu, BlocksAndIdentitiesOfHugeTensors) {
       const DType dtype = all_dtypes[n % 6];
       FillParams params = c.initializer.params(part.shape, dtype, {.subsequence = n, .block = part.block});
       if (part.count != 0) params = part_of(params, part.first, part.count);
-      expect_host_bits(params, policies()[n % 6], 1 + n % 3, n % 3 * size_of(dtype), c.name + to_string(part.shape));
+      expect_host_bits(params, cuts()[n % 6], n % 3 * size_of(dtype), c.name + to_string(part.shape));
       ++n;
     }
   }
@@ -217,7 +280,7 @@ TEST_F(Gpu, BlocksAndIdentitiesOfHugeTensors) {
   for (const DType dtype : all_dtypes) {
     const FillParams identity = Identity(0.5).params({rows, rows + 3}, dtype, {});
     for (const std::uint64_t first : {(std::uint64_t{1} << 32) - 3000, (rows + 4) * (rows - 1) - 100}) {
-      expect_host_bits(part_of(identity, first, 102), {64, 1, 64, 8}, 2, size_of(dtype), "identity");
+      expect_host_bits(part_of(identity, first, 102), {64, 1, 64, 2}, size_of(dtype), "identity");
     }
   }
 }
@@ -234,20 +297,15 @@ TEST_F(Gpu, TilesOfHugeFills) {
         DeviceBytes memory(expected.size() + offset);
         auto* const begin =
             reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(memory.data()) + offset - at * size_of(dtype));
-        const FillJob job{begin, dense(c.initializer, dtype, 0, at + 4096)};
-        auto batches = gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [](std::uint64_t) {
-          return gpu::Policy{256, 1, 64, 2};
-        });
-        ASSERT_EQ(batches.size(), 1u);
-        gpu::Batch& batch = batches[0];
-        ASSERT_EQ(batch.header.tiles, (at + 4096) / 1024);
+        OneJob one({begin, dense(c.initializer, dtype, 0, at + 4096)});
+        one.cut({256, 1, 64, 1 + n % 2});
+        ASSERT_EQ(one.launch.header.tiles, (at + 4096) / 1024);
         const auto before = static_cast<std::uint32_t>(at / 1024);
-        gpu::Job encoded;
-        std::memcpy(&encoded, batch.data.data(), sizeof encoded);
+        gpu::Job encoded = one.job();
         encoded.tile_begin -= before;  // wraps: what is launched as tile 0 is the job's number `before`
-        std::memcpy(batch.data.data(), &encoded, sizeof encoded);
-        batch.header.tiles -= before;
-        gpu::launch(batch, nullptr, 1 + n % 2);
+        one.set_job(encoded);
+        one.launch.header.tiles -= before;
+        gpu::launch(one.launch, one.words.data(), nullptr);
         expect_only(memory, offset, expected, c.name + (" at " + std::to_string(at)));
         ++n;
       }
@@ -255,16 +313,25 @@ TEST_F(Gpu, TilesOfHugeFills) {
   }
 }
 
-// The policies that devices get, for everything.
-TEST_F(Gpu, EveryKindAndDtypeByTheDevicesPolicies) {
+gpu::DeviceFacts facts_of(int capability) {
+  const std::uint32_t kibibytes = capability == 75 ? 64 : capability == 80 ? 163 : capability == 86 ? 99 : 227;
+  return {capability, capability == 75 ? 40 : 108, kibibytes * 1024 - 1024};
+}
+
+// As it is done on other devices.
+TEST_F(Gpu, EveryKindAndDtypeAsOnOtherDevices) {
   unsigned n = 0;
   for (const Case& c : all_kinds()) {
     for (const DType dtype : all_dtypes) {
       for (const int capability : {75, 80, 86, 90}) {
-        const gpu::Policy policy = gpu::policy_for(capability, n % 2 != 0 ? std::uint64_t{1} << 30 : 100);
-        if (gpu::can_launch(policy)) {
-          expect_host_bits(dense(c.initializer, dtype, n % 5, 20000 + n), policy, n % 3, n % 4 * size_of(dtype),
-                           c.name);
+        const FillParams params = dense(c.initializer, dtype, n % 5, 20000 + n);
+        const std::vector<unsigned char> expected = host_bytes(params);
+        const std::size_t offset = n % 4 * size_of(dtype);
+        DeviceBytes memory(expected.size() + offset);
+        const OneJob one({memory.data() + offset, params}, facts_of(capability));
+        if (gpu::can_launch(one.launch)) {
+          gpu::launch(one.launch, one.words.data(), nullptr);
+          expect_only(memory, offset, expected, c.name);
         }
         ++n;
       }
@@ -280,24 +347,22 @@ TEST_F(Gpu, PartsOfLongRowsAreShort) {
       HeNormal(8).params({9, std::int64_t{1} << 34}, DType::float32, {.subsequence = 5, .block = block});
   for (const std::uint64_t first : {std::uint64_t{0}, (std::uint64_t{1} << 33) - 3001, (std::uint64_t{3} << 33) + 77}) {
     const FillParams params = part_of(whole, first, 3001);
-    const FillJob job{nullptr, params};
-    const auto batches = gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [](std::uint64_t) {
-      return gpu::Policy{64, 1, 64, 8};
-    });
-    ASSERT_EQ(batches.size(), 1u);
-    EXPECT_LE(batches[0].header.tiles, 3001 / 256 + 2);
-    expect_host_bits(params, {64, 1, 64, 8}, 0, 4, std::to_string(first));
+    const OneJob one({nullptr, params});
+    EXPECT_LE(std::uint64_t{one.launch.header.tiles} * one.job().tile_slots, 3001 / 4 + 64);
+    expect_host_bits(params, {64, 1, 64, 0}, 4, std::to_string(first));
   }
 }
 
 TEST_F(Gpu, WindowsOfEveryShape) {
   const double infinity = std::numeric_limits<double>::infinity();
-  const double windows[][2] = {{-2, 2},     {-0.7, 0.7},    {0, infinity}, {-infinity, 0.1}, {-1, 3},
-                               {-3.7, 3.7}, {-infinity, 3}, {-9, 9},       {-2.5, 1.2}};
+  // By each sampler: the two tables, box and tail.
+  const double windows[][2] = {{-2, 2},        {-0.7, 0.7}, {0, infinity},  {-infinity, 0.1}, {-1, 3},   {-3.7, 3.7},
+                               {-infinity, 3}, {-9, 9},     {-2.5, 1.2},    {1, 2},           {-2, -1},  {3, infinity},
+                               {-5, -2},       {8, 9},      {1, 1.0000001}, {-1e-9, 1e-9},    {100, 200}};
   for (const auto& w : windows) {
-    for (const DType dtype : {DType::float32, DType::float64, DType::float16}) {
-      expect_host_bits(window(w[0], w[1], dtype, 5000), {256, 1, 128, 8}, 3, 0, std::to_string(w[0]));
-      expect_host_bits(window(w[0], w[1], dtype, 7168), {1792, 1, 128, 4}, 1, 0, std::to_string(w[1]));
+    for (const DType dtype : all_dtypes) {
+      expect_host_bits(window(w[0], w[1], dtype, 3000), {256, 1, 128, 3}, 0, std::to_string(w[0]));
+      expect_host_bits(window(w[0], w[1], dtype, 5168), {1792, 1, 64, 1}, size_of(dtype), std::to_string(w[1]));
     }
   }
 }
@@ -315,8 +380,8 @@ TEST_F(Gpu, PointsOnTheBorderOfTheWindow) {
     float value = 0;
     std::memcpy(&value, &bytes[600 * sizeof value], sizeof value);
     ASSERT_EQ(std::abs(value), 2.0F);
-    expect_host_bits(params, {64, 1, 64, 8}, 0, 0, std::to_string(at));
-    expect_host_bits(dense(init, DType::bfloat16, at - 600, 1200), {512, 4, 32, 1}, 0, 0, std::to_string(at));
+    expect_host_bits(params, {64, 1, 64, 0}, 0, std::to_string(at));
+    expect_host_bits(dense(init, DType::bfloat16, at - 600, 1200), {512, 4, 32, 1}, 0, std::to_string(at));
   }
 }
 
@@ -349,16 +414,6 @@ TEST_F(Gpu, NormalsWithAndWithoutAWindowInOneLaunch) {
   }
 }
 
-// All 63 trials, all of whose words are used, end with +0.
-TEST_F(Gpu, WindowsThatNothingFallsInto) {
-  for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
-    expect_host_bits(window(-1e-9, 1e-9, dtype, 333), {64, 1, 64, 8}, 0, 0, "out of reach");
-  }
-  for (const DType dtype : {DType::float32, DType::bfloat16}) {
-    expect_host_bits(window(100, 200, dtype, 333), {64, 1, 64, 8}, 0, 0, "out of reach, and without 0");
-  }
-}
-
 TEST_F(Gpu, BlocksOfTensors) {
   const Shape shapes[] = {{40, 64}, {7, 9, 11}, {3, 5, 4, 30}, {2, 3, 4, 5, 6}, {500, 3}, {6, 1, 700}};
   std::uint64_t random = 12345;
@@ -377,10 +432,10 @@ TEST_F(Gpu, BlocksOfTensors) {
       for (const Case& c : {all_kinds()[0], all_kinds()[3], all_kinds()[4], all_kinds()[5], all_kinds()[7]}) {
         const DType dtype = all_dtypes[n % 6];
         FillParams params = c.initializer.params(shape, dtype, {.subsequence = n, .block = block});
-        expect_host_bits(params, policies()[n % 6], 1 + n % 2, n % 3 * size_of(dtype), c.name + to_string(shape));
+        expect_host_bits(params, cuts()[n % 6], n % 3 * size_of(dtype), c.name + to_string(shape));
         const std::uint64_t count = params.index.count;
         if (count > 3) params = part_of(params, count / 3, count / 2);
-        expect_host_bits(params, policies()[n % 5], 0, 0, c.name + to_string(shape) + " in part");
+        expect_host_bits(params, cuts()[n % 5], 0, c.name + to_string(shape) + " in part");
         ++n;
       }
     }
@@ -391,8 +446,8 @@ TEST_F(Gpu, Identities) {
   for (const DType dtype : all_dtypes) {
     for (const Shape& shape : {Shape{1, 1}, Shape{30, 70}, Shape{70, 30}, Shape{65, 64}}) {
       const FillParams params = Identity(0.5).params(shape, dtype, {});
-      expect_host_bits(params, {64, 1, 64, 8}, 0, size_of(dtype), to_string(shape));
-      if (params.index.count > 500) expect_host_bits(part_of(params, 77, 400), {8, 1, 128, 8}, 2, 0, to_string(shape));
+      expect_host_bits(params, {64, 1, 64, 0}, size_of(dtype), to_string(shape));
+      if (params.index.count > 500) expect_host_bits(part_of(params, 77, 400), {8, 1, 128, 2}, 0, to_string(shape));
     }
   }
 }
@@ -400,30 +455,26 @@ TEST_F(Gpu, Identities) {
 // As many for each warp as in large tensors.
 TEST_F(Gpu, AMillionElementsByFewWarps) {
   for (const Initializer& init : {Initializer(HeNormal(9)), Initializer(RandomNormal(0.0, 1.0, 10))}) {
-    expect_host_bits(dense(init, DType::float32, 1, (1u << 20) + 3), {256, 4, 128, 1}, 1, 0,
+    expect_host_bits(dense(init, DType::float32, 1, (1u << 20) + 3), {256, 4, 128, 1}, 0,
                      std::string(init.class_name()));
   }
 }
 
-TEST_F(Gpu, AMillionElementsByEveryPolicy) {
+TEST_F(Gpu, AMillionElementsAsOnOtherDevices) {
   constexpr std::uint64_t count = (1u << 20) + 3;
   const FillParams params = dense(HeNormal(9), DType::float32, 0, count);
   const std::vector<unsigned char> expected = host_bytes(params);
   DeviceBytes memory(expected.size());
-  const FillJob job{memory.data(), params};
   int launched = 0;
   for (const int capability : {75, 80, 86, 90, 100}) {
-    const gpu::Policy policy = gpu::policy_for(capability, 100 * count);
-    if (!gpu::can_launch(policy)) {
-      std::cout << "left out: the policy for compute capability " << capability << " does not fit on this device\n";
+    const OneJob one({memory.data(), params}, facts_of(capability));
+    if (!gpu::can_launch(one.launch)) {
+      std::cout << "left out: a launch as for compute capability " << capability << " does not fit on this device\n";
       continue;
     }
     ++launched;
     memory.clear();
-    for (const gpu::Batch& batch :
-         gpu::encode(&job, 1, sizeof gpu::SmallParameters::data, [&](std::uint64_t) { return policy; })) {
-      gpu::launch(batch, nullptr);
-    }
+    gpu::launch(one.launch, one.words.data(), nullptr);
     expect_only(memory, 0, expected, std::to_string(capability));
   }
   EXPECT_GE(launched, 1);
@@ -820,14 +871,15 @@ TEST_F(Gpu, AMasterAndItsCopiesAreOnePass) {
     plan.fill();
     expect_only(memory, 0, expected, c.name);
   }
+  // An original leads to its copies.
   std::vector<FillJob> jobs;
   for (std::size_t n = 0; n < 5; ++n) {
-    jobs.push_back({nullptr, HeNormal(1).params(shape, dtypes[n], {.name = "w"})});
+    jobs.push_back(
+        {nullptr, HeNormal(1).params(shape, dtypes[n], {.name = "w"}), n < 4 ? n + 1 : FillJob::none, n > 0});
   }
-  const auto policy = [](std::uint64_t quads) { return gpu::policy_for(90, quads); };
-  const auto batches = gpu::encode(jobs.data(), jobs.size(), sizeof gpu::LargeParameters::data, policy);
-  ASSERT_EQ(batches.size(), 1u);
-  EXPECT_EQ(batches[0].header.jobs, 1u);
+  const Launches launches(jobs);
+  ASSERT_EQ(launches.all.size(), 1u);
+  EXPECT_EQ(launches.all[0].header.jobs, 1u);
 }
 
 TEST_F(Gpu, ManyThreadsFillAtOnce) {
@@ -859,26 +911,64 @@ TEST_F(Gpu, ManyThreadsFillAtOnce) {
 
 TEST(GpuPolicy, FitsIntoTheSharedMemoryOfItsDevice) {
   for (const int capability : {75, 80, 86, 87, 89, 90, 100, 103, 120}) {
-    for (std::uint64_t quads = 1; quads < std::uint64_t{1} << 40; quads *= 3) {
-      const gpu::Policy policy = gpu::policy_for(capability, quads);
-      // Of a multiprocessor, from the CUDA programming guide's table of compute capabilities; each block takes 1 KiB
-      // more, and the kernel some bytes for all warps.
-      const std::uint32_t kibibytes = capability < 80                                             ? 64
-                                      : capability == 80 || capability == 87                      ? 164
-                                      : capability == 86 || capability == 89 || capability >= 120 ? 100
-                                                                                                  : 228;
-      const std::uint32_t bytes = gpu::shared_bytes(policy.table_copies, policy.threads_per_block);
-      EXPECT_LE((bytes + 1024 + 256) * policy.blocks_per_sm, kibibytes * 1024u);
-      // What a single block can have, less what the back end leaves for the kernel's own.
-      EXPECT_LE(bytes, (capability < 80 ? 64 : kibibytes - 1) * 1024u - 1024);
-      EXPECT_EQ(policy.threads_per_block % 32, 0u);
-      // 65536 registers, of which a thread takes 128.
-      EXPECT_LE(policy.threads_per_block * policy.blocks_per_sm, 512u);
-      EXPECT_EQ(policy.quads_per_tile % 32, 0u);
-      EXPECT_GE(policy.blocks_per_sm, 1u);
+    // What a block can have, from the CUDA programming guide's table of compute capabilities, less what the back end
+    // leaves for the kernel's own.
+    const std::uint32_t kibibytes = capability < 80                                             ? 64
+                                    : capability == 80 || capability == 87                      ? 163
+                                    : capability == 86 || capability == 89 || capability >= 120 ? 99
+                                                                                                : 227;
+    const gpu::DeviceFacts device{capability, 132, kibibytes * 1024 - 1024};
+    for (const std::uint32_t tables : {0u, 1u, 2u, 3u}) {
+      for (std::uint64_t tiles = 1; tiles < std::uint64_t{1} << 31; tiles *= 3) {
+        const gpu::Policy policy = gpu::policy_for(device, tables, true, tiles);
+        EXPECT_LE(policy.shared_bytes, device.shared_bytes_per_block);
+        EXPECT_EQ(policy.threads % 32, 0u);
+        EXPECT_LE(policy.threads, 512u);  // 65536 registers, of which a thread takes 128
+        EXPECT_GE(policy.blocks, 1u);
+        EXPECT_LE(policy.blocks, 132u);
+        // A bank of its own for each lane, but where two tables do not fit.
+        EXPECT_EQ(policy.table_copies, capability < 80 && tables == 3 ? 16u : 32u);
+      }
+    }
+    EXPECT_EQ(gpu::policy_for(device, 0, false, 1000).shared_bytes, 0u);
+  }
+}
+
+// How much of the time in which its busiest multiprocessor works a device's others work, too, if all tiles take as
+// long.
+double busy(const gpu::Launch& launch, std::uint32_t multiprocessors) {
+  const std::uint32_t warps = launch.blocks * (launch.threads / 32);
+  std::uint64_t most = 0;
+  for (std::uint32_t block = 0; block < launch.blocks; ++block) {
+    std::uint64_t tiles = 0;
+    for (std::uint32_t warp = block; warp < warps; warp += launch.blocks) {
+      tiles += launch.header.tiles / warps + (warp < launch.header.tiles % warps ? 1 : 0);
+    }
+    most = std::max(most, tiles);
+  }
+  return static_cast<double>(launch.header.tiles) / (static_cast<double>(most) * multiprocessors);
+}
+
+TEST(GpuPolicy, KeepsAllMultiprocessorsBusy) {
+  for (const Shape& shape : {Shape{768, 3072}, Shape{1600, 1600}, Shape{(1 << 20) + 4}, Shape{1 << 28}}) {
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+      const OneJob one({nullptr, HeNormal(1).params(shape, dtype, {})});
+      EXPECT_GE(busy(one.launch, 132), 0.85) << to_string(shape);
     }
   }
-  static_assert(gpu::policy_for(90, 100000 / 4).quads_per_tile == 64);
+}
+
+// Tiles of what costs less have more elements.
+TEST(GpuPolicy, TilesAreWeightedByWhatTheyCost) {
+  const auto slots = [](const Initializer& init, DType dtype) {
+    return OneJob({nullptr, init.params({1 << 20}, dtype, {})}).job().tile_slots;
+  };
+  EXPECT_GT(slots(Zeros(), DType::bfloat16), slots(Zeros(), DType::float32));
+  EXPECT_GE(slots(Zeros(), DType::float32), slots(HeNormal(1), DType::float32));
+  EXPECT_GT(slots(HeNormal(1), DType::float32), slots(HeNormal(1), DType::float64));
+  EXPECT_GT(slots(HeNormal(1), DType::float32), slots(TruncatedNormal(0, 1, 1, 0, 5), DType::float32));
+  EXPECT_GT(slots(TruncatedNormal(0, 1, 1, 0, 5), DType::float32),
+            slots(TruncatedNormal(0, 1, 1, 1, 2), DType::float32));
 }
 
 TEST(GpuPlan, FiveHundredTensorsFitIntoTheParametersOfALaunch) {
@@ -888,8 +978,7 @@ TEST(GpuPlan, FiveHundredTensorsFitIntoTheParametersOfALaunch) {
     jobs.push_back(
         {memory, HeNormal(n).params({2, 2}, DType::float32, {.subsequence = static_cast<std::uint64_t>(n)})});
   }
-  const auto policy = [](std::uint64_t quads) { return gpu::policy_for(90, quads); };
-  EXPECT_EQ(gpu::encode(jobs.data(), jobs.size(), sizeof gpu::LargeParameters::data, policy).size(), 1u);
+  EXPECT_EQ(Launches(jobs).all.size(), 1u);
 }
 
 }  // namespace

@@ -16,28 +16,29 @@ struct Four {
   T x, y, z, w;
 };
 
-// The high 24 bits as an odd number, times 2^7: core::centred() in place.
-__device__ __forceinline__ float centred_number(std::uint32_t word) {
-  return static_cast<float>(static_cast<std::int32_t>(__byte_perm(word, 0x80, 0x3214)));
+// The high 24 bits as an odd number, times 2^7: core::centred() in place. half: 0x80, from a register, because an instruction
+// takes one immediate number.
+__device__ __forceinline__ float centred_number(std::uint32_t word, std::uint32_t half) {
+  return static_cast<float>(static_cast<std::int32_t>((word & 0xffffff00u) | half));
 }
 
-// A table in shared memory. Entries of the whole curve's are halved, so that every entry, and what it is multiplied to,
-// is less than 2; those of edge cells are infinite: one bit of a point tells whether it can be rejected.
+// A table in shared memory. Its entries are halved, so that they, and what they are multiplied to, are less than 2; those of
+// edge cells are infinite: one bit of a point tells whether it can be rejected.
 struct Table {
   std::uint32_t address;     // the lane's, in shared memory
   std::uint32_t cell_bytes;  // from one entry to the next
+  std::uint32_t half;        // see centred_number()
   bool cut;
 
+  static constexpr float unit = 0.5F;                    // what 1 is there
   static constexpr std::uint32_t suspect = 0x40000000u;  // set in numbers of 2 and more
 
-  __device__ __forceinline__ float unit() const { return cut ? 1.0F : 0.5F; }  // what 1 is there
-
-  // The point of a rectangle, times unit(); infinite in an edge cell. cell_bytes is a byte, so that a dot product of bytes
+  // The point of a rectangle, times `unit`; infinite in an edge cell. cell_bytes is a byte, so that a dot product of bytes
   // takes the word's lowest one, multiplies and adds in one instruction: 1 instruction an element less (CUDA 13.0).
   __device__ __forceinline__ float point(std::uint32_t word) const {
     float x;
     asm("ld.shared.f32 %0, [%1];" : "=f"(x) : "r"(__dp4a(word, cell_bytes, address)));
-    return core::mul(centred_number(word), x);
+    return core::mul(centred_number(word, half), x);
   }
   __device__ __forceinline__ Four<float> points(const Words& words) const {
     return {point(words.x), point(words.y), point(words.z), point(words.w)};
@@ -56,11 +57,11 @@ struct FirstTrials {
   bool rejected;  // any of them, perhaps
 };
 
-// Uniforms of a job, of both kinds by one piece of code: 24 bits, the sign bit flipped if they are to count from 0, read as
-// a signed number, then moved up again; all steps are exact. In binary32 they are fractions times a power of two that is left
-// to the scale: one product instead of two, with the same bits where the scale times that power is exact, which encode.cpp
-// sees to.
-template <class RealType>
+// Uniforms of a job, of both kinds by one piece of code: 24 bits, the sign bit flipped if they are to count from 0,
+// read as a signed number, then moved up again; all steps are exact. folded: what takes these numbers to fractions, a
+// power of two, is left to the scale. That is one product instead of two, with the same bits where the scale times that
+// power is exact.
+template <class RealType, bool folded>
 class Uniforms {
  public:
   using Real = RealType;
@@ -72,23 +73,25 @@ class Uniforms {
         flip_(centred_ ? 0x80 : 0x80000000u),
         offset_(centred_ ? 0.0F : 0x1p31F) {}
 
-  __device__ __forceinline__ Real factor() const {
-    return sizeof(Real) == 8 ? Real{1} : centred_ ? Real{0x1p-31F} : Real{0x1p-32F};
-  }
+  __device__ __forceinline__ Real factor() const { return sizeof(Real) == 4 && folded ? Real{unit()} : Real{1}; }
 
-  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad, const Words& words) const {
+  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad,
+                                                     const Words& words) const {
     if constexpr (sizeof(Real) == 4) {
       return {{number(words.x), number(words.y), number(words.z), number(words.w)}, false};
     } else {
       const Words more = stream.block(quad, core::first_refinement_tag);
-      return {{fraction(words.x, more.x), fraction(words.y, more.y), fraction(words.z, more.z), fraction(words.w, more.w)},
-              false};
+      return {
+          {fraction(words.x, more.x), fraction(words.y, more.y), fraction(words.z, more.z), fraction(words.w, more.w)},
+          false};
     }
   }
 
  private:
+  __device__ __forceinline__ float unit() const { return centred_ ? 0x1p-31F : 0x1p-32F; }
   __device__ __forceinline__ float number(std::uint32_t word) const {
-    return core::add(static_cast<float>(static_cast<std::int32_t>((word & 0xffffff00u) ^ flip_)), offset_);
+    const float n = core::add(static_cast<float>(static_cast<std::int32_t>((word & 0xffffff00u) ^ flip_)), offset_);
+    return folded ? n : core::mul(n, unit());
   }
   __device__ __forceinline__ double fraction(std::uint32_t word, std::uint32_t more) const {
     return centred_ ? core::centred_fraction(word, more) : core::unit_fraction(word, more);

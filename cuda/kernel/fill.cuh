@@ -11,12 +11,12 @@
 
 namespace fanin::gpu {
 
-// Quads that a lane makes together, so that their instructions fill each other's waits; and how often it does so before
-// the lanes vote what has to wait.
+// Quads that a lane makes together, so that their instructions fill each other's waits; and how often it does so, at most,
+// before the lanes vote what has to wait.
 constexpr std::uint32_t quads_together = 4;
-constexpr std::uint32_t batch_turns = 2;
-constexpr std::uint32_t batch = 32 * quads_together * batch_turns;
-static_assert(quads_together * batch_turns <= 8);  // see Waiter::quads
+constexpr std::uint32_t batch_turns = 4;
+constexpr std::uint32_t turn_quads = 32 * quads_together;  // of a warp
+static_assert(quads_together * batch_turns <= Waiter::most_quads);
 
 // Rows of fewer slots are handled slot by slot.
 constexpr std::uint32_t least_row_slots = 32;
@@ -27,8 +27,8 @@ class Filler {
  public:
   using Real = typename Source::Real;
 
-  __device__ __forceinline__ Filler(const Source& source, const Stream& stream, const Share& share, const Writer& writer,
-                                    Waiting& waiting)
+  __device__ __forceinline__ Filler(const Source& source, const Stream& stream, const Share& share,
+                                    const Writer& writer, Waiting& waiting)
       : source_(source), stream_(stream), share_(share), writer_(writer), stack_(waiting) {}
 
   __device__ __forceinline__ void fill(bool long_rows) {
@@ -37,7 +37,7 @@ class Filler {
       slot = rest_end_ = share_.count();
       span_.slot = 0;
     }
-    bool more = true;
+    std::uint32_t enough = 32;  // to be drawn again; at the end whatever is left
 #pragma unroll 1
     do {
       Waiter waiter{0, 0};
@@ -51,21 +51,21 @@ class Filler {
         begin_span();
         continue;
       } else {
-        more = false;
+        enough = 1;
       }
       if constexpr (Source::can_reject) {
         stack_.push(waiter);
 #pragma unroll 1
-        while (stack_.height() >= (more ? 32u : 1u)) resample(source_, stream_, share_, writer_, stack_);
+        while (stack_.height() >= enough) resample(source_, stream_, share_, writer_, stack_);
       }
-    } while (more);
+    } while (enough > 1);
   }
 
  private:
   __device__ __forceinline__ void begin_span() {
     whole_ = (span_.from + 3) / 4;
     next_ = batches_end_ = whole_;
-    if (fast && span_.to / 4 >= whole_ + batch) batches_end_ += (span_.to / 4 - whole_) / batch * batch;
+    if (fast && span_.to / 4 > whole_) batches_end_ += (span_.to / 4 - whole_) / turn_quads * turn_quads;
     rest_ = 0;
     rest_end_ = span_.count - (batches_end_ - whole_);
   }
@@ -73,26 +73,28 @@ class Filler {
   // Whole quads of a span, from number next_ on.
   __device__ __forceinline__ Waiter fill_batch() {
     const std::uint32_t first = next_ + lane_number();
-    const Waiter waiter{span_.slot + first, 0};
     const auto high = static_cast<std::uint32_t>(span_.index >> 32);
     std::uint32_t low = static_cast<std::uint32_t>(span_.index) + first;
     std::uint64_t address = writer_.address(span_.element + 4 * static_cast<std::int64_t>(first));
     std::uint32_t rejected = 0;
+    std::uint32_t turn = 0;  // times quads_together
 #pragma unroll 1
-    for (std::uint32_t turn = 0; turn < batch_turns; ++turn) {
+    do {
+      std::uint32_t these = 0;
 #pragma unroll
       for (std::uint32_t k = 0; k < quads_together; ++k) {
         const Words words = stream_.block(low + 32 * k, high);
         const auto trials = source_.first(stream_, span_.index, words);
         writer_.write_whole(address + k * 32 * Writer::quad_size, trials.draws);
-        if (trials.rejected) rejected |= 1u << k;
+        if (trials.rejected) these |= 1u << k;
       }
-      if (turn + 1 < batch_turns) rejected <<= quads_together;
-      low += 32 * quads_together;
-      address += 32 * quads_together * Writer::quad_size;
-    }
-    next_ += batch;
-    return {waiter.slot, rejected};
+      rejected |= these << turn;
+      turn += quads_together;
+      low += turn_quads;
+      address += turn_quads * Writer::quad_size;
+      next_ += turn_quads;
+    } while (turn < batch_turns * quads_together && next_ < batches_end_);
+    return {span_.slot + first, rejected};
   }
 
   // Whatever exists of a quad for each lane: of a span those before and behind its batches.
@@ -100,15 +102,16 @@ class Filler {
     std::uint32_t n = rest_ + lane_number();
     const bool exists = n < rest_end_;
     rest_ += 32;
-    Quad quad{0, 0, 0, 0};
+    Quad quad{};
     if (of_span) {
       if (n >= whole_) n += batches_end_ - whole_;
-      quad = {span_.index + n, span_.element + 4 * static_cast<std::int64_t>(n),
-              max(static_cast<std::int32_t>(span_.from - 4 * n), 0), min(static_cast<std::int32_t>(span_.to - 4 * n), 4)};
+      quad = {{span_.index + n, span_.element + 4 * static_cast<std::int64_t>(n)},
+              max(static_cast<std::int32_t>(span_.from - 4 * n), 0),
+              min(static_cast<std::int32_t>(span_.to - 4 * n), 4)};
     } else if (exists) {
       quad = share_.quad(n);
     }
-    Waiter waiter{span_.slot + n, 0};
+    Waiter waiter{span_.slot + n, 0, (1u << quad.to) - (1u << quad.from)};
     if (!exists || quad.from >= quad.to) return waiter;
     waiter.quads = 1;
     if constexpr (Source::has_heads) {
@@ -153,7 +156,7 @@ __device__ __forceinline__ void fill_usual(const Job& job, const Extension& more
     const TableNormals<Real, false> normals(job, more, job.cut != 0 ? shared.cut : shared.normal);
     fill_from<Writer, true>(normals, job, more, share, stream, shared);
   } else {
-    fill_from<Writer, true>(Uniforms<Real>(job), job, more, share, stream, shared);
+    fill_from<Writer, true>(Uniforms<Real, true>(job), job, more, share, stream, shared);
   }
 }
 
@@ -169,7 +172,7 @@ __device__ __forceinline__ void fill_any(const Job& job, const Extension& more, 
     const TableNormals<Real, true> normals(job, more, job.cut != 0 ? shared.cut : shared.normal);
     fill_from<Writer, false>(normals, job, more, share, stream, shared);
   } else {
-    fill_from<Writer, false>(Uniforms<Real>(job), job, more, share, stream, shared);
+    fill_from<Writer, false>(Uniforms<Real, false>(job), job, more, share, stream, shared);
   }
 }
 
@@ -191,11 +194,11 @@ __device__ __forceinline__ Table make_table(float* memory, const core::Ziggurat&
   for (std::uint32_t n = threadIdx.x; n < table_entries * copies; n += blockDim.x) {
     const std::uint32_t cell = n / copies;
     // The numbers that it is multiplied with are 2^7 times too large.
-    const float x = cell < core::rectangles ? core::mul(from.x_scaled[cell], cut ? 0x1p-7F : 0x1p-8F) : INFINITY;
+    const float x = cell < core::rectangles ? core::mul(from.x_scaled[cell], 0x1p-7F * Table::unit) : INFINITY;
     memory[n] = x;
   }
   const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(memory + (threadIdx.x & (copies - 1))));
-  return {address, 4 * copies, cut};
+  return {address, 4 * copies, opaque(0x80), cut};
 }
 
 // A kernel's body. fill_share(job, extension, share, stream, shared) draws.
@@ -230,10 +233,10 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
   std::uint32_t number = find_job(jobs, header.jobs, tile);
 #pragma unroll 1
   for (; tile < end; ++number) {
-    const Job job = jobs[number];
+    const Job job = jobs[number];  // in registers
     const std::uint32_t job_end = number + 1 < header.jobs ? min(jobs[number + 1].tile_begin, end) : end;
-    const Extension more(job, data);
-    const std::uint64_t slots = slots_of(job, more);
+    const Extension more(jobs[number], data);
+    const std::uint64_t slots = slots_of(job, more.rows);
     std::uint64_t begin = std::uint64_t{tile - job.tile_begin} * job.tile_slots;
     const std::uint64_t slots_end = min(slots, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);
     const auto draw = static_cast<Draw>(job.draw);

@@ -6,8 +6,8 @@
 
 namespace fanin::gpu {
 
-// A number that the compiler does not work out anew where it is used: for Philox's round keys, which it would rather add
-// up again for every block.
+// A number that the compiler does not work out anew where it is used: for Philox's round keys, which it would rather
+// add up again for every block.
 __device__ __forceinline__ std::uint32_t opaque(std::uint32_t v) {
   asm volatile("" : "+r"(v));
   return v;

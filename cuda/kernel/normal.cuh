@@ -13,23 +13,22 @@ namespace fanin::gpu {
 // In device memory, not in constant memory, because threads look up different entries.
 __device__ const core::Ziggurat normal_table = core::normal_table;
 __device__ const core::Ziggurat cut_table = core::cut_table;
-__device__ const core::EdgeBoxes normal_edges = core::normal_edges;
-__device__ const core::EdgeBoxes cut_edges = core::cut_edges;
+__device__ const core::EdgeBoxes edge_boxes[2] = {core::normal_edges, core::cut_edges};
 
-// core::edge_point() for many lanes, whose boxes differ. The tail has other formulas; what they share is worked out once.
+// core::edge_point() for many lanes, whose boxes differ. The tail has other formulas; what they share is worked out
+// once.
 __device__ __forceinline__ core::Trial edge_point(std::uint32_t head, const Words& words, bool cut) {
-  const core::EdgeBoxes& edges = cut ? cut_edges : normal_edges;
-  const std::uint32_t number =
-      core::EdgeBoxes::box_of(words.y, edges.first[core::EdgeBoxes::entry_of(words.y)]);
+  const core::EdgeBoxes& edges = edge_boxes[cut ? 1 : 0];
+  const std::uint32_t number = core::EdgeBoxes::box_of(words.y, edges.first[core::EdgeBoxes::entry_of(words.y)]);
   const core::EdgeBoxes::Box box = edges.box[number];
   float ux = core::edge_fraction(words.z);
   const float l = core::neglog(core::fma(core::edge_fraction(words.w), box.dy, box.y_low));
   const bool tail = number == 0;
-  if (tail) ux = core::mul(core::neglog(ux), core::normal_table.inverse_x0);
+  // A vote, so that a warp whose lanes all are elsewhere goes round it: 14 instructions of some 230 (CUDA 13.0).
+  if (__any_sync(__activemask(), tail) && tail) ux = core::mul(core::neglog(ux), core::normal_table.inverse_x0);
   const float x = core::fma(ux, box.dx, box.x_low);
   const float distance = tail ? ux : x;
-  return {__uint_as_float(__float_as_uint(x) | (head & 0x80000000u)),
-          core::mul(distance, distance) < core::add(l, l)};
+  return {__uint_as_float(__float_as_uint(x) | (head & 0x80000000u)), core::mul(distance, distance) < core::add(l, l)};
 }
 
 // What became of an element that was rejected.
@@ -47,8 +46,8 @@ __device__ __forceinline__ std::uint32_t refinement_word(const Stream& stream, s
   return word_of(stream.block(quad, tag), n);
 }
 
-// Normals by a table, times its unit in binary32, as they are in binary64. windowed: with bounds that points of rectangles
-// can lie beyond, too.
+// Normals by a table. windowed: with bounds that points of rectangles can lie beyond, too; else draws in binary32 are
+// given times the table's unit.
 template <class RealType, bool windowed>
 class TableNormals {
  public:
@@ -58,17 +57,18 @@ class TableNormals {
 
   __device__ __forceinline__ TableNormals(const Job& job, const Extension& more, const Table& table)
       : table_(table), values_(more.values) {
-    upper_ = table.cut ? 2.0F : beyond;
+    upper_ = table.cut ? 2.0F * Table::unit : beyond;
     lower_ = -upper_;
     if (windowed && static_cast<Draw>(job.draw) == Draw::windowed_normal) {
-      lower_ = fmaxf(core::mul(static_cast<float>(more.values->lower), table.unit()), lower_);
-      upper_ = fminf(core::mul(static_cast<float>(more.values->upper), table.unit()), upper_);
+      lower_ = fmaxf(core::mul(static_cast<float>(more.values->lower), Table::unit), lower_);
+      upper_ = fminf(core::mul(static_cast<float>(more.values->upper), Table::unit), upper_);
     }
   }
 
-  __device__ __forceinline__ Real factor() const { return sizeof(Real) == 8 ? 1 : 1 / table_.unit(); }
+  __device__ __forceinline__ Real factor() const { return sizeof(Real) == 4 && !windowed ? 1 / Table::unit : 1.0F; }
 
-  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad, const Words& words) const {
+  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad,
+                                                     const Words& words) const {
     const Four<float> z = table_.points(words);
     FirstTrials<Real> trials;
     if constexpr (windowed) {
@@ -77,7 +77,7 @@ class TableNormals {
       trials.rejected = any_suspect(z);
     }
     if constexpr (sizeof(Real) == 4) {
-      trials.draws = z;
+      trials.draws = {draw(z.x), draw(z.y), draw(z.z), draw(z.w)};
     } else {
       const Words more = stream.block(quad, core::first_refinement_tag);
       trials.draws = {refined(words.x, more.x), refined(words.y, more.y), refined(words.z, more.z),
@@ -92,36 +92,39 @@ class TableNormals {
            (rejects(words.w) ? 8 : 0);
   }
 
-  // Trial `trial` of an element has this head, and its rectangle's point is rejected or its cell is an edge cell: the point
-  // of the edge cell, else the next trial's point of a rectangle. If neither is accepted, trial + 1 is the one to go on with.
+  // Trial `trial` of an element has this head, and its rectangle's point is rejected or its cell is an edge cell: the
+  // point of the edge cell, else the next trial's point of a rectangle. If neither is accepted, trial + 1 is the one to
+  // go on with.
   __device__ __forceinline__ Resampled<Real> resample(const Stream& stream, std::uint64_t quad, std::uint32_t n,
                                                       std::uint32_t trial, std::uint32_t head) const {
     const Words words = stream.block(4 * quad + n, trial + 1);
     float z = 0;
     bool accepted = false;
-    if (core::is_edge(head)) {
+    if (!windowed || core::is_edge(head)) {  // without bounds of its own nothing else is rejected
       const core::Trial point = edge_point(head, words, table_.cut);
-      z = core::mul(point.z, table_.unit());
+      z = core::mul(point.z, Table::unit);
       accepted = point.kept && z >= lower_ && z <= upper_;
     }
     std::uint32_t at = trial;
     if (!accepted) {
       head = words.x;
       at = trial + 1;
-      z = at == core::trials ? 0.0F : table_.point(head);
+      // Without such bounds all trials fail with a probability below 1e-130.
+      z = windowed && at == core::trials ? 0.0F : table_.point(head);
       accepted = z >= lower_ && z <= upper_;
     }
     if constexpr (sizeof(Real) == 4) {
-      return {accepted, z};
+      return {accepted, draw(z)};
     } else {
       if (!accepted || at == core::trials) return {accepted, 0.0};
       const std::uint32_t more = refinement_word(stream, quad, n, at);
       if (!core::is_edge(head)) return {true, refined(head, more)};
-      return {true, clamp64(core::with_more_digits(z / table_.unit(), more))};
+      return {true, clamp64(core::with_more_digits(core::mul(z, 1 / Table::unit), more))};
     }
   }
 
  private:
+  __device__ __forceinline__ float draw(float z) const { return windowed ? core::mul(z, 1 / Table::unit) : z; }
   __device__ __forceinline__ bool rejects(std::uint32_t word) const {
     if constexpr (!windowed) return core::is_edge(word);
     const float z = table_.point(word);

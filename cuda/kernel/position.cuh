@@ -11,46 +11,44 @@ namespace fanin::gpu {
 
 // What follows a job.
 struct Extension {
+  const Job* job;
   const Values* values;
   const core::NarrowWindow* narrow;
   const Rows* rows;
   const Dimension* dimensions;
   const Copy* copies;
 
-  __device__ __forceinline__ Extension(const Job& job, const std::uint64_t* data) {
-    const std::uint64_t* at = data + job.extension;
+  __device__ __forceinline__ Extension(const Job& its_job, const std::uint64_t* data) : job(&its_job) {
+    const std::uint64_t* at = data + its_job.extension;
     values = reinterpret_cast<const Values*>(at);
-    if (job.has_values != 0) at += sizeof(Values) / 8;
+    if (its_job.has_values != 0) at += sizeof(Values) / 8;
     narrow = reinterpret_cast<const core::NarrowWindow*>(at);
-    if (static_cast<Draw>(job.draw) == Draw::narrow_normal) at += sizeof(core::NarrowWindow) / 8;
+    if (static_cast<Draw>(its_job.draw) == Draw::narrow_normal) at += sizeof(core::NarrowWindow) / 8;
     rows = reinterpret_cast<const Rows*>(at);
-    if (job.has_rows != 0) at += sizeof(Rows) / 8;
+    if (its_job.has_rows != 0) at += sizeof(Rows) / 8;
     dimensions = reinterpret_cast<const Dimension*>(at);
-    if (job.has_rows != 0) at += rows->rank * (sizeof(Dimension) / 8);
+    if (its_job.has_rows != 0) at += rows->rank * (sizeof(Dimension) / 8);
     copies = reinterpret_cast<const Copy*>(at);
   }
 };
 
-// The slots of a job.
-__device__ __forceinline__ std::uint64_t slots_of(const Job& job, const Extension& more) {
-  if (job.has_rows == 0) return (job.start % 4 + job.count + 3) / 4;
-  const Rows& rows = *more.rows;
-  return ((rows.first + job.count - 1) / rows.run + 1 - rows.first / rows.run) * rows.slots;
-}
+// A quad, and where it is in memory.
+struct Place {
+  std::uint64_t index;   // the number of its Philox block
+  std::int64_t element;  // its element 0 would be this one of the job's memory
+};
 
-// A quad. Its elements `from` ... `to` - 1 are the job's; its element 0 would be number `element` in the job's memory.
-struct Quad {
-  std::uint64_t index;  // the number of its Philox block
-  std::int64_t element;
+// Its elements `from` ... `to` - 1 are the job's.
+struct Quad : Place {
   std::int32_t from, to;
 };
 
 // Consecutive quads of one row.
 struct Span {
-  std::uint64_t index;   // of the first quad
-  std::int64_t element;  // number in memory of its element 0
-  std::uint32_t slot;    // number of its slot in the share
-  std::uint32_t count;   // of quads
+  std::uint64_t index;     // of the first quad
+  std::int64_t element;    // number in memory of its element 0
+  std::uint32_t slot;      // number of its slot in the share
+  std::uint32_t count;     // of quads
   std::uint32_t from, to;  // of the elements 0 ... 4 * count - 1, those from ... to - 1 are the job's
 };
 
@@ -65,6 +63,7 @@ class Share {
     if (job.has_rows != 0) row_ += more.rows->first / more.rows->run;
     const std::uint64_t left = slots - column_;
     left_ = job.has_rows == 0 || left > max_share ? max_share : static_cast<std::uint32_t>(left);
+    first_ = {job.start / 4 + begin, static_cast<std::int64_t>(4 * begin - job.start % 4)};
   }
 
   __device__ __forceinline__ std::uint32_t count() const { return count_; }
@@ -96,8 +95,16 @@ class Share {
     const std::uint64_t start = row_start(at.row);
     const std::int64_t element = element_of(at, start);
     const Bounds bounds = bounds_of(at, start, element);
-    return {start / 4 + at.column, element, static_cast<std::int32_t>(min(max(bounds.from, std::int64_t{0}), std::int64_t{4})),
+    return {{start / 4 + at.column, element},
+            static_cast<std::int32_t>(min(max(bounds.from, std::int64_t{0}), std::int64_t{4})),
             static_cast<std::int32_t>(max(min(bounds.to, std::int64_t{4}), std::int64_t{0}))};
+  }
+  // The same, if its elements are known.
+  __device__ __forceinline__ Place place(std::uint32_t slot) const {
+    if (job_.has_rows == 0) return {first_.index + slot, first_.element + 4 * static_cast<std::int64_t>(slot)};
+    const At at = find(slot);
+    const std::uint64_t start = row_start(at.row);
+    return {start / 4 + at.column, element_of(at, start)};
   }
 
  private:
@@ -148,6 +155,7 @@ class Share {
   std::uint32_t count_;
   std::uint64_t row_, column_;  // of slot 0
   std::uint32_t left_;          // slots of the first row
+  Place first_;                 // of slot 0, if there are no rows
 };
 
 }  // namespace fanin::gpu

@@ -15,16 +15,20 @@ namespace fanin::gpu {
 constexpr std::uint32_t all_lanes = 0xffffffffu;
 
 // A lane's quads that wait: those of slots slot + 32 k for which bit k of `quads` is set. The one with the highest bit is
-// next: its elements before `element` are done, and trial `trial` of that one is the next.
+// next: its elements before `element` are done, and trial `trial` of that one is the next. Only elements whose bit of
+// `exist` is set are the job's.
 struct Waiter {
+  static constexpr std::uint32_t most_quads = 16;
+
   std::uint32_t slot;
-  std::uint32_t quads;  // 8 bits
+  std::uint32_t quads;
+  std::uint32_t exist = 0xf;
   std::uint32_t element = 0;
   std::uint32_t trial = 0;
 
-  __device__ __forceinline__ std::uint32_t state() const { return quads | element << 8 | trial << 10; }
+  __device__ __forceinline__ std::uint32_t state() const { return quads | exist << 16 | element << 20 | trial << 22; }
   static __device__ __forceinline__ Waiter of(std::uint32_t slot, std::uint32_t state) {
-    return {slot, state & 0xffu, state >> 8 & 3u, state >> 10};
+    return {slot, state & 0xffffu, state >> 16 & 0xfu, state >> 20 & 3u, state >> 22};
   }
 };
 
@@ -75,13 +79,13 @@ __device__ __forceinline__ void resample(const Normals& normals, const Stream& s
   Waiter waiter = stack.pop();
   if (waiter.quads != 0) {
     const std::uint32_t k = 31 - __clz(waiter.quads);
-    const Quad quad = share.quad(waiter.slot + 32 * k);
+    const Place place = share.place(waiter.slot + 32 * k);
     std::uint32_t n = waiter.element;
     std::uint32_t head = 0;
-    std::uint32_t left = 0xfu << n & (1u << quad.to) - (1u << quad.from);  // elements that may have to be drawn
+    std::uint32_t left = 0xfu << n & waiter.exist;  // elements that may have to be drawn
     if constexpr (Normals::has_heads) {
       const bool again = waiter.trial > 0;
-      const Words words = stream.block(again ? 4 * quad.index + n : quad.index, waiter.trial);
+      const Words words = stream.block(again ? 4 * place.index + n : place.index, waiter.trial);
       head = words.x;
       if (!again) {
         left &= normals.rejected_bits(words);
@@ -93,8 +97,8 @@ __device__ __forceinline__ void resample(const Normals& normals, const Stream& s
     }
     bool done = left == 0;
     if (!done) {
-      const auto drawn = normals.resample(stream, quad.index, n, waiter.trial, head);
-      if (drawn.accepted) writer.write_one(quad, n, drawn.draw);
+      const auto drawn = normals.resample(stream, place.index, n, waiter.trial, head);
+      if (drawn.accepted) writer.write_one(place, n, drawn.draw);
       done = drawn.accepted;
       left &= 0xeu << n;
       waiter.element = n;

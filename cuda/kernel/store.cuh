@@ -51,10 +51,10 @@ __device__ __forceinline__ void store_some(std::uint64_t address, const typename
   }
 }
 
-template <class Format>
+template <class Format, bool clamped>
 __device__ __forceinline__ void put(void* memory, bool aligned, const Quad& quad,
                                     const Four<typename Format::Real>& values, const typename Format::Clamp& clamp) {
-  const typename Format::Packed packed = Format::template encode<true>(values, clamp);
+  const typename Format::Packed packed = Format::template encode<clamped>(values, clamp);
   const std::uint64_t address =
       reinterpret_cast<std::uint64_t>(memory) + quad.element * sizeof(typename Format::Element);
   if (aligned && quad.from == 0 && quad.to == 4) {
@@ -91,8 +91,8 @@ __device__ __forceinline__ Limits<Real> limits_of(const Job& job, const Extensio
   return {static_cast<Real>(more.values->min), static_cast<Real>(more.values->max)};
 }
 
-// Writes a job of one format and no copies.
-template <class FormatType>
+// Writes a job of one format and no copies. clamped: as the format says, else only if it always clamps.
+template <class FormatType, bool clamped>
 class Writer {
  public:
   using Format = FormatType;
@@ -110,16 +110,19 @@ class Writer {
     return reinterpret_cast<std::uint64_t>(memory_) + element * sizeof(typename Format::Element);
   }
   __device__ __forceinline__ void write_whole(std::uint64_t address, const Four<Real>& draws) const {
-    store_four(address, Format::template encode<false>(affine_(draws), clamp_));
+    store_four(address, Format::template encode<clamped>(affine_(draws), clamp_));
   }
 
   __device__ __forceinline__ void write(const Quad& quad, const Four<Real>& draws) const {
-    put<Format>(memory_, aligned_, quad, affine_(draws), clamp_);
+    put<Format, clamped>(memory_, aligned_, quad, affine_(draws), clamp_);
   }
   // Element n of a quad, which exists.
-  __device__ __forceinline__ void write_one(const Quad& quad, std::int32_t n, Real draw) const {
+  __device__ __forceinline__ void write_one(const Place& place, std::int32_t n, Real draw) const {
     const Real v = affine_(draw);
-    put<Format>(memory_, false, {quad.index, quad.element + n, 0, 1}, {v, v, v, v}, clamp_);
+    const typename Format::Packed packed = Format::template encode<clamped>({v, v, v, v}, clamp_);
+    typename Format::Element element;
+    memcpy(&element, &packed, sizeof element);
+    store(address(place.element + n), element);
   }
 
  private:
@@ -136,10 +139,11 @@ static __device__ __noinline__ void put_all(const Job* job, const Copy* copies, 
   Copy at{job->address, min, max, job->dtype, job->aligned};
 #pragma unroll 1
   for (std::uint32_t c = 0;; ++c) {
-    with_format(at.dtype, [&](auto format) __attribute__((always_inline)) {
-      put<decltype(format)>(at.address, at.aligned != 0, {0, element, from, to}, {x, y, z, w},
-                            Limits<float>{at.min, at.max});
-    });
+    with_format(
+        at.dtype, [&](auto format) __attribute__((always_inline)) {
+          put<decltype(format), true>(at.address, at.aligned != 0, {{0, element}, from, to}, {x, y, z, w},
+                                Limits<float>{at.min, at.max});
+        });
     if (c == job->copies) return;
     at = copies[c];
   }
@@ -151,23 +155,22 @@ class AnyWriter {
   using Real = float;
 
   __device__ __forceinline__ AnyWriter(const Job& job, const Extension& more, float factor)
-      : job_(job), more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)) {}
+      : more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)) {}
 
   __device__ __forceinline__ void write(const Quad& quad, const Four<float>& draws) const {
     put(quad.element, quad.from, quad.to, affine_(draws));
   }
-  __device__ __forceinline__ void write_one(const Quad& quad, std::int32_t n, float draw) const {
+  __device__ __forceinline__ void write_one(const Place& place, std::int32_t n, float draw) const {
     const float v = affine_(draw);
-    put(quad.element, n, n + 1, {v, v, v, v});
+    put(place.element, n, n + 1, {v, v, v, v});
   }
 
  private:
   __device__ __forceinline__ void put(std::int64_t element, std::int32_t from, std::int32_t to,
                                       const Four<float>& v) const {
-    put_all(&job_, more_.copies, limits_.min, limits_.max, v.x, v.y, v.z, v.w, element, from, to);
+    put_all(more_.job, more_.copies, limits_.min, limits_.max, v.x, v.y, v.z, v.w, element, from, to);
   }
 
-  const Job& job_;
   const Extension& more_;
   Affine<float> affine_;
   Limits<float> limits_;

@@ -81,7 +81,7 @@ BARS = {
 
 # Of a large tensor so many elements are filled, which are launched as a large one is, twice: with so many for each warp.
 SAMPLE = 1 << 21
-FEW, MORE = 1 << 12, 3 << 12
+FEW, MORE = 1 << 12, 1 << 13  # powers of two: whole batches of quads, as all but a few are in the launch itself
 WARPS = 16  # blocks of so many warps of a launch are executed
 
 
