@@ -16,14 +16,14 @@ struct Four {
   T x, y, z, w;
 };
 
-// The high 24 bits as an odd number, times 2^7: core::centred() in place. half: 0x80, from a register, because an instruction
-// takes one immediate number.
+// The high 24 bits as an odd number, times 2^7: core::centred() in place. half: 0x80, from a register, because an
+// instruction takes one immediate number.
 __device__ __forceinline__ float centred_number(std::uint32_t word, std::uint32_t half) {
   return static_cast<float>(static_cast<std::int32_t>((word & 0xffffff00u) | half));
 }
 
-// A table in shared memory. Its entries are halved, so that they, and what they are multiplied to, are less than 2; those of
-// edge cells are infinite: one bit of a point tells whether it can be rejected.
+// A table in shared memory. Its entries are halved, so that they, and what they are multiplied to, are less than 2;
+// those of edge cells are infinite: one bit of a point tells whether it can be rejected.
 struct Table {
   std::uint32_t address;     // the lane's, in shared memory
   std::uint32_t cell_bytes;  // from one entry to the next
@@ -33,8 +33,9 @@ struct Table {
   static constexpr float unit = 0.5F;                    // what 1 is there
   static constexpr std::uint32_t suspect = 0x40000000u;  // set in numbers of 2 and more
 
-  // The point of a rectangle, times `unit`; infinite in an edge cell. cell_bytes is a byte, so that a dot product of bytes
-  // takes the word's lowest one, multiplies and adds in one instruction: 1 instruction an element less (CUDA 13.0).
+  // The point of a rectangle, times `unit`; infinite in an edge cell. cell_bytes is a byte, so that a dot product of
+  // bytes takes the word's lowest one, multiplies and adds in one instruction: 1 instruction an element less
+  // (CUDA 13.0).
   __device__ __forceinline__ float point(std::uint32_t word) const {
     float x;
     asm("ld.shared.f32 %0, [%1];" : "=f"(x) : "r"(__dp4a(word, cell_bytes, address)));

@@ -11,10 +11,10 @@
 
 namespace fanin::gpu {
 
-// Quads that a lane makes together, so that their instructions fill each other's waits; and how often it does so, at most,
-// before the lanes vote what has to wait.
-constexpr std::uint32_t quads_together = 4;
-constexpr std::uint32_t batch_turns = 4;
+// Quads that a lane makes together, so that their instructions fill each other's waits; and how often it does so, at
+// most, before the lanes vote what has to wait.
+constexpr std::uint32_t quads_together = 8;
+constexpr std::uint32_t batch_turns = 2;
 constexpr std::uint32_t turn_quads = 32 * quads_together;  // of a warp
 static_assert(quads_together * batch_turns <= Waiter::most_quads);
 
@@ -40,7 +40,7 @@ class Filler {
     std::uint32_t enough = 32;  // to be drawn again; at the end whatever is left
 #pragma unroll 1
     do {
-      Waiter waiter{0, 0};
+      Waiter waiter(0, 0);
       if (next_ < batches_end_) {
         if constexpr (fast) waiter = fill_batch();
       } else if (rest_ < rest_end_) {
@@ -72,12 +72,14 @@ class Filler {
 
   // Whole quads of a span, from number next_ on.
   __device__ __forceinline__ Waiter fill_batch() {
+    const std::uint32_t quads = min(batches_end_ - next_, batch_turns * turn_quads);
     const std::uint32_t first = next_ + lane_number();
+    next_ += quads;
     const auto high = static_cast<std::uint32_t>(span_.index >> 32);
     std::uint32_t low = static_cast<std::uint32_t>(span_.index) + first;
+    const std::uint32_t end = low + quads;
     std::uint64_t address = writer_.address(span_.element + 4 * static_cast<std::int64_t>(first));
     std::uint32_t rejected = 0;
-    std::uint32_t turn = 0;  // times quads_together
 #pragma unroll 1
     do {
       std::uint32_t these = 0;
@@ -86,15 +88,13 @@ class Filler {
         const Words words = stream_.block(low + 32 * k, high);
         const auto trials = source_.first(stream_, span_.index, words);
         writer_.write_whole(address + k * 32 * Writer::quad_size, trials.draws);
-        if (trials.rejected) these |= 1u << k;
+        if (trials.rejected) these |= 1u << (quads_together - 1 - k);
       }
-      rejected |= these << turn;
-      turn += quads_together;
+      rejected = (rejected << quads_together) + these;
       low += turn_quads;
       address += turn_quads * Writer::quad_size;
-      next_ += turn_quads;
-    } while (turn < batch_turns * quads_together && next_ < batches_end_);
-    return {span_.slot + first, rejected};
+    } while (low != end);
+    return {span_.slot + next_ - 32 + lane_number(), rejected};
   }
 
   // Whatever exists of a quad for each lane: of a span those before and behind its batches.
@@ -111,15 +111,14 @@ class Filler {
     } else if (exists) {
       quad = share_.quad(n);
     }
-    Waiter waiter{span_.slot + n, 0, (1u << quad.to) - (1u << quad.from)};
-    if (!exists || quad.from >= quad.to) return waiter;
-    waiter.quads = 1;
+    const Waiter nothing(0, 0);
+    if (!exists || quad.from >= quad.to) return nothing;
     if constexpr (Source::has_heads) {
       const auto trials = source_.first(stream_, quad.index, stream_.block(quad.index, 0));
       writer_.write(quad, trials.draws);
-      if (!trials.rejected) waiter.quads = 0;
+      if (!trials.rejected) return nothing;
     }
-    return waiter;
+    return {span_.slot + n, 1, 0xfu ^ ((1u << quad.to) - (1u << quad.from))};
   }
 
   const Source& source_;

@@ -24,8 +24,10 @@ __device__ __forceinline__ core::Trial edge_point(std::uint32_t head, const Word
   float ux = core::edge_fraction(words.z);
   const float l = core::neglog(core::fma(core::edge_fraction(words.w), box.dy, box.y_low));
   const bool tail = number == 0;
-  // A vote, so that a warp whose lanes all are elsewhere goes round it: 14 instructions of some 230 (CUDA 13.0).
-  if (__any_sync(__activemask(), tail) && tail) ux = core::mul(core::neglog(ux), core::normal_table.inverse_x0);
+  if (tail) {
+    __syncwarp(__activemask());  // makes it a branch that few warps take: 16 instructions of some 280 (CUDA 13.0)
+    ux = core::mul(core::neglog(ux), core::normal_table.inverse_x0);
+  }
   const float x = core::fma(ux, box.dx, box.x_low);
   const float distance = tail ? ux : x;
   return {__uint_as_float(__float_as_uint(x) | (head & 0x80000000u)), core::mul(distance, distance) < core::add(l, l)};
@@ -72,7 +74,7 @@ class TableNormals {
     const Four<float> z = table_.points(words);
     FirstTrials<Real> trials;
     if constexpr (windowed) {
-      trials.rejected = rejected_bits(words) != 0;
+      trials.rejected = rejected(words) != 0;
     } else {
       trials.rejected = any_suspect(z);
     }
@@ -86,10 +88,19 @@ class TableNormals {
     return trials;
   }
 
-  // Bit n: the first trial of element n with this word is rejected.
-  __device__ __forceinline__ std::uint32_t rejected_bits(const Words& words) const {
-    return (rejects(words.x) ? 1 : 0) | (rejects(words.y) ? 2 : 0) | (rejects(words.z) ? 4 : 0) |
-           (rejects(words.w) ? 8 : 0);
+  // Bit 8 n + 7: the first trial of element n with this word is rejected.
+  __device__ __forceinline__ std::uint32_t rejected(const Words& words) const {
+    if constexpr (windowed) {
+      return (rejects(words.x) ? 0x80 : 0) | (rejects(words.y) ? 0x8000 : 0) | (rejects(words.z) ? 0x800000 : 0) |
+             (rejects(words.w) ? 0x80000000u : 0);
+    } else {
+      // The cells' bytes. Those of edge cells, from 252 on, become 0, others at least 4; then this finds the zeros.
+      static_assert(core::rectangles == 252);
+      const std::uint32_t low = __byte_perm(words.x, words.y, 0x0040);
+      const std::uint32_t cells = __byte_perm(low, __byte_perm(words.z, words.w, 0x0040), 0x5410);
+      const std::uint32_t others = ~cells & 0xfcfcfcfcu;
+      return (others - 0x01010101u) & ~others & 0x80808080u;
+    }
   }
 
   // Trial `trial` of an element has this head, and its rectangle's point is rejected or its cell is an edge cell: the
@@ -126,7 +137,6 @@ class TableNormals {
  private:
   __device__ __forceinline__ float draw(float z) const { return windowed ? core::mul(z, 1 / Table::unit) : z; }
   __device__ __forceinline__ bool rejects(std::uint32_t word) const {
-    if constexpr (!windowed) return core::is_edge(word);
     const float z = table_.point(word);
     return z < lower_ || z > upper_;
   }

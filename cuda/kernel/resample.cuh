@@ -14,22 +14,22 @@ namespace fanin::gpu {
 
 constexpr std::uint32_t all_lanes = 0xffffffffu;
 
-// A lane's quads that wait: those of slots slot + 32 k for which bit k of `quads` is set. The one with the highest bit is
-// next: its elements before `element` are done, and trial `trial` of that one is the next. Only elements whose bit of
-// `exist` is set are the job's.
+// A lane's quads that wait: those of slots slot - 32 k for which bit k of `quads` is set. The one with the highest bit
+// is next. Of its elements those whose bit of `skip` is set are done, or do not exist. If `trial` is not 0, it is the
+// next trial of the first of the others.
 struct Waiter {
   static constexpr std::uint32_t most_quads = 16;
 
   std::uint32_t slot;
-  std::uint32_t quads;
-  std::uint32_t exist = 0xf;
-  std::uint32_t element = 0;
-  std::uint32_t trial = 0;
+  std::uint32_t state;
 
-  __device__ __forceinline__ std::uint32_t state() const { return quads | exist << 16 | element << 20 | trial << 22; }
-  static __device__ __forceinline__ Waiter of(std::uint32_t slot, std::uint32_t state) {
-    return {slot, state & 0xffffu, state >> 16 & 0xfu, state >> 20 & 3u, state >> 22};
-  }
+  __device__ __forceinline__ Waiter(std::uint32_t its_slot, std::uint32_t quads, std::uint32_t skip = 0,
+                                    std::uint32_t trial = 0)
+      : slot(its_slot), state(quads | skip << most_quads | trial << (most_quads + 4)) {}
+
+  __device__ __forceinline__ std::uint32_t quads() const { return state & ((1u << most_quads) - 1); }
+  __device__ __forceinline__ std::uint32_t skip() const { return state >> most_quads & 0xfu; }
+  __device__ __forceinline__ std::uint32_t trial() const { return state >> (most_quads + 4); }
 };
 
 // A stack of waiters in shared memory. Its height is the same in all lanes, and kept in a register.
@@ -41,27 +41,28 @@ class Stack {
 
   // Puts down those of the lanes that wait for something. A vote says which, and a lane's place is a population count.
   __device__ __forceinline__ void push(const Waiter& waiter) {
-    const bool waits = waiter.quads != 0;
+    const bool waits = waiter.state != 0;
     const std::uint32_t votes = __ballot_sync(all_lanes, waits);
     std::uint32_t before;
     asm("mov.u32 %0, %%lanemask_lt;" : "=r"(before));
     if (waits) {
       const std::uint32_t at = height_ + __popc(votes & before);
       memory_.slot[at] = waiter.slot;
-      memory_.state[at] = waiter.state();
+      memory_.state[at] = waiter.state;
     }
     height_ += __popc(votes);
   }
 
-  // Takes up to 32 of them, a lane each; quads is 0 in lanes that get none.
+  // Takes up to 32 of them, a lane each; the state is 0 in lanes that get none.
   __device__ __forceinline__ Waiter pop() {
     __syncwarp();
     const std::uint32_t count = min(height_, 32u);
     height_ -= count;
-    Waiter waiter{0, 0};
+    Waiter waiter(0, 0);
     if (lane_number() < count) {
       const std::uint32_t at = height_ + lane_number();
-      waiter = Waiter::of(memory_.slot[at], memory_.state[at]);
+      waiter.slot = memory_.slot[at];
+      waiter.state = memory_.state[at];
     }
     __syncwarp();  // all have read before any of them writes there again
     return waiter;
@@ -72,44 +73,42 @@ class Stack {
   std::uint32_t height_ = 0;
 };
 
+// Bit 8 n + 7 for each bit n of four.
+__device__ __forceinline__ std::uint32_t spread(std::uint32_t bits) { return bits * 0x10204080u & 0x80808080u; }
+
 // Draws one more trial of an element of each of up to 32 waiters, and writes what is accepted.
 template <class Normals, class Writer>
 __device__ __forceinline__ void resample(const Normals& normals, const Stream& stream, const Share& share,
                                          const Writer& writer, Stack& stack) {
   Waiter waiter = stack.pop();
-  if (waiter.quads != 0) {
-    const std::uint32_t k = 31 - __clz(waiter.quads);
-    const Place place = share.place(waiter.slot + 32 * k);
-    std::uint32_t n = waiter.element;
+  if (waiter.state != 0) {
+    const std::uint32_t quads = waiter.quads();
+    const std::uint32_t skip = waiter.skip();
+    const std::uint32_t trial = waiter.trial();
+    const std::uint32_t k = 31 - __clz(quads);
+    const Place place = share.place(waiter.slot - 32 * k);
+    std::uint32_t left = ~spread(skip) & 0x80808080u;  // elements that may have to be drawn, as in Normals::rejected()
     std::uint32_t head = 0;
-    std::uint32_t left = 0xfu << n & waiter.exist;  // elements that may have to be drawn
+    std::uint32_t n = __ffs(left) / 8 - 1;
     if constexpr (Normals::has_heads) {
-      const bool again = waiter.trial > 0;
-      const Words words = stream.block(again ? 4 * place.index + n : place.index, waiter.trial);
+      const bool again = trial > 0;
+      const Words words = stream.block(again ? 4 * place.index + n : place.index, trial);
       head = words.x;
       if (!again) {
-        left &= normals.rejected_bits(words);
-        n = left != 0 ? __ffs(left) - 1 : 0;
+        left &= normals.rejected(words);
+        n = __ffs(left) / 8 - 1;
         head = word_of(words, n);
       }
-    } else if (left != 0) {
-      n = __ffs(left) - 1;
     }
-    bool done = left == 0;
-    if (!done) {
-      const auto drawn = normals.resample(stream, place.index, n, waiter.trial, head);
+    waiter.state = quads ^ 1u << k;
+    if (left != 0) {
+      const auto drawn = normals.resample(stream, place.index, n, trial, head);
       if (drawn.accepted) writer.write_one(place, n, drawn.draw);
-      done = drawn.accepted;
-      left &= 0xeu << n;
-      waiter.element = n;
-      ++waiter.trial;
-    }
-    if (done) {
-      waiter.trial = 0;
-      waiter.element = n + 1;
-      if (left == 0) {
-        waiter.element = 0;
-        waiter.quads ^= 1u << k;
+      const std::uint32_t before = (1u << n) - 1;
+      if (!drawn.accepted) {
+        waiter = {waiter.slot, quads, skip | before, trial + 1};
+      } else if ((left & left - 1) != 0) {
+        waiter = {waiter.slot, quads, skip | before | 1u << n};
       }
     }
   }

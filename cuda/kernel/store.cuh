@@ -142,7 +142,7 @@ static __device__ __noinline__ void put_all(const Job* job, const Copy* copies, 
     with_format(
         at.dtype, [&](auto format) __attribute__((always_inline)) {
           put<decltype(format), true>(at.address, at.aligned != 0, {{0, element}, from, to}, {x, y, z, w},
-                                Limits<float>{at.min, at.max});
+                                      Limits<float>{at.min, at.max});
         });
     if (c == job->copies) return;
     at = copies[c];
