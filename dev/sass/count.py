@@ -215,14 +215,15 @@ def counted(nvdisasm, program, arch, gpu, kernels, workload):
 
 
 def resampling(function, source, counts):
-    """Indices of the instructions that handle rejected elements."""
-    owner = [source.symbol(i.address)[2] for i in function.instructions]
-    inside = {i.index for i in function.instructions if RESAMPLING & {step[0] for step in source.chain(i.address)}}
-    calls = [(i.index, owner[function.target(i)]) for i in function.instructions if i.opcode == "CALL" and counts.issued[i.index]]
+    """Indices of the executed instructions that handle rejected elements."""
+    executed = [i for i in function.instructions if counts.issued[i.index]]
+    owner = {i.index: source.symbol(i.address) for i in executed}
+    inside = {i.index for i in executed if RESAMPLING & {step[0] for step in source.chain(i.address)}}
+    calls = [(i.index, source.symbol(function.instructions[function.target(i)].address)) for i in executed if i.opcode == "CALL"]
     while True:
         # A function that is called from there alone is part of it.
         called = {name for _, name in calls} - {name for at, name in calls if at not in inside}
-        more = {n for n, name in enumerate(owner) if name in called} - inside
+        more = {n for n, name in owner.items() if name in called} - inside
         if not more:
             return inside
         inside |= more
