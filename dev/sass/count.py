@@ -5,7 +5,7 @@ The library is built, its launches are recorded, and some blocks of each are exe
 write is compared with the CPU back end, bit for bit. Counted is what is issued, and how the memory instructions' addresses fall on
 banks, lines and sectors. Not a benchmark: nothing here is a time.
 
-Exit status 1: an element differs, a kernel keeps registers in memory, or a figure misses its bar. 77: nvcc or nvdisasm cannot be had.
+Exit status 1: an element differs, a kernel spills registers or uses local memory otherwise, or a figure misses its bar. 77: nvcc or nvdisasm cannot be had.
 """
 
 import argparse
@@ -230,7 +230,7 @@ def resampling(function, source, counts):
 
 
 def local_memory(function):
-    """Registers that the kernel keeps in memory: instructions that store or load them."""
+    """Instructions that use the threads' own memory: for registers that were spilled, arguments or arrays."""
     return sum(i.opcode in ("STL", "LDL") for i in function.instructions)
 
 
@@ -408,7 +408,7 @@ def main(words):
                 failures += missed_bars(by_name)
             for kernel, local in {r["kernel"]: r["local"] for r, _ in chosen if r["rows"]}.items():
                 if local:
-                    failures.append(f"sm_{arch}: {local} instructions of {lines.demangled([kernel])[kernel]} keep registers in memory")
+                    failures.append(f"sm_{arch}: {local} instructions of {lines.demangled([kernel])[kernel]} use local memory")
             for result, _ in chosen:
                 if arguments.profile and result["rows"]:
                     profile(result, arguments.profile)

@@ -227,6 +227,8 @@ class Warp:
                     places = {}
                     for w in here:
                         places[w[0]] = places.get(w[0], 0) | w[1]
+                    if kind[0] == "collective" and len(places) > 1:
+                        raise Refused("threads meet for WARPSYNC.COLLECTIVE in several places")
                     self.groups += [[at, mask] for at, mask in places.items()]
                     again = True
 
@@ -449,7 +451,7 @@ class Compiler:
         return ["pass"]
 
     op_YIELD = op_NANOSLEEP = op_MEMBAR = op_ERRBAR = op_DEPBAR = op_CCTL = op_LDGDEPBAR = op_FENCE = op_PREEXIT = op_NOP
-    op_ACQBULK = op_NOP
+    op_ACQBULK = op_ENDCOLLECTIVE = op_NOP
 
     def op_MOV(self, i, mods, ops):
         if set(mods) - {"64", "SPILL"}:
@@ -1238,8 +1240,8 @@ class Compiler:
     def op_WARPSYNC(self, i, mods, ops):
         if mods == ["ALL"]:
             return [f"w.taken=('warp',{ALL})"], "wait", None
-        if mods == ["COLLECTIVE"]:
-            raise Refused(i.text)
+        if mods == ["COLLECTIVE"]:  # what follows, up to ENDCOLLECTIVE, is executed by all of them together
+            return ["l=L[0]", f"w.taken=('collective',{self.word(ops[0])})"], "wait", None
         return ["l=L[0]", f"w.taken=('warp',{self.word(ops[0])})"], "wait", None
 
     def op_BMOV(self, i, mods, ops):
