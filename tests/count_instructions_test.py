@@ -176,6 +176,16 @@ def check_functions(nvdisasm, arch, folder):
     assert names == {True: {"resample", "alone"}, False: {"entry", "shared_by_both"}}, f"sm_{arch}: {names}"
 
 
+def check_extraction(folder):
+    source, made = folder / "small.cu", folder / "small.o"
+    source.write_text(KERNEL)
+    code = ["--generate-code=arch=compute_90,code=[compute_90,sm_90]", "--generate-code=arch=compute_80,code=sm_80"]
+    subprocess.run(["nvcc", "-c", *code, "--no-compress", str(source), "-o", str(made)], check=True)
+    archive = b"!<arch>\n" + made.read_bytes() + b"?" + made.read_bytes()
+    found = [(arch, disassembly.Cubin(cubin).kernels()) for arch, cubin in build.machine_code(archive)]
+    assert sorted(found) == [(80, ["small"])] * 2 + [(90, ["small"])] * 2, found
+
+
 def check_names():
     for mangled, name in {"_ZN5fanin3gpu10fill_smallENS0_10ParametersILj1024EEE": "fill_small", "_Z1fv": "f",
                           "_ZZN1a4fillIfEEvT_ENKUliE_clEi": "fill", "_ZNK1a5QuadsclIiEEjT_": "Quads", "_ZN1aplERKNS_1QES2_": "operator+",
@@ -247,6 +257,7 @@ def main():
     check_memory_model()
     check_bars()
     with tempfile.TemporaryDirectory() as folder:
+        check_extraction(pathlib.Path(folder))
         for arch in hardware.ARCHITECTURES:
             check_kernel(nvdisasm, arch, pathlib.Path(folder))
             check_patterns(nvdisasm, arch, pathlib.Path(folder))
