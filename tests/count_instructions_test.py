@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""dev/sass: the interpreter of machine code: a small kernel's results and counts, and single roundings.
+"""dev/sass: results and counts of small kernels, to which function instructions belong, passes of memory accesses, bars, single roundings.
 Exit status 77: there is no CUDA compiler or no disassembler."""
 
 import pathlib
@@ -14,7 +14,7 @@ from fractions import Fraction
 sys.dont_write_bytecode = True
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "dev"))
-from sass import build, disassembly, hardware, launch, lines, machine, memory_model  # noqa: E402
+from sass import build, count, disassembly, hardware, launch, lines, machine, memory_model  # noqa: E402
 
 KERNEL = """
 __device__ const unsigned table[4] = {3, 5, 7, 11};
@@ -37,6 +37,37 @@ extern "C" __global__ void small(unsigned* out, unsigned rounds) {
 }
 """
 BLOCKS, THREADS, ROUNDS = 3, 96, 17
+
+# One warp's accesses whose costs are known.
+PATTERNS = """
+extern "C" __global__ void patterns(unsigned* out, uint4* wide) {
+  __shared__ uint4 quads[32 * 8];
+  volatile unsigned* const words = reinterpret_cast<unsigned*>(quads);
+  words[threadIdx.x * 2] = threadIdx.x;
+  __syncwarp();
+  atomicAdd(reinterpret_cast<unsigned*>(quads) + threadIdx.x % 4, threadIdx.x);
+  __syncwarp();
+  wide[threadIdx.x] = quads[threadIdx.x];
+  if (threadIdx.x % 2 == 0) out[threadIdx.x * 16] = 1;
+}
+"""
+
+# Functions in a header, called, inlined and shared.
+HEADER = """
+namespace {
+template <class T> __device__ __forceinline__ T stirred(T x) { return x * 2654435761u ^ x >> 7; }
+__device__ __noinline__ unsigned alone(unsigned x) { return stirred(x) & x * 3; }
+__device__ __noinline__ unsigned shared_by_both(unsigned x) { return x * x ^ x >> 3; }
+__device__ __noinline__ unsigned resample(unsigned x) { return alone(x + 1) + shared_by_both(x); }
+}  // namespace
+"""
+FUNCTIONS = """
+#include "functions.cuh"
+__global__ void entry(unsigned* out) {
+  const auto made = [](unsigned x) { return resample(x) * 5; };
+  out[threadIdx.x] = made(threadIdx.x) + shared_by_both(threadIdx.x + 1);
+}
+"""
 
 
 def rounded(x):
@@ -103,6 +134,97 @@ def check_kernel(nvdisasm, arch, folder):
     assert all(n <= 4 * warps for n in inner), f"sm_{arch}: divergent rounds {inner}"
 
 
+def compiled(nvdisasm, arch, folder, name, text, kernel):
+    source, path = folder / f"{name}.cu", folder / f"{name}-{arch}.cubin"
+    source.write_text(text)
+    subprocess.run(["nvcc", "-lineinfo", "-cubin", f"-arch=sm_{arch}", str(source), "-o", str(path)], check=True)
+    cubin = disassembly.Cubin(path.read_bytes())
+    assert cubin.kernels() == [kernel], cubin.kernels()
+    return cubin, disassembly.function(nvdisasm, path, kernel)
+
+
+def executed(cubin, function, arch, parameters, memory):
+    base = 0x7E0000000000
+    made = launch.Launch(function.name, 1, 32, 0, b"".join((base + p).to_bytes(8, "little") for p in parameters), base, bytes(memory))
+    return launch.execute(made, function, cubin, hardware.ARCHITECTURES[arch], range(1), base, b"")[0]
+
+
+def check_patterns(nvdisasm, arch, folder):
+    cubin, function = compiled(nvdisasm, arch, folder, "patterns", PATTERNS, "patterns")
+    traffic = executed(cubin, function, arch, (0, 4096), 8192).traffic
+    found = {(i.opcode, "128" in i.modifiers): tuple(counter.get(i.index, 0) for counter in (traffic.passes, traffic.sectors, traffic.partial))
+             for i in function.instructions if i.index in traffic.passes and i.opcode != "LDC"}
+    assert found == {("STS", False): (2, 0, 0),  # every second bank twice
+                     ("ATOMS", False): (8, 0, 0),  # eight threads for each of four words
+                     ("LDS", True): (4, 0, 0), ("STG", True): (4, 16, 0),
+                     ("STG", False): (16, 16, 16)}, f"sm_{arch}: {found}"  # a line each
+    assert len(traffic.written) == 32
+
+
+def check_functions(nvdisasm, arch, folder):
+    (folder / "functions.cuh").write_text(HEADER)
+    cubin, function = compiled(nvdisasm, arch, folder, "functions", FUNCTIONS, "_Z5entryPj")
+    counts = executed(cubin, function, arch, (0,), 256)
+    source = lines.Source(cubin, function.name)
+    resampled = count.resampling(function, source, counts)
+    names = {True: set(), False: set()}
+    for i in function.instructions:
+        if counts.issued[i.index]:
+            chain = source.chain(i.address)
+            names[i.index in resampled].add(chain[0][0])
+            assert chain[-1][0] != "stirred" or chain[0][0] == "alone" and chain[-1][1] == "functions.cuh", chain
+    assert names == {True: {"resample", "alone"}, False: {"entry", "shared_by_both"}}, f"sm_{arch}: {names}"
+
+
+def check_extraction(folder):
+    source, made = folder / "small.cu", folder / "small.o"
+    source.write_text(KERNEL)
+    code = ["--generate-code=arch=compute_90,code=[compute_90,sm_90]", "--generate-code=arch=compute_80,code=sm_80"]
+    subprocess.run(["nvcc", "-c", *code, "--no-compress", str(source), "-o", str(made)], check=True)
+    archive = b"!<arch>\n" + made.read_bytes() + b"?" + made.read_bytes()
+    found = [(arch, disassembly.Cubin(cubin).kernels()) for arch, cubin in build.machine_code(archive)]
+    assert sorted(found) == [(80, ["small"])] * 2 + [(90, ["small"])] * 2, found
+
+
+def check_names():
+    for mangled, name in {"_ZN5fanin3gpu10fill_smallENS0_10ParametersILj1024EEE": "fill_small", "_Z1fv": "f",
+                          "_ZZN1a4fillIfEEvT_ENKUliE_clEi": "fill", "_ZNK1a5QuadsclIiEEjT_": "Quads", "_ZN1aplERKNS_1QES2_": "operator+",
+                          "__cuda_sm20_div_u64": "__cuda_sm20_div_u64"}.items():
+        assert lines.demangled([mangled])[mangled] == name, (mangled, lines.demangled([mangled]))
+
+
+def check_memory_model():
+    every = list(range(32))
+    assert memory_model.shared(every, [4 * n for n in every], 4) == 1
+    assert memory_model.shared(every, [0] * 32, 4) == 1
+    assert memory_model.shared(every, [4 * 32 * n for n in every], 4) == 32
+    assert memory_model.shared(every, [n for n in every], 1) == 1
+    assert memory_model.shared(every, [8 * n for n in every], 8) == 2
+    assert memory_model.shared([0, 31], [0, 8], 8) == 2  # of different halves
+    assert memory_model.shared([0, 1], [0, 8], 8) == 1
+    assert memory_model.shared(every, [32 * n for n in every], 16) == 8  # a quarter's eight threads meet in half of the banks
+    assert memory_model.atomic([0] * 7, False) == 7
+    assert memory_model.atomic([0] * 7 + [128] * 2, False) == 9
+    assert memory_model.atomic([0] * 7 + [128] * 2, True) == 2
+    assert memory_model.lines(every, [4 * n for n in every], 4) == 1
+    assert memory_model.lines(every, [4 * n + 4 for n in every], 4) == 2
+    assert memory_model.lines(every, [16 * n for n in every], 16) == 4
+    assert memory_model.lines(every, [16 * n + 16 for n in every], 16) == 8
+    sectors, partial = memory_model.sectors([4 * n + 4 for n in every], 4)
+    assert (len(sectors), partial) == (5, 2)
+
+
+def check_bars():
+    def summary(all_, bound, unit=hardware.LSU):
+        return dict(all=all_, main_loop=18, alu=11, bound_tb_s={unit: bound, "memory": 4.8}, binding=unit)
+
+    unaligned = "HeNormal float32 2^28 unaligned"
+    assert count.missed_bars({count.DENSE: summary(22, 4.2), unaligned: summary(30, 3.1)}) == []
+    missed = count.missed_bars({count.DENSE: summary(22.1, 3.9), unaligned: summary(30, 2.7)})
+    assert [m.partition(":")[0] for m in missed] == [count.DENSE, count.DENSE, unaligned], missed
+    assert set(count.BARS) <= {w.name for w in count.WORKLOADS}
+
+
 def check_roundings():
     draw = random.Random(1)
     for _ in range(20000):
@@ -131,9 +253,15 @@ def main():
         print(e)
         return 77
     check_roundings()
+    check_names()
+    check_memory_model()
+    check_bars()
     with tempfile.TemporaryDirectory() as folder:
+        check_extraction(pathlib.Path(folder))
         for arch in hardware.ARCHITECTURES:
             check_kernel(nvdisasm, arch, pathlib.Path(folder))
+            check_patterns(nvdisasm, arch, pathlib.Path(folder))
+            check_functions(nvdisasm, arch, pathlib.Path(folder))
     text = "R1, P0, desc[UR4][R2.64+0x10], c[0x0][0x28], `(.L_x_1)"
     assert disassembly.split_operands(text) == re.split(", ", text)
     print("the interpreter agrees with the arithmetic")

@@ -5,7 +5,7 @@ The library is built, its launches are recorded, and some blocks of each are exe
 write is compared with the CPU back end, bit for bit. Counted is what is issued, and how the memory instructions' addresses fall on
 banks, lines and sectors. Not a benchmark: nothing here is a time.
 
-Exit status 1: an element differs, a kernel keeps registers in memory, or a figure misses its bar. 77: nvcc or nvdisasm cannot be had.
+Exit status 1: an element differs, a kernel spills registers or uses local memory otherwise, or a figure misses its bar. 77: nvcc or nvdisasm cannot be had.
 """
 
 import argparse
@@ -215,21 +215,22 @@ def counted(nvdisasm, program, arch, gpu, kernels, workload):
 
 
 def resampling(function, source, counts):
-    """Indices of the instructions that handle rejected elements."""
-    owner = [source.symbol(i.address)[2] for i in function.instructions]
-    inside = {i.index for i in function.instructions if RESAMPLING & {step[0] for step in source.chain(i.address)}}
-    calls = [(i.index, owner[function.target(i)]) for i in function.instructions if i.opcode == "CALL" and counts.issued[i.index]]
+    """Indices of the executed instructions that handle rejected elements."""
+    executed = [i for i in function.instructions if counts.issued[i.index]]
+    owner = {i.index: source.symbol(i.address) for i in executed}
+    inside = {i.index for i in executed if RESAMPLING & {step[0] for step in source.chain(i.address)}}
+    calls = [(i.index, source.symbol(function.instructions[function.target(i)].address)) for i in executed if i.opcode == "CALL"]
     while True:
         # A function that is called from there alone is part of it.
         called = {name for _, name in calls} - {name for at, name in calls if at not in inside}
-        more = {n for n, name in enumerate(owner) if name in called} - inside
+        more = {n for n, name in owner.items() if name in called} - inside
         if not more:
             return inside
         inside |= more
 
 
 def local_memory(function):
-    """Registers that the kernel keeps in memory: instructions that store or load them."""
+    """Instructions that use the threads' own memory: for registers that were spilled, arguments or arrays."""
     return sum(i.opcode in ("STL", "LDL") for i in function.instructions)
 
 
@@ -407,7 +408,7 @@ def main(words):
                 failures += missed_bars(by_name)
             for kernel, local in {r["kernel"]: r["local"] for r, _ in chosen if r["rows"]}.items():
                 if local:
-                    failures.append(f"sm_{arch}: {local} instructions of {lines.demangled([kernel])[kernel]} keep registers in memory")
+                    failures.append(f"sm_{arch}: {local} instructions of {lines.demangled([kernel])[kernel]} use local memory")
             for result, _ in chosen:
                 if arguments.profile and result["rows"]:
                     profile(result, arguments.profile)

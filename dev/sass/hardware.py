@@ -15,8 +15,9 @@ Sources, by the letters used below:
  B  microbenchmarks of a B300 with Nsight Compute's counters, published on GitHub: LOP3, PRMT, SHF, FMNMX, ISETP, FSETP, SEL, I2FP, F2FP,
     VOTE 2 warp instructions per cycle, all on ALU; IMAD, IDP 2 on FMAheavy, IMAD.HI.U32 1; FFMA 4 on both; FFMA2 both at once;
     POPC, FLO, BREV, MUFU, F2I on XU; LDS, STS, LDG, STG, ATOMS, SHFL 1 on LSU; BAR, MATCH, S2R 0.5 on ADU; S2UR about 1 on uniform.
- P  CUDA C++ Programming Guide, "Compute Capability 3.x" (64-bit accesses: a half warp each) and NVIDIA's Nsight Compute counts of 128-bit
-    accesses: a quarter warp each.
+ P  G. Smith (NVIDIA), forums.developer.nvidia.com/t/77228: L1 and shared memory return 128 bytes a cycle; LDS.128 takes four requests
+    (two where neighbouring threads have the same address, which is not modelled). t/49571: the tag stage looks up 4 lines a
+    cycle (Volta), of 128 bytes each, with 4 sectors.
  D  data sheets of A100, H100, H200, B200: multiprocessors, clock, bandwidth of the memory.
  W  NVIDIA's A100 white paper: the second-level cache reads 5120 bytes a cycle, 64 for each multiprocessor's port.
  A  assumed: nothing found.
@@ -42,7 +43,7 @@ _TABLE = {
     XU: "MUFU POPC FLO BREV I2F F2I F2F FRND",  # N B
     LSU: "LDS STS ATOMS LDG STG ATOMG ATOM RED REDG LD ST LDL STL SHFL LDSM STSM MEMBAR CCTL FENCE",  # N B
     ADU: "LDC BAR B2R MATCH S2R REDUX",  # N B
-    CBU: "BRA BRX BRXU CALL RET EXIT BSSY BSYNC BREAK WARPSYNC YIELD BMOV NANOSLEEP ELECT",  # N; ELECT A
+    CBU: "BRA BRX BRXU CALL RET EXIT BSSY BSYNC BREAK WARPSYNC ENDCOLLECTIVE YIELD BMOV NANOSLEEP ELECT",  # N; ELECT, ENDCOLLECTIVE A
     UNIFORM: "R2UR S2UR ULDC LDCU VOTEU CREDUX",  # N B; and all whose names begin with U
     FP64: "DADD DMUL DFMA DSETP DMNMX",  # T
     NONE: "NOP DEPBAR ERRBAR LDGDEPBAR PREEXIT ACQBULK",  # A: they take an issue slot and nothing else

@@ -127,7 +127,7 @@ def own_name(text):
     text = re.sub(r"\) (const|volatile)\b", ")", text)
     text = re.sub(r"\boperator(\(\)|<=|>=|<<|>>|->|<|>)", "operator", text)
     while True:
-        shorter = re.sub(r"\([^()<>]*\)|<[^()<>]*>|\{[^{}()<>]*\}|\[[^\[\]]*\]", "", text)
+        shorter = re.sub(r"\([^()]*\)|<[^()<>]*>|\{[^{}()<>]*\}|\[[^\[\]]*\]", "", text)
         if shorter == text:
             break
         text = shorter
@@ -144,26 +144,24 @@ class Source:
         rows = sequences(cubin).get(section)
         if not rows:
             raise Refused(f"the line table says nothing of {name}")
-        # Functions that are called stand behind the kernel in its section.
-        own = sorted((s["value"], s["value"] + s["size"], s["name"].split("$")[-1] or s["name"])
-                     for s in cubin.symbols if s["section"] == section and s["size"])
-        self.starts, self.own = [o[0] for o in own], own
-        plain = demangled([r[4] for r in rows if r[4]] + [o[2] for o in own])
-        self.rows, self.plain = rows, plain
-        order = sorted(range(len(rows)), key=lambda n: rows[n][0])  # stable: the last row of an address is what counts
-        self.order, self.addresses = order, [rows[n][0] for n in order]
+        # (size, start, mangled name). Functions that are called stand behind the kernel in its section, whose symbol covers all.
+        self.own = sorted((s["size"], s["value"], s["name"].split("$")[-1]) for s in cubin.symbols if s["section"] == section and s["size"])
+        self.rows = rows
+        self.plain = demangled([r[4] for r in rows if r[4]] + [o[2] for o in self.own])
+        self.order = sorted(range(len(rows)), key=lambda n: rows[n][0])  # stable: the last row of an address is what counts
+        self.addresses = [rows[n][0] for n in self.order]
 
     def symbol(self, address):
-        """The function that an instruction is in: a kernel's, or one that is called. The innermost symbol counts."""
-        inside = [o for o in self.own if o[0] <= address < o[1]]
-        if not inside:
-            raise Refused(f"the instruction at {address:#x} belongs to no function")
-        return min(inside, key=lambda o: o[1] - o[0])
+        """(size, start, mangled name) of the function that an instruction is in: the kernel, or one that is called."""
+        for size, start, name in self.own:
+            if start <= address < start + size:
+                return size, start, name
+        raise Refused(f"the instruction at {address:#x} belongs to no function")
 
     def chain(self, address):
-        """((function, file, line), ...) from the function itself to the innermost that was inlined: where each of them goes on."""
+        """((function, file, line), ...) from the function itself to the innermost one that was inlined, and where each of them is."""
         at = bisect.bisect_right(self.addresses, address) - 1
-        start, _, symbol = self.symbol(address)
+        _, start, symbol = self.symbol(address)
         own = self.plain[symbol]
         if at < 0 or self.addresses[at] < start:
             return ((own, "", 0),)

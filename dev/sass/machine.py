@@ -51,17 +51,42 @@ def b64(value):
     return 0xFFF8000000000000 if value != value else _unpack_q(_pack_d(value))[0]
 
 
-def fma32(a, b, c):
-    """binary32 a * b + c rounded once: the sum of an exact product and c in binary64, rounded to odd."""
+_many = [(struct.Struct(f"<{n}I"), struct.Struct(f"<{n}f")) for n in range(33)]
+
+
+def floats(words):
+    """f32 of each, faster."""
+    integers, numbers = _many[len(words)]
+    return numbers.unpack(integers.pack(*words))
+
+
+def words32(values):
+    """b32 of each, faster."""
+    total = sum(values)
+    if total == total:
+        integers, numbers = _many[len(values)]
+        try:
+            return list(integers.unpack(numbers.pack(*values)))
+        except OverflowError:
+            pass
+    return [b32(v) for v in values]
+
+
+def unrounded(a, b, c):
+    """a * b + c of binary32 numbers as one of binary64 that rounds to the right one: the sum is rounded to odd."""
     p = a * b
     s = p + c
-    if math.isinf(s) or s != s:
-        return b32(s)
     t = s - p
     e = (p - (s - t)) + (c - t)
-    if e != 0 and not b64(s) & 1:
+    # Infinite sums and NaN have an e that is NaN.
+    if e != 0 and e == e and not b64(s) & 1:
         s = math.nextafter(s, math.inf if e > 0 else -math.inf)
-    return b32(s)
+    return s
+
+
+def fma32(a, b, c):
+    """binary32 a * b + c rounded once."""
+    return b32(unrounded(a, b, c))
 
 
 def fma64(a, b, c):
@@ -142,6 +167,7 @@ def flo(x, kind, shift_amount):
 
 
 COMPARE = {"EQ": "{a}=={b}", "NE": "{a}!={b}", "LT": "{a}<{b}", "LE": "{a}<={b}", "GT": "{a}>{b}", "GE": "{a}>={b}"}
+STRUCTS = {size: struct.Struct(f"<{size // 4}I") for size in (4, 8, 16)}
 SIZES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16}
 
 
@@ -227,6 +253,8 @@ class Warp:
                     places = {}
                     for w in here:
                         places[w[0]] = places.get(w[0], 0) | w[1]
+                    if kind[0] == "collective" and len(places) > 1:
+                        raise Refused("threads meet for WARPSYNC.COLLECTIVE in several places")
                     self.groups += [[at, mask] for at, mask in places.items()]
                     again = True
 
@@ -256,7 +284,7 @@ class Compiler:
     def __init__(self, function, constants, shared_start, shared_end, spaces, traffic):
         self.function, self.constants, self.traffic = function, constants, traffic
         self.shared_start, self.shared_end = shared_start, shared_end
-        self.names = {"f32": f32, "b32": b32, "f64": f64, "b64": b64, "fma32": fma32, "fma64": fma64, "signed": signed,
+        self.names = {"f32": f32, "b32": b32, "f64": f64, "b64": b64, "fma32": fma32, "floats": floats, "words32": words32, "unrounded": unrounded, "fma64": fma64, "signed": signed,
                       "signed64": signed64, "lut3": lut3, "prmt": prmt, "shf": shf, "flo": flo, "narrow": narrow, "math": math,
                       "memory": spaces, "lanes": lanes, "Refused": Refused, "load": self.load, "store": self.store,
                       "atomic": self.atomic, "from_bytes": int.from_bytes, "special": special, "shuffle": shuffle,
@@ -449,7 +477,7 @@ class Compiler:
         return ["pass"]
 
     op_YIELD = op_NANOSLEEP = op_MEMBAR = op_ERRBAR = op_DEPBAR = op_CCTL = op_LDGDEPBAR = op_FENCE = op_PREEXIT = op_NOP
-    op_ACQBULK = op_NOP
+    op_ACQBULK = op_ENDCOLLECTIVE = op_NOP
 
     def op_MOV(self, i, mods, ops):
         if set(mods) - {"64", "SPILL"}:
@@ -780,19 +808,28 @@ class Compiler:
 
     # Arithmetic of floating point
     def op_FMUL(self, i, mods, ops):
-        self.exact(i, mods)
-        a, b = (f"f32({self.word(o, 0, 'float')})" for o in ops[1:3])
-        return self.to_register(ops[0], f"b32({a}*{b})")
+        return self.of_floats(i, ops, "x*y for x,y in")
 
     def op_FADD(self, i, mods, ops):
-        self.exact(i, mods)
-        a, b = (f"f32({self.word(o, 0, 'float')})" for o in ops[1:3])
-        return self.to_register(ops[0], f"b32({a}+{b})")
+        return self.of_floats(i, ops, "x+y for x,y in")
 
     def op_FFMA(self, i, mods, ops):
-        self.exact(i, mods)
-        a, b, c = (f"f32({self.word(o, 0, 'float')})" for o in ops[1:4])
-        return self.to_register(ops[0], f"fma32({a},{b},{c})")
+        return self.of_floats(i, ops, "unrounded(x,y,z) for x,y,z in")
+
+    def of_floats(self, i, ops, form):
+        self.exact(i, i.modifiers)
+        sources = ",".join(f"floats([{self.word(o, 0, 'float')} for l in L])" for o in ops[1:])
+        return self.from_list(ops[0], f"words32([{form} zip({sources})])")
+
+    @staticmethod
+    def from_list(destination, values):
+        """Lines that assign a list, of a value for each active thread, to a register."""
+        match = re.match(r"(U?)R(\d+)$", destination)
+        if not match:
+            raise Refused(f"destination {destination}")
+        if match.group(1):
+            return [f"u[{match.group(2)}]={values}[0]"]
+        return [f"d={values}", f"if m=={ALL}: r[{match.group(2)}]=d", "else:", f"  t=r[{match.group(2)}]", "  for l,x in zip(L,d): t[l]=x"]
 
     def packed(self, i, ops, form):
         """Two binary32 operations on register pairs (Blackwell)."""
@@ -863,7 +900,7 @@ class Compiler:
             raise Refused(i.text)
         if source.endswith("64") or "RP" in mods:
             return self.to_register(ops[0], f"from_integer({value},{'RP' in mods})")
-        return self.to_register(ops[0], f"b32(float({value}))")
+        return self.from_list(ops[0], f"words32([float({value}) for l in L])")
 
     op_I2FP = op_I2F
 
@@ -1096,6 +1133,44 @@ class Compiler:
             return w.block.shared, address
         return self.names["memory"].find(address, size, write)
 
+    def together(self, space, w, addresses, size):
+        """(array, the address of its first byte) if all addresses are in one array and aligned, else None."""
+        first, last = min(addresses), max(addresses)
+        if size < 4 or {a & size - 1 for a in addresses} != {0}:
+            return None
+        if space == "shared":
+            return (w.block.shared, 0) if self.shared_start <= first and last <= self.shared_end - size else None
+        memory = self.names["memory"]
+        at = bisect.bisect(memory.bases, first) - 1
+        if at < 0 or last + size - memory.bases[at] > len(memory.arrays[at]):
+            return None
+        return memory.arrays[at], memory.bases[at]
+
+    def loaded(self, space, w, L, addresses, size, number):
+        """The usual case of load(), faster."""
+        found = self.together(space, w, addresses, size)
+        if found is None:
+            return False
+        array, base = found
+        unpack = STRUCTS[size].unpack_from
+        results = [w.r[number + part] for part in range(size // 4)]
+        for l, a in zip(L, addresses):
+            for result, word in zip(results, unpack(array, a - base)):
+                result[l] = word
+        return True
+
+    def stored(self, space, w, L, addresses, size, number):
+        """The usual case of store(), faster."""
+        found = self.together(space, w, addresses, size) if number >= 0 else None
+        if found is None:
+            return False
+        array, base = found
+        pack = STRUCTS[size].pack_into
+        sources = [w.r[number + part] for part in range(size // 4)]
+        for l, a in zip(L, addresses):
+            pack(array, a - base, *[source[l] for source in sources])
+        return True
+
     @staticmethod
     def localised(space, addresses):
         """Whether a thread's own memory is meant, and its addresses there."""
@@ -1120,6 +1195,8 @@ class Compiler:
                 for part in range(max(1, size // 4)):
                     w.r[number + part][l] = w.local.get((l, a + 4 * part), 0)
             return
+        if self.loaded(space, w, L, addresses, size, number):
+            return
         for l, a in zip(L, addresses):
             array, at = self.where(space, w, a, size, False)
             if size <= 4:
@@ -1136,6 +1213,8 @@ class Compiler:
             for l, a in zip(L, addresses):
                 for part in range(max(1, size // 4)):
                     w.local[(l, a + 4 * part)] = w.r[number + part][l] if number >= 0 else 0
+            return
+        if self.stored(space, w, L, addresses, size, number):
             return
         for l, a in zip(L, addresses):
             array, at = self.where(space, w, a, size, True)
@@ -1238,8 +1317,8 @@ class Compiler:
     def op_WARPSYNC(self, i, mods, ops):
         if mods == ["ALL"]:
             return [f"w.taken=('warp',{ALL})"], "wait", None
-        if mods == ["COLLECTIVE"]:
-            raise Refused(i.text)
+        if mods == ["COLLECTIVE"]:  # what follows, up to ENDCOLLECTIVE, is executed by all of them together
+            return ["l=L[0]", f"w.taken=('collective',{self.word(ops[0])})"], "wait", None
         return ["l=L[0]", f"w.taken=('warp',{self.word(ops[0])})"], "wait", None
 
     def op_BMOV(self, i, mods, ops):
@@ -1298,12 +1377,12 @@ def from_integer(value, up):
 
 
 def dot(a, b, c, is_signed):
+    if not is_signed:
+        return ((a & 255) * (b & 255) + (a >> 8 & 255) * (b >> 8 & 255) + (a >> 16 & 255) * (b >> 16 & 255) + (a >> 24) * (b >> 24) + c) & WORD
     total = c
     for n in range(0, 32, 8):
         x, y = a >> n & 255, b >> n & 255
-        if is_signed:
-            x, y = (x ^ 128) - 128, (y ^ 128) - 128
-        total += x * y
+        total += ((x ^ 128) - 128) * ((y ^ 128) - 128)
     return total & WORD
 
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Passes of a warp's memory instruction through the load/store unit, from the addresses that its active threads really use.
 
-Sources are named by the letters of hardware.py's list.
- shared   32 banks of 4 bytes. A pass serves one word of each bank, to however many threads. Accesses of 8 bytes go by half warps, of
-          16 bytes by quarters, also where fewer threads are active (P).
- atomic   as a store, but threads with the same address follow one another, a pass each (N: "atomics serialize"; A for how many).
-          ATOMS.POPC.INC, which the hardware counts up in one go for all threads of an address, takes a pass for each address (A).
- global   a pass for each line of 128 bytes that a group touches; groups as above (N: tags are looked up by line).
- local    lines are laid out so that 4 bytes of 32 threads share one: a pass for every 4 bytes of a thread.
+Letters are the sources at the head of hardware.py.
+ shared   32 banks of 4 bytes (T). A pass serves one word of each bank, to however many threads. Accesses of 8 bytes go by half warps,
+          of 16 bytes by quarters (P), also where fewer threads are active (A).
+ atomic   in shared memory: as a store, but threads with the same address follow one another, a pass each (A).
+          ATOMS.POPC.INC counts all threads of an address in one pass (A).
+ global   a pass for each line of 128 bytes that a group touches; groups as above (A: a pass moves 128 bytes by P, and this denies that it can
+          take them from several lines, although tags of four are looked up at once).
+ local    lines are laid out so that 4 bytes of 32 threads share one: a pass for every 4 bytes of a thread (A).
 """
 
 SECTOR, LINE = 32, 128

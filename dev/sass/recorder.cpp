@@ -268,6 +268,10 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char*, void** function, unsig
   if (result != nullptr) *result = cudaDriverEntryPointSymbolNotFound;
   return cudaSuccess;
 }
+cudaError_t cudaGetDriverEntryPoint(const char*, void** function, unsigned long long,
+                                    cudaDriverEntryPointQueryResult* result) {
+  return cudaGetDriverEntryPointByVersion(nullptr, function, 0, 0, result);
+}
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) { return cudaSuccess; }
 cudaError_t cudaLaunchHostFunc(cudaStream_t, cudaHostFn_t function, void* data) {
   function(data);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Launches one fill, for recorder.cpp to write down, and writes what the CPU back end makes of it:
 //   workload INITIALIZER DTYPE ROWS COLUMNS FIRST COUNT OFFSET [EXPECTED-FILE]
-// fills columns FIRST ... FIRST + COUNT - 1 of a matrix, at an address OFFSET bytes past a multiple of 512, which it prints. The
-// initializer is a class name or TruncatedNormal[LOWER,UPPER]. Without a file nothing is filled on the CPU. Exit status 3: the
-// library refuses the initializer.
+// fills columns FIRST ... FIRST + COUNT - 1 of a matrix, at an address OFFSET bytes past a multiple of 512, which it
+// prints. The initializer is a class name or TruncatedNormal[LOWER,UPPER]. Without a file nothing is filled on the CPU.
+// Exit status 3: the library refuses the initializer.
 #include <cuda_runtime.h>
 
 #include <cstdint>
