@@ -56,7 +56,24 @@ const std::vector<Case> cases = {
     {"normal with a mean", normal(0.7, 1.3)},
     {"truncated normal with a mean", normal(-0.3, 0.11, -2, 2)},
     {"half of a normal", normal(0, 1, 0, infinity)},  // every second trial is rejected
+    {"other half, with a mean", normal(-2, 0.3, -infinity, 0)},
     {"window to one side", normal(0.25, 0.5, -0.1, 7)},
+    {"window at 0", normal(0, 1, 0, 2.5)},
+    {"window within the table's cells", normal(0.1, 2, -1.25, 1.25)},
+    {"window past the tail's begin", normal(0, 1, -3.7, 3.64)},
+    {"narrow window with 0", normal(0, 1, -0.5, 0.5)},
+    {"very narrow window", normal(0.5, 1, -0.01, 0.02)},
+    {"window that begins at 0", normal(0, 0.02, 0, 1)},
+    {"window that ends at 0", normal(0, 1, -2, 0)},
+    {"box", normal(0, 1, 1, 2)},
+    {"box below 0 with a mean", normal(3, 0.25, -1.75, -0.5)},
+    {"box far out", normal(0, 1, 8, 8.1)},
+    {"box whose ends coincide in binary32", normal(0, 1, 1, 1 + 0x1p-30)},
+    {"tail", normal(0, 1, 2, infinity)},
+    {"tail with a bound", normal(0, 1, 3, 8)},
+    {"tail below 0 with a mean", normal(-1, 0.5, -9, -0.75)},
+    {"tail far out", normal(0, 1, -infinity, -30)},
+    {"tail near 0", normal(0, 1, 0x1p-20, infinity)},
     {"small values", normal(0, 1e-6)},  // subnormal in the narrow formats
     {"tiny values", normal(0, 1e-38)},  // subnormal everywhere but in float64
     {"wide values", normal(0, 60)},     // float8 is clamped

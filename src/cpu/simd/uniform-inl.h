@@ -37,8 +37,8 @@ HWY_INLINE VI32 centred_refinement(VU32 word) {
 
 // Numbers of 64 bits from their high and their low halves.
 HWY_INLINE void converted(VU32 high, VU32 low, VF64& a, VF64& b) {
-  const __m512i order = _mm512_load_si512(vector_tables.pair_order);
-  const __m512i upper_order = _mm512_load_si512(vector_tables.upper_pair_order);
+  const __m512i order = _mm512_load_si512(vector_orders.pairs);
+  const __m512i upper_order = _mm512_load_si512(vector_orders.upper_pairs);
   a = VF64{_mm512_cvtepi64_pd(_mm512_permutex2var_epi32(low.raw, order, high.raw))};
   b = VF64{_mm512_cvtepi64_pd(_mm512_permutex2var_epi32(low.raw, upper_order, high.raw))};
 }
@@ -117,6 +117,7 @@ template <bool shifted>
 class FloatUniforms {
  public:
   using Real = float;
+  static constexpr bool any_order = true;
   FloatUniforms(const core::Stream& stream, const core::Affine<float>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
@@ -140,6 +141,7 @@ template <bool shifted>
 class DoubleUniforms {
  public:
   using Real = double;
+  static constexpr bool any_order = true;
   DoubleUniforms(const core::Stream& stream, const core::Affine<double>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
