@@ -55,9 +55,6 @@ HWY_INLINE Mask32 is_negative(VF32 v) {
   return hn::RebindMask(U32(), hn::Lt(v, hn::Zero(F32())));
 #endif
 }
-#if HWY_TARGET == HWY_AVX2
-HWY_INLINE std::uint32_t bits_of(VF32 v) { return static_cast<std::uint32_t>(_mm256_movemask_ps(v.raw)); }
-#endif
 
 // core::edge_point, and which of the points are kept.
 HWY_INLINE VF32 edge_point(VU32 key, VU32 y, VU32 z, VU32 w, const VectorTable& table, Mask32& kept) {
@@ -344,12 +341,29 @@ struct FirstTrials {
   std::uint32_t place;
   std::uint32_t* rejected;  // the end of the list
 
+#if HWY_TARGET == HWY_AVX2
+  std::uint32_t first_mask = 0;
+
+  // One element in 64 has an edge cell. The branch that asks for more than `expected` is seldom taken, and there is no
+  // other.
+  template <int expected>
+  HWY_INLINE void reject_edges(const std::uint32_t* words, std::size_t at, std::uint64_t mask) {
+    const auto reject_one = [&]() HWY_ATTR {
+      const std::uint32_t i = vector_orders.packed[_tzcnt_u64(mask)];
+      *rejected = (words[i] & head_bits) | (place + static_cast<std::uint32_t>(at) + i) << 8;
+      rejected += mask != 0 ? 1 : 0;
+      mask &= mask - 1;
+    };
+    for (int i = 0; i < expected; ++i) reject_one();
+    while (HWY_UNLIKELY(mask != 0)) reject_one();
+  }
+#endif
   HWY_INLINE void reject(VU32 head, VF32 x, VF32 z, VU32& number, std::size_t step) {
     const Mask32 rejects = edges_alone ? is_negative(x) : window.rejects(z);
     rejected += store_selected(key_of(head, number), rejects, rejected);
     number = hn::Add(number, set32(static_cast<std::uint32_t>(step << 8)));
   }
-  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32& number) {
+  HWY_INLINE void operator()(const std::uint32_t* words, int half, std::size_t at, VU32& number) {
     const std::size_t n = hn::Lanes(U32());
     const VU32 a = hn::Load(U32(), words), b = hn::Load(U32(), words + n), c = hn::Load(U32(), words + 2 * n),
                d = hn::Load(U32(), words + 3 * n);
@@ -359,16 +373,16 @@ struct FirstTrials {
                zd = rectangle_point(d, xd);
 #if HWY_TARGET == HWY_AVX2
     if constexpr (edges_alone) {
-      // 1 element in 64: one at a time, seldom two, without a branch for the first.
-      std::uint32_t mask = bits_of(xa) | bits_of(xb) << 8 | bits_of(xc) << 16 | bits_of(xd) << 24;
-      const auto reject_one = [&]() HWY_ATTR {
-        const std::uint32_t i = static_cast<std::uint32_t>(_tzcnt_u32(mask)) & 31u;
-        *rejected = (words[i] & head_bits) | (place + static_cast<std::uint32_t>(at) + i) << 8;
-        rejected += mask != 0 ? 1 : 0;
-        mask &= mask - 1;
-      };
-      reject_one();
-      while (HWY_UNLIKELY(mask != 0)) reject_one();
+      const __m256i ab = _mm256_packs_epi32(_mm256_castps_si256(xa.raw), _mm256_castps_si256(xb.raw));
+      const __m256i cd = _mm256_packs_epi32(_mm256_castps_si256(xc.raw), _mm256_castps_si256(xd.raw));
+      const auto mask = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_packs_epi16(ab, cd)));
+      if (refined) {
+        reject_edges<1>(words, at, mask);
+      } else if (half == 0) {
+        first_mask = mask;
+      } else {
+        reject_edges<2>(words - 32, at - 32, std::uint64_t{mask} << 32 | first_mask);
+      }
       values.first(words, za, zb, zc, zd, at, output);
       return;
     }

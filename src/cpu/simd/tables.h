@@ -55,6 +55,8 @@ struct VectorOrders {
   // The upper and the lower halves of the elements of two vectors of 16, in order, if for_words did not put them so.
   alignas(64) std::uint16_t upper_halves[32];
   alignas(64) std::uint16_t lower_halves[32];
+  // Which of 64 elements has a bit of two masks of 32, each made by packing four vectors of 8; any for the mask 0.
+  std::uint8_t packed[65];
   // Which of 8 (or 4) elements come first to bring those to the front whose bits are set; of 4, byte by byte.
   alignas(8) std::uint8_t front8[256][8];
   alignas(16) std::uint8_t front4[16][16];
@@ -74,6 +76,9 @@ constexpr VectorOrders make_vector_orders() {
   for (int i = 0; i < 64; ++i) {
     orders.first_odd[i] = first_odd_top_byte;
     orders.cells[i] = static_cast<std::uint8_t>(i / 4 % 2 * 64 + i / 16 * 16 + i % 4 * 4);
+  }
+  for (int bit = 0; bit < 64; ++bit) {
+    orders.packed[bit] = static_cast<std::uint8_t>(bit / 32 * 32 + bit / 4 % 4 * 8 + bit / 16 % 2 * 4 + bit % 4);
   }
   for (int mask = 0; mask < 256; ++mask) {
     int n = 0;

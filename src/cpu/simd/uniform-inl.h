@@ -80,7 +80,7 @@ struct UniformFloats {
     }
     return hn::Mul(hn::ConvertTo(F32(), centred(word)), set32(scale));
   }
-  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
+  HWY_INLINE void operator()(const std::uint32_t* words, int, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
     output(value(hn::Load(U32(), words)), value(hn::Load(U32(), words + n)), at);
     output(value(hn::Load(U32(), words + 2 * n)), value(hn::Load(U32(), words + 3 * n)), at + 2 * n);
@@ -97,7 +97,7 @@ struct UniformDoubles {
     if constexpr (shifted) return fma(v, set64(scale), set64(shift));
     return hn::Mul(v, set64(scale));
   }
-  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
+  HWY_INLINE void operator()(const std::uint32_t* words, int, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
     for (std::size_t j = 0; j < 4; ++j) {
       const VU32 head = hn::Load(U32(), words + j * n), refinement = hn::Load(U32(), words + (4 + j) * n);
