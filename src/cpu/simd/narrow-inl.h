@@ -108,8 +108,8 @@ class NarrowNormals : public Rejected<T> {
     VU32 z, w;
     words(key, z, w);
     const VF32 p = point<tail>(z, w, rejects);
-    const VU32 word = refinement_of(this->stream_, this->keys_, this->base(), place_of(key),
-                                    hn::And(key, set32(trial_bits)));
+    const VU32 word =
+        refinement_of(this->stream_, this->keys_, this->base(), place_of(key), hn::And(key, set32(trial_bits)));
     if constexpr (tail) {
       const VI32 c = centred_refinement(word);
       low = value(with_more_digits(lower_half(p), lower_half(c)));
@@ -181,8 +181,7 @@ class NarrowNormals : public Rejected<T> {
   // One element, to its end.
   HWY_NOINLINE Real scalar(std::uint32_t key) const {
     const std::uint64_t index = this->index_of(key);
-    const core::Accepted draw =
-        core::first_accepted<core::Philox>(this->stream_, index, window_, trial_of(key) + 1);
+    const core::Accepted draw = core::first_accepted<core::Philox>(this->stream_, index, window_, trial_of(key) + 1);
     if constexpr (sizeof(Real) == 8) {
       const double z = core::refine(draw, refinement_of(this->stream_, index, draw), window_);
       return core::unclamped_value(core::clamp(z, lower_, upper_), map_);

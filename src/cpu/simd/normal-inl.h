@@ -317,7 +317,8 @@ struct DoubleValues {
     low = hn::Mul(low, gathered_x64(table, hn::LowerHalf(half, cell)));
     high = hn::Mul(high, gathered_x64(table, hn::UpperHalf(half, cell)));
     const VI32 chosen = hn::BitCast(I32(), hn::VecFromMask(U32(), edges));
-    hn::StoreU(value(select(hn::LowerHalf(half, chosen), with_more_digits(lower_half(z), lower_half(c)), low)), F64(), values);
+    hn::StoreU(value(select(hn::LowerHalf(half, chosen), with_more_digits(lower_half(z), lower_half(c)), low)), F64(),
+               values);
     hn::StoreU(value(select(hn::UpperHalf(half, chosen), with_more_digits(upper_half(z), upper_half(c)), high)), F64(),
                values + hn::Lanes(F64()));
   }
@@ -326,6 +327,12 @@ struct DoubleValues {
     const std::uint32_t word = refinement_of(stream, index, draw);
     return core::unclamped_value(core::clamp(core::refine(draw, word, table.core), lower, upper), map);
   }
+};
+
+// Elements of a turn of for_words that are still to be listed, and where the turn begins.
+struct Rest {
+  std::uint64_t mask;
+  std::size_t at;
 };
 
 // The body of for_words that makes first trials. If none but edge cells' points lie outside of the window, the sign of
@@ -340,22 +347,22 @@ struct FirstTrials {
   Widths widths;
   std::uint32_t place;
   std::uint32_t* rejected;  // the end of the list
+  Rest* rest;               // the end of what AVX2 leaves
 
 #if HWY_TARGET == HWY_AVX2
   std::uint32_t first_mask = 0;
-
-  // One element in 64 has an edge cell. The branch that asks for more than `expected` is seldom taken, and there is no
-  // other.
-  template <int expected>
+  // One element in 64 has an edge cell. A branch that is mispredicted throws away the rounds that are under way, so
+  // there is none: `most` are listed, if there are so many, and the few others left to reject_rest.
+  template <int most>
   HWY_INLINE void reject_edges(const std::uint32_t* words, std::size_t at, std::uint64_t mask) {
-    const auto reject_one = [&]() HWY_ATTR {
-      const std::uint32_t i = vector_orders.packed[_tzcnt_u64(mask)];
-      *rejected = (words[i] & head_bits) | (place + static_cast<std::uint32_t>(at) + i) << 8;
+    for (int i = 0; i < most; ++i) {
+      const std::uint32_t element = vector_orders.packed[_tzcnt_u64(mask)];
+      *rejected = (words[element] & head_bits) | (place + static_cast<std::uint32_t>(at) + element) << 8;
       rejected += mask != 0 ? 1 : 0;
       mask &= mask - 1;
-    };
-    for (int i = 0; i < expected; ++i) reject_one();
-    while (HWY_UNLIKELY(mask != 0)) reject_one();
+    }
+    *rest = {mask, at};
+    rest += mask != 0 ? 1 : 0;
   }
 #endif
   HWY_INLINE void reject(VU32 head, VF32 x, VF32 z, VU32& number, std::size_t step) {
@@ -377,7 +384,7 @@ struct FirstTrials {
       const __m256i cd = _mm256_packs_epi32(_mm256_castps_si256(xc.raw), _mm256_castps_si256(xd.raw));
       const auto mask = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_packs_epi16(ab, cd)));
       if (refined) {
-        reject_edges<1>(words, at, mask);
+        reject_edges<2>(words, at, mask);
       } else if (half == 0) {
         first_mask = mask;
       } else {
@@ -429,10 +436,24 @@ class Normals : public Rejected<typename Values::Real> {
   // Returns the end of the list.
   template <bool edges_alone, class Output>
   HWY_NOINLINE std::uint32_t* first_trials(std::uint64_t place, std::size_t count, Output output) {
-    FirstTrials<Values, Output, edges_alone> trials{values_, output, finite_window_, Widths(table_),
-                                                    static_cast<std::uint32_t>(place), this->list_end()};
+    FirstTrials<Values, Output, edges_alone> trials{
+        values_, output, finite_window_, Widths(table_), static_cast<std::uint32_t>(place), this->list_end(), rests_};
     for_words(this->stream_, this->quad_ + place / 4, count, static_cast<std::uint32_t>(place), trials);
+#if HWY_TARGET == HWY_AVX2
+    for (const Rest* rest = rests_; rest < trials.rest; ++rest) {
+      for (std::uint64_t mask = rest->mask; mask != 0; mask &= mask - 1) {
+        *trials.rejected++ = first_key(place + rest->at + vector_orders.packed[_tzcnt_u64(mask)]);
+      }
+    }
+#endif
     return trials.rejected;
+  }
+
+  // The key of an element that its first trial rejects.
+  HWY_NOINLINE std::uint32_t first_key(std::uint64_t place) const {
+    const core::Words words = core::heads<core::Philox>(this->stream_, this->quad_ + place / 4);
+    const std::uint32_t of_quad[4] = {words.x, words.y, words.z, words.w};
+    return (of_quad[place % 4] & head_bits) | static_cast<std::uint32_t>(place << 8);
   }
 
   // One element, to its end.
@@ -441,9 +462,9 @@ class Normals : public Rejected<typename Values::Real> {
     const std::uint32_t trial = trial_of(key);
     const bool edge = core::is_edge(key);
     const std::uint32_t head = edge ? key : core::retry<core::Philox>(this->stream_, index, trial + 1).x;
-    return values_.scalar(this->stream_, index,
-                          core::first_accepted<core::Philox>(this->stream_, index, head, window_, table_.core,
-                                                             edge ? trial : trial + 1));
+    return values_.scalar(
+        this->stream_, index,
+        core::first_accepted<core::Philox>(this->stream_, index, head, window_, table_.core, edge ? trial : trial + 1));
   }
 
   HWY_NOINLINE std::size_t again() {
@@ -483,6 +504,7 @@ class Normals : public Rejected<typename Values::Real> {
   const VectorTable& table_;
   core::Window window_;
   FiniteWindow finite_window_;
+  Rest rests_[piece_size / 32 + 1];
 };
 
 }  // namespace fanin::cpu::HWY_NAMESPACE

@@ -88,9 +88,7 @@ inline std::uint32_t refinement_of(const core::Stream& stream, std::uint64_t ind
 }
 
 // core::with_more_digits; c is a centred refinement.
-HWY_INLINE VF64 with_more_digits(VF64 z, VF64 c) {
-  return fma(z, hn::Mul(c, set64(0x1p-53)), z);
-}
+HWY_INLINE VF64 with_more_digits(VF64 z, VF64 c) { return fma(z, hn::Mul(c, set64(0x1p-53)), z); }
 
 // Stores the elements that the mask selects, one after the other, and anything after them up to a vector's length;
 // returns how many they are. Where there is no instruction for it, Highway 1.0.3 copies its table to the stack first.
@@ -119,8 +117,8 @@ HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 constexpr std::size_t piece_size = 2048;
 static_assert(piece_size % (8 * hn::MaxLanes(U32())) == 0);
 
-// The list of a sampler's rejected elements. Functions that all formats share are not to be inlined: there are enough of
-// them.
+// The list of a sampler's rejected elements. Functions that all formats share are not to be inlined: there are enough
+// of them.
 template <class Real>
 class Rejected {
  public:
@@ -158,8 +156,8 @@ class Rejected {
     for (std::size_t i = 0; i < all; ++i) trials = std::max(trials, key_[i] & trial_bits);
     std::size_t count = all <= few ? 0 : all;
     if (trials >= most_trials) {
-      const auto* const often = std::partition(
-          key_, key_ + count, [](std::uint32_t key) { return (key & trial_bits) < most_trials; });
+      const auto* const often =
+          std::partition(key_, key_ + count, [](std::uint32_t key) { return (key & trial_bits) < most_trials; });
       count = static_cast<std::size_t>(often - key_);
     }
     for (std::size_t i = 0; i < count; i += 2 * n) {
