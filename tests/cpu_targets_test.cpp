@@ -173,12 +173,33 @@ TEST(CpuTargets, SameBitsAsThePortableLoop) {
   }
 }
 
+// Counts around the ends of pieces (2048 elements, past which lists of rejected elements live on) and of sessions
+// (65,532 elements, where they end).
+TEST(CpuTargets, EndsOfPiecesAndSessions) {
+  for (const Case& c : cases) {
+    if (c.distribution.kind == Distribution::Kind::uniform) continue;
+    for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
+      for (const std::uint64_t count : {2047, 2049, 4100, 65531, 65537}) {
+        FillParams params;
+        ASSERT_TRUE(prepared(params, c.distribution, dtype, one << 33 | 1, count) || dtype != DType::float64) << c.name;
+        if (params.index.count != count) continue;
+        const auto expected = filled(params, count % 7, CpuTarget::portable);
+        for (const CpuTarget target : vector_targets()) {
+          ASSERT_TRUE(filled(params, count % 7, target) == expected)
+              << c.name << ", " << name_of(dtype) << ", " << name_of(target) << ", " << count << " elements";
+        }
+      }
+    }
+  }
+}
+
 // Long enough for the stores that bypass the cache, in pieces of any length, on several threads.
 TEST(CpuTargets, LongRunsInAnyPieces) {
-  constexpr std::uint64_t count = (std::uint64_t{3} << 20) + 5;
-  for (const char* name : {"he_normal", "he_uniform", "unit uniform"}) {
+  for (const char* name : {"he_normal", "normal with a mean", "half of a normal", "box", "tail below 0 with a mean",
+                           "he_uniform", "unit uniform"}) {
     const Case& c =
         *std::find_if(cases.begin(), cases.end(), [&](const Case& x) { return x.name == std::string(name); });
+    const std::uint64_t count = (one << (c.distribution.kind == Distribution::Kind::uniform ? 22 : 20)) + 5;
     for (const DType dtype : {DType::float32, DType::bfloat16, DType::float64}) {
       FillParams whole;
       ASSERT_TRUE(prepared(whole, c.distribution, dtype, 8, count));
