@@ -56,7 +56,24 @@ const std::vector<Case> cases = {
     {"normal with a mean", normal(0.7, 1.3)},
     {"truncated normal with a mean", normal(-0.3, 0.11, -2, 2)},
     {"half of a normal", normal(0, 1, 0, infinity)},  // every second trial is rejected
+    {"other half, with a mean", normal(-2, 0.3, -infinity, 0)},
     {"window to one side", normal(0.25, 0.5, -0.1, 7)},
+    {"window at 0", normal(0, 1, 0, 2.5)},
+    {"window within the table's cells", normal(0.1, 2, -1.25, 1.25)},
+    {"window past the tail's begin", normal(0, 1, -3.7, 3.64)},
+    {"narrow window with 0", normal(0, 1, -0.5, 0.5)},
+    {"very narrow window", normal(0.5, 1, -0.01, 0.02)},
+    {"window that begins at 0", normal(0, 0.02, 0, 1)},
+    {"window that ends at 0", normal(0, 1, -2, 0)},
+    {"box", normal(0, 1, 1, 2)},
+    {"box below 0 with a mean", normal(3, 0.25, -1.75, -0.5)},
+    {"box far out", normal(0, 1, 8, 8.1)},
+    {"box whose ends coincide in binary32", normal(0, 1, 1, 1 + 0x1p-30)},
+    {"tail", normal(0, 1, 2, infinity)},
+    {"tail with a bound", normal(0, 1, 3, 8)},
+    {"tail below 0 with a mean", normal(-1, 0.5, -9, -0.75)},
+    {"tail far out", normal(0, 1, -infinity, -30)},
+    {"tail near 0", normal(0, 1, 0x1p-20, infinity)},
     {"small values", normal(0, 1e-6)},  // subnormal in the narrow formats
     {"tiny values", normal(0, 1e-38)},  // subnormal everywhere but in float64
     {"wide values", normal(0, 60)},     // float8 is clamped
@@ -156,12 +173,33 @@ TEST(CpuTargets, SameBitsAsThePortableLoop) {
   }
 }
 
+// Counts around the ends of pieces (2048 elements, past which lists of rejected elements live on) and of sessions
+// (65,532 elements, where they end).
+TEST(CpuTargets, EndsOfPiecesAndSessions) {
+  for (const Case& c : cases) {
+    if (c.distribution.kind == Distribution::Kind::uniform) continue;
+    for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
+      for (const std::uint64_t count : {2047, 2049, 4100, 65531, 65537}) {
+        FillParams params;
+        ASSERT_TRUE(prepared(params, c.distribution, dtype, one << 33 | 1, count) || dtype != DType::float64) << c.name;
+        if (params.index.count != count) continue;
+        const auto expected = filled(params, count % 7, CpuTarget::portable);
+        for (const CpuTarget target : vector_targets()) {
+          ASSERT_TRUE(filled(params, count % 7, target) == expected)
+              << c.name << ", " << name_of(dtype) << ", " << name_of(target) << ", " << count << " elements";
+        }
+      }
+    }
+  }
+}
+
 // Long enough for the stores that bypass the cache, in pieces of any length, on several threads.
 TEST(CpuTargets, LongRunsInAnyPieces) {
-  constexpr std::uint64_t count = (std::uint64_t{3} << 20) + 5;
-  for (const char* name : {"he_normal", "he_uniform", "unit uniform"}) {
+  for (const char* name : {"he_normal", "normal with a mean", "half of a normal", "box", "tail below 0 with a mean",
+                           "he_uniform", "unit uniform"}) {
     const Case& c =
         *std::find_if(cases.begin(), cases.end(), [&](const Case& x) { return x.name == std::string(name); });
+    const std::uint64_t count = (one << (c.distribution.kind == Distribution::Kind::uniform ? 22 : 20)) + 5;
     for (const DType dtype : {DType::float32, DType::bfloat16, DType::float64}) {
       FillParams whole;
       ASSERT_TRUE(prepared(whole, c.distribution, dtype, 8, count));

@@ -23,6 +23,14 @@ except ImportError:
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "contract"))
 import oracle  # noqa: E402
 
+# Windows of each of the contract's samplers; infinite bounds are None.
+WINDOWS = {
+    "cut_at_2": [(-2.0, 2.0)],
+    "normal": [(None, 0.0), (0.0, None), (-0.5, 4.0), (-1.0, None), (None, None), (0.0, 2.5), (-1.25, 1.25), (-3.0, 3.0), (-4.0, 0.0)],
+    "box at 0": [(-0.7, 0.7), (-0.1, 0.1), (-0.01, 0.02), (0.0, 2.49), (-2.4, 0.0), (0.0, 1e-30)],
+    "box": [(1.0, 2.0), (-2.0, -1.0), (0.5, 1.75), (8.0, 8.1), (-30.05, -30.0), (1.0, 1.0 + 2.0 ** -30), (1e-3, 1.7)],
+    "tail": [(3.0, 8.0), (2.0, None), (None, -2.0), (-9.0, -8.0), (1e-3, None), (0.5, 1.9), (35.0, 36.0)],
+}
 DTYPES = ["float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
 
 
@@ -34,7 +42,7 @@ def random_spec(rng):
             "subsequence": rng.choice([0, 1, 2 ** 63 + 5, rng.getrandbits(64)]),
             "start": rng.choice([0, 1, rng.randrange(100), rng.getrandbits(34), 2 ** 32 - 7, 2 ** 40 + 3, 2 ** 56 - 3000]),
             "count": rng.choice([1, 3, 17, 255, 1000, 2500]),
-            "dtype": rng.choice(DTYPES), "kind": rng.choice(["normal", "truncated_normal", "uniform"])}
+            "dtype": rng.choice(DTYPES), "kind": rng.choice(["normal", "uniform"] + ["truncated_normal"] * 4)}
     if spec["kind"] == "uniform":
         low = rng.choice([0.0, signed(), -1.0])
         spec["low"] = low
@@ -43,8 +51,9 @@ def random_spec(rng):
         spec["mean"] = rng.choice([0.0, 0.0, signed()])
         spec["stddev"] = rng.choice([scale(), scale(), 0.0, 1e-46, 1e38])
         if spec["kind"] == "truncated_normal":
-            spec["lower"], spec["upper"] = rng.choice(
-                [(-2.0, 2.0), (-2.0, 2.0), (None, 0.0), (0.0, None), (-0.5, 4.0), (-0.7, 0.7), (-1.0, None), (-0.1, 0.1), (None, None)])
+            spec["lower"], spec["upper"] = rng.choice(rng.choice(list(WINDOWS.values())))
+            if rng.random() < 0.05:  # mostly refused
+                spec["lower"], spec["upper"] = spec["upper"], spec["lower"]
     return spec
 
 
@@ -66,6 +75,7 @@ def main():
     cases = int(sys.argv[2]) if len(sys.argv) > 2 else 400
     rng = random.Random(20261122)
     fills = refusals = 0
+    samplers = dict.fromkeys(WINDOWS, 0)  # fills of each
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "w.npy")
         for case in range(cases):
@@ -87,6 +97,9 @@ def main():
             got = np.load(out)
             assert got.dtype == expected.dtype and got.tobytes() == expected.tobytes(), (spec, threads)
             fills += 1
+            if spec["kind"] == "truncated_normal" and spec["stddev"] > 0:
+                for sampler, windows in WINDOWS.items():
+                    samplers[sampler] += (spec["lower"], spec["upper"]) in windows
         # Large enough for every thread to have a share.
         spec = {"kind": "truncated_normal", "mean": 0.0, "stddev": math.sqrt(2 / 512) / 0.87962566103423978, "lower": -2.0,
                 "upper": 2.0, "seed": 42, "subsequence": oracle.fnv1a("größe"), "start": 0, "count": 512 * 1024}
@@ -104,7 +117,8 @@ def main():
         described.update(seed=5, subsequence=0, start=0, count=3 * 3 * 8 * 16)
         assert np.load(out).tobytes() == oracle.fill(described).tobytes()
     assert fills > cases / 2 and refusals > cases / 20, (fills, refusals)
-    print("%d fills equal, %d refusals equal" % (fills, refusals))
+    assert min(samplers.values()) >= cases / 25, samplers
+    print("%d fills equal, %d refusals equal; with windows: %s" % (fills, refusals, samplers))
 
 
 if __name__ == "__main__":

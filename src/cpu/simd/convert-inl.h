@@ -120,7 +120,7 @@ struct BFloat16s {
     const auto halves = [&](const std::uint16_t* order) HWY_ATTR {
       return V{_mm512_permutex2var_epi16(hn::BitCast(d, a).raw, _mm512_load_si512(order), hn::BitCast(d, b).raw)};
     };
-    const V high = halves(vector_tables.upper_halves), low = halves(vector_tables.lower_halves);
+    const V high = halves(vector_orders.upper_halves), low = halves(vector_orders.lower_halves);
     // Up if what is cut off is more than half of the last place, or just that and the last place is odd.
     const auto up = hn::Gt(hn::OrAnd(low, high, hn::Set(d, 1)), hn::Set(d, 0x8000));
     const V pattern{_mm512_mask_add_epi16(high.raw, up.raw, high.raw, _mm512_set1_epi16(1))};

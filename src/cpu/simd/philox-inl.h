@@ -162,8 +162,8 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::s
   std::size_t at = 0;
   do {
     if (!Body::among_rounds && at > 0) {
-      body(words, at - made, number);
-      if constexpr (!refined) body(words + 4 * n, at - 4 * n, number);
+      body(words, 0, at - made, number);
+      if constexpr (!refined) body(words + 4 * n, 1, at - 4 * n, number);
     }
     VU64 xa, xb, xc, xd, ya, yb, yc, yd, za, zb, zc, zd, wa, wb, wc, wd;
     first_rounds(heads, keys, pa, xa, ya, za, wa);
@@ -175,10 +175,10 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::s
     pc = hn::Add(pc, step);
     pd = hn::Add(pd, step);
     four_rounds<3, 4>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
-    if (Body::among_rounds && at > 0) body(words, at - made, number);
+    if (Body::among_rounds && at > 0) body(words, 0, at - made, number);
     four_rounds<4, 7>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
     if constexpr (!refined) {
-      if (Body::among_rounds && at > 0) body(words + 4 * n, at - 4 * n, number);
+      if (Body::among_rounds && at > 0) body(words + 4 * n, 1, at - 4 * n, number);
     }
     four_rounds<7, 9>(keys, xa, ya, za, wa, xb, yb, zb, wb, xc, yc, zc, wc, xd, yd, zd, wd);
     last_round<Body::in_order>(keys, xa, ya, za, wa, words);
@@ -187,8 +187,8 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::s
     last_round<Body::in_order>(keys, xd, yd, zd, wd, words + 6 * n);
     at += made;
   } while (at < count);
-  body(words, count - made, number);
-  if constexpr (!refined) body(words + 4 * n, count - 4 * n, number);
+  body(words, 0, count - made, number);
+  if constexpr (!refined) body(words + 4 * n, 1, count - 4 * n, number);
 }
 
 // The blocks of elements base + at with per-element tags (in the top byte): words x, y, z, w of each, a vector each.

@@ -28,17 +28,13 @@
 #include "cpu/run.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/convert-inl.h"
+#include "cpu/simd/narrow-inl.h"
 #include "cpu/simd/normal-inl.h"
 #include "cpu/simd/philox-inl.h"
 #include "cpu/simd/uniform-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
-
-// Elements that are made at a time: they stay in the first-level cache until they are retried, clamped and rounded. All
-// temporaries together are some 25 KiB.
-constexpr std::size_t piece_size = 2048;
-static_assert(piece_size % (8 * hn::MaxLanes(U32())) == 0);
 
 // From this size on a run is written past the cache where no value is written twice: it would not stay there anyway.
 constexpr std::uint64_t stream_bytes = std::uint64_t{8} << 20;
@@ -55,8 +51,8 @@ template <bool shifted>
 struct streams<FloatUniforms<shifted>> : std::true_type {};
 
 // Writes consecutive elements, a session of at most most_places at a time, counted from a whole block of words. They
-// are made in whole groups, straight into the output if it is of the compute type or bfloat16, else, and where a group
-// is not all wanted, in a buffer.
+// are made in whole groups, straight into the output if it is of the compute type or bfloat16 (if the kernel can make
+// elements in any order), else, and where a group is not all wanted, in a buffer.
 template <class Format, class Kernel>
 class Writer {
  public:
@@ -79,7 +75,7 @@ class Writer {
 
  private:
   static constexpr bool is_float = std::is_same_v<Storage, float>;
-  static constexpr bool is_bfloat16 = std::is_same_v<Format, core::BFloat16>;
+  static constexpr bool is_bfloat16 = std::is_same_v<Format, core::BFloat16> && Kernel::any_order;
   static constexpr bool in_place = std::is_same_v<Storage, Real> || is_bfloat16;
   using Made = std::conditional_t<in_place, Storage, Real>;
   static constexpr std::uintptr_t alignment = HWY_MAX_BYTES > 64 ? 64 : HWY_MAX_BYTES;
@@ -204,20 +200,33 @@ void run_random(const FillParams& params, typename Format::Storage* out, std::ui
     Kernel kernel(stream, map);
     run_with<Format>(kernel, map, range, out, index, count);
   } else {
+    const VectorTable& table =
+        core::sampler_of(params.lower, params.upper) == core::Sampler::cut_at_2 ? cut_vectors : normal_vectors;
     const core::Window window{static_cast<float>(params.lower), static_cast<float>(params.upper)};
     if constexpr (is_double) {
-      Normals<DoubleValues<shifted>, piece_size> kernel(stream, window, map, params.lower, params.upper);
+      Normals<DoubleValues<shifted>> kernel(stream, table, window, map, params.lower, params.upper);
       run_with<Format>(kernel, map, range, out, index, count);
     } else {
-      Normals<FloatValues<shifted>, piece_size> kernel(stream, window, map);
+      Normals<FloatValues<shifted>> kernel(stream, table, window, map);
       run_with<Format>(kernel, map, range, out, index, count);
     }
   }
 }
 
 template <class Format>
+void run_narrow(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
+  using Real = typename Format::Compute;
+  const auto map = affine_of<Real>(params);
+  NarrowNormals<Real> kernel({params.seed, params.subsequence}, map, params.lower, params.upper);
+  run_with<Format>(kernel, map, range_of<Real>(params), out, index, count);
+}
+
+template <class Format>
 void run_as(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) {
   auto* to = static_cast<typename Format::Storage*>(out);
+  if (params.kind == FillParams::Kind::normal && core::is_narrow(core::sampler_of(params.lower, params.upper))) {
+    return run_narrow<Format>(params, to, index, count);
+  }
   params.shifted ? run_random<Format, true>(params, to, index, count)
                  : run_random<Format, false>(params, to, index, count);
 }
@@ -251,10 +260,6 @@ bool scales_exactly(const FillParams& params) {
 }
 
 CpuTarget run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
-  if (params.kind == FillParams::Kind::normal &&
-      core::sampler_of(params.lower, params.upper) != core::Sampler::normal) {
-    return run_portable(params, out, index, count);
-  }
   if (count < least_count || !scales_exactly(params)) return run_portable(params, out, index, count);
   with_format(params.dtype, [&](auto format) HWY_ATTR { run_as<decltype(format)>(params, out, index, count); });
   return this_target;

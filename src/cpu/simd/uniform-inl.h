@@ -37,8 +37,8 @@ HWY_INLINE VI32 centred_refinement(VU32 word) {
 
 // Numbers of 64 bits from their high and their low halves.
 HWY_INLINE void converted(VU32 high, VU32 low, VF64& a, VF64& b) {
-  const __m512i order = _mm512_load_si512(vector_tables.pair_order);
-  const __m512i upper_order = _mm512_load_si512(vector_tables.upper_pair_order);
+  const __m512i order = _mm512_load_si512(vector_orders.pairs);
+  const __m512i upper_order = _mm512_load_si512(vector_orders.upper_pairs);
   a = VF64{_mm512_cvtepi64_pd(_mm512_permutex2var_epi32(low.raw, order, high.raw))};
   b = VF64{_mm512_cvtepi64_pd(_mm512_permutex2var_epi32(low.raw, upper_order, high.raw))};
 }
@@ -80,7 +80,7 @@ struct UniformFloats {
     }
     return hn::Mul(hn::ConvertTo(F32(), centred(word)), set32(scale));
   }
-  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
+  HWY_INLINE void operator()(const std::uint32_t* words, int, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
     output(value(hn::Load(U32(), words)), value(hn::Load(U32(), words + n)), at);
     output(value(hn::Load(U32(), words + 2 * n)), value(hn::Load(U32(), words + 3 * n)), at + 2 * n);
@@ -97,7 +97,7 @@ struct UniformDoubles {
     if constexpr (shifted) return fma(v, set64(scale), set64(shift));
     return hn::Mul(v, set64(scale));
   }
-  HWY_INLINE void operator()(const std::uint32_t* words, std::size_t at, VU32&) const {
+  HWY_INLINE void operator()(const std::uint32_t* words, int, std::size_t at, VU32&) const {
     const std::size_t n = hn::Lanes(U32());
     for (std::size_t j = 0; j < 4; ++j) {
       const VU32 head = hn::Load(U32(), words + j * n), refinement = hn::Load(U32(), words + (4 + j) * n);
@@ -117,6 +117,7 @@ template <bool shifted>
 class FloatUniforms {
  public:
   using Real = float;
+  static constexpr bool any_order = true;
   FloatUniforms(const core::Stream& stream, const core::Affine<float>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
@@ -140,6 +141,7 @@ template <bool shifted>
 class DoubleUniforms {
  public:
   using Real = double;
+  static constexpr bool any_order = true;
   DoubleUniforms(const core::Stream& stream, const core::Affine<double>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
