@@ -61,19 +61,19 @@ class LoadingDuringCapture {
 
 // Loads a kernel for the current device, and asks for as much shared memory as there is, so that threads that launch
 // at once ask for the same.
-void prepare(std::size_t number, const Device& device) {
+void prepare(std::size_t number, int ordinal) {
+  const Device& there = device(ordinal);
   const LoadingDuringCapture loading;
   cudaFuncAttributes attributes{};
-  check(cudaFuncGetAttributes(&attributes, kernel_of(number)), "Cannot load the kernels");
+  check(cudaFuncGetAttributes(&attributes, kernel_of(number)), "Cannot load the kernels for", ordinal);
   check(cudaFuncSetAttribute(kernel_of(number), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(device.facts.shared_bytes_per_block)),
-        "Cannot get shared memory for a fill");
-  device.prepared[number].store(true, std::memory_order_relaxed);
+                             static_cast<int>(there.facts.shared_bytes_per_block)),
+        "Cannot get shared memory for a fill on", ordinal);
+  there.prepared[number].store(true, std::memory_order_relaxed);
 }
 
 // `parameters` are SmallParameters or LargeParameters, of which the launch's words stand behind the header.
-void start(const Launch& launch, Header* parameters, const Device& device, CudaStream stream,
-           const std::uint64_t* device_seed) {
+void start(const Launch& launch, Header* parameters, int ordinal, CudaStream stream, const std::uint64_t* device_seed) {
   *parameters = launch.header;
   parameters->device_seed = device_seed;
   const std::size_t number = number_of(launch);
@@ -82,16 +82,16 @@ void start(const Launch& launch, Header* parameters, const Device& device, CudaS
     return cudaLaunchKernel(kernel_of(number), dim3(launch.blocks), dim3(launch.threads), arguments,
                             launch.shared_bytes, stream);
   };
-  const bool ready = device.prepared[number].load(std::memory_order_relaxed);
-  if (!ready) prepare(number, device);
+  const bool ready = device(ordinal).prepared[number].load(std::memory_order_relaxed);
+  if (!ready) prepare(number, ordinal);
   cudaError_t error = attempt();
   if (error == cudaErrorInvalidValue && ready) {
     // So it is in a context that the kernel was not prepared in: a second one of the device, or one after a reset.
     cudaGetLastError();
-    prepare(number, device);
+    prepare(number, ordinal);
     error = attempt();
   }
-  check(error, "Cannot launch a fill");
+  check(error, "Cannot launch a fill on", ordinal);
 }
 
 // Calls f(launch, words) for the launches of some jobs, with jobs in `words`, which take `capacity` of them.
@@ -116,7 +116,7 @@ void launch(const Launch& launch, const std::uint64_t* words, CudaStream stream,
   check(cudaGetDevice(&ordinal), "Cannot tell the current CUDA device");
   LargeParameters parameters;
   if (launch.header.data == nullptr) std::memcpy(parameters.data, words, launch.words * 8);
-  start(launch, &parameters.header, device(ordinal), stream, device_seed);
+  start(launch, &parameters.header, ordinal, stream, device_seed);
 }
 
 DeviceFacts facts_here() {
@@ -166,14 +166,13 @@ void* device_address(void* address, const CurrentDevice& current) {
 
 void preload(int ordinal) {
   const CurrentDevice current(ordinal);
-  for (std::size_t number = 0; number < kernels; ++number) prepare(number, device(ordinal));
+  for (std::size_t number = 0; number < kernels; ++number) prepare(number, ordinal);
 }
 
 void fill(const FillJob& job, const CurrentDevice& current, CudaStream stream, const std::uint64_t* device_seed) {
-  const Device& there = device(current.ordinal());
   SmallParameters parameters;
-  encode_each(&job, 1, there.facts, parameters.data, sizeof parameters.data / 8,
-              [&](const Launch& launch) { start(launch, &parameters.header, there, stream, device_seed); });
+  encode_each(&job, 1, device(current.ordinal()).facts, parameters.data, sizeof parameters.data / 8,
+              [&](const Launch& launch) { start(launch, &parameters.header, current.ordinal(), stream, device_seed); });
 }
 
 std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, int ordinal, JobsIn where) {
@@ -189,11 +188,10 @@ std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, i
 std::size_t count(const Launches& launches) { return launches.all.size(); }
 
 void fill(const Launches& launches, const CurrentDevice& current, CudaStream stream, const std::uint64_t* device_seed) {
-  const Device& there = device(current.ordinal());
   LargeParameters parameters;
   for (const auto& [launch, words] : launches.all) {
     std::memcpy(parameters.data, words.data(), words.size() * 8);
-    start(launch, &parameters.header, there, stream, device_seed);
+    start(launch, &parameters.header, current.ordinal(), stream, device_seed);
   }
 }
 
@@ -204,9 +202,9 @@ std::size_t upload_bytes(const Launches& launches) {
 }
 
 std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& launches, void* workspace,
-                                       const CurrentDevice&, CudaStream stream) {
+                                       const CurrentDevice& current, CudaStream stream) {
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  check(cudaStreamIsCapturing(stream, &capture), "Cannot upload the plan");
+  check(cudaStreamIsCapturing(stream, &capture), "Cannot upload the plan to", current.ordinal());
   if (capture != cudaStreamCaptureStatusNone) {
     throw InvalidArgument(
         "An upload cannot be captured. Received: a stream that is being captured. Upload the plan before, and capture "
@@ -234,7 +232,7 @@ std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& la
     cudaGetLastError();
     cudaStreamSynchronize(stream);
   }
-  check(error, "Cannot upload the plan");
+  check(error, "Cannot upload the plan to", current.ordinal());
   return uploaded;
 }
 
@@ -246,7 +244,7 @@ void* allocate(std::size_t bytes, int ordinal) {
     cudaGetLastError();
     throw std::bad_alloc();
   }
-  check(error, "Cannot allocate device memory");
+  check(error, "Cannot allocate on", ordinal);
   return memory;
 }
 
@@ -258,20 +256,21 @@ void release(void* memory, int ordinal) noexcept {
   }
 }
 
-void read(void* to, const void* from, std::size_t bytes, const CurrentDevice&, CudaStream stream) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "Cannot read from the device");
-  check(cudaStreamSynchronize(stream), "Cannot read from the device");
+void read(void* to, const void* from, std::size_t bytes, const CurrentDevice& current, CudaStream stream) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "Cannot read from", current.ordinal());
+  check(cudaStreamSynchronize(stream), "Cannot read from", current.ordinal());
 }
 
 void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes) {
-  const Place on_device = to_place.is_host() ? from_place : to_place;
-  if (!from_place.is_host() && from_place != on_device) {
+  const int ordinal = (to_place.is_host() ? from_place : to_place).cuda_device;
+  constexpr const char* failed = "An earlier operation failed on";
+  if (!from_place.is_host() && from_place.cuda_device != ordinal) {
     const CurrentDevice current(from_place.cuda_device);
-    check(cudaDeviceSynchronize(), "An earlier operation on the copy's source failed");
+    check(cudaDeviceSynchronize(), failed, from_place.cuda_device);
   }
-  const CurrentDevice current(on_device.cuda_device);
-  check(cudaDeviceSynchronize(), "An earlier operation on the device failed");
-  check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "Cannot copy");
+  const CurrentDevice current(ordinal);
+  check(cudaDeviceSynchronize(), failed, ordinal);
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "Cannot copy by", ordinal);
 }
 
 }  // namespace fanin::gpu

@@ -67,7 +67,7 @@ std::mutex asking;
 
 int attribute(cudaDeviceAttr what, int ordinal) {
   int value = 0;
-  check(cudaDeviceGetAttribute(&value, what, ordinal), "Cannot query a CUDA device");
+  check(cudaDeviceGetAttribute(&value, what, ordinal), "Cannot query", ordinal);
   return value;
 }
 
@@ -98,9 +98,9 @@ CUcontext primary_context(int ordinal) {
 
 }  // namespace
 
-void fail(cudaError_t error, const char* what) {
+void fail(cudaError_t error, const char* what, int ordinal) {
   cudaGetLastError();  // ours: not to be found by the caller's next check
-  throw DeviceError(std::string(what) + ": " + text_of(error));
+  throw DeviceError(what + (ordinal < 0 ? "" : " " + to_string(cuda(ordinal))) + ": " + text_of(error));
 }
 
 const Device& device(int ordinal) {
@@ -135,7 +135,7 @@ CurrentDevice::CurrentDevice(int ordinal) : ordinal_(ordinal) {
   if (!driver().there) {
     check(cudaGetDevice(&before_), "Cannot tell the current CUDA device");
     if (before_ == ordinal) return;
-    check(cudaSetDevice(ordinal), "Cannot use the CUDA device");
+    check(cudaSetDevice(ordinal), "Cannot use", ordinal);
     change_ = Change::set;
     return;
   }

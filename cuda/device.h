@@ -13,10 +13,11 @@
 
 namespace fanin::gpu {
 
-// Throws DeviceError with the text and CUDA's own. No text is put together unless there is an error.
-[[noreturn]] void fail(cudaError_t error, const char* what);
-inline void check(cudaError_t error, const char* what) {
-  if (error != cudaSuccess) fail(error, what);
+// Throws DeviceError with the text, the device's name if it is one, and CUDA's text. None is put together unless there
+// is an error.
+[[noreturn]] void fail(cudaError_t error, const char* what, int ordinal);
+inline void check(cudaError_t error, const char* what, int ordinal = -1) {
+  if (error != cudaSuccess) fail(error, what, ordinal);
 }
 
 // The kernels of a fill: `single` and `wide`, each with small and with large parameters.

@@ -176,8 +176,11 @@ struct Plan::State {
   // "cuda:0 and cuda:1", of those that have entries
   std::string devices() const {
     std::string text;
-    for (const auto& [device, there] : jobs) {
-      if (!Place{device}.is_host()) text = to_string(Place{device}) + (text.empty() ? "" : " and " + text);
+    for (auto at = jobs.rbegin(); at != jobs.rend(); ++at) {  // the last is the first device
+      const Place place{at->first};
+      if (place.is_host()) continue;
+      if (!text.empty()) text += " and ";
+      text += to_string(place);
     }
     return text;
   }

@@ -54,13 +54,14 @@ class FANIN_API Plan {
   };
 
   /// Fills all entries: those in host memory on up to `threads` threads (0: as many as the process may run on) before
-  /// it returns, those of each CUDA device asynchronously on `stream`, in one launch if they fit into a kernel's
-  /// parameters or have been uploaded. Copies are made in the pass that makes their original. May be called again and
-  /// gives the same bits. A plan that is not being changed may be filled from many threads, into the same memory only
-  /// one after the other. `device_seed` as in FillOptions; all entries must be in memory of one device, and all that
-  /// are random must have been added with the same seed. The plan need not outlive what it has put on a stream; memory
-  /// that it was uploaded to must. A stream belongs to one device: null, the default stream of each, is the only one
-  /// that entries on several devices can share. Throws, before anything is written, InvalidArgument and DeviceError.
+  /// it returns, those of each CUDA device asynchronously on `stream`, in one launch, and one more for random entries
+  /// of float64, if they fit into a kernel's parameters or have been uploaded. Copies are made in the pass that makes
+  /// their original. May be called again and gives the same bits. A plan that is not being changed may be filled from
+  /// many threads, into the same memory only one after the other. `device_seed` as in FillOptions; all entries must be
+  /// in memory of one device, and all that are random must have been added with the same seed. The plan need not
+  /// outlive what it has put on a stream; memory that it was uploaded to must. A stream belongs to one device: the
+  /// default streams, null among them, are the only ones that entries on several devices can share. Throws, before
+  /// anything is written, InvalidArgument and DeviceError.
   void fill(CudaStream stream = nullptr, int threads = 0, CpuTarget target = CpuTarget::automatic,
             const std::uint64_t* device_seed = nullptr) const;
   /// The same for entries on several devices, with a stream of each: `plan.fill({{0, a}, {1, b}})`. Streams of other

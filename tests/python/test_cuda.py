@@ -115,19 +115,48 @@ def test_plan():
     check()
 
 
+def test_plan_of_several_devices():
+    if fanin.available().cuda_devices < 2:
+        pytest.skip("one CUDA device")
+    plan, arrays, streams = fanin.Plan(), [], {}
+    for device in (0, 1):
+        cuda("cudaSetDevice", device)
+        streams[device] = Stream()
+        arrays.append(Array((20, 30)))
+        plan.add(arrays[-1], INIT, name=str(device))
+    cuda("cudaSetDevice", 0)
+    for given, message in [(streams[0], "cuda:0 and cuda:1"), ({0: streams[0]}, "0 for cuda:1")]:
+        with pytest.raises(ValueError, match=message):
+            plan.fill(stream=given)
+    assert not any(w.get().any() for w in arrays)
+    plan.fill(stream=streams)
+    for device, w in enumerate(arrays):
+        cuda("cudaSetDevice", device)
+        assert same_bits(w.get(), fanin.draw(INIT, (20, 30), name=str(device)))
+    cuda("cudaSetDevice", 0)
+
+
+def reads_ordinary_memory():
+    value = ctypes.c_int()
+    cuda("cudaDeviceGetAttribute", ctypes.byref(value), 88, 0)  # cudaDevAttrPageableMemoryAccess
+    return value.value != 0
+
+
 def test_refused():
     host = np.zeros(2, np.float32)
     w = Array((8, 8))
     for error, message, call in [
         (ValueError, "dense and row-major", lambda: fanin.fill(Array((4, 4), strides=(4, 16)), INIT)),
         (ValueError, "read-only", lambda: fanin.fill(Array((4,), data=(w.address.value, True)), INIT)),
-        (ValueError, "on the host", lambda: fanin.fill(Array((2,), data=(host.ctypes.data, False)), INIT)),
         (ValueError, "int64", lambda: fanin.fill(Array((4,), "int64"), INIT)),
         (fanin.DeviceError, "cuda:77", lambda: fanin.preload(77)),
         (fanin.DeviceError, "cuda:77", lambda: fanin._core.fill_address(w.address.value, "float32", 77, (8, 8), INIT)),
     ]:
         with pytest.raises(error, match=message):
             call()
+    if not reads_ordinary_memory():
+        with pytest.raises(ValueError, match="on the host"):
+            fanin.fill(Array((2,), data=(host.ctypes.data, False)), INIT)
     assert not w.get().any() and not host.any()
 
 
