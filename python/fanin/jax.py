@@ -279,8 +279,8 @@ def normal(stddev: float = 1e-2, dtype: typing.Any = None) -> Initializer:
 def truncated_normal(stddev: float = 1e-2, dtype: typing.Any = None, lower: float = -2.0, upper: float = 2.0) -> Initializer:
     """Normal with mean 0, cut by rejection at lower * stddev and upper * stddev, both included.
 
-    stddev is that before the cut: nothing makes up for what the cut takes. lower and upper must leave at least half of the
-    normal's mass, or calls raise ValueError.
+    stddev is that before the cut: nothing makes up for what the cut takes. Any window with lower < upper is allowed; for
+    others calls raise ValueError.
     """
     numbers = (("mean", 0.0), ("stddev", float(stddev)), ("lower", float(lower)), ("upper", float(upper)))
     return _initializer(lambda shape: ("truncated_normal", numbers), dtype)

@@ -63,7 +63,8 @@ def test_bits_of_plain_distributions(dtype):
                            (ours.uniform(), fanin.RandomUniform(0, 1e-2)), (ours.uniform(3), fanin.RandomUniform(0, 3)),
                            (ours.truncated_normal(), fanin.TruncatedNormal(0, 1e-2)),
                            (ours.truncated_normal(0.5, lower=-1, upper=3), fanin.TruncatedNormal(0, 0.5, None, -1, 3)),
-                           (ours.truncated_normal(1, lower=-math.inf), fanin.TruncatedNormal(0, 1, None, -math.inf, 2))]:
+                           *((ours.truncated_normal(1, lower=lower, upper=upper), fanin.TruncatedNormal(0, 1, None, lower, upper))
+                             for lower, upper in [(-math.inf, 2), (0.5, 0.625), (-1, 1), (1, 2), (-8, -4), (2, math.inf)])]:
             assert same(init(KEY, shape, dtype), fanin.draw(core, shape, dtype, seed=42))
 
 
@@ -437,7 +438,7 @@ def test_errors_are_jaxs(error, make):
     ("stddev", lambda: ours.normal(-1.0)(KEY, (2, 3))),
     ("stddev becomes zero", lambda: ours.normal(1e-60)(KEY, (2, 3))),
     ("scale", lambda: ours.uniform(-1.0)(KEY, (2, 3))),
-    ("half", lambda: ours.truncated_normal(1.0, lower=1.0, upper=2.0)(KEY, (2, 3))),
+    ("lower < upper", lambda: ours.truncated_normal(1.0, lower=2.0, upper=1.0)(KEY, (2, 3))),
     ("negative", lambda: ours.normal()(KEY, (2, -3))),
     ("2\\^56", lambda: jax.eval_shape(lambda: ours.normal()(KEY, (2**30, 2**30)))),
 ], ids=str)
