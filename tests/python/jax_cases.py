@@ -448,14 +448,17 @@ def test_errors_of_our_own(words, make):
 
 
 def call(stream=(42, 0, 0, 0), place=(0, 0), result=((4, 3), "float32"), **attributes):
-    attributes = {"shape": np.array([4, 3]), "distribution": "normal", "mean": np.float64(0), "stddev": np.float64(1), **attributes}
+    attributes = {"shape": np.array([4, 3]), "parts": np.array([1, 1]), "distribution": "normal", "mean": np.float64(0),
+                  "stddev": np.float64(1), **attributes}
     fill = jax.ffi.ffi_call("fanin_fill", jax.ShapeDtypeStruct(*result))
     return fill(jnp.array(stream, jnp.uint32), jnp.array(place, jnp.int32), **{k: v for k, v in attributes.items() if v is not None})
 
 
 @pytest.mark.parametrize("wrong", [
     dict(stddev=None), dict(stddev=np.int64(7)), dict(stddev="1"), dict(distribution="cauchy"), dict(distribution=np.float64(1)),
-    dict(shape=np.array([4, 3], np.int32)), dict(shape="4,3"), dict(shape=np.array([-4, 3])), dict(place=(-1, 0)), dict(shape=np.array([4, 3, 2])), dict(stream=(42, 0, 0)),
+    dict(shape=np.array([4, 3], np.int32)), dict(shape="4,3"), dict(shape=np.array([-4, 3])), dict(place=(-1, 0)),
+    dict(parts=None), dict(parts=np.array([2, 1])), dict(parts=np.array([0, 1])), dict(parts=np.array([1])),
+    dict(shape=np.array([4, 3, 2])), dict(stream=(42, 0, 0)),
     dict(place=(0,)), dict(result=((4, 3), "int32")), dict(stream=((42, 0, 0, 0),)), dict(stddev=np.float64(-1))], ids=str)
 def test_calls_of_others(wrong):
     """The custom call has a name, by which anybody can call it: it refuses what it does not know."""
