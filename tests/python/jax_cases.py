@@ -438,7 +438,7 @@ def test_errors_are_jaxs(error, make):
     ("stddev", lambda: ours.normal(-1.0)(KEY, (2, 3))),
     ("stddev becomes zero", lambda: ours.normal(1e-60)(KEY, (2, 3))),
     ("scale", lambda: ours.uniform(-1.0)(KEY, (2, 3))),
-    ("lower < upper", lambda: ours.truncated_normal(1.0, lower=2.0, upper=1.0)(KEY, (2, 3))),
+    ("`lower` must be less", lambda: ours.truncated_normal(1.0, lower=2.0, upper=1.0)(KEY, (2, 3))),
     ("negative", lambda: ours.normal()(KEY, (2, -3))),
     ("2\\^56", lambda: jax.eval_shape(lambda: ours.normal()(KEY, (2**30, 2**30)))),
 ], ids=str)
