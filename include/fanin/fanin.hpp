@@ -5,6 +5,7 @@
 #include "fanin/available.h"
 #include "fanin/config.h"
 #include "fanin/cpu.h"
+#include "fanin/device_blocks.h"
 #include "fanin/distribution.h"
 #include "fanin/dtype.h"
 #include "fanin/error.h"

@@ -44,16 +44,18 @@ class Tensor(typing.NamedTuple):
     numbers: tuple[tuple[str, float], ...]  # the class's arguments, by their names
 
 
-def _call(tensor: Tensor, extent: tuple[int, ...], streams: jax.Array, place: jax.Array) -> jax.Array:
-    """The custom call: of each stream's tensor the block number `place`, of the blocks of this extent that it is cut into."""
+def _call(tensor: Tensor, parts: tuple[int, ...], streams: jax.Array, place: jax.Array) -> jax.Array:
+    """The custom call: of each stream's tensor, cut into so many parts along each dimension, the block number `place`."""
+    extent = tuple(-(-n // k) for n, k in zip(tensor.shape, parts))  # as XLA has it: the last parts are padded to it
     result = jax.ShapeDtypeStruct((*streams.shape[:-1], *extent), tensor.dtype)
     numbers = {name: np.float64(value) for name, value in tensor.numbers}
-    return jax.ffi.ffi_call(_TARGET, result)(
-        streams, place, shape=np.array(tensor.shape, np.int64), distribution=tensor.distribution, **numbers)
+    return jax.ffi.ffi_call(_TARGET, result)(streams, place, shape=np.array(tensor.shape, np.int64),
+                                             parts=np.array(parts, np.int64), distribution=tensor.distribution, **numbers)
 
 
 def _whole(tensor: Tensor, streams: jax.Array) -> jax.Array:
-    return _call(tensor, tensor.shape, streams, jnp.zeros(len(tensor.shape), jnp.int32))
+    rank = len(tensor.shape)
+    return _call(tensor, (1,) * rank, streams, jnp.zeros(rank, jnp.int32))
 
 
 # Until it is partitioned, a program shows of this nothing but its operands' and result's types. So that JAX's compilation cache
@@ -77,7 +79,7 @@ def _partition(tensor: Tensor, mesh, operands, result):
     batch = len(result.shape) - len(tensor.shape)
     streams, _ = operands
     devices, parts, numbers = _blocks(result.sharding, len(result.shape))
-    extent = tuple(-(-n // k) for n, k in zip(result.shape, parts))  # as XLA has it: the last parts are padded to it
+    tensors = tuple(-(-n // k) for n, k in zip(result.shape[:batch], parts))  # that each device has parts of
     streams_sharding = streams.sharding
     # Whether each device has the streams of the tensors that it has parts of.
     together = np.array_equal(_blocks(streams_sharding, batch + 1)[2], np.pad(numbers[:, :batch], ((0, 0), (0, 1))))
@@ -90,10 +92,10 @@ def _partition(tensor: Tensor, mesh, operands, result):
     def fill(streams, text):
         place = jnp.array(numbers)[jax.lax.axis_index("partition")]
         if not together:
-            padding = [(0, n * k - m) for n, k, m in zip(extent[:batch], parts, streams.shape)]
-            first = place[:batch] * np.array(extent[:batch], np.int32)
-            streams = jax.lax.dynamic_slice(jnp.pad(streams, [*padding, (0, 0)]), [*first, 0], (*extent[:batch], 4))
-        return _call(tensor, extent[batch:], streams, place[batch:])
+            padding = [(0, n * k - m) for n, k, m in zip(tensors, parts, streams.shape)]
+            first = place[:batch] * np.array(tensors, np.int32)
+            streams = jax.lax.dynamic_slice(jnp.pad(streams, [*padding, (0, 0)]), [*first, 0], (*tensors, 4))
+        return _call(tensor, parts[batch:], streams, place[batch:])
 
     return partitions, fill, result.sharding, (streams_sharding, everywhere)
 
@@ -279,8 +281,8 @@ def normal(stddev: float = 1e-2, dtype: typing.Any = None) -> Initializer:
 def truncated_normal(stddev: float = 1e-2, dtype: typing.Any = None, lower: float = -2.0, upper: float = 2.0) -> Initializer:
     """Normal with mean 0, cut by rejection at lower * stddev and upper * stddev, both included.
 
-    stddev is that before the cut: nothing makes up for what the cut takes. lower and upper must leave at least half of the
-    normal's mass, or calls raise ValueError.
+    stddev is that before the cut: nothing makes up for what the cut takes. Any window with lower < upper is allowed; for
+    others calls raise ValueError.
     """
     numbers = (("mean", 0.0), ("stddev", float(stddev)), ("lower", float(lower)), ("upper", float(upper)))
     return _initializer(lambda shape: ("truncated_normal", numbers), dtype)

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "arguments.h"
 #include "arrays.h"
@@ -37,7 +41,8 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
 
 void fill_address(nb::handle address, nb::handle dtype, int device, nb::handle shape, nb::handle init,
                   nb::handle offset, nb::handle extent, nb::handle strides, nb::handle seed, nb::handle name,
-                  nb::handle subsequence, nb::handle layout, nb::handle stream, int threads, nb::handle device_seed) {
+                  nb::handle subsequence, nb::handle layout, nb::handle stream, int threads, nb::handle device_seed,
+                  std::optional<std::pair<double, double>> limits) {
   const InitializerArgument initializer(init, seed);
   FillOptions options;
   set_subsequence(options, name, subsequence);
@@ -61,7 +66,23 @@ void fill_address(nb::handle address, nb::handle dtype, int device, nb::handle s
   options.stream = stream_from(stream).value_or(nullptr);
   options.threads = threads;
   options.device_seed = seed_address_of(device_seed);
-  fill(target, *initializer, whole, options);
+  std::optional<Limits> clamped;
+  if (limits) clamped = {limits->first, limits->second};
+  fill(target, *initializer, whole, options, clamped);
+}
+
+FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const FillOptions& options,
+                     std::optional<Limits> limits) {
+  if (!limits) return initializer.params(shape, dtype, options);
+  // The compute type's parameters are those of every dtype but for the limits; and it has numbers in every window.
+  FillParams params = initializer.params(shape, dtype == DType::float64 ? dtype : DType::float32, options);
+  if (params.kind != FillParams::Kind::normal || !(limits->least <= limits->most)) {
+    throw InvalidArgument("limits= are those of a truncated normal, (least, most)");
+  }
+  params.dtype = dtype;
+  params.min = limits->least == 0 ? -0.0 : limits->least;
+  params.max = limits->most == 0 ? 0.0 : limits->most;
+  return params;
 }
 
 }  // namespace
@@ -85,10 +106,16 @@ Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillO
   return whole;
 }
 
-void fill(const Array& array, const Initializer& initializer, const Shape& shape, const FillOptions& options) {
+void fill(const Array& array, const Initializer& initializer, const Shape& shape, const FillOptions& options,
+          std::optional<Limits> limits) {
   if (array.is_dense()) {
     const nb::gil_scoped_release release;
-    initializer.fill(array.view(), shape, options);
+    if (limits) {
+      fanin::fill(array.view(), params_of(initializer, shape, array.dtype, options, limits), options.stream,
+                  options.threads, options.cpu_target, options.device_seed);
+    } else {
+      initializer.fill(array.view(), shape, options);
+    }
     return;
   }
   const std::string received =
@@ -104,7 +131,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
   }
   check_no_overlap(array.shape, array.strides, size_of(array.dtype));
   const nb::gil_scoped_release release;
-  fill_strided(array.address, array.shape, array.strides, initializer.params(shape, array.dtype, options));
+  fill_strided(array.address, array.shape, array.strides, params_of(initializer, shape, array.dtype, options, limits));
 }
 
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
@@ -175,17 +202,18 @@ float8_e5m2 need the package ml_dtypes. The rest is as for fill. Raises ValueErr
   m.def("fill_address", &fill_address, "address"_a, "dtype"_a, "device"_a, "shape"_a, "init"_a, nb::kw_only(),
         "offset"_a = nb::none(), "extent"_a = nb::none(), "strides"_a = nb::none(), "seed"_a = nb::none(),
         "name"_a = nb::none(), "subsequence"_a = nb::none(), "layout"_a = "hwio", "stream"_a = nb::none(),
-        "threads"_a = 0, "device_seed"_a = nb::none(),
+        "threads"_a = 0, "device_seed"_a = nb::none(), "limits"_a = nb::none(),
         nb::sig("def fill_address(address: int, dtype: object, device: int, shape: Sequence[int], init: "
                 "InitializerLike, *, offset: Sequence[int] | None = None, extent: Sequence[int] | None = None, "
                 "strides: Sequence[int] | None = None, seed: SeedLike = None, name: str | None = None, "
                 "subsequence: int | None = None, layout: str = 'hwio', stream: object = None, threads: int = 0, "
-                "device_seed: object = None) -> None"),
+                "device_seed: object = None, limits: tuple[float, float] | None = None) -> None"),
         R"(Fills memory by its address: for the faces of frameworks, which know where their tensors are.
 
 Nothing checks that the memory is there. device is -1 for the host or a CUDA device's number. extent, with offset, is the
 shape of a part of the tensor; strides are in bytes, one for each extent, and dense ones if not given. The stream is the
-default stream if not given. The rest is as for fill.)");
+default stream if not given. limits are numbers of the dtype, least and most, to which a truncated normal's values are
+clamped instead of its window's ends. The rest is as for fill.)");
 }
 
 }  // namespace fanin::python

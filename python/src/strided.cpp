@@ -65,8 +65,7 @@ class Walk {
     }
   }
 
-  unsigned char* at() const { return at_; }
-
+ private:
   // By no more than what is left of the innermost loop.
   void advance(std::int64_t elements) {
     std::size_t j = loops_.size() - 1;
@@ -81,7 +80,6 @@ class Walk {
     }
   }
 
- private:
   std::vector<Loop> loops_;
   std::vector<std::int64_t> index_;
   unsigned char* at_;
@@ -130,20 +128,6 @@ void fill_strided(void* address, const Shape& shape, const Shape& strides, const
       default:
         walk.scatter<8>(memory.get(), n);
     }
-  }
-}
-
-void fill_runs(void* address, Place place, const Shape& shape, const Shape& strides, const FillParams& params,
-               CudaStream stream) {
-  const std::size_t size = size_of(params.dtype);
-  const std::uint64_t count = params.index.count;
-  const std::vector<Loop> loops = loops_of(shape, strides, size);
-  const Loop inner = loops.back();
-  const std::int64_t run = inner.stride == static_cast<std::int64_t>(size) ? inner.extent : 1;
-  const std::size_t bytes = static_cast<std::size_t>(run) * size;
-  Walk walk(static_cast<unsigned char*>(address), loops);
-  for (std::uint64_t first = 0; first < count; first += static_cast<std::uint64_t>(run), walk.advance(run)) {
-    fill({walk.at(), params.dtype, bytes, place}, part_of(params, first, static_cast<std::uint64_t>(run)), stream);
   }
 }
 

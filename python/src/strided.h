@@ -15,9 +15,4 @@ void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size
 // memory of any strides and alignment. They are made in pieces of at most 64 KiB, on the calling thread.
 void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& params);
 
-// The same on a device, asynchronously on the stream: a launch for each run of elements that lie one after the other.
-// Strides are multiples of the elements' size.
-void fill_runs(void* address, Place place, const Shape& shape, const Shape& strides, const FillParams& params,
-               CudaStream stream);
-
 }  // namespace fanin::python

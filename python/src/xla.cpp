@@ -12,12 +12,12 @@
 #include <new>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "arguments.h"
 #include "arrays.h"
 #include "bindings.h"
 #include "fanin/available.h"
+#include "fanin/device_blocks.h"
 #include "fanin/error.h"
 #include "fanin/initializers.h"
 #include "strided.h"
@@ -126,10 +126,12 @@ void ask_for_large_pages([[maybe_unused]] void* address, [[maybe_unused]] std::s
 
 // Operands: uint32[..., 4], the seed and the subsequence of each tensor, low words first; and int32[rank], which of the
 // blocks that the tensors are cut into is wanted. The result is that block of every tensor, zeros being where it
-// reaches beyond the tensor. Attribute shape is a whole tensor's.
+// reaches beyond the tensor. Attributes shape and parts are a whole tensor's, and into how many blocks its dimensions
+// are cut.
 struct Call {
   Initializer initializer;
-  Shape shape;   // of a tensor
+  Shape shape;
+  Shape parts;
   Shape extent;  // of a block
   std::size_t tensors;
   DType dtype;
@@ -148,7 +150,14 @@ Call call_of(const xla::CallFrame& frame) {
   const xla::Buffer& result = *frame.results.buffers[0];
   const std::int64_t batch_rank = result.rank - rank;
   if (batch_rank < 0) fail("its result has fewer dimensions than a tensor");
+  const Shape parts = shape_of(frame, "parts");
   const Shape extent(result.dims + batch_rank, result.dims + result.rank);
+  if (parts.size() != shape.size()) fail("its parts are not those of a tensor");
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (parts[axis] < 1 || extent[axis] != shape[axis] / parts[axis] + (shape[axis] % parts[axis] != 0 ? 1 : 0)) {
+      fail("its result is not a part of a tensor");
+    }
+  }
   const xla::Buffer& streams = operand_of(frame, 0, batch_rank + 1, xla::DataType::u32, 4);
   const xla::Buffer& number = operand_of(frame, 1, 1, xla::DataType::s32, rank);
   std::size_t tensors = 1;
@@ -156,7 +165,7 @@ Call call_of(const xla::CallFrame& frame) {
     if (streams.dims[axis] != result.dims[axis]) fail("there is not one stream for each tensor");
     tensors *= static_cast<std::size_t>(result.dims[axis]);
   }
-  return {initializer_of(frame), shape, extent, tensors, dtype_of(result.dtype), streams, number, result.data};
+  return {initializer_of(frame), shape, parts, extent, tensors, dtype_of(result.dtype), streams, number, result.data};
 }
 
 // What of the block lies in the tensor. The last blocks of a dimension that is not cut evenly reach beyond it.
@@ -173,44 +182,27 @@ Block part_within(const Call& call, const std::int32_t* number) {
   return part;
 }
 
-// The operands' elements are `words` and `number`, in host memory. The result is in `place`.
-void fill_blocks(const Call& call, const std::uint32_t* words, const std::int32_t* number, Place place,
-                 CudaStream stream) {
+xla::Error* fill_on_host(const xla::CallFrame& frame) {
+  const Call call = call_of(frame);
+  ask_for_large_pages(call.result, call.bytes());
   FillOptions options;
-  options.block = part_within(call, number);
-  options.stream = stream;
+  options.block = part_within(call, static_cast<const std::int32_t*>(call.number.data));
   const bool whole = options.block.extent == call.extent;
-  if (!whole) {
-    FillOptions zeros;
-    zeros.stream = stream;
-    Zeros().fill({call.result, call.dtype, call.bytes(), place},
-                 {static_cast<std::int64_t>(call.tensors * call.count())}, zeros);
-  }
-  if (element_count(options.block.extent) == 0) return;
+  if (!whole) std::memset(call.result, 0, call.bytes());
+  if (element_count(options.block.extent) == 0) return nullptr;
   const std::size_t bytes = call.count() * size_of(call.dtype);
+  const auto* words = static_cast<const std::uint32_t*>(call.streams.data);
   auto* address = static_cast<unsigned char*>(call.result);
   for (std::size_t i = 0; i < call.tensors; ++i, words += 4, address += bytes) {
     const Initializer seeded = call.initializer.with_seed(words[0] | std::uint64_t{words[1]} << 32);
     options.subsequence = words[2] | std::uint64_t{words[3]} << 32;
     if (whole) {
-      seeded.fill({address, call.dtype, bytes, place}, call.shape, options);
-      continue;
-    }
-    const FillParams params = seeded.params(call.shape, call.dtype, options);
-    const Shape strides = dense_strides(call.extent, call.dtype);
-    if (place.is_host()) {
-      fill_strided(address, options.block.extent, strides, params);
+      seeded.fill({address, call.dtype, bytes, host}, call.shape, options);
     } else {
-      fill_runs(address, place, options.block.extent, strides, params, stream);
+      fill_strided(address, options.block.extent, dense_strides(call.extent, call.dtype),
+                   seeded.params(call.shape, call.dtype, options));
     }
   }
-}
-
-xla::Error* fill_on_host(const xla::CallFrame& frame) {
-  const Call call = call_of(frame);
-  ask_for_large_pages(call.result, call.bytes());
-  fill_blocks(call, static_cast<const std::uint32_t*>(call.streams.data),
-              static_cast<const std::int32_t*>(call.number.data), host, nullptr);
   return nullptr;
 }
 
@@ -219,19 +211,16 @@ xla::Error* fill_on_device(const xla::CallFrame& frame) {
   if (call.bytes() == 0) return nullptr;  // memory of no bytes is nowhere
   xla::StreamGetArguments asked{sizeof(xla::StreamGetArguments), nullptr, frame.context, nullptr};
   if (xla::Error* error = frame.api->get_stream(&asked)) return error;
-  const auto stream = static_cast<CudaStream>(asked.stream);
   const Place place = place_of(call.result);
   if (place.is_host()) {
     const Availability there = available();
     if (there.cuda_devices == 0) throw DeviceError("Cannot fill an array on a CUDA device: " + there.reason);
     fail("its result is not in a device's memory");
   }
-  // A launch wants the numbers themselves. So this waits for what made them, and for nothing that comes after.
-  std::vector<std::uint32_t> words(call.tensors * 4);
-  std::vector<std::int32_t> number(call.shape.size());
-  read(words.data(), {call.streams.data, DType::float32, words.size() * sizeof(words[0]), place}, stream);
-  read(number.data(), {call.number.data, DType::float32, number.size() * sizeof(number[0]), place}, stream);
-  fill_blocks(call, words.data(), number.data(), place, stream);
+  const DeviceBlocks blocks{call.shape, call.parts, call.tensors, static_cast<const std::uint32_t*>(call.streams.data),
+                            static_cast<const std::int32_t*>(call.number.data)};
+  fill({call.result, call.dtype, call.bytes(), place}, call.initializer.params(call.shape, call.dtype), blocks,
+       static_cast<CudaStream>(asked.stream));
   return nullptr;
 }
 

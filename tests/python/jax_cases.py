@@ -63,7 +63,8 @@ def test_bits_of_plain_distributions(dtype):
                            (ours.uniform(), fanin.RandomUniform(0, 1e-2)), (ours.uniform(3), fanin.RandomUniform(0, 3)),
                            (ours.truncated_normal(), fanin.TruncatedNormal(0, 1e-2)),
                            (ours.truncated_normal(0.5, lower=-1, upper=3), fanin.TruncatedNormal(0, 0.5, None, -1, 3)),
-                           (ours.truncated_normal(1, lower=-math.inf), fanin.TruncatedNormal(0, 1, None, -math.inf, 2))]:
+                           *((ours.truncated_normal(1, lower=lower, upper=upper), fanin.TruncatedNormal(0, 1, None, lower, upper))
+                             for lower, upper in [(-math.inf, 2), (0.5, 0.625), (-1, 1), (1, 2), (-8, -4), (2, math.inf)])]:
             assert same(init(KEY, shape, dtype), fanin.draw(core, shape, dtype, seed=42))
 
 
@@ -437,7 +438,7 @@ def test_errors_are_jaxs(error, make):
     ("stddev", lambda: ours.normal(-1.0)(KEY, (2, 3))),
     ("stddev becomes zero", lambda: ours.normal(1e-60)(KEY, (2, 3))),
     ("scale", lambda: ours.uniform(-1.0)(KEY, (2, 3))),
-    ("half", lambda: ours.truncated_normal(1.0, lower=1.0, upper=2.0)(KEY, (2, 3))),
+    ("`lower` must be less", lambda: ours.truncated_normal(1.0, lower=2.0, upper=1.0)(KEY, (2, 3))),
     ("negative", lambda: ours.normal()(KEY, (2, -3))),
     ("2\\^56", lambda: jax.eval_shape(lambda: ours.normal()(KEY, (2**30, 2**30)))),
 ], ids=str)
@@ -447,14 +448,17 @@ def test_errors_of_our_own(words, make):
 
 
 def call(stream=(42, 0, 0, 0), place=(0, 0), result=((4, 3), "float32"), **attributes):
-    attributes = {"shape": np.array([4, 3]), "distribution": "normal", "mean": np.float64(0), "stddev": np.float64(1), **attributes}
+    attributes = {"shape": np.array([4, 3]), "parts": np.array([1, 1]), "distribution": "normal", "mean": np.float64(0),
+                  "stddev": np.float64(1), **attributes}
     fill = jax.ffi.ffi_call("fanin_fill", jax.ShapeDtypeStruct(*result))
     return fill(jnp.array(stream, jnp.uint32), jnp.array(place, jnp.int32), **{k: v for k, v in attributes.items() if v is not None})
 
 
 @pytest.mark.parametrize("wrong", [
     dict(stddev=None), dict(stddev=np.int64(7)), dict(stddev="1"), dict(distribution="cauchy"), dict(distribution=np.float64(1)),
-    dict(shape=np.array([4, 3], np.int32)), dict(shape="4,3"), dict(shape=np.array([-4, 3])), dict(place=(-1, 0)), dict(shape=np.array([4, 3, 2])), dict(stream=(42, 0, 0)),
+    dict(shape=np.array([4, 3], np.int32)), dict(shape="4,3"), dict(shape=np.array([-4, 3])), dict(place=(-1, 0)),
+    dict(parts=None), dict(parts=np.array([2, 1])), dict(parts=np.array([0, 1])), dict(parts=np.array([1])),
+    dict(shape=np.array([4, 3, 2])), dict(stream=(42, 0, 0)),
     dict(place=(0,)), dict(result=((4, 3), "int32")), dict(stream=((42, 0, 0, 0),)), dict(stddev=np.float64(-1))], ids=str)
 def test_calls_of_others(wrong):
     """The custom call has a name, by which anybody can call it: it refuses what it does not know."""

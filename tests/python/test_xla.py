@@ -2,7 +2,7 @@
 """The handlers of XLA's custom call, for memory of the host and of a CUDA device, called as XLA calls them and without it: from
 call frames made by hand. An emulator of the CUDA runtime can stand in for a device, as for test_cuda.py."""
 import ctypes
-from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p, pointer, sizeof
+from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, pointer, sizeof
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import fanin
 
 TYPES = {"int32": 4, "int64": 5, "uint32": 8, "float16": 10, "float32": 11, "float64": 12, "bfloat16": 16, "float8_e5m2": 19,
          "float8_e4m3fn": 20}
-INVALID_ARGUMENT, FAILED_PRECONDITION = 3, 9
+INVALID_ARGUMENT = 3
 EXECUTE = 3
 CONTEXT, ERROR = 0x1230, 0x4560  # only handed on
 
@@ -163,11 +163,12 @@ class Handler:
         words = np.array(streams, np.uint64).view(np.uint32)  # low words first
         return self.array(words.shape, "uint32", words), self.array((len(number),), "int32", np.array(number, np.int32))
 
-    def block(self, streams, shape, dtype, extent=None, number=None):
+    def block(self, streams, shape, dtype, parts=None, number=None, numbers=NUMBERS):
         """The result of a call."""
-        number = [0] * len(shape) if number is None else number
-        result = self.garbage((*np.shape(streams)[:-1], *(shape if extent is None else extent)), dtype)
-        assert self.call(self.operands(streams, number), result, {"shape": list(shape), **NUMBERS}), self.error
+        parts = parts or (1,) * len(shape)
+        result = self.garbage((*np.shape(streams)[:-1], *extent_of(shape, parts)), dtype)
+        attributes = {"shape": list(shape), "parts": list(parts), **numbers}
+        assert self.call(self.operands(streams, number or (0,) * len(shape)), result, attributes), self.error
         return result.get()
 
 
@@ -184,11 +185,16 @@ def cuda_handler():
     return Handler(fanin._core.xla_fill_cuda(), test_cuda.Array)
 
 
-def expected(stream, shape, dtype, extent=None, number=None):
+def extent_of(shape, parts):
+    return [-(-n // k) for n, k in zip(shape, parts)]
+
+
+def expected(stream, shape, dtype, parts=None, number=None, init=INIT):
     """A block, with zeros where it reaches beyond the tensor."""
-    whole = fanin.draw(INIT, shape, dtype, seed=stream[0], subsequence=stream[1])
-    if extent is None:
+    whole = fanin.draw(init, shape, dtype, seed=stream[0], subsequence=stream[1])
+    if parts is None:
         return whole
+    extent = extent_of(shape, parts)
     padded = np.zeros([n + e for n, e in zip(shape, extent)], whole.dtype)
     padded[tuple(map(slice, shape))] = whole
     begin = [min(k * e, n) for k, e, n in zip(number, extent, shape)]
@@ -220,54 +226,70 @@ def test_nothing(handler, shape):
     assert handler.block(np.zeros((0, 2)), (4, 4), "float32").shape == (0, 4, 4)
 
 
-@pytest.mark.parametrize("distribution, numbers, init", [
-    ("uniform", {"minval": -0.25, "maxval": 3.0}, fanin.RandomUniform(-0.25, 3.0, 0)),
-    ("normal", {"mean": 1.0, "stddev": 0.5}, fanin.RandomNormal(1.0, 0.5, 0)),
+@pytest.mark.parametrize("numbers, init", [
+    ({"distribution": "uniform", "minval": -0.25, "maxval": 3.0}, fanin.RandomUniform(-0.25, 3.0, 0)),
+    ({"distribution": "uniform", "minval": -3.0, "maxval": 3.0}, fanin.RandomUniform(-3.0, 3.0, 0)),
+    ({"distribution": "uniform", "minval": 3.0, "maxval": 3.0}, fanin.Constant(3.0)),
+    ({"distribution": "normal", "mean": 1.0, "stddev": 0.5}, fanin.RandomNormal(1.0, 0.5, 0)),
+    ({"distribution": "normal", "mean": 1.0, "stddev": 0.0}, fanin.Constant(1.0)),
+    *(({"distribution": "truncated_normal", "mean": 0.0, "stddev": 0.5, "lower": lower, "upper": upper},
+       fanin.TruncatedNormal(0.0, 0.5, 0, lower, upper))
+      for lower, upper in [(-2.0, 2.0), (-0.5, 1.0), (3.0, np.inf), (-5.0, -4.0)]),
 ])
-def test_distributions(handler, distribution, numbers, init):
-    result = handler.garbage((33, 7), "float32")
-    assert handler.call(handler.operands(STREAM, (0, 0)), result, {"shape": [33, 7], "distribution": distribution, **numbers})
-    assert same_bits(result.get(), fanin.draw(init, (33, 7), seed=STREAM[0], subsequence=STREAM[1]))
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_distributions(handler, numbers, init, dtype):
+    for parts, number in [((1, 1), (0, 0)), ((2, 1), (1, 0)), ((2, 2), (1, 1))]:
+        assert same_bits(handler.block([STREAM, (1, 0)], (33, 7), dtype, parts, number, numbers),
+                         np.stack([expected(stream, (33, 7), dtype, parts, number, init) for stream in (STREAM, (1, 0))]))
 
 
 # Blocks that cut evenly; then some that reach beyond the tensor in the outer dimension, in inner ones, in all; by so much that
-# nothing of them lies in the tensor; and blocks of one element in a dimension.
-@pytest.mark.parametrize("shape, extent", [((8, 6, 10), (4, 3, 5)), ((8, 6, 10), (8, 6, 5)),
-                                           ((7, 6, 10), (4, 6, 10)), ((8, 5, 10), (4, 3, 10)), ((8, 6, 11), (4, 6, 4)),
-                                           ((7, 5, 11), (3, 2, 4)), ((2, 3), (2, 2)), ((3, 1, 5), (2, 1, 3)), ((5,), (2,)),
-                                           ((5, 3), (1, 2)), ((4, 2), (2, 4))])
-def test_blocks(handler, shape, extent):
+# nothing of them lies in the tensor; blocks of one element in a dimension; and rows of many elements.
+@pytest.mark.parametrize("shape, parts", [((8, 6, 10), (2, 2, 2)), ((8, 6, 10), (1, 1, 2)), ((7, 6, 10), (2, 1, 1)),
+                                          ((8, 5, 10), (2, 2, 1)), ((8, 6, 11), (2, 1, 3)), ((7, 5, 11), (3, 3, 3)),
+                                          ((2, 3), (1, 2)), ((3, 1, 5), (2, 1, 2)), ((5,), (3,)), ((5,), (4,)), ((5, 3), (5, 2)),
+                                          ((4, 1), (2, 3)), ((1000, 3), (3, 1)), ((3, 1001), (1, 2)), ((3, 1024), (2, 4))])
+def test_blocks(handler, shape, parts):
     # One number more than there are parts: nothing of it lies in the tensor.
-    for number in np.ndindex(*[-(-n // e) + 1 for n, e in zip(shape, extent)]):
-        assert same_bits(handler.block(STREAM, shape, "float32", extent, number),
-                         expected(STREAM, shape, "float32", extent, number)), number
+    for number in np.ndindex(*[k + (k > 1) for k in parts]):
+        assert same_bits(handler.block(STREAM, shape, "float32", parts, number),
+                         expected(STREAM, shape, "float32", parts, number)), number
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_uneven_blocks_of_every_dtype(handler, dtype):
-    assert same_bits(handler.block(STREAM, (65, 33), dtype, (33, 17), (1, 1)), expected(STREAM, (65, 33), dtype, (33, 17), (1, 1)))
+    assert same_bits(handler.block(STREAM, (65, 33), dtype, (2, 2), (1, 1)), expected(STREAM, (65, 33), dtype, (2, 2), (1, 1)))
 
 
-@pytest.mark.parametrize("shape, extent, number", [((6, 7), (6, 7), (0, 0)), ((6, 7), (3, 7), (1, 0)), ((7, 7), (4, 7), (1, 0)),
-                                                   ((7, 7), (4, 4), (1, 1)), ((7, 7), (4, 4), (1, 2)), ((), (), ())])
-def test_batches(handler, shape, extent, number):
+@pytest.mark.parametrize("shape, parts, number", [((6, 7), (1, 1), (0, 0)), ((6, 7), (2, 1), (1, 0)), ((7, 7), (2, 1), (1, 0)),
+                                                  ((7, 7), (2, 2), (1, 1)), ((7, 7), (2, 2), (1, 2)), ((5, 7), (4, 1), (3, 0)),
+                                                  ((), (), ())])
+def test_batches(handler, shape, parts, number):
     streams = np.array([[STREAM, (1, 0), (1, 2)], [(0, 0), (2**64 - 1, 2**64 - 1), (1, 2)]], np.uint64)
-    got = handler.block(streams, shape, "bfloat16", extent, number)
-    assert got.shape == (2, 3, *extent)
+    got = handler.block(streams, shape, "bfloat16", parts, number)
+    assert got.shape == (2, 3, *extent_of(shape, parts))
     for place in np.ndindex(2, 3):
         stream = tuple(map(int, streams[place]))
-        assert same_bits(got[place], expected(stream, shape, "bfloat16", extent, number)), place
+        assert same_bits(got[place], expected(stream, shape, "bfloat16", parts, number)), place
+
+
+def test_a_large_ensemble(handler):
+    streams = np.array([(7, i) for i in range(5000)], np.uint64)
+    got = handler.block(streams, (3, 5), "float32")
+    for i in (0, 1, 2, 4095, 4096, 4999):
+        assert same_bits(got[i], expected((7, i), (3, 5), "float32"))
+    assert len({tensor.tobytes() for tensor in got}) == 5000
 
 
 def test_other_stages_do_nothing(handler):
     result = handler.garbage((4,), "float32")
     for stage in (0, 1, 2):
-        assert handler.call(handler.operands(STREAM, (0,)), result, {"shape": [4], **NUMBERS}, stage)
+        assert handler.call(handler.operands(STREAM, (0,)), result, {"shape": [4], "parts": [1], **NUMBERS}, stage)
     assert set(result.get().tobytes()) == {0xA5}
 
 
 def test_refused(handler):
-    attributes = {"shape": [4, 4], **NUMBERS}
+    attributes = {"shape": [4, 4], "parts": [1, 1], **NUMBERS}
     operands = handler.operands(STREAM, (0, 0))
     result = handler.garbage((4, 4), "float32")
     for message, arguments in [
@@ -280,7 +302,10 @@ def test_refused(handler):
         ("other operands", (operands[:1], result, attributes)),
         ("other elements", (operands[::-1], result, attributes)),
         ("dimensions", (operands, result, {**attributes, "shape": [4, 4, 4]})),
-        ("dimensions", (operands, result, {**attributes, "shape": [4]})),
+        ("dimensions", (operands, result, {**attributes, "shape": [4], "parts": [1]})),
+        ("parts", (operands, result, {**attributes, "parts": [1]})),
+        ("not a part", (operands, result, {**attributes, "parts": [2, 1]})),
+        ("not a part", (operands, result, {**attributes, "parts": [0, 1]})),
         ("one stream for each", (handler.operands([STREAM, STREAM], (0, 0)), handler.garbage((3, 4, 4), "float32"), attributes)),
         ("data type 4", (operands, handler.garbage((4, 4), "int32"), attributes)),
     ]:
@@ -299,17 +324,18 @@ def test_stream(cuda_handler):
     stream = c_void_p()
     cuda("cudaStreamCreateWithFlags", byref(stream), 1)  # it does not wait for the default stream
     cuda_handler.stream = stream
-    for extent, number in [((40, 30), (0, 0)), ((21, 30), (1, 0)), ((40, 16), (0, 1))]:
+    shape = (41, 31)
+    for parts, number in [((1, 1), (0, 0)), ((2, 1), (1, 0)), ((1, 2), (0, 1))]:
         sources = cuda_handler.operands(STREAM, number)
         operands = [cuda_handler.garbage(a.shape, a.dtype.name) for a in sources]
-        result, copy = (cuda_handler.garbage(extent, "float32") for _ in range(2))
+        result, copy = (cuda_handler.garbage(extent_of(shape, parts), "float32") for _ in range(2))
         device_to_device = 3
         for to, source in zip(operands, sources):
             cuda("cudaMemcpyAsync", to.address, source.address, source.bytes, device_to_device, stream)
-        assert cuda_handler.call(operands, result, {"shape": [40, 30], **NUMBERS}), cuda_handler.error
+        assert cuda_handler.call(operands, result, {"shape": shape, "parts": parts, **NUMBERS}), cuda_handler.error
         cuda("cudaMemcpyAsync", copy.address, result.address, result.bytes, device_to_device, stream)
         cuda("cudaStreamSynchronize", stream)
-        assert same_bits(copy.get(), expected(STREAM, (40, 30), "float32", extent, number))
+        assert same_bits(copy.get(), expected(STREAM, shape, "float32", parts, number))
     cuda("cudaStreamDestroy", stream)
 
 
@@ -317,26 +343,44 @@ def test_no_stream(cuda_handler):
     """XLA's error is handed back."""
     result = cuda_handler.garbage((4,), "float32")
     cuda_handler.stream_error = ERROR
-    assert not cuda_handler.call(cuda_handler.operands(STREAM, (0,)), result, {"shape": [4], **NUMBERS})
+    assert not cuda_handler.call(cuda_handler.operands(STREAM, (0,)), result, {"shape": [4], "parts": [1], **NUMBERS})
     assert cuda_handler.error is None and set(result.get().tobytes()) == {0xA5}
 
 
 def test_memory_of_the_host(cuda_handler):
     result = HostArray((4,))
-    assert not cuda_handler.call(cuda_handler.operands(STREAM, (0,)), result, {"shape": [4], **NUMBERS})
+    assert not cuda_handler.call(cuda_handler.operands(STREAM, (0,)), result, {"shape": [4], "parts": [1], **NUMBERS})
     assert cuda_handler.error[0] == INVALID_ARGUMENT and "device's memory" in cuda_handler.error[1]
     assert not result.get().any()
 
 
-def test_captured_stream(cuda_handler):
-    """It cannot be waited for."""
-    from test_cuda import RUNTIME, Stream, cuda
-    operands, result = cuda_handler.operands(STREAM, (0,)), cuda_handler.garbage((4,), "float32")
+@pytest.mark.parametrize("streams, shape, parts, number", [
+    (STREAM, (40, 30), (1, 1), (0, 0)), ([STREAM, (1, 2), (1, 0)], (40, 30), (1, 1), (0, 0)),
+    ([STREAM, (1, 2), (1, 0)], (7, 31), (2, 2), (1, 1)), ([STREAM, (1, 2)], (7, 31), (1, 2), (0, 1))])
+def test_one_launch_that_waits_for_nothing(cuda_handler, streams, shape, parts, number):
+    """Captured into a graph, a call is one node, which reads its operands when it runs."""
+    from test_cuda import Stream, cuda
+    fanin.preload(0)
     cuda_handler.stream = Stream().address
-    cuda("cudaStreamBeginCapture", c_void_p(cuda_handler.stream), 0)
-    assert not cuda_handler.call(operands, result, {"shape": [4], **NUMBERS})
-    code, text = cuda_handler.error
-    assert code == FAILED_PRECONDITION and text.startswith("Cannot read from cuda:0")
-    RUNTIME.cudaStreamEndCapture(c_void_p(cuda_handler.stream), byref(c_void_p()))
-    RUNTIME.cudaGetLastError()
-    assert set(result.get().tobytes()) == {0xA5}
+    stream = c_void_p(cuda_handler.stream)
+    zeros = np.zeros_like(np.array(streams, np.uint64))
+    operands = cuda_handler.operands(zeros, np.zeros_like(number))
+    result = cuda_handler.garbage((*zeros.shape[:-1], *extent_of(shape, parts)), "float32")
+    graph, executable, nodes = c_void_p(), c_void_p(), c_size_t()
+    cuda("cudaStreamBeginCapture", stream, 0)
+    called = cuda_handler.call(operands, result, {"shape": shape, "parts": parts, **NUMBERS})
+    cuda("cudaStreamEndCapture", stream, byref(graph))
+    assert called, cuda_handler.error
+    cuda("cudaGraphGetNodes", graph, None, byref(nodes))
+    assert nodes.value == 1 and set(result.get().tobytes()) == {0xA5}
+    cuda("cudaGraphInstantiate", byref(executable), graph, c_uint64(0))
+    for operand, source in zip(operands, cuda_handler.operands(streams, number)):
+        cuda("cudaMemcpy", operand.address, source.address, source.bytes, 3)
+    cuda("cudaDeviceSynchronize")
+    cuda("cudaGraphLaunch", executable, stream)
+    cuda("cudaStreamSynchronize", stream)
+    got = result.get().reshape(-1, *extent_of(shape, parts))
+    for values, words in zip(got, np.reshape(np.array(streams, np.uint64), (-1, 2)).tolist()):
+        assert same_bits(values, expected(tuple(words), shape, "float32", parts, number))
+    cuda("cudaGraphExecDestroy", executable)
+    cuda("cudaGraphDestroy", graph)

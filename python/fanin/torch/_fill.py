@@ -50,8 +50,9 @@ def place_of(tensor: torch.Tensor) -> Place:
     return Place(tensor, tensor.shape)
 
 
-def fill(place: Place, initializer: _core.Initializer, device_seed: torch.Tensor | None = None) -> None:
-    """Fills in place, on the current stream of a CUDA device. Layout is oihw, PyTorch's.
+def fill(place: Place, initializer: _core.Initializer, device_seed: torch.Tensor | None = None,
+         limits: tuple[float, float] | None = None) -> None:
+    """Fills in place, on the current stream of a CUDA device. Layout is oihw, PyTorch's. limits as in _core.fill_address.
 
     What the core cannot write to is filled densely first and then copied: tensors on a CUDA device that are not dense,
     views that show the negative of their memory, and tensors on other devices, which are filled on the host. Raises
@@ -70,7 +71,8 @@ def fill(place: Place, initializer: _core.Initializer, device_seed: torch.Tensor
             offset=offset, extent=None if offset is None else target.shape,
             strides=None if dense else [stride * target.element_size() for stride in target.stride()],
             layout="oihw", stream=torch.cuda.current_stream(target.device).cuda_stream if on_cuda else None,
-            threads=torch.get_num_threads(), device_seed=None if device_seed is None else device_seed.data_ptr())
+            threads=torch.get_num_threads(), device_seed=None if device_seed is None else device_seed.data_ptr(),
+            limits=limits)
     if target is local:
         tell_of_change(local)
     else:

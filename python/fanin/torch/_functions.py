@@ -8,13 +8,13 @@ import math
 import warnings
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.init import calculate_gain, constant, constant_, dirac, dirac_, eye, eye_, ones_, zeros_  # noqa: F401
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .. import _core
-from . import _truncated
 from ._fill import DTYPES, draw_seed, fill, has_memory, place_of
 
 
@@ -36,19 +36,20 @@ def _overridable(function: Callable) -> Callable:
     return call
 
 
-def _random(tensor: Tensor, kind: Callable, parameters: tuple, generator, same_in_torch: Callable) -> Tensor:
-    """Fills with kind(*parameters, seed). same_in_torch does to a tensor what PyTorch would do, for its errors."""
+def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits: tuple[float, float] | None, generator,
+            same_in_torch: Callable) -> Tensor:
+    """Fills with of_seed(seed). same_in_torch does to a tensor what PyTorch would do, for its errors."""
     if not has_memory(tensor):
         return tensor
     place = place_of(tensor)
     try:
         if tensor.dtype not in DTYPES:
             raise TypeError(f"fanin fills tensors of {', '.join(DTYPES.values())}. Received: a tensor of {tensor.dtype}")
-        kind(*parameters, 0)  # refuses them before anything is drawn
+        of_seed(0)  # refuses parameters before anything is drawn
         if tensor.numel() == 0:
             return tensor
         seed, device_seed = draw_seed(tensor, generator)
-        fill(place, kind(*parameters, seed), device_seed)
+        fill(place, of_seed(seed), device_seed, limits)
     except (TypeError, ValueError):
         # PyTorch draws no float8.
         drawn_as = torch.float32 if DTYPES.get(tensor.dtype, "").startswith("float8") else tensor.dtype
@@ -64,14 +65,59 @@ def _uniform(tensor: Tensor, a: float, b: float, generator) -> Tensor:
     if tensor.is_complex():  # as PyTorch: both parts
         _uniform(torch.view_as_real(tensor.detach()), a, b, generator)
         return tensor
-    return _random(tensor, _core.RandomUniform, (a, b), generator, lambda sample: sample.uniform_(a, b))
+    return _random(tensor, lambda seed: _core.RandomUniform(a, b, seed), None, generator, lambda sample: sample.uniform_(a, b))
 
 
 def _normal(tensor: Tensor, mean: float, std: float, generator) -> Tensor:
     if tensor.is_complex():  # as PyTorch: each part has half of the variance
         _normal(torch.view_as_real(tensor.detach()), mean, std / math.sqrt(2), generator)
         return tensor
-    return _random(tensor, _core.RandomNormal, (mean, std), generator, lambda sample: sample.normal_(mean, std))
+    return _random(tensor, lambda seed: _core.RandomNormal(mean, std, seed), None, generator,
+                   lambda sample: sample.normal_(mean, std))
+
+
+FAR = 2.0**12.5  # standard deviations, from where on a tail's length, their inverse, is less than a step of float32 there
+
+
+@functools.lru_cache(maxsize=256)
+def _truncated(mean: float, std: float, a: float, b: float, dtype: torch.dtype) -> tuple:
+    """What draws a normal that is cut at a and b: the second and third argument of _random. Raises ValueError."""
+    least, most = _inside(a, dtype, up=True), _inside(b, dtype, up=False)
+    if least > most:
+        raise ValueError(f"No number of {DTYPES[dtype]} is in [a, b]. Received: a={a}, b={b}")
+    # In standard deviations. The window of two on each side has a faster sampler, which is taken however mean - 2 * std and
+    # mean + 2 * std were rounded: what is outside [a, b] by that is clamped.
+    lower, upper = (float(round(z)) if abs(abs(z) - 2) < 1e-9 else z for z in ((a - mean) / std, (b - mean) / std))
+    compute = np.float64 if dtype == torch.float64 else np.float32
+    with np.errstate(over="ignore", under="ignore"):
+        apart = compute(lower) < compute(upper)
+        sampled = apart and 0 < compute(std) < math.inf and math.isfinite(compute(mean))
+    if sampled and max(lower, -upper) <= FAR:
+        huge = float(np.finfo(compute).max)
+        lower = -math.inf if lower < -1e30 or a <= -huge else lower  # no bound
+        upper = math.inf if upper > 1e30 or b >= huge else upper
+        return lambda seed: _core.TruncatedNormal(mean, std, seed, lower, upper), (least, most)
+    if (b - a) / std * max(abs(lower), abs(upper)) < 2**-24 and least < most:  # the density is the same everywhere
+        return lambda seed: _core.RandomUniform(least, most, seed), None
+    nearest = float(compute(min(max(mean, least), most)))
+    return lambda seed: _core.Constant(nearest), None
+
+
+def _inside(bound: float, dtype: torch.dtype, up: bool) -> float:
+    """The smallest number of the dtype that is not below the bound, or the largest that is not above; finite if possible."""
+    if not up:
+        return -_inside(-bound, dtype, up=True)
+    largest = torch.finfo(dtype).max
+    if bound < -largest:
+        return -largest
+    if bound > largest:
+        return math.inf
+    number = torch.tensor(bound, dtype=torch.float64, device="cpu").to(dtype)
+    if number.double() < bound:
+        integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[number.element_size()]
+        bits = number.view(integers)
+        number = (bits - 1 if number.double() < 0 else bits + 1).view(dtype)
+    return number.item()
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
@@ -118,11 +164,9 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
                   generator: torch.Generator | None = None) -> Tensor:
     """Fills with a normal distribution that is cut at a and b, which are values, not standard deviations.
 
-    No value is outside [a, b], after rounding either. A window with at least half of the normal's mass is sampled by the
-    core, by rejection, with the bits that the value contract defines. A narrower one is sampled by inversion, in binary64
-    on the host, and copied: slower, not to be captured into a CUDA graph, and its bits may differ with PyTorch's version
-    and the processor, though not with the tensor's device, dtype or sharding. Raises ValueError if no number of the
-    tensor's dtype is in [a, b].
+    Any a < b are allowed. No value is outside [a, b], after rounding to the tensor's dtype either. Where the mean is so far
+    that what is left of the distribution is narrower than a step of the values, the bound that is nearer to the mean is
+    written. Raises ValueError if no number of the tensor's dtype is in [a, b].
     """
     if not has_memory(tensor):
         return tensor
@@ -137,21 +181,13 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         sample.uniform_(a, b)
         torch.where(sample < a, sample, sample)
 
-    window = None if tensor.dtype not in DTYPES else _truncated.window(mean, std, a, b, tensor.dtype)
-    if window is not None:
-        return _random(tensor, lambda lower, upper, seed: _core.TruncatedNormal(mean, std, seed, lower, upper), window,
-                       generator, same_in_torch)
-    place = place_of(tensor)
     possible = math.isfinite(mean) and 0 < std < math.inf and a <= b and a < math.inf and b > -math.inf
     if tensor.dtype not in DTYPES or not possible:
         same_in_torch(torch.empty(1, dtype=tensor.dtype, device="cpu"))
         raise ValueError("trunc_normal_ needs a finite mean, a finite std > 0, a <= b with a number between them, and a "
                          f"tensor of {', '.join(DTYPES.values())}. Received: mean={mean}, std={std}, a={a}, b={b}, "
                          f"{tensor.dtype}")
-    if tensor.numel():
-        seed, device_seed = draw_seed(tensor, generator)
-        _truncated.fill_by_inversion(place, mean, std, a, b, seed if device_seed is None else int(device_seed))
-    return tensor
+    return _random(tensor, *_truncated(mean, std, a, b, tensor.dtype), generator, same_in_torch)
 
 
 @_overridable
