@@ -5,10 +5,12 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <string>
 
 #include "core/window.h"
 #include "cpu/clamping.h"
 #include "cpu/formats.h"
+#include "fanin/error.h"
 #include "fp_environment.h"
 
 namespace fanin::gpu {
@@ -43,8 +45,12 @@ class Encoder {
       job_.bits = params.pattern;
       set_kind(params.kind == FillParams::Kind::constant ? Draw::constant : Draw::identity);
     }
-    set_place(params);
-    set_copies(jobs, fill);
+    if (fill.device_block != nullptr) {
+      set_block(params, *fill.device_block);
+    } else {
+      set_place(params);
+      set_copies(jobs, fill);
+    }
     job_.usual =
         is_random(params) && !is_wide(params) && may_be_usual_ && job_.aligned != 0 && job_.copies == 0 ? 1 : 0;
     job_.tile_slots =
@@ -138,6 +144,17 @@ class Encoder {
     for (std::uint32_t j = 0; j < rows.rank; ++j) append(Dimension{map.extent[j], map.stride[j]});
   }
 
+  // Rows that the kernel makes jobs of, where it will see whether they are aligned.
+  void set_block(const FillParams& params, const DeviceBlock& block) {
+    const IndexMap& map = params.index;
+    job_.aligned = 1;
+    const std::uint64_t run = map.extent[map.rank - 1];
+    append(Block{block.streams, block.number, map.count / run, run, map.rank});
+    for (std::uint32_t j = 0; j < map.rank; ++j) {
+      append(BlockLoop{map.extent[j], map.stride[j], block.step[j], block.bound[j], block.axis[j]});
+    }
+  }
+
   // Whether every quad's memory is aligned to its size, or 16 bytes.
   bool is_aligned(const void* address, DType dtype) const {
     const std::size_t size = size_of(dtype);
@@ -157,8 +174,9 @@ class Encoder {
   }
 
   static constexpr std::size_t most_words =
-      (sizeof(Values) + sizeof(core::NarrowWindow) + sizeof(Rows) + IndexMap::max_rank * sizeof(Dimension) +
-       FillJob::max_copies * sizeof(Copy)) /
+      (sizeof(Values) + sizeof(core::NarrowWindow) +
+       std::max(sizeof(Rows) + IndexMap::max_rank * sizeof(Dimension) + FillJob::max_copies * sizeof(Copy),
+                sizeof(Block) + DeviceBlock::max_rank * sizeof(BlockLoop))) /
       8;
   static_assert(sizeof(Job) + 8 * most_words <= sizeof SmallParameters::data);
 
@@ -201,6 +219,31 @@ std::uint32_t number_tiles(std::uint64_t* words, std::uint32_t jobs) {
       each(shift, [&](std::uint32_t j, const Job& job) { std::memcpy(words + j * job_words, &job, sizeof job); }));
 }
 
+// The same for a Block, whose job stands first.
+std::uint32_t number_row_tiles(std::uint64_t* words, const FillJob& fill, Header* header) {
+  const IndexMap& map = fill.params.index;
+  const DeviceBlock& block = *fill.device_block;
+  const std::uint64_t run = map.extent[map.rank - 1];
+  // Whether every row begins with a whole quad, wherever the block is.
+  bool whole = block.step[map.rank - 1] % 4 == 0;
+  for (std::uint32_t j = 0; j + 1 < map.rank; ++j) whole = whole && map.stride[j] % 4 == 0;
+  const std::uint64_t slots = whole ? (run + 3) / 4 : (run + 2) / 4 + 1;
+  const std::uint64_t rows = map.count / run * block.members;
+  Job job;
+  std::memcpy(&job, words, sizeof job);
+  std::uint64_t row_tiles = (slots - 1) / job.tile_slots + 1;
+  while (row_tiles > 1 && row_tiles * rows >> 31 != 0) {
+    job.tile_slots *= 2;
+    row_tiles = (slots - 1) / job.tile_slots + 1;
+  }
+  if (row_tiles * rows >> 31 != 0) {
+    throw DeviceError("A launch cannot fill 2^31 rows of blocks or more. Received: " + std::to_string(rows));
+  }
+  std::memcpy(words, &job, sizeof job);
+  header->row_tiles = static_cast<std::uint32_t>(row_tiles);
+  return static_cast<std::uint32_t>(row_tiles * rows);
+}
+
 }  // namespace
 
 std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& device,
@@ -241,8 +284,11 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
     std::memcpy(words + at, &job, sizeof job);
   }
   launch->words = front + (capacity - back);
-  launch->header.tiles = number_tiles(words, launch->header.jobs);
-  const Policy policy = policy_for(device, launch->header.tables, waits, launch->header.tiles);
+  const bool block = jobs[first].device_block != nullptr;
+  launch->header.waits = waits ? 1 : 0;
+  launch->header.tiles =
+      block ? number_row_tiles(words, jobs[first], &launch->header) : number_tiles(words, launch->header.jobs);
+  const Policy policy = policy_for(device, launch->header.tables, waits, launch->header.tiles, block);
   launch->header.table_copies = policy.table_copies;
   launch->blocks = policy.blocks;
   launch->threads = policy.threads;

@@ -69,6 +69,20 @@ struct Dimension {
   std::uint64_t extent, stride;
 };
 
+// A job alone in its launch, of which the device's memory says the streams and the place (DeviceBlock). It stands for
+// one row of a member; the rows of all members are numbered through. `rank` BlockLoops follow, the last one is that of
+// a row.
+struct Block {
+  const std::uint32_t* streams;
+  const std::int32_t* number;
+  std::uint64_t rows;  // of a member
+  std::uint64_t run;   // elements of a row
+  std::uint64_t rank;
+};
+struct BlockLoop {
+  std::uint64_t extent, stride, step, bound, axis;
+};
+
 // Another place and dtype for the same draws.
 struct Copy {
   void* address;
@@ -101,6 +115,8 @@ struct alignas(16) Header {
   std::uint32_t tiles;
   std::uint32_t tables;              // 1: of the whole curve, 2: cut at 2, 3: both
   std::uint32_t table_copies;        // a power of two up to 32: so many lanes look up in banks of their own
+  std::uint32_t waits;               // 1: every warp has a Waiting
+  std::uint32_t row_tiles;           // tiles of a Block's row; 0: there is no Block
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
   const std::uint64_t* data;         // in device memory, or null: behind the header
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "cuda/job.h"
@@ -27,11 +28,12 @@ inline constexpr std::uint32_t warps_per_block = 16;
 
 constexpr std::uint32_t table_bytes = table_entries * 4;
 
-// tables: Header::tables. Neither uniforms nor constants take shared memory.
+// tables: Header::tables; block: there is a Block. Else neither uniforms nor constants take shared memory.
 constexpr std::uint32_t shared_bytes(std::uint32_t tables, std::uint32_t table_copies, bool waits,
-                                     std::uint32_t threads) {
+                                     std::uint32_t threads, bool block = false) {
   const std::uint32_t count = (tables & 1) + (tables >> 1);
-  return count * table_copies * table_bytes + (waits ? threads / 32 * static_cast<std::uint32_t>(sizeof(Waiting)) : 0);
+  const std::size_t of_warp = (waits ? sizeof(Waiting) : 0) + (block ? sizeof(Job) : 0);
+  return count * table_copies * table_bytes + threads / 32 * static_cast<std::uint32_t>(of_warp);
 }
 
 // The slots of a tile: tiles of all kinds take about as long. A tile of normals is a quad for each lane, 84 to 96
@@ -57,17 +59,18 @@ constexpr std::uint32_t tile_slots(Draw draw, std::uint32_t element_size, bool u
 
 // One block to each multiprocessor, or to each tile. A lane finds a table's entries in banks of its own if there are 32
 // copies; those of two tables do not fit everywhere.
-constexpr Policy policy_for(const DeviceFacts& device, std::uint32_t tables, bool waits, std::uint64_t tiles) {
+constexpr Policy policy_for(const DeviceFacts& device, std::uint32_t tables, bool waits, std::uint64_t tiles,
+                            bool block = false) {
   Policy policy{};
   policy.threads = 32 * warps_per_block;
   policy.blocks = static_cast<std::uint32_t>(
       std::max<std::uint64_t>(std::min<std::uint64_t>(tiles, static_cast<std::uint64_t>(device.multiprocessors)), 1));
   policy.table_copies = 32;
   while (policy.table_copies > 1 &&
-         shared_bytes(tables, policy.table_copies, waits, policy.threads) > device.shared_bytes_per_block) {
+         shared_bytes(tables, policy.table_copies, waits, policy.threads, block) > device.shared_bytes_per_block) {
     policy.table_copies /= 2;
   }
-  policy.shared_bytes = shared_bytes(tables, policy.table_copies, waits, policy.threads);
+  policy.shared_bytes = shared_bytes(tables, policy.table_copies, waits, policy.threads, block);
   return policy;
 }
 

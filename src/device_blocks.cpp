@@ -61,7 +61,7 @@ BlockLoops loops_of(const DeviceBlocks& blocks) {
     }
     if (loop.bound == 1 && loop.step == 0 && loops.size() > 1) loops.pop_back();
   }
-  if (loops.size() > IndexMap::max_rank) {
+  if (loops.size() > DeviceBlock::max_rank) {
     throw InvalidArgument("Too many dimensions are cut. Received: parts=" + to_string(blocks.parts));
   }
   result.map.rank = static_cast<std::uint32_t>(loops.size());

@@ -12,11 +12,13 @@ namespace fanin {
 // params.index.count of each, one after the other. In loop j of params.index, coordinate c is number[axis] * step + c
 // of the whole tensor; if that is not below the bound, the element is zero. The step of a loop that is not cut is 0.
 struct DeviceBlock {
+  static constexpr std::uint32_t max_rank = 16;  // of params.index
+
   std::uint64_t members;
   const std::uint32_t* streams;  // four words of each member, in place of params.seed and params.subsequence
   const std::int32_t* number;    // null if no loop is cut
-  std::uint32_t axis[IndexMap::max_rank];
-  std::uint64_t step[IndexMap::max_rank], bound[IndexMap::max_rank];
+  std::uint32_t axis[max_rank];
+  std::uint64_t step[max_rank], bound[max_rank];
 };
 
 // One fill, as a back end sees it: where, and what. The address is good for params.index.count elements.

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cuda/job.h"
+#include "cuda/kernel/block.cuh"
 #include "cuda/kernel/pattern.cuh"
 #include "cuda/kernel/resample.cuh"
 
@@ -215,7 +216,9 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     shared.cut = make_table(tables, cut_table, true, copies);
     tables += table_entries * copies;
   }
-  shared.waiting = reinterpret_cast<Waiting*>(tables) + threadIdx.x / 32;
+  auto* const waiting = reinterpret_cast<Waiting*>(tables);
+  shared.waiting = waiting + threadIdx.x / 32;
+  Job* const row = reinterpret_cast<Job*>(waiting + header.waits * (blockDim.x / 32)) + threadIdx.x / 32;
   __syncthreads();
 
   // Every warp has as many consecutive tiles as any other, or one more. Neighbours are in different blocks, so that few
@@ -229,16 +232,27 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
   std::uint32_t tile = warp * each + min(warp, more_have);
   const std::uint32_t end = tile + each + (warp < more_have ? 1 : 0);
   if (tile == end) return;
-  std::uint32_t number = find_job(jobs, header.jobs, tile);
+  const std::uint32_t row_tiles = header.row_tiles;
+  std::uint32_t number = row_tiles != 0 ? tile / row_tiles : find_job(jobs, header.jobs, tile);
 #pragma unroll 1
   for (; tile < end; ++number) {
-    const Job job = jobs[number];  // in registers
-    const std::uint32_t job_end = number + 1 < header.jobs ? min(jobs[number + 1].tile_begin, end) : end;
-    const Extension more(jobs[number], data);
+    Extension more(jobs[row_tiles != 0 ? 0 : number], data);
+    std::uint32_t job_end = end;
+    if (row_tiles != 0) {
+      make_row(*more.job, *more.block, row_tiles, number, row);
+      more.job = row;
+      job_end = min(row->tile_begin + row_tiles, end);
+    } else if (number + 1 < header.jobs) {
+      job_end = min(jobs[number + 1].tile_begin, end);
+    }
+    const Job job = *more.job;  // in registers
     const std::uint64_t slots = slots_of(job, more.rows);
     std::uint64_t begin = std::uint64_t{tile - job.tile_begin} * job.tile_slots;
     const std::uint64_t slots_end = min(slots, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);
     const auto draw = static_cast<Draw>(job.draw);
+    if (row_tiles != 0) {
+      fill_beyond(job, *more.block, begin, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);
+    }
     if (draw == Draw::constant || draw == Draw::identity) {
       fill_pattern(job, data, begin, slots_end);
     } else {
