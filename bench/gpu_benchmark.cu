@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/fill_kernel.h"
+#include "cuda/fill_kernels.h"
 #include "cuda/launch.h"
 #include "fanin/fanin.hpp"
 #ifdef FANIN_HAS_CURAND
@@ -139,7 +139,7 @@ struct Workload {
   std::size_t elements;
   std::function<void(cudaStream_t)> run;
   std::string how = "stream";
-  std::string policy;      // of a sweep: "quads_per_tile table_copies threads_per_block blocks_per_sm"
+  std::string policy;      // of a sweep: "table_copies threads_per_block blocks"
   double fills = 1;        // in one run
   bool only_warm = false;  // if there is no more than the cache holds
   int lead = 2;            // flushes before it, which give the host time to put it on the stream
@@ -507,34 +507,38 @@ class Bench {
     for (const Kind& kind : kinds) {
       const std::size_t elements = bytes / fanin::size_of(kind.dtype);
       const fanin::FillJob job{memory_, kind.init.params(shape_of(elements), kind.dtype)};
-      const auto add = [&](const fanin::gpu::Policy& policy, const std::string& remark) {
-        const auto encoded = fanin::gpu::encode(&job, 1, sizeof fanin::gpu::SmallParameters::data,
-                                                [&](std::uint64_t) { return policy; });
-        const fanin::gpu::Batch batch = encoded.front();
+      std::vector<std::uint64_t> words(sizeof fanin::gpu::SmallParameters::data / 8);
+      fanin::gpu::Launch usual;
+      const fanin::gpu::DeviceFacts facts = fanin::gpu::facts_here();
+      fanin::gpu::encode(&job, 0, 1, fanin::gpu::Kernel::single, facts, words.data(), words.size(), &usual);
+      const auto add = [&](const fanin::gpu::Launch& launch, const std::string& remark) {
         Workload w{"policy",
                    "fanin " + kind.name,
                    std::string(fanin::name_of(kind.dtype)),
                    bytes,
                    elements,
-                   [=](cudaStream_t s) { fanin::gpu::launch(batch, s); }};
-        w.policy = std::to_string(policy.quads_per_tile) + " " + std::to_string(policy.table_copies) + " " +
-                   std::to_string(policy.threads_per_block) + " " + std::to_string(policy.blocks_per_sm) + remark;
+                   [=](cudaStream_t s) { fanin::gpu::launch(launch, words.data(), s); }};
+        w.policy = std::to_string(launch.header.table_copies) + " " + std::to_string(launch.threads) + " " +
+                   std::to_string(launch.blocks) + remark;
         w.only_warm = true;
         all.push_back(std::move(w));
       };
-      add(fanin::gpu::policy_here(elements / 4), " (fanin's)");
-      const std::vector<std::uint32_t> quads =
-          options_.quick ? std::vector<std::uint32_t>{256} : std::vector<std::uint32_t>{64, 256, 1024};
+      add(usual, " (fanin's)");
       const std::vector<std::uint32_t> copies = !kind.has_table  ? std::vector<std::uint32_t>{1}
                                                 : options_.quick ? std::vector<std::uint32_t>{1, 16}
                                                                  : std::vector<std::uint32_t>{1, 8, 16, 32};
-      for (const std::uint32_t q : quads) {
-        for (const std::uint32_t c : copies) {
-          for (const std::uint32_t threads : {64u, 128u, 256u, 384u, 512u}) {
-            if (!fanin::gpu::can_launch({q, c, threads, 1})) continue;
-            const std::uint32_t resident = blocks_per_sm(fanin::gpu::shared_bytes(c, threads), threads);
-            // A second wave evens out what the first one leaves.
-            for (const std::uint32_t blocks : {resident, 2 * resident}) add({q, c, threads, blocks}, "");
+      for (const std::uint32_t c : copies) {
+        for (const std::uint32_t threads : {64u, 128u, 256u, 384u, 512u}) {
+          fanin::gpu::Launch launch = usual;
+          launch.header.table_copies = c;
+          launch.threads = threads;
+          launch.shared_bytes = fanin::gpu::shared_bytes(usual.header.tables, c, kind.has_table, threads);
+          if (!fanin::gpu::can_launch(launch)) continue;
+          const std::uint32_t resident = blocks_per_sm(launch.shared_bytes, threads);
+          // A second wave evens out what the first one leaves.
+          for (const std::uint32_t waves : {1u, 2u}) {
+            launch.blocks = static_cast<std::uint32_t>(facts.multiprocessors) * resident * waves;
+            add(launch, "");
           }
         }
       }
@@ -543,7 +547,7 @@ class Bench {
   }
 
   std::uint32_t blocks_per_sm(std::uint32_t shared, std::uint32_t threads) const {
-    const auto* kernel = reinterpret_cast<const void*>(fanin::gpu::fill_small);
+    const auto* kernel = reinterpret_cast<const void*>(fanin::gpu::fill_single_small);
     CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
     int blocks = 0;
     CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, static_cast<int>(threads), shared));

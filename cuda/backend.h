@@ -34,8 +34,9 @@ class CurrentDevice {
  private:
   enum class Change { none, pushed, set };
   int ordinal_;
-  int before_ = 0;  // if set
-  Change change_ = Change::none;
+  // Not used where there is no device.
+  [[maybe_unused]] int before_ = 0;  // if set
+  [[maybe_unused]] Change change_ = Change::none;
 };
 
 // Where kernels on the device find what is at the address. Throws InvalidArgument if they cannot, DeviceError.
