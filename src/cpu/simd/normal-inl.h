@@ -370,7 +370,7 @@ struct FirstTrials {
     rejected += store_selected(key_of(head, number), rejects, rejected);
     number = hn::Add(number, set32(static_cast<std::uint32_t>(step << 8)));
   }
-  HWY_INLINE void operator()(const std::uint32_t* words, int half, std::size_t at, VU32& number) {
+  HWY_INLINE void operator()(const std::uint32_t* words, [[maybe_unused]] int half, std::size_t at, VU32& number) {
     const std::size_t n = hn::Lanes(U32());
     const VU32 a = hn::Load(U32(), words), b = hn::Load(U32(), words + n), c = hn::Load(U32(), words + 2 * n),
                d = hn::Load(U32(), words + 3 * n);
