@@ -240,11 +240,12 @@ struct FloatValues {
   using Real = float;
   static constexpr bool refined = false;
   core::Affine<float> map;
+  float shift;  // -0 where there is none: adding it changes nothing
 
-  FloatValues(const VectorTable&, const core::Affine<float>& m) : map(m) {}
+  FloatValues(const VectorTable&, const core::Affine<float>& m) : map(m), shift(m.shifted ? m.shift : -0.0F) {}
 
   HWY_INLINE VF32 value(VF32 z) const {
-    if constexpr (shifted) return fma(z, set32(map.scale), set32(map.shift));
+    if constexpr (shifted) return fma(z, set32(map.scale), set32(shift));
     return hn::Mul(z, set32(map.scale));
   }
 
@@ -275,15 +276,16 @@ struct DoubleValues {
   static constexpr bool refined = true;
   const VectorTable& table;
   core::Affine<double> map;
+  double shift;
   double lower, upper;  // the window
   RectanglesInBinary64 rectangles;
 
   DoubleValues(const VectorTable& t, const core::Affine<double>& m, double lo, double hi)
-      : table(t), map(m), lower(lo), upper(hi) {}
+      : table(t), map(m), shift(m.shifted ? m.shift : -0.0), lower(lo), upper(hi) {}
 
   HWY_INLINE VF64 value(VF64 z) const {
     z = clamp(z, set64(lower), set64(upper));
-    if constexpr (shifted) return fma(z, set64(map.scale), set64(map.shift));
+    if constexpr (shifted) return fma(z, set64(map.scale), set64(shift));
     return hn::Mul(z, set64(map.scale));
   }
 
@@ -370,7 +372,7 @@ struct FirstTrials {
     rejected += store_selected(key_of(head, number), rejects, rejected);
     number = hn::Add(number, set32(static_cast<std::uint32_t>(step << 8)));
   }
-  HWY_INLINE void operator()(const std::uint32_t* words, int half, std::size_t at, VU32& number) {
+  HWY_INLINE void operator()(const std::uint32_t* words, [[maybe_unused]] int half, std::size_t at, VU32& number) {
     const std::size_t n = hn::Lanes(U32());
     const VU32 a = hn::Load(U32(), words), b = hn::Load(U32(), words + n), c = hn::Load(U32(), words + 2 * n),
                d = hn::Load(U32(), words + 3 * n);

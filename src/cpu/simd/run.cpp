@@ -189,27 +189,28 @@ void run_with(Kernel& kernel, const core::Affine<typename Format::Compute>& map,
 }
 
 template <class Format, bool shifted>
-void run_random(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
+void run_uniform(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   using Real = typename Format::Compute;
-  constexpr bool is_double = sizeof(Real) == 8;
+  using Kernel = std::conditional_t<sizeof(Real) == 8, DoubleUniforms<shifted>, FloatUniforms<shifted>>;
+  const auto map = affine_of<Real>(params);
+  Kernel kernel({params.seed, params.subsequence}, map);
+  run_with<Format>(kernel, map, range_of<Real>(params), out, index, count);
+}
+
+template <class Format, bool shifted>
+void run_normal(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
+  using Real = typename Format::Compute;
   const core::Stream stream{params.seed, params.subsequence};
   const auto map = affine_of<Real>(params);
-  const Range<Real> range = range_of<Real>(params);
-  if (params.kind == FillParams::Kind::uniform) {
-    using Kernel = std::conditional_t<is_double, DoubleUniforms<shifted>, FloatUniforms<shifted>>;
-    Kernel kernel(stream, map);
-    run_with<Format>(kernel, map, range, out, index, count);
+  const VectorTable& table =
+      core::sampler_of(params.lower, params.upper) == core::Sampler::cut_at_2 ? cut_vectors : normal_vectors;
+  const core::Window window{static_cast<float>(params.lower), static_cast<float>(params.upper)};
+  if constexpr (sizeof(Real) == 8) {
+    Normals<DoubleValues<shifted>> kernel(stream, table, window, map, params.lower, params.upper);
+    run_with<Format>(kernel, map, range_of<Real>(params), out, index, count);
   } else {
-    const VectorTable& table =
-        core::sampler_of(params.lower, params.upper) == core::Sampler::cut_at_2 ? cut_vectors : normal_vectors;
-    const core::Window window{static_cast<float>(params.lower), static_cast<float>(params.upper)};
-    if constexpr (is_double) {
-      Normals<DoubleValues<shifted>> kernel(stream, table, window, map, params.lower, params.upper);
-      run_with<Format>(kernel, map, range, out, index, count);
-    } else {
-      Normals<FloatValues<shifted>> kernel(stream, table, window, map);
-      run_with<Format>(kernel, map, range, out, index, count);
-    }
+    Normals<FloatValues<shifted>> kernel(stream, table, window, map);
+    run_with<Format>(kernel, map, range_of<Real>(params), out, index, count);
   }
 }
 
@@ -224,11 +225,16 @@ void run_narrow(const FillParams& params, typename Format::Storage* out, std::ui
 template <class Format>
 void run_as(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) {
   auto* to = static_cast<typename Format::Storage*>(out);
-  if (params.kind == FillParams::Kind::normal && core::is_narrow(core::sampler_of(params.lower, params.upper))) {
-    return run_narrow<Format>(params, to, index, count);
+  if (params.kind == FillParams::Kind::uniform) {
+    params.shifted ? run_uniform<Format, true>(params, to, index, count)
+                   : run_uniform<Format, false>(params, to, index, count);
+  } else if (core::is_narrow(core::sampler_of(params.lower, params.upper))) {
+    run_narrow<Format>(params, to, index, count);
+  } else if (HWY_NATIVE_FMA || params.shifted) {  // one function for both, where that costs nothing
+    run_normal<Format, true>(params, to, index, count);
+  } else {
+    run_normal<Format, HWY_NATIVE_FMA != 0>(params, to, index, count);
   }
-  params.shifted ? run_random<Format, true>(params, to, index, count)
-                 : run_random<Format, false>(params, to, index, count);
 }
 
 #if HWY_TARGET == HWY_AVX3_DL
