@@ -9,46 +9,7 @@
 
 namespace fanin::gpu {
 
-// Puts the job for a row into `row`, in shared memory of the warp. It has the elements that lie in the tensor, the
-// first of the row.
-__device__ __forceinline__ void make_row(const Job& job, const Block& block, std::uint32_t row_tiles,
-                                         std::uint32_t number, Job* row) {
-  const auto* const loops = reinterpret_cast<const BlockLoop*>(&block + 1);
-  const auto in_tensor = [&](const BlockLoop& loop, std::uint64_t c) {
-    return loop.step != 0 ? static_cast<std::uint64_t>(block.number[loop.axis]) * loop.step + c : c;
-  };
-  std::uint64_t left = number % block.rows;
-  std::uint64_t start = 0;
-  bool inside = true;
-#pragma unroll 1
-  for (std::uint32_t j = static_cast<std::uint32_t>(block.rank) - 1; j-- > 0; left /= loops[j].extent) {
-    const std::uint64_t c = in_tensor(loops[j], left % loops[j].extent);
-    inside = inside && c < loops[j].bound;
-    start += c * loops[j].stride;
-  }
-  const BlockLoop& inner = loops[block.rank - 1];
-  const std::uint64_t first = in_tensor(inner, 0);
-  inside = inside && first < inner.bound;
-  Job its = job;
-  its.start = inside ? start + first : 0;
-  its.count = inside ? min(block.run, inner.bound - first) : 0;
-  const std::uint32_t size = element_size(job.dtype);
-  const std::uint64_t address = reinterpret_cast<std::uint64_t>(job.address) + number * block.run * size;
-  its.address = reinterpret_cast<void*>(address);
-  its.aligned = (address - its.start % 4 * size) % min(4 * size, 16u) == 0 ? 1 : 0;
-  its.usual &= its.aligned;
-  its.tile_begin = number * row_tiles;
-  if (static_cast<Draw>(job.draw) != Draw::constant) {
-    const std::uint32_t* const stream = block.streams + number / block.rows * 4;
-    its.seed = stream[0] | std::uint64_t{stream[1]} << 32;
-    its.bits = stream[2] | std::uint64_t{stream[3]} << 32;
-  }
-  __syncwarp();  // the row before has been read
-  if (lane_number() == 0) *row = its;
-  __syncwarp();
-}
-
-// Zeros for the row's elements beyond the tensor, as far as they are in slots begin ... end - 1 of all its slots.
+// Zeros for a row's elements beyond the tensor, as far as they are in slots begin ... end - 1 of all its slots.
 __device__ __forceinline__ void fill_beyond(const Job& row, const Block& block, std::uint64_t begin,
                                             std::uint64_t end) {
   const std::uint32_t size = element_size(row.dtype);
@@ -57,6 +18,48 @@ __device__ __forceinline__ void fill_beyond(const Job& row, const Block& block, 
   std::uint64_t at = max(row.count, begin == 0 ? 0 : 4 * begin - past) + lane_number();
 #pragma unroll 1
   for (; at < to; at += 32) store_bits(reinterpret_cast<std::uint64_t>(row.address) + at * size, 0, size);
+}
+
+// Puts the job for a row into `row`, in shared memory of the warp: that of the elements that lie in the tensor, which
+// are the row's first. Of the others it fills those in tiles begin ... end - 1. A function that is called: most
+// launches do not.
+static __device__ __noinline__ void begin_row(const Job* job, const Block* block, std::uint32_t row_tiles,
+                                              std::uint32_t number, std::uint32_t begin, std::uint32_t end, Job* row) {
+  const auto* const loops = reinterpret_cast<const BlockLoop*>(block + 1);
+  const auto in_tensor = [&](const BlockLoop& loop, std::uint64_t c) {
+    return loop.step != 0 ? static_cast<std::uint64_t>(block->number[loop.axis]) * loop.step + c : c;
+  };
+  std::uint64_t left = number % block->rows;
+  std::uint64_t start = 0;
+  bool inside = true;
+#pragma unroll 1
+  for (std::uint32_t j = static_cast<std::uint32_t>(block->rank) - 1; j-- > 0; left /= loops[j].extent) {
+    const std::uint64_t c = in_tensor(loops[j], left % loops[j].extent);
+    inside = inside && c < loops[j].bound;
+    start += c * loops[j].stride;
+  }
+  const BlockLoop& inner = loops[block->rank - 1];
+  const std::uint64_t first = in_tensor(inner, 0);
+  inside = inside && first < inner.bound;
+  Job its = *job;
+  its.start = inside ? start + first : 0;
+  its.count = inside ? min(block->run, inner.bound - first) : 0;
+  const std::uint32_t size = element_size(its.dtype);
+  const std::uint64_t address = reinterpret_cast<std::uint64_t>(its.address) + number * block->run * size;
+  its.address = reinterpret_cast<void*>(address);
+  its.aligned = (address - its.start % 4 * size) % min(4 * size, 16u) == 0 ? 1 : 0;
+  its.usual &= its.aligned;
+  its.tile_begin = number * row_tiles;
+  if (static_cast<Draw>(its.draw) != Draw::constant) {
+    const std::uint32_t* const stream = block->streams + number / block->rows * 4;
+    its.seed = stream[0] | std::uint64_t{stream[1]} << 32;
+    its.bits = stream[2] | std::uint64_t{stream[3]} << 32;
+  }
+  __syncwarp();  // the row before has been read
+  if (lane_number() == 0) *row = its;
+  __syncwarp();
+  fill_beyond(its, *block, std::uint64_t{begin - its.tile_begin} * its.tile_slots,
+              std::uint64_t{end - its.tile_begin} * its.tile_slots);
 }
 
 }  // namespace fanin::gpu

@@ -239,9 +239,9 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     Extension more(jobs[row_tiles != 0 ? 0 : number], data);
     std::uint32_t job_end = end;
     if (row_tiles != 0) {
-      make_row(*more.job, *more.block, row_tiles, number, row);
+      job_end = min((number + 1) * row_tiles, end);
+      begin_row(more.job, more.block, row_tiles, number, tile, job_end, row);
       more.job = row;
-      job_end = min(row->tile_begin + row_tiles, end);
     } else if (number + 1 < header.jobs) {
       job_end = min(jobs[number + 1].tile_begin, end);
     }
@@ -250,9 +250,6 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     std::uint64_t begin = std::uint64_t{tile - job.tile_begin} * job.tile_slots;
     const std::uint64_t slots_end = min(slots, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);
     const auto draw = static_cast<Draw>(job.draw);
-    if (row_tiles != 0) {
-      fill_beyond(job, *more.block, begin, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);
-    }
     if (draw == Draw::constant || draw == Draw::identity) {
       fill_pattern(job, data, begin, slots_end);
     } else {
