@@ -167,7 +167,7 @@ class Writer {
         if (clamped_) clamp_values(values, count, lo_, hi_);
         for (std::size_t i = 0; i < count; ++i) *at(place_of(keys[i])) = values[i];
       } else {
-        Storage rounded[4 * hn::MaxLanes(U32())];
+        Storage rounded[most_retried];
         narrow<Format>(values, count, clamped_, lo_, hi_, rounded);
         for (std::size_t i = 0; i < count; ++i) *at(place_of(keys[i])) = rounded[i];
       }
