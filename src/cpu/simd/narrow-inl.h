@@ -29,7 +29,7 @@ template <class T>
 class NarrowNormals : public Rejected<T> {
  public:
   using Real = T;
-  static constexpr bool any_order = false;
+  static constexpr bool in_quads = false;
 
   NarrowNormals(const core::Stream& stream, const core::Affine<Real>& map, double lower, double upper)
       : Base(stream),
@@ -87,26 +87,21 @@ class NarrowNormals : public Rejected<T> {
     return window_.negative ? hn::Neg(x) : x;
   }
 
-  // Two vectors' trials: their values, and what is rejected. `key` has an element's place and the trial.
-  template <bool tail>
-  HWY_INLINE void trials(VU32 a, VU32 b, VF32& va, VF32& vb, Mask32& rejects_a, Mask32& rejects_b) const {
-    VU32 za, wa, zb, wb;
-    words(a, za, wa);
-    words(b, zb, wb);
-    va = value(point<tail>(za, wa, rejects_a));
-    vb = value(point<tail>(zb, wb, rejects_b));
-  }
+  // Words z and w of the trials' blocks. `key` has an element's place and the trial.
   HWY_INLINE void words(VU32 key, VU32& z, VU32& w) const {
-    VU32 unused_x, unused_y;
+    VU32 x, y;
     const VU32 tag = hn::Add(hn::And(key, set32(trial_bits)), set32(one_trial));
-    blocks_at(this->stream_, this->keys_, this->base(), place_of(key), tag, unused_x, unused_y, z, w);
+    blocks_at(this->stream_, this->keys_, this->base(), place_of(key), tag, x, y, z, w);
   }
 
+  // A vector's trials in binary32, and what is rejected.
+  template <bool tail>
+  HWY_INLINE VF32 trials(VU32 z, VU32 w, Mask32& rejects) const {
+    return value(point<tail>(z, w, rejects));
+  }
   // One vector's trials in binary64.
   template <bool tail>
-  HWY_INLINE void trials(VU32 key, VF64& low, VF64& high, Mask32& rejects) const {
-    VU32 z, w;
-    words(key, z, w);
+  HWY_INLINE void trials(VU32 key, VU32 z, VU32 w, VF64& low, VF64& high, Mask32& rejects) const {
     const VF32 p = point<tail>(z, w, rejects);
     const VU32 word =
         refinement_of(this->stream_, this->keys_, this->base(), place_of(key), hn::And(key, set32(trial_bits)));
@@ -129,18 +124,29 @@ class NarrowNormals : public Rejected<T> {
     std::uint32_t* rejected = this->list_end();
     VU32 a = hn::ShiftLeft<8>(hn::Iota(U32(), static_cast<std::uint32_t>(place)));
     const VU32 step = set32(static_cast<std::uint32_t>(n << 8));
+    // As in for_words: within a session the counter's low word does not overflow.
+    const std::uint64_t index = this->base() + place;
+    const UniformRounds uniform(this->keys_, static_cast<std::uint32_t>(index >> 32) | 1u << 24,
+                                this->stream_.subsequence);
+    const VU64 twice = hn::ShiftLeft<1>(hn::Iota(U64(), 0));
+    VU64 even = times(hn::Add(twice, set64(index & 0xffffffffu)), philox_m0);
+    const VU64 next = set64(std::uint64_t{philox_m0}), vector = set64(std::uint64_t{n} * philox_m0);
     for (std::size_t i = 0; i < count; i += 2 * n) {
       const VU32 b = hn::Add(a, step);
+      VU32 za, wa, zb, wb;
+      zw_of_blocks(uniform, this->keys_, even, hn::Add(even, next), za, wa);
+      even = hn::Add(even, vector);
+      zw_of_blocks(uniform, this->keys_, even, hn::Add(even, next), zb, wb);
+      even = hn::Add(even, vector);
       Mask32 rejects_a, rejects_b;
       if constexpr (sizeof(Real) == 8) {
         VF64 low, high;
-        trials<tail>(a, low, high, rejects_a);
+        trials<tail>(a, za, wa, low, high, rejects_a);
         output(low, high, i);
-        trials<tail>(b, low, high, rejects_b);
+        trials<tail>(b, zb, wb, low, high, rejects_b);
         output(low, high, i + n);
       } else {
-        VF32 va, vb;
-        trials<tail>(a, b, va, vb, rejects_a, rejects_b);
+        const VF32 va = trials<tail>(za, wa, rejects_a), vb = trials<tail>(zb, wb, rejects_b);
         output(va, vb, i);
       }
       rejected += store_selected(a, rejects_a, rejected);
@@ -157,18 +163,20 @@ class NarrowNormals : public Rejected<T> {
         [&](std::size_t i, VU32 a, VU32 b, Mask32 valid_a, Mask32 valid_b) HWY_ATTR {
           a = hn::Add(a, set32(one_trial));
           b = hn::Add(b, set32(one_trial));
+          VU32 za, wa, zb, wb;
+          words(a, za, wa);
+          words(b, zb, wb);
           Mask32 rejects_a, rejects_b;
           if constexpr (sizeof(Real) == 8) {
             VF64 low, high;
-            trials<tail>(a, low, high, rejects_a);
+            trials<tail>(a, za, wa, low, high, rejects_a);
             hn::Store(low, F64(), this->value_ + i);
             hn::Store(high, F64(), this->value_ + i + n / 2);
-            trials<tail>(b, low, high, rejects_b);
+            trials<tail>(b, zb, wb, low, high, rejects_b);
             hn::Store(low, F64(), this->value_ + i + n);
             hn::Store(high, F64(), this->value_ + i + n / 2 * 3);
           } else {
-            VF32 va, vb;
-            trials<tail>(a, b, va, vb, rejects_a, rejects_b);
+            const VF32 va = trials<tail>(za, wa, rejects_a), vb = trials<tail>(zb, wb, rejects_b);
             hn::Store(va, F32(), this->value_ + i);
             hn::Store(vb, F32(), this->value_ + i + n);
           }

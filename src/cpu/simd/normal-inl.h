@@ -409,7 +409,7 @@ struct FirstTrials {
 template <class Values>
 class Normals : public Rejected<typename Values::Real> {
  public:
-  static constexpr bool any_order = true;
+  static constexpr bool in_quads = true;
 
   template <class... Arguments>
   Normals(const core::Stream& stream, const VectorTable& table, core::Window window, const Arguments&... of_values)

@@ -220,6 +220,23 @@ HWY_INLINE void blocks_at(const core::Stream& stream, const RoundKeys& keys, std
   w = joined(wa, wb);
 }
 
+// Words z and w of blocks whose counters differ in the low word alone, of even and of odd elements, from the first
+// products of round 1.
+HWY_INLINE void zw_of_blocks(const UniformRounds& uniform, const RoundKeys& keys, VU64 even, VU64 odd, VU32& z,
+                             VU32& w) {
+  VU64 xa, ya, za, wa, xb, yb, zb, wb;
+  first_rounds(uniform, keys, even, xa, ya, za, wa);
+  first_rounds(uniform, keys, odd, xb, yb, zb, wb);
+  HWY_UNROLL(7)
+  for (int r = 3; r < 10; ++r) {
+    const VU64 k0 = set64(keys.k0[r]), k1 = set64(keys.k1[r]);
+    philox_round(xa, ya, za, wa, k0, k1);
+    philox_round(xb, yb, zb, wb, k0, k1);
+  }
+  z = joined(za, zb);
+  w = joined(wa, wb);
+}
+
 }  // namespace fanin::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -117,6 +117,9 @@ HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 constexpr std::size_t piece_size = 2048;
 static_assert(piece_size % (8 * hn::MaxLanes(U32())) == 0);
 
+// Elements that are retried at a time, at most.
+constexpr std::size_t most_retried = 8 * hn::MaxLanes(U32());
+
 // The list of a sampler's rejected elements. Functions that all formats share are not to be inlined: there are enough
 // of them.
 template <class Real>
@@ -127,7 +130,7 @@ class Rejected {
   Real* retried() { return value_; }
 
  protected:
-  static constexpr std::size_t batch = 4 * hn::MaxLanes(U32());
+  static constexpr std::size_t batch = most_retried;
 
   explicit Rejected(const core::Stream& stream) : stream_(stream), keys_(stream.seed) {}
 

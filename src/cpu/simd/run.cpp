@@ -39,8 +39,9 @@ namespace fanin::cpu::HWY_NAMESPACE {
 // From this size on a run is written past the cache where no value is written twice: it would not stay there anyway.
 constexpr std::uint64_t stream_bytes = std::uint64_t{8} << 20;
 
-// How many elements are left before the low word of the quad's number overflows.
-inline std::uint64_t before_overflow(std::uint64_t index) {
+// How many elements are left before the low word of a block's number overflows: the quad's, or the element's.
+inline std::uint64_t before_overflow(std::uint64_t index, bool in_quads) {
+  if (!in_quads) return (std::uint64_t{1} << 32) - (index & 0xffffffffu);
   return ((std::uint64_t{1} << 32) - (index / 4 & 0xffffffffu)) * 4 - index % 4;
 }
 
@@ -51,8 +52,8 @@ template <bool shifted>
 struct streams<FloatUniforms<shifted>> : std::true_type {};
 
 // Writes consecutive elements, a session of at most most_places at a time, counted from a whole block of words. They
-// are made in whole groups, straight into the output if it is of the compute type or bfloat16 (if the kernel can make
-// elements in any order), else, and where a group is not all wanted, in a buffer.
+// are made in whole groups, straight into the output if it is of the compute type or bfloat16 (and four elements share
+// a block), else, and where a group is not all wanted, in a buffer.
 template <class Format, class Kernel>
 class Writer {
  public:
@@ -64,7 +65,7 @@ class Writer {
   void write(Storage* out, std::uint64_t index, std::uint64_t count) {
     const bool streaming = is_float && streams<Kernel>::value && !clamped_ && count * sizeof(Storage) >= stream_bytes;
     while (count > 0) {
-      const std::uint64_t n = std::min({count, before_overflow(index), most_places - 4});
+      const std::uint64_t n = std::min({count, before_overflow(index, Kernel::in_quads), most_places - 4});
       session(out, index, n, streaming);
       out += n;
       index += n;
@@ -75,7 +76,7 @@ class Writer {
 
  private:
   static constexpr bool is_float = std::is_same_v<Storage, float>;
-  static constexpr bool is_bfloat16 = std::is_same_v<Format, core::BFloat16> && Kernel::any_order;
+  static constexpr bool is_bfloat16 = std::is_same_v<Format, core::BFloat16> && Kernel::in_quads;
   static constexpr bool in_place = std::is_same_v<Storage, Real> || is_bfloat16;
   using Made = std::conditional_t<in_place, Storage, Real>;
   static constexpr std::uintptr_t alignment = HWY_MAX_BYTES > 64 ? 64 : HWY_MAX_BYTES;
@@ -166,7 +167,7 @@ class Writer {
         if (clamped_) clamp_values(values, count, lo_, hi_);
         for (std::size_t i = 0; i < count; ++i) *at(place_of(keys[i])) = values[i];
       } else {
-        Storage rounded[4 * hn::MaxLanes(U32())];
+        Storage rounded[most_retried];
         narrow<Format>(values, count, clamped_, lo_, hi_, rounded);
         for (std::size_t i = 0; i < count; ++i) *at(place_of(keys[i])) = rounded[i];
       }

@@ -117,7 +117,7 @@ template <bool shifted>
 class FloatUniforms {
  public:
   using Real = float;
-  static constexpr bool any_order = true;
+  static constexpr bool in_quads = true;
   FloatUniforms(const core::Stream& stream, const core::Affine<float>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
@@ -141,7 +141,7 @@ template <bool shifted>
 class DoubleUniforms {
  public:
   using Real = double;
-  static constexpr bool any_order = true;
+  static constexpr bool in_quads = true;
   DoubleUniforms(const core::Stream& stream, const core::Affine<double>& map) : stream_(stream), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
