@@ -209,7 +209,7 @@ def counted(nvdisasm, program, arch, gpu, kernels, workload):
     fits, limit = architecture.occupancy(registers, static + real.shared, real.threads)
     issued = counts.schedulers if warps >= 4 else [1]
     result.update(kernel=real.kernel, threads=real.threads, grid=real.grid, shared=real.shared + static, registers=registers, fitting=fits,
-                  limited_by=limit, local=local_memory(function), traffic=len(counts.traffic.written) * 32 / (done * workload.size),
+                  limited_by=limit, local=local_memory(function, source), traffic=len(counts.traffic.written) * 32 / (done * workload.size),
                   unevenness=max(issued) * len(issued) / sum(issued))
     return result
 
@@ -229,9 +229,10 @@ def resampling(function, source, counts):
         inside |= more
 
 
-def local_memory(function):
-    """Instructions that use the threads' own memory: for registers that were spilled, arguments or arrays."""
-    return sum(i.opcode in ("STL", "LDL") for i in function.instructions)
+def local_memory(function, source):
+    """By function, inlined or not, how many instructions use the threads' own memory: for spilled registers, arguments or arrays. Not only of
+    those that were executed."""
+    return collections.Counter(source.chain(i.address)[-1][0] for i in function.instructions if i.opcode in ("STL", "LDL"))
 
 
 def summarise(result, gpu, clock):
@@ -408,7 +409,8 @@ def main(words):
                 failures += missed_bars(by_name)
             for kernel, local in {r["kernel"]: r["local"] for r, _ in chosen if r["rows"]}.items():
                 if local:
-                    failures.append(f"sm_{arch}: {local} instructions of {lines.demangled([kernel])[kernel]} use local memory")
+                    failures.append(f"sm_{arch}: {sum(local.values())} instructions of {lines.demangled([kernel])[kernel]} use local memory: in " +
+                                    ", ".join(f"{name} {n}" for name, n in local.most_common(8)))
             for result, _ in chosen:
                 if arguments.profile and result["rows"]:
                     profile(result, arguments.profile)
