@@ -31,8 +31,8 @@ namespace {
 // A kernel by its number among a device's.
 const void* kernel_of(std::size_t number) {
   static const void* const kernel[kernels] = {
-      reinterpret_cast<const void*>(fill_single_small), reinterpret_cast<const void*>(fill_single_large),
-      reinterpret_cast<const void*>(fill_wide_small), reinterpret_cast<const void*>(fill_wide_large)};
+      reinterpret_cast<const void*>(fill_usual_small), reinterpret_cast<const void*>(fill_usual_large),
+      reinterpret_cast<const void*>(fill_any_small), reinterpret_cast<const void*>(fill_any_large)};
   return kernel[number];
 }
 
@@ -41,7 +41,7 @@ bool has_small_parameters(const Launch& launch) {
 }
 
 std::size_t number_of(const Launch& launch) {
-  return (launch.kernel == Kernel::wide ? 2 : 0) + (has_small_parameters(launch) ? 0 : 1);
+  return (launch.kernel == Kernel::any ? 2 : 0) + (has_small_parameters(launch) ? 0 : 1);
 }
 
 // While it lives, a capture that is going on anywhere forbids the calling thread nothing but work on its own streams.
@@ -98,10 +98,14 @@ void start(const Launch& launch, Header* parameters, int ordinal, CudaStream str
 template <class F>
 void encode_each(const FillJob* jobs, std::size_t count, const DeviceFacts& facts, std::uint64_t* words,
                  std::size_t capacity, const F& f) {
-  for (const Kernel kernel : {Kernel::single, Kernel::wide}) {
+  bool others = true;
+  for (const Kernel kernel : {Kernel::usual, Kernel::any}) {
+    if (!others) return;
+    others = false;
     for (std::size_t next = 0; next < count;) {
       Launch launch;
       next = encode(jobs, next, count, kernel, facts, words, capacity, &launch);
+      others = others || launch.others;
       if (launch.words != 0) f(launch);
     }
   }

@@ -58,6 +58,11 @@ class Encoder {
   }
 
   const Job& job() const { return job_; }
+  Kernel kernel() const {
+    const auto draw = static_cast<Draw>(job_.draw);
+    const bool usual = job_.usual != 0 || draw == Draw::constant || draw == Draw::identity;
+    return usual ? Kernel::usual : Kernel::any;
+  }
   const std::uint64_t* extension() const { return extension_; }
   std::size_t words() const { return words_; }
 
@@ -259,8 +264,12 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
   fanin::detail::behind_call([&] {
     for (; next < count; ++next) {
       const FillJob& fill = jobs[next];
-      if (fill.is_copy || fill.params.index.count == 0 || is_wide(fill.params) != (kernel == Kernel::wide)) continue;
+      if (fill.is_copy || fill.params.index.count == 0) continue;
       const Encoder encoder(jobs, fill);
+      if (encoder.kernel() != kernel) {
+        launch->others = true;
+        continue;
+      }
       if (back - front < job_words + encoder.words()) break;
       Job job = encoder.job();
       back -= encoder.words();

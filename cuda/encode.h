@@ -12,8 +12,8 @@
 namespace fanin::gpu {
 
 enum class Kernel : std::uint8_t {
-  single,  // what is computed in binary32, constants and identities
-  wide     // what is computed in binary64
+  usual,  // Job::usual, constants and identities
+  any     // all others
 };
 
 // What one launch does. `header.data` and `header.device_seed` are left null.
@@ -22,6 +22,7 @@ struct Launch {
   Kernel kernel;
   std::uint32_t blocks, threads, shared_bytes;
   std::size_t words;  // of jobs, then extensions
+  bool others;        // there were jobs that belong to the other kernel
 };
 
 // 64-bit words of jobs in device memory, at most.

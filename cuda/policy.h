@@ -23,8 +23,8 @@ struct Policy {
   std::uint32_t shared_bytes;
 };
 
-// Warps of a block: as many as have 128 registers a thread, one block to a multiprocessor.
-inline constexpr std::uint32_t warps_per_block = 16;
+// Warps of a block: as many as have 168 registers a thread, one block to a multiprocessor.
+inline constexpr std::uint32_t warps_per_block = 12;
 
 constexpr std::uint32_t table_bytes = table_entries * 4;
 

@@ -12,13 +12,6 @@
 
 namespace fanin::gpu {
 
-// Quads that a lane makes together, so that their instructions fill each other's waits; and how often it does so, at
-// most, before the lanes vote what has to wait.
-constexpr std::uint32_t quads_together = 8;
-constexpr std::uint32_t batch_turns = 2;
-constexpr std::uint32_t turn_quads = 32 * quads_together;  // of a warp
-static_assert(quads_together * batch_turns <= Waiter::most_quads);
-
 // Rows of fewer slots are handled slot by slot.
 constexpr std::uint32_t least_row_slots = 32;
 
@@ -63,17 +56,22 @@ class Filler {
   }
 
  private:
+  // Quads of a warp that are made together; a batch is as many turns as fit into a Waiter.
+  static constexpr __device__ std::uint32_t turn_quads() { return 32 * Writer::quads_together; }
+
   __device__ __forceinline__ void begin_span() {
     whole_ = (span_.from + 3) / 4;
     next_ = batches_end_ = whole_;
-    if (fast && span_.to / 4 > whole_) batches_end_ += (span_.to / 4 - whole_) / turn_quads * turn_quads;
+    if constexpr (fast) {
+      if (span_.to / 4 > whole_) batches_end_ += (span_.to / 4 - whole_) / turn_quads() * turn_quads();
+    }
     rest_ = 0;
     rest_end_ = span_.count - (batches_end_ - whole_);
   }
 
   // Whole quads of a span, from number next_ on.
   __device__ __forceinline__ Waiter fill_batch() {
-    const std::uint32_t quads = min(batches_end_ - next_, batch_turns * turn_quads);
+    const std::uint32_t quads = min(batches_end_ - next_, 32 * Waiter::most_quads);
     const std::uint32_t first = next_ + lane_number();
     next_ += quads;
     const auto high = static_cast<std::uint32_t>(span_.index >> 32);
@@ -85,15 +83,15 @@ class Filler {
     do {
       std::uint32_t these = 0;
 #pragma unroll
-      for (std::uint32_t k = 0; k < quads_together; ++k) {
+      for (std::uint32_t k = 0; k < Writer::quads_together; ++k) {
         const Words words = stream_.block(low + 32 * k, high);
         const auto trials = source_.first(stream_, span_.index, words);
         writer_.write_whole(address + k * 32 * Writer::quad_size, trials.draws);
-        if (trials.rejected) these |= 1u << (quads_together - 1 - k);
+        if (trials.rejected) these |= 1u << (Writer::quads_together - 1 - k);
       }
-      rejected = (rejected << quads_together) + these;
-      low += turn_quads;
-      address += turn_quads * Writer::quad_size;
+      rejected = (rejected << Writer::quads_together) + these;
+      low += turn_quads();
+      address += turn_quads() * Writer::quad_size;
     } while (low != end);
     return {span_.slot + next_ - 32 + lane_number(), rejected};
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "cuda/job.h"
 #include "cuda/kernel/format.cuh"
@@ -98,6 +99,10 @@ class Writer {
   using Format = FormatType;
   using Real = typename Format::Real;
   static constexpr std::uint64_t quad_size = sizeof(typename Format::Packed);
+  // Quads that a lane makes together, so that their instructions fill each other's waits: 8 for the dtypes of most
+  // weights, which saves 0.3 instructions an element and takes the compiler a second each (CUDA 13.0).
+  static constexpr std::uint32_t quads_together =
+      std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8 : 4;
 
   __device__ __forceinline__ Writer(const Job& job, const Extension& more, Real factor)
       : memory_(job.address),

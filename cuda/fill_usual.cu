@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nearly all fills are (Job::usual), constants and identities.
+#include "cuda/fill_kernels.h"
+#include "cuda/kernel/fill.cuh"
+
+namespace fanin::gpu {
+
+namespace {
+
+struct FillUsual {
+  __device__ __forceinline__ void operator()(const Job& job, const Extension& more, const Share& share,
+                                             const Stream& stream, const Shared& shared) const {
+    with_format(
+        job.dtype, [&](auto format) __attribute__((always_inline)) {
+          fill_usual<Writer<decltype(format), false>>(job, more, share, stream, shared);
+        });
+  }
+};
+
+}  // namespace
+
+__global__ void __launch_bounds__(max_threads_per_block) fill_usual_small(const __grid_constant__ SmallParameters p) {
+  fill(p.header, p.data, FillUsual{});
+}
+
+__global__ void __launch_bounds__(max_threads_per_block) fill_usual_large(const __grid_constant__ LargeParameters p) {
+  fill(p.header, p.data, FillUsual{});
+}
+
+}  // namespace fanin::gpu
