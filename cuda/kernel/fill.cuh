@@ -71,7 +71,8 @@ class Filler {
 
   // Whole quads of a span, from number next_ on.
   __device__ __forceinline__ Waiter fill_batch() {
-    const std::uint32_t quads = min(batches_end_ - next_, 32 * Waiter::most_quads);
+    const std::uint32_t left = batches_end_ - next_;
+    const std::uint32_t quads = Source::can_reject ? min(left, 32 * Waiter::most_quads) : left;
     const std::uint32_t first = next_ + lane_number();
     next_ += quads;
     const auto high = static_cast<std::uint32_t>(span_.index >> 32);

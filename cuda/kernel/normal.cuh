@@ -13,7 +13,16 @@ namespace fanin::gpu {
 // In device memory, not in constant memory, because threads look up different entries.
 __device__ const core::Ziggurat normal_table = core::normal_table;
 __device__ const core::Ziggurat cut_table = core::cut_table;
-__device__ const core::EdgeBoxes edge_boxes[2] = {core::normal_edges, core::cut_edges};
+
+// Widths and heights times 2^-25: they are multiplied with edge_number() then, which gives the same product.
+constexpr core::EdgeBoxes scaled(core::EdgeBoxes edges) {
+  for (auto& box : edges.box) {
+    box.dx *= 0x1p-25F;
+    box.dy *= 0x1p-25F;
+  }
+  return edges;
+}
+__device__ const core::EdgeBoxes edge_boxes[2] = {scaled(core::normal_edges), scaled(core::cut_edges)};
 
 // core::edge_point() for many lanes, whose boxes differ. The tail has other formulas; what they share is worked out
 // once.
@@ -21,15 +30,15 @@ __device__ __forceinline__ core::Trial edge_point(std::uint32_t head, const Word
   const core::EdgeBoxes& edges = edge_boxes[cut ? 1 : 0];
   const std::uint32_t number = core::EdgeBoxes::box_of(words.y, edges.first[core::EdgeBoxes::entry_of(words.y)]);
   const core::EdgeBoxes::Box box = edges.box[number];
-  float ux = core::edge_fraction(words.z);
-  const float l = core::neglog(core::fma(core::edge_fraction(words.w), box.dy, box.y_low));
-  const bool tail = number == 0;
-  if (tail) {
+  const float nx = core::edge_number(words.z);
+  const float l = core::neglog(core::fma(core::edge_number(words.w), box.dy, box.y_low));
+  float x = core::fma(nx, box.dx, box.x_low);
+  float distance = x;
+  if (number == 0) {             // the tail
     __syncwarp(__activemask());  // makes it a branch that few warps take: 16 instructions of some 280 (CUDA 13.0)
-    ux = core::mul(core::neglog(ux), core::normal_table.inverse_x0);
+    distance = core::mul(core::neglog(core::mul(nx, 0x1p-25F)), core::normal_table.inverse_x0);
+    x = core::add(box.x_low, distance);
   }
-  const float x = core::fma(ux, box.dx, box.x_low);
-  const float distance = tail ? ux : x;
   return {__uint_as_float(__float_as_uint(x) | (head & 0x80000000u)), core::mul(distance, distance) < core::add(l, l)};
 }
 

@@ -45,10 +45,11 @@ FANIN_HOST_DEVICE double unit_fraction(std::uint32_t word, std::uint32_t refinem
   return mul(static_cast<double>(n), 0x1p-53);
 }
 
-// (2n + 1) * 2^-25 rounded to binary32, n the high 24 bits: in (0, 1], 1 included.
-FANIN_HOST_DEVICE float edge_fraction(std::uint32_t word) {
-  return mul(static_cast<float>(2 * (word >> 8) + 1), 0x1p-25F);
-}
+// 2n + 1 rounded to binary32, n the high 24 bits.
+FANIN_HOST_DEVICE float edge_number(std::uint32_t word) { return static_cast<float>(2 * (word >> 8) + 1); }
+
+// The same times 2^-25: in (0, 1], 1 included.
+FANIN_HOST_DEVICE float edge_fraction(std::uint32_t word) { return mul(edge_number(word), 0x1p-25F); }
 
 // (2n + 1) * 2^-54 rounded to binary64, n of 53 bits: in (0, 1], 1 included.
 FANIN_HOST_DEVICE double edge_fraction(std::uint32_t word, std::uint32_t refinement_word) {
