@@ -55,13 +55,14 @@ class FANIN_API Plan {
 
   /// Fills all entries: those in host memory on up to `threads` threads (0: as many as the process may run on) before
   /// it returns, those of each CUDA device asynchronously on `stream`, in one launch, and one more for random entries
-  /// of float64, if they fit into a kernel's parameters or have been uploaded. Copies are made in the pass that makes
-  /// their original. May be called again and gives the same bits. A plan that is not being changed may be filled from
-  /// many threads, into the same memory only one after the other. `device_seed` as in FillOptions; all entries must be
-  /// in memory of one device, and all that are random must have been added with the same seed. The plan need not
-  /// outlive what it has put on a stream; memory that it was uploaded to must. A stream belongs to one device: the
-  /// default streams, null among them, are the only ones that entries on several devices can share. Throws, before
-  /// anything is written, InvalidArgument and DeviceError.
+  /// of float64, with windows other than [-2, 2], with copies or in memory not aligned to 16 bytes, if they fit into a
+  /// kernel's parameters or have been uploaded. Copies are made in the pass that makes their original. May be called
+  /// again and gives the same bits. A plan that is not being changed may be filled from many threads, into the same
+  /// memory only one after the other. `device_seed` as in FillOptions; all entries must be in memory of one device, and
+  /// all that are random must have been added with the same seed. The plan need not outlive what it has put on a
+  /// stream; memory that it was uploaded to must. A stream belongs to one device: the default streams, null among them,
+  /// are the only ones that entries on several devices can share. Throws, before anything is written, InvalidArgument
+  /// and DeviceError.
   void fill(CudaStream stream = nullptr, int threads = 0, CpuTarget target = CpuTarget::automatic,
             const std::uint64_t* device_seed = nullptr) const;
   /// The same for entries on several devices, with a stream of each: `plan.fill({{0, a}, {1, b}})`. Streams of other
@@ -70,7 +71,7 @@ class FANIN_API Plan {
             const std::uint64_t* device_seed = nullptr) const;
 
   /// Bytes of device memory that upload needs; 0 if the entries on that device fit into a kernel's parameters, as some
-  /// 450 to 510 do, 290 of float64 and fewer blocks, and need no upload. Throws DeviceError.
+  /// 500 do, 290 of float64 and fewer blocks, and need no upload. Throws DeviceError.
   std::size_t workspace_size(int device) const;
 
   /// Copies what a launch has to know about the entries on a device to memory there, in the order of the stream, so
