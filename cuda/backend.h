@@ -26,7 +26,7 @@ Place place_of(const void* address);
 class CurrentDevice {
  public:
   explicit CurrentDevice(int ordinal);
-  ~CurrentDevice();
+  ~CurrentDevice();  // NOLINT(performance-trivially-destructible): it is so only where there is no CUDA
   CurrentDevice(const CurrentDevice&) = delete;
   CurrentDevice& operator=(const CurrentDevice&) = delete;
   int ordinal() const { return ordinal_; }
