@@ -305,8 +305,8 @@ class Bench {
                    std::size_t bytes, fanin::Shape shape = {}, const fanin::Block& block = {}, std::size_t offset = 0) {
     const std::size_t elements = bytes / fanin::size_of(dtype);
     if (shape.empty()) shape = shape_of(elements);
-    return {group, "fanin " + name, std::string(fanin::name_of(dtype)),
-            bytes, elements,        filling(init, view_at(offset, dtype, bytes), shape, block)};
+    Run run = filling(init, view_at(offset, dtype, bytes), shape, block);
+    return {group, "fanin " + name, std::string(fanin::name_of(dtype)), bytes, elements, std::move(run)};
   }
 
   void make_generators() {
