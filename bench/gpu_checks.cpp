@@ -125,10 +125,12 @@ class Checks {
     const std::uint64_t total = params.index.count;
     bool equal = true;
     std::uint64_t checksum = 0;
+    std::vector<char> expected;
+    std::vector<char> got;
     for (std::uint64_t first = 0; first < total; first += piece / size) {
       const std::uint64_t count = std::min<std::uint64_t>(piece / size, total - first);
-      std::vector<char> expected(count * size);
-      std::vector<char> got(count * size);
+      expected.resize(count * size);
+      got.resize(count * size);
       fanin::fill({expected.data(), params.dtype, expected.size(), fanin::host}, fanin::part_of(params, first, count));
       fanin::read(got.data(), {static_cast<char*>(memory_) + first * size, params.dtype, got.size(), fanin::cuda(0)});
       equal = equal && got == expected;
