@@ -24,6 +24,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -123,6 +124,7 @@ class Generator {
 
 struct Options {
   bool quick = false;
+  int device = 0;
   int repetitions = 15;
   std::size_t max_bytes = std::size_t{1} << 32;
   double seconds = 1e9;
@@ -155,8 +157,12 @@ struct Row {
 class Bench {
  public:
   explicit Bench(const Options& options) : options_(options), begin_(Clock::now()) {
-    CUDA_CHECK(cudaGetDeviceProperties(&device_, 0));
+    CUDA_CHECK(cudaSetDevice(options_.device));
+    CUDA_CHECK(cudaGetDeviceProperties(&device_, options_.device));
     CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    CUDA_CHECK(cudaStreamCreateWithFlags(&second_stream_, cudaStreamNonBlocking));
+    CUDA_CHECK(cudaEventCreateWithFlags(&fork_, cudaEventDisableTiming));
+    CUDA_CHECK(cudaEventCreateWithFlags(&join_, cudaEventDisableTiming));
     CUDA_CHECK(cudaEventCreate(&before_));
     CUDA_CHECK(cudaEventCreate(&after_));
     std::size_t free = 0;
@@ -176,7 +182,12 @@ class Bench {
       make_generators();
       plan();
       // The largest first: they are what the bars are read on, should time run out.
-      for (std::size_t bytes = options_.max_bytes; bytes >= 1024; bytes /= options_.quick ? 16 : 4) size(bytes);
+      const std::size_t step = options_.quick ? 16 : 4;
+      size(options_.max_bytes);
+      layouts(options_.max_bytes / 4);
+      for (std::size_t bytes = options_.max_bytes; bytes >= 1024; bytes /= 64) zeros(bytes);
+      middle();
+      for (std::size_t bytes = options_.max_bytes / step; bytes >= 1024; bytes /= step) size(bytes);
       for (std::size_t bytes = 1024; bytes <= std::min(options_.max_bytes, std::size_t{1} << 17); bytes *= 2) {
         small(bytes);
       }
@@ -198,6 +209,7 @@ class Bench {
            std::any_of(options_.only.begin(), options_.only.end(),
                        [&](const std::string& part) { return text.find(part) != std::string::npos; });
   }
+  fanin::Place place() const { return fanin::cuda(options_.device); }
   unsigned multiprocessors() const { return static_cast<unsigned>(device_.multiProcessorCount); }
 
   // Clocks rise when there is work.
@@ -274,15 +286,27 @@ class Bench {
   // A matrix of so many elements, of fan-in 64.
   static fanin::Shape shape_of(std::size_t elements) { return {64, static_cast<std::int64_t>(elements / 64)}; }
 
+  using Run = std::function<void(cudaStream_t)>;
+  static Run filling(const fanin::Initializer& init, const fanin::View& view, const fanin::Shape& shape,
+                     const fanin::Block& block = {}) {
+    return [=](cudaStream_t stream) {
+      fanin::FillOptions options;
+      options.stream = stream;
+      options.block = block;
+      init.fill(view, shape, options);
+    };
+  }
+
+  fanin::View view_at(std::size_t offset, DType dtype, std::size_t bytes) const {
+    return {static_cast<char*>(memory_) + offset, dtype, bytes, place()};
+  }
+
   Workload fill_of(const std::string& group, const std::string& name, const fanin::Initializer& init, DType dtype,
-                   std::size_t bytes) {
+                   std::size_t bytes, fanin::Shape shape = {}, const fanin::Block& block = {}, std::size_t offset = 0) {
     const std::size_t elements = bytes / fanin::size_of(dtype);
-    const fanin::View view{memory_, dtype, bytes, fanin::cuda(0)};
-    return {group, "fanin " + name, std::string(fanin::name_of(dtype)), bytes, elements, [=](cudaStream_t stream) {
-              fanin::FillOptions options;
-              options.stream = stream;
-              init.fill(view, shape_of(elements), options);
-            }};
+    if (shape.empty()) shape = shape_of(elements);
+    Run run = filling(init, view_at(offset, dtype, bytes), shape, block);
+    return {group, "fanin " + name, std::string(fanin::name_of(dtype)), bytes, elements, std::move(run)};
   }
 
   void make_generators() {
@@ -339,6 +363,102 @@ class Bench {
                      [=](cudaStream_t s) { fill_by_hand(p, bytes / 4, how, s); }});
     }
     measure(all, options_.repetitions);
+  }
+
+  // ---- what is not one dense, aligned tensor with the usual window
+
+  void layouts(std::size_t bytes) {
+    std::vector<Workload> all;
+    add_memory(all, "layout", bytes);
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+      all.push_back(fill_of("layout", "HeNormal", he_normal_, dtype, bytes));
+      for (const auto& [part, columns, name] :
+           {std::tuple(1024, 2048, "left half of rows of 2048"), std::tuple(64, 512, "64 of 512 columns")}) {
+        const auto rows = static_cast<std::int64_t>(bytes / fanin::size_of(dtype)) / part;
+        all.push_back(fill_of("layout", std::string("HeNormal, ") + name, he_normal_, dtype, bytes, {rows, columns},
+                              {{0, 0}, {rows, part}}));
+      }
+      all.push_back(fill_of("layout", "HeNormal, unaligned", he_normal_, dtype, bytes - 256, {}, {}, 4));
+    }
+    for (const auto& [lower, upper, name] :
+         {std::tuple(1.0, 2.0, "[1, 2]"), std::tuple(-0.5, 0.5, "[-0.5, 0.5]"), std::tuple(3.0, 8.0, "[3, 8]")}) {
+      const fanin::TruncatedNormal init(0.0, 0.05, 42, lower, upper);
+      all.push_back(fill_of("layout", std::string("window ") + name, init, DType::float32, bytes));
+    }
+    // A master in float32 and its copy in bfloat16.
+    const fanin::Shape shape = shape_of(bytes / 4);
+    const fanin::View master = view_at(0, DType::float32, bytes);
+    const fanin::View copy = view_at(bytes, DType::bfloat16, bytes / 2);
+    const auto plan = std::make_shared<fanin::Plan>();
+    plan->add(he_normal_, master, shape);
+    plan->add_copy(0, copy);
+    const auto add_both = [&](const char* name, Run run) {
+      all.push_back({"layout", name, "float32+bfloat16", bytes + bytes / 2, bytes / 4, std::move(run)});
+    };
+    add_both("fanin HeNormal, master and copy", [plan](cudaStream_t s) { plan->fill(s); });
+    add_both("fanin HeNormal, master, then copy",
+             [first = filling(he_normal_, master, shape), then = filling(he_normal_, copy, shape)](cudaStream_t s) {
+               first(s);
+               then(s);
+             });
+    measure(all, options_.repetitions);
+    for (std::size_t half = bytes / 2; half >= 1024; half /= options_.quick ? 64 : 16) streams(half);
+  }
+
+  // Two fills of so many bytes: one after the other, and at once.
+  void streams(std::size_t bytes) {
+    const fanin::Shape shape = shape_of(bytes / 4);
+    const Run first = filling(he_normal_, view_at(0, DType::float32, bytes), shape);
+    const Run second = filling(he_normal_, view_at(bytes, DType::float32, bytes), shape);
+    const std::string dtype(fanin::name_of(DType::float32));
+    std::vector<Workload> all;
+    all.push_back(
+        {"streams", "fanin HeNormal, two fills in one stream", dtype, 2 * bytes, bytes / 2, [=](cudaStream_t s) {
+           first(s);
+           second(s);
+         }});
+    all.push_back(
+        {"streams", "fanin HeNormal, two fills in two streams", dtype, 2 * bytes, bytes / 2, [=](cudaStream_t s) {
+           CUDA_CHECK(cudaEventRecord(fork_, s));
+           CUDA_CHECK(cudaStreamWaitEvent(second_stream_, fork_, 0));
+           first(s);
+           second(second_stream_);
+           CUDA_CHECK(cudaEventRecord(join_, second_stream_));
+           CUDA_CHECK(cudaStreamWaitEvent(s, join_, 0));
+         }});
+    measure(all, options_.repetitions);
+  }
+
+  void zeros(std::size_t bytes) {
+    void* const p = memory_;
+    std::vector<Workload> all;
+    all.push_back({"zeros", "cudaMemset of zeros", "bytes", bytes, bytes,
+                   [=](cudaStream_t s) { CUDA_CHECK(cudaMemsetAsync(p, 0, bytes, s)); }});
+    all.push_back(fill_of("zeros", "Zeros", zeros_, DType::float32, bytes));
+    measure(all, options_.repetitions);
+    if (bytes >= std::size_t{64} * 1024) return;
+    for (const Workload& w : all) {
+      if (wanted(w)) time_host(w, 200);
+    }
+  }
+
+  // The sizes of a model's matrices, where it matters how evenly multiprocessors share the work.
+  void middle() {
+    const std::size_t most = std::min<std::size_t>(std::size_t{1} << 23, options_.max_bytes / 4);
+    std::vector<std::size_t> counts;
+    for (std::size_t count = most; count >= most >> (options_.quick ? 1 : 7); count /= 2) counts.push_back(count);
+    for (const std::size_t count : {std::size_t{768} * 3072, std::size_t{1600} * 1600, (std::size_t{1} << 20) + 4}) {
+      if (count <= most) counts.push_back(count);
+    }
+    for (const std::size_t count : counts) {
+      std::vector<Workload> all;
+      add_memory(all, "middle", count * 4);
+      const fanin::Shape shape{4, static_cast<std::int64_t>(count / 4)};
+      all.push_back(fill_of("middle", "HeNormal", he_normal_, DType::float32, count * 4, shape));
+      all.push_back(fill_of("middle", "HeNormal", he_normal_, DType::bfloat16, count * 2, shape));
+      all.push_back(fill_of("middle", "uniform", uniform_, DType::float32, count * 4, shape));
+      measure(all, options_.repetitions);
+    }
   }
 
   // ---- a model
@@ -401,7 +521,7 @@ class Bench {
                                          : norm                   ? static_cast<const fanin::Initializer&>(ones)
                                          : ends_with(name, ".c_proj.weight") ? projection
                                                                              : other;
-        model.add(rule, {static_cast<char*>(memory_) + places[j], DType::float32, bytes - places[j], fanin::cuda(0)},
+        model.add(rule, {static_cast<char*>(memory_) + places[j], DType::float32, bytes - places[j], place()},
                   tensors[j].shape, name);
       }
       std::vector<Workload> all;
@@ -469,7 +589,7 @@ class Bench {
     all.push_back(fill_of("small", "HeNormal", he_normal_, DType::float32, bytes));
     all.push_back(fill_of("small", "uniform", uniform_, DType::float32, bytes));
     const fanin::FillParams prepared = he_normal_.params(shape_of(bytes / 4), DType::float32);
-    const fanin::View view{memory_, DType::float32, bytes, fanin::cuda(0)};
+    const fanin::View view{memory_, DType::float32, bytes, place()};
     all.push_back({"small", "fanin HeNormal, prepared", "float32", bytes, bytes / 4,
                    [=](cudaStream_t s) { fanin::fill(view, prepared, s); }});
     add_curand(all, "small", bytes);
@@ -558,6 +678,9 @@ class Bench {
   Clock::time_point begin_;
   cudaDeviceProp device_{};
   cudaStream_t stream_ = nullptr;
+  cudaStream_t second_stream_ = nullptr;
+  cudaEvent_t fork_ = nullptr;
+  cudaEvent_t join_ = nullptr;
   cudaEvent_t before_ = nullptr;
   cudaEvent_t after_ = nullptr;
   void* memory_ = nullptr;
@@ -569,6 +692,7 @@ class Bench {
   const fanin::HeNormal he_normal_{42};
   const fanin::RandomNormal normal_{0.0, 0.02, 42};
   const fanin::RandomUniform uniform_{-0.05, 0.05, 42};
+  const fanin::Zeros zeros_{};
 #ifdef FANIN_HAS_CURAND
   std::unique_ptr<Generator> default_, dynamic_;
 #endif
@@ -662,7 +786,9 @@ constexpr const char* usage =
   --quick            3 repetitions, fewer sizes and policies: a rehearsal, no result
   --repetitions N    default: 15
   --max-bytes N      largest fill, a power of two from 1024 on; default: 2^32, or what fits into half the memory
-  --only A,B,...     only what has one of these in its group, name and dtype; groups are size, plan, small, policy
+  --only A,B,...     only what has one of these in its group, name and dtype; groups are size, layout, streams, zeros,
+                     middle, plan, small, policy
+  --device N         default: 0; exit status 77 if there are fewer
   --seconds N        begins no measurement after so many
   --json FILE        writes every sample
 )";
@@ -689,6 +815,8 @@ Options parse(int argc, char** argv) {
     } else if (name == "--only") {
       std::istringstream parts(value());
       for (std::string part; std::getline(parts, part, ',');) options.only.push_back(part);
+    } else if (name == "--device") {
+      options.device = std::stoi(value());
     } else if (name == "--seconds") {
       options.seconds = std::stod(value());
     } else if (name == "--json") {
@@ -712,6 +840,12 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
+    int devices = 0;
+    CUDA_CHECK(cudaGetDeviceCount(&devices));
+    if (options.device >= devices) {
+      std::fprintf(stderr, "gpu_benchmark: there is no device %d\n", options.device);
+      return 77;
+    }
     Bench bench(options);
     const bool all = bench.measure_all();
     bench.print();

@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One report of what scripts/gpu_check found: stages, bars, tables, and a plot if matplotlib is there.
+"""One report of what scripts/gpu_check found: stages, bars, the model beside the measurements, tables, and a plot if matplotlib is there.
 
-    gpu_report.py DIRECTORY      reads benchmark.json, rivals.json, issue_rates.json, stages.tsv and machine.txt there,
-                                 those that are there; writes report.md and gpu_rates.png
+    gpu_report.py DIRECTORY      reads stages.tsv, machine.txt, benchmark.json, checks.json, second_device.json, rivals.json, issue_rates.json,
+                                 profile.csv and model.json there, those that are there; without a model.json, the repository's
+                                 dev/sass/h200.json. Writes report.md, gpu_rates.png and results.tar, which has all
+                                 that is in the directory but the largest files, if they are too large
 """
+import csv
 import json
 import math
 import pathlib
 import statistics
 import sys
+import tarfile
 
 LEAST_FOR_BARS = 1 << 28  # bytes: smaller fills are a matter of launches, not of rates
+MOST_IN_TAR = 16 << 20  # bytes
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
 
 
 # ---------------------------------------------------------------- numbers
@@ -46,6 +52,12 @@ class Results:
         self.benchmark = self.load(folder / "benchmark.json")
         self.rivals = self.load(folder / "rivals.json")
         self.rates = self.load(folder / "issue_rates.json")
+        self.checks = self.load(folder / "checks.json").get("checks", [])
+        self.second = [r for r in self.load(folder / "second_device.json").get("rows", []) if r["seconds"]]
+        self.profile = profiled(folder / "profile.csv")
+        self.model, self.models_origin = self.load(folder / "model.json"), "by scripts/count_instructions on this machine"
+        if not self.model:
+            self.model, self.models_origin = self.load(PROJECT / "dev/sass/h200.json"), "dev/sass/h200.json, made before, of an H200"
         self.rows = [r for part in (self.benchmark, self.rivals) for r in part.get("rows", []) if r["seconds"]]
         self.sizes = sorted({r["bytes"] for r in self.rows if r["group"] == "size"})
         self.most = max(self.sizes, default=0)
@@ -76,6 +88,22 @@ class Results:
         """At the largest size that was measured."""
         found = [r for r in self.some(name, dtype, "rivals") if r["bytes"] >= LEAST_FOR_BARS]
         return max(found, key=lambda r: r["bytes"], default=None)
+
+
+def profiled(path):
+    """By metric: the number that Nsight Compute gives for the one kernel that it was shown, and its unit."""
+    try:
+        rows = list(csv.reader(line for line in path.read_text().splitlines() if line.startswith('"')))
+    except OSError:
+        return {}
+    found = {}
+    if len(rows) >= 3:
+        for name, unit, value in zip(rows[0], rows[1], rows[2]):
+            try:
+                found[name] = (float(value.replace(",", "")), unit)
+            except ValueError:
+                pass  # a name, or nothing
+    return found
 
 
 # ---------------------------------------------------------------- the bars
@@ -131,6 +159,165 @@ def bar_section(results):
     return lines + [""]
 
 
+# ---------------------------------------------------------------- the model beside what was measured
+
+DENSE = "HeNormal float32 2^28"
+
+# The model's workload: the group, name and dtype of the benchmark's.
+WORKLOADS = {
+    DENSE: ("size", "fanin HeNormal", "float32"),
+    "HeNormal float32 2^20": ("middle", "fanin HeNormal", "float32"),
+    "HeNormal float32 2^16": ("middle", "fanin HeNormal", "float32"),
+    "HeNormal bfloat16 2^28": ("size", "fanin HeNormal", "bfloat16"),
+    "HeNormal float64 2^28": ("size", "fanin HeNormal", "float64"),
+    "RandomNormal float32 2^28": ("size", "fanin normal", "float32"),
+    "HeUniform float32 2^28": ("size", "fanin uniform", "float32"),
+    "HeUniform bfloat16 2^28": ("size", "fanin uniform", "bfloat16"),
+    "HeUniform float64 2^28": ("size", "fanin uniform", "float64"),
+    "Zeros float32 2^28": ("zeros", "fanin Zeros", "float32"),
+    "HeNormal float32 2^26 [:, :1024] of 2048": ("layout", "fanin HeNormal, left half of rows of 2048", "float32"),
+    "HeNormal float32 2^26 [:, :64] of 512": ("layout", "fanin HeNormal, 64 of 512 columns", "float32"),
+    "HeNormal float32 2^28 unaligned": ("layout", "fanin HeNormal, unaligned", "float32"),
+    "TruncatedNormal[1,2] float32 2^28": ("layout", "fanin window [1, 2]", "float32"),
+}
+
+# The model's unit: metrics of Nsight Compute's that say how busy it was, in percent; the first that is there.
+METRICS = {
+    "issue": ["sm__inst_issued.avg.pct_of_peak_sustained", "sm__issue_active.avg.pct_of_peak_sustained", "smsp__issue_active.avg.pct_of_peak_sustained",
+              "smsp__inst_issued.avg.pct_of_peak_sustained"],
+    "ALU": ["sm__pipe_alu_cycles_active.avg.pct_of_peak_sustained", "sm__inst_executed_pipe_alu.avg.pct_of_peak_sustained"],
+    "FMA": ["sm__pipe_fma_cycles_active.avg.pct_of_peak_sustained", "sm__inst_executed_pipe_fma.avg.pct_of_peak_sustained"],
+    "FMA-heavy": ["sm__pipe_fmaheavy_cycles_active.avg.pct_of_peak_sustained", "sm__inst_executed_pipe_fmaheavy.avg.pct_of_peak_sustained"],
+    "XU": ["sm__pipe_xu_cycles_active.avg.pct_of_peak_sustained", "sm__inst_executed_pipe_xu.avg.pct_of_peak_sustained"],
+    "ADU": ["sm__inst_executed_pipe_adu.avg.pct_of_peak_sustained"],
+    "uniform": ["sm__inst_executed_pipe_uniform.avg.pct_of_peak_sustained"],
+    "FP64": ["sm__pipe_fp64_cycles_active.avg.pct_of_peak_sustained", "sm__inst_executed_pipe_fp64.avg.pct_of_peak_sustained"],
+    "load/store unit": ["l1tex__data_pipe_lsu_wavefronts.avg.pct_of_peak_sustained", "l1tex__lsuin_requests.avg.pct_of_peak_sustained",
+                        "sm__inst_executed_pipe_lsu.avg.pct_of_peak_sustained"],
+    "stores to L2": ["l1tex__m_l1tex2xbar_write_sectors_mem_lg_op_st.avg.pct_of_peak_sustained", "l1tex__m_l1tex2xbar_req_cycles_active.avg.pct_of_peak_sustained",
+                     "l1tex__m_l1tex2xbar_throughput.avg.pct_of_peak_sustained"],
+    "memory": ["dram__throughput.avg.pct_of_peak_sustained", "dram__bytes_write.sum.pct_of_peak_sustained"],
+}
+
+# What gpu_issue_rates measures: the model's pipe and its slots, for the load/store unit passes of a warp instruction.
+RATES = {
+    "IMAD (low 32 bits)": ("FMA-heavy", 1), "IMAD.WIDE.U32": ("FMA-heavy", 2), "IMAD.HI.U32": ("FMA-heavy", 2), "IDP.4A": ("FMA-heavy", 1),
+    "LOP3": ("ALU", 1), "IADD3": ("ALU", 1), "SHF": ("ALU", 1), "PRMT": ("ALU", 1), "I2FP (int to float)": ("ALU", 1), "FMNMX": ("ALU", 1),
+    "F2FP (two floats to bfloat16)": ("ALU", 1), "FMUL": ("FMA", 1), "FADD": ("FMA", 1), "FFMA": ("FMA", 1),
+    "LDS, random entries of 1 KiB, 32 copies": ("load/store unit", 1), "STS.128, consecutive": ("load/store unit", 4),
+    "LDS.128, consecutive": ("load/store unit", 4),
+    **{f"ATOMS.ADD, {n} lane{'s' * (n > 1)} on one address (by warp)": ("load/store unit", n) for n in (1, 2, 4, 8, 16, 32)},
+}
+
+
+def lowest(figures):
+    return figures["bound_tb_s"][figures["binding"]]
+
+
+def measured_for(workload, results):
+    """The benchmark's row whose size is nearest to the model's, if it is near enough to be compared."""
+    group, name, dtype = WORKLOADS.get(workload, ("", "", ""))
+    words = workload.split()
+    power_of_two = next((int(w[2:]) for w in words if w.startswith("2^")), 0)
+    wanted = power_of_two + int(math.log2({"float64": 8, "float32": 4}.get(dtype, 2)))
+    rows = [r for r in results.rows if (r["group"], r["name"], r["dtype"], r["l2"], r["how"]) == (group, name, dtype, "cold", "stream")]
+    row = min(rows, key=lambda r: abs(math.log2(r["bytes"]) - wanted), default=None)
+    return row if row and (abs(math.log2(row["bytes"]) - wanted) < 3 or results.rehearsal) else None
+
+
+def percent_busy(unit, profile):
+    """(percent, metric), by the profiler."""
+    for beginning in METRICS.get(unit, []):
+        for end in ("_active", "_elapsed"):
+            if beginning + end in profile:
+                return profile[beginning + end][0], beginning + end
+    return None
+
+
+def hardware():
+    """The rates that the model assumes, or None."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(PROJECT / "dev"))
+    try:
+        from sass import hardware as module
+        return module
+    except Exception:  # of a later version
+        return None
+
+
+def model_section(results):
+    lines = ["## The model beside what was measured", ""]
+    if not results.model:
+        lines += ["There is no model: neither was `scripts/count_instructions` run here, nor has the repository a `dev/sass/h200.json`. "
+                  "What the profiler measured stands below without it.", ""]
+    else:
+        lines += [f"The model: {results.models_origin}. A unit's bound is the rate at which it would be busy all the time, if nothing ever stalled; the part "
+                  "of it that was reached says how busy the model takes the unit to have been.", ""]
+        rows = []
+        for workload, figures in results.model.items():
+            row = measured_for(workload, results)
+            least = lowest(figures)
+            rows.append((workload, f"{figures['all']:.2f}", figures["binding"], f"{least * 1e3:.4g}") +
+                        ((f"{bandwidth(row) / 1e9:.4g}", power(row["bytes"]), f"{bandwidth(row) / 1e12 / least:.0%}") if row else ("", "", "")))
+        lines += table(["workload", "instructions an element", "binding unit", "its bound, GB/s", "measured, GB/s", "bytes", "of the bound"], rows)
+        if DENSE in results.model and any(w != DENSE for w in results.model):
+            rows = []
+            dense, own = measured_for(DENSE, results), lowest(results.model[DENSE])
+            beside = next(iter(results.some("fanin HeNormal", "float32", "layout", l2="cold")), None)
+            for workload, figures in results.model.items():
+                row = measured_for(workload, results)
+                base = beside if row and row["group"] == "layout" else dense
+                if workload != DENSE and row and base:
+                    rows.append((workload, f"{own / lowest(figures):.2f}", f"{bandwidth(base) / bandwidth(row):.2f}"))
+            lines += [f"Time for a byte, in that of {DENSE}:", ""] + table(["workload", "model", "measured"], rows)
+    lines += unit_tables(results) + assumed_rates(results)
+    return lines
+
+
+def unit_tables(results):
+    figures, row = results.model.get(DENSE), measured_for(DENSE, results)
+    units = list(figures["bound_tb_s"]) if figures else [u for u in METRICS if percent_busy(u, results.profile)]
+    rows = []
+    for unit in units:
+        bound = figures["bound_tb_s"][unit] if figures else None
+        seen = percent_busy(unit, results.profile)
+        rows.append((unit, f"{bound * 1e3:.4g}" if bound else "", f"{bandwidth(row) / 1e12 / bound:.1%}" if bound and row else "",
+                     f"{seen[0]:.1f} %" if seen else "", seen[1] if seen else ""))
+    lines = []
+    if rows:
+        lines += [f"Unit by unit, {DENSE}:", ""] + table(["unit", "bound, GB/s", "busy by the model at the measured rate", "busy by the profiler", "metric"], rows)
+    if not results.profile:
+        lines += ["Nothing from Nsight Compute: see the stage `profile`.", ""]
+    if results.model and results.rows:
+        units = list(dict.fromkeys(u for f in results.model.values() for u in f["bound_tb_s"]))
+        rows = []
+        for workload, figures in results.model.items():
+            row = measured_for(workload, results)
+            if row:
+                rows.append([workload] + [f"{bandwidth(row) / 1e12 / figures['bound_tb_s'][u]:.0%}" if u in figures["bound_tb_s"] else "" for u in units])
+        if rows:
+            lines += ["Busy by the model at the measured rates:", ""] + table(["workload"] + units, rows)
+    return lines
+
+
+def assumed_rates(results):
+    module = hardware()
+    capability = results.benchmark.get("compute_capability", 90)
+    if not results.rates.get("rates") or not module or capability not in module.ARCHITECTURES:
+        return []
+    rates = module.ARCHITECTURES[capability].rates
+    clock = module.GPUS[module.USUAL[capability]][2]
+    rows = []
+    for r in results.rates["rates"]:
+        pipe, slots = RATES.get(r["name"], (None, 1))
+        if pipe in rates:
+            assumed, measured = rates[pipe] / slots, r["lanes_per_cycle"] / (1 if "by warp" in r["name"] else 32)
+            rows.append((r["name"], pipe, f"{assumed:.3f}", f"{measured:.3f}", f"{measured / assumed:.2f}"))
+    return [f"Warp instructions per cycle and multiprocessor. The model assumes a clock of {clock} GHz; measured were {results.rates['clock_mhz'] / 1e3:.3f} GHz. "
+            "Of IMAD.WIDE it assumes two slots and names the bound for one beside it.", ""] + table(
+        ["instruction", "unit", "model", "measured", "measured / model"], rows)
+
+
 # ---------------------------------------------------------------- tables
 
 
@@ -183,6 +370,52 @@ def size_section(results):
     return lines
 
 
+def layout_section(results):
+    lines = []
+    found = results.some(group="layout", l2="cold") + results.some(group="streams", l2="cold")
+    if found:
+        rows = []
+        for r in found:
+            base = results.best("fanin HeNormal", r["dtype"].split("+")[0], "layout", l2="cold", size=None)
+            base = next((b for b in found if (b["name"], b["dtype"]) == ("fanin HeNormal", r["dtype"])), base)
+            compared = base and r["group"] == "layout" and r["dtype"] != "bytes"
+            rows.append((r["name"], r["dtype"], power(r["bytes"]), f"{rate(r) / 1e9:.4g}", f"{bandwidth(r) / 1e9:.4g}",
+                         f"{rate(base) / rate(r):.2f}" if compared else "", f"±{half_spread(r):.1%}"))
+        lines += ["## Shards, windows, copies, streams", "", "Cold L2. The time for an element is in that of the dense HeNormal beside it.", ""]
+        lines += table(["", "dtype", "bytes", "10^9 elements/s", "GB/s", "time of dense", "spread"], rows)
+    zeros = [r for r in results.some(group="zeros")]
+    if zeros:
+        lines += ["## Zeros", ""] + table(["", "bytes", "L2", "how", "microseconds", "GB/s", "spread"], [
+            (r["name"], power(r["bytes"]), r["l2"], r["how"], f"{seconds(r) * 1e6:.2f}", f"{bandwidth(r) / 1e9:.4g}", f"±{half_spread(r):.1%}") for r in zeros])
+    middle = results.some(group="middle")
+    if middle:
+        lines += ["## Matrices of 2^16 to 2^23 elements", "", "GB/s.", ""]
+        for l2 in ("cold", "warm"):
+            of_kind = [r for r in middle if r["l2"] == l2 and r["dtype"] != "bytes"]
+            sizes = sorted({r["elements"] for r in of_kind})
+            by = {(r["name"], r["dtype"], r["elements"]): r for r in of_kind}
+            rows = [[name, dtype] + [f"{bandwidth(by[name, dtype, s]) / 1e9:.3g}" if (name, dtype, s) in by else "" for s in sizes]
+                    for name, dtype in dict.fromkeys((r["name"], r["dtype"]) for r in of_kind)]
+            ceilings = [results.ceiling(4 * s, "middle", l2) for s in sizes]
+            rows.append(["memset or store kernel, float32's bytes", ""] + [f"{bandwidth(c) / 1e9:.3g}" if c else "" for c in ceilings])
+            lines += table([f"{l2} L2", "dtype"] + [power(s) for s in sizes], rows)
+    if results.second:
+        first = {(r["name"], r["dtype"], r["bytes"], r["l2"]): r for r in results.rows if r["group"] == "size"}
+        rows = []
+        for r in results.second:
+            beside = first.get((r["name"], r["dtype"], r["bytes"], r["l2"]))
+            rows.append((r["name"], r["dtype"], power(r["bytes"]), r["l2"], f"{bandwidth(r) / 1e9:.4g}", f"{bandwidth(beside) / 1e9:.4g}" if beside else ""))
+        lines += ["## A process that uses device 1 alone", "", "GB/s.", ""] + table(["", "dtype", "bytes", "L2", "device 1", "device 0, its own process"], rows)
+    return lines
+
+
+def check_section(results):
+    if not results.checks:
+        return []
+    return ["## Bit for bit against the host", ""] + table(["", "bytes", "", "checksum", "s"], [
+        (c["name"], power(c["bytes"]), "equal" if c["equal"] else "**differs**", c["checksum"], f"{c['seconds']:.1f}") for c in results.checks])
+
+
 def plan_section(results):
     rows = [(r["name"], r["l2"] if r["how"] == "stream" else "host's time of the call", r["bytes"], f"{seconds(r) * 1e6:.1f}",
              f"{bandwidth(r) / 1e9:.4g}", f"±{half_spread(r):.1%}") for r in results.some(group="plan")]
@@ -222,7 +455,7 @@ def rates_section(results):
         ["", "lanes", "warps", "latency"], rows)
 
 
-def markdown(folder, results, plotted):
+def markdown(folder, results, plotted, too_large):
     data = results.benchmark
     lines = ["# fanin on a GPU", ""]
     if data:
@@ -239,9 +472,9 @@ def markdown(folder, results, plotted):
     lines += [""]
     if results.rehearsal:
         lines += ["**A rehearsal, not a result.**", ""]
-    lines += stage_section(folder) + bar_section(results)
+    lines += stage_section(folder) + too_large + bar_section(results) + check_section(results) + model_section(results)
     lines += [f"![rates]({plotted})", ""] if plotted.endswith(".png") else [f"No plot: {plotted}.", ""]
-    lines += large_section(results) + plan_section(results) + size_section(results) + small_section(results)
+    lines += large_section(results) + layout_section(results) + plan_section(results) + size_section(results) + small_section(results)
     lines += policy_section(results) + rates_section(results)
     left_out = {**data.get("left_out", {}), **results.rivals.get("left_out", {})}
     if left_out:
@@ -297,6 +530,28 @@ def plot(folder, results):
     return "gpu_rates.png"
 
 
+# ---------------------------------------------------------------- all in one file
+
+TAR = "results.tar"
+OF_REPORT = 1 << 20  # room for the report itself, which is written when it is known what has room
+
+
+def in_tar(size):
+    return 512 + (size + 511) // 512 * 512
+
+
+def what_fits(folder, most=MOST_IN_TAR):
+    """(files for the tar, files that are too large): of all that is there, the smallest first."""
+    files = sorted((f for f in folder.rglob("*") if f.is_file() and f.name not in (TAR, "report.md")), key=lambda f: (f.stat().st_size, f.name))
+    room, kept = most - OF_REPORT - 20 * 512, []
+    for file in files:
+        room -= in_tar(file.stat().st_size)
+        if room < 0:
+            break
+        kept.append(file)
+    return kept, files[len(kept):]
+
+
 def main():
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
@@ -306,8 +561,13 @@ def main():
         plotted = plot(folder, results)
     except Exception as error:  # the report is worth more than its picture
         plotted = f"{type(error).__name__}: {error}"
-    text = markdown(folder, results, plotted)
-    (folder / "report.md").write_text(text)
+    kept, left_out = what_fits(folder)
+    too_large = [f"{TAR} has all files but these, which are too large for its {MOST_IN_TAR >> 20} MiB: " +
+                 ", ".join(f"{f.relative_to(folder)} ({f.stat().st_size / 2**20:.1f} MiB)" for f in left_out) + ".", ""] if left_out else []
+    (folder / "report.md").write_text(markdown(folder, results, plotted, too_large))
+    with tarfile.open(folder / TAR, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for file in [folder / "report.md"] + kept:
+            tar.add(file, arcname=f"gpu-report/{file.relative_to(folder)}")
     print("\n".join(bar_section(results)))
 
 

@@ -15,7 +15,8 @@ namespace {
 
 using namespace fanin::core;
 
-__device__ const Ziggurat device_table = ziggurat;
+__device__ const Ziggurat device_normal_table = normal_table;
+__device__ const Ziggurat device_cut_table = cut_table;
 
 struct CuRand {
   static __device__ Words block(Words counter, Key key) {
@@ -58,10 +59,10 @@ FANIN_HOST_DEVICE Values values_of(const Stream& stream, std::uint64_t i, Window
   return v;
 }
 
-__global__ void fill(Values* out, std::uint64_t first, std::uint64_t count, Stream stream, Window window) {
+__global__ void fill(Values* out, std::uint64_t first, std::uint64_t count, Stream stream, Window window, bool cut) {
   for (std::uint64_t j = blockIdx.x * std::uint64_t{blockDim.x} + threadIdx.x; j < count;
        j += gridDim.x * std::uint64_t{blockDim.x}) {
-    out[j] = values_of<CuRand>(stream, first + j, window, device_table);
+    out[j] = values_of<CuRand>(stream, first + j, window, cut ? device_cut_table : device_normal_table);
   }
 }
 
@@ -74,17 +75,20 @@ TEST(Device, GivesTheHostsBits) {
   const Stream stream{0x123456789abcdef0, 7};
   for (const std::uint64_t first :
        {std::uint64_t{1}, (std::uint64_t{1} << 34) - 501, (std::uint64_t{1} << 56) - 5000}) {
-    const Window window = first == 1 ? Window{-2, 2} : Window{-1e30F, 1e30F};
-    std::vector<Values> got(5000);
-    Values* memory = nullptr;
-    ASSERT_EQ(cudaMalloc(&memory, got.size() * sizeof(Values)), cudaSuccess);
-    fill<<<7, 96>>>(memory, first, got.size(), stream, window);
-    ASSERT_EQ(cudaGetLastError(), cudaSuccess);
-    ASSERT_EQ(cudaMemcpy(got.data(), memory, got.size() * sizeof(Values), cudaMemcpyDeviceToHost), cudaSuccess);
-    ASSERT_EQ(cudaFree(memory), cudaSuccess);
-    for (std::size_t j = 0; j < got.size(); ++j) {
-      const Values expected = values_of<Philox>(stream, first + j, window, ziggurat);
-      ASSERT_EQ(std::memcmp(&got[j], &expected, sizeof expected), 0) << first + j;
+    for (const bool cut : {false, true}) {
+      const Window window = cut ? Window{-2, 2} : Window{-1e30F, 1e30F};
+      const Ziggurat& table = cut ? cut_table : normal_table;
+      std::vector<Values> got(5000);
+      Values* memory = nullptr;
+      ASSERT_EQ(cudaMalloc(&memory, got.size() * sizeof(Values)), cudaSuccess);
+      fill<<<7, 96>>>(memory, first, got.size(), stream, window, cut);
+      ASSERT_EQ(cudaGetLastError(), cudaSuccess);
+      ASSERT_EQ(cudaMemcpy(got.data(), memory, got.size() * sizeof(Values), cudaMemcpyDeviceToHost), cudaSuccess);
+      ASSERT_EQ(cudaFree(memory), cudaSuccess);
+      for (std::size_t j = 0; j < got.size(); ++j) {
+        const Values expected = values_of<Philox>(stream, first + j, window, table);
+        ASSERT_EQ(std::memcmp(&got[j], &expected, sizeof expected), 0) << first + j << (cut ? ", cut" : "");
+      }
     }
   }
 }
