@@ -4,10 +4,13 @@
 
 #include <cstring>
 #include <fanin/fanin.hpp>
+#include <limits>
 #include <string>
+#include <utility>
 
 namespace {
 
+constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t elements = std::int64_t{1} << 24;
 
 void count(benchmark::State& state, std::size_t bytes) {
@@ -43,6 +46,12 @@ int main(int argc, char** argv) {
     for (const char* name : {"he_normal", "random_normal", "he_uniform", "zeros"}) {
       const std::string label = std::string(name) + "/" + std::string(fanin::name_of(dtype));
       benchmark::RegisterBenchmark(label.c_str(), fill_with, fanin::make(name, 1), dtype);
+    }
+    // Narrow windows, and the half of a normal: a rejection sampler of its own, and half of the draws rejected.
+    for (const auto& [lower, upper] : {std::pair(1.0, 2.0), {-0.5, 0.5}, {3.0, 8.0}, {0.0, infinity}}) {
+      const std::string label = "truncated_normal from " + std::to_string(lower) + " to " + std::to_string(upper) +
+                                "/" + std::string(fanin::name_of(dtype));
+      benchmark::RegisterBenchmark(label.c_str(), fill_with, fanin::TruncatedNormal(0, 1, 1, lower, upper), dtype);
     }
   }
   benchmark::Initialize(&argc, argv);

@@ -199,7 +199,8 @@ TEST(CpuTargets, LongRunsInAnyPieces) {
                            "he_uniform", "unit uniform"}) {
     const Case& c =
         *std::find_if(cases.begin(), cases.end(), [&](const Case& x) { return x.name == std::string(name); });
-    const std::uint64_t count = (one << (c.distribution.kind == Distribution::Kind::uniform ? 22 : 20)) + 5;
+    const std::uint64_t count =
+        (c.distribution.kind == Distribution::Kind::uniform ? 12 * one : 3 * one) * (one << 18) + 5;
     for (const DType dtype : {DType::float32, DType::bfloat16, DType::float64}) {
       FillParams whole;
       ASSERT_TRUE(prepared(whole, c.distribution, dtype, 8, count));

@@ -13,7 +13,7 @@
 namespace fanin::cpu {
 
 // A unit of work takes about as long as writing a byte. What follows is measured (bench/RESULTS.md): a normal takes 1.9
-// uniforms, one in a narrow window or in one that rejects a good part of the normals 5 to 13, and binary64 twice as
+// uniforms, one in a narrow window or in one that rejects a good part of the normals 5 to 11, and binary64 twice as
 // long.
 inline constexpr std::uint64_t uniform_work = 16;
 inline constexpr std::uint64_t normal_work = 32;

@@ -111,7 +111,7 @@ class NarrowNormals : public Rejected<T> {
       high = value(with_more_digits(upper_half(p), upper_half(c)));
     } else {
       const VI32 head = hn::BitCast(I32(), hn::ShiftRight<8>(z));
-      const VI32 rest = hn::BitCast(I32(), hn::Or(hn::ShiftLeft<1>(hn::ShiftRight<3>(word)), set32(1u)));
+      const VI32 rest = hn::BitCast(I32(), hn::Or(hn::ShiftRight<2>(word), set32(1u)));
       low = value(box64(lower_half(head), lower_half(rest)));
       high = value(box64(upper_half(head), upper_half(rest)));
     }

@@ -57,7 +57,7 @@ HWY_INLINE VF32 neglog(VF32 u) {
 
 // core::edge_fraction.
 HWY_INLINE VF32 edge_fraction(VU32 word) {
-  const VU32 n = hn::Or(hn::ShiftLeft<1>(hn::ShiftRight<8>(word)), set32(1u));
+  const VU32 n = hn::Or(hn::ShiftRight<7>(word), set32(1u));
   return hn::Mul(hn::ConvertTo(F32(), hn::BitCast(I32(), n)), set32(0x1p-25F));
 }
 
