@@ -34,13 +34,13 @@ void read(void* to, const View& from, CudaStream stream) {
   gpu::read(to, from.address, from.capacity, there.device(), stream);
 }
 
-namespace detail {
-
 DeviceMemory use_on_device(const View& view) {
   auto current = std::make_shared<const gpu::CurrentDevice>(view.place.cuda_device);
   void* const address = gpu::device_address(view.address, *current);
   return {std::move(current), address};
 }
+
+namespace detail {
 
 void check_run(const RunOptions& options, Place place) {
   if (options.threads < 0) {

@@ -28,16 +28,14 @@ FANIN_API void preload(int device = 0);
 /// context, memory of a context of the driver interface is recognised where that is current. Throws DeviceError.
 FANIN_API Place place_of(const void* address);
 
-namespace detail {
-
-// For fanin/thrust.h: memory as kernels on its device see it, and that device is the calling thread's current one as
-// long as `current` lives.
+/// Memory as kernels on its device see it. That device is the calling thread's current one as long as `current` lives.
 struct DeviceMemory {
   std::shared_ptr<const void> current;
   void* address;
 };
-FANIN_API DeviceMemory use_on_device(const View& view);
 
-}  // namespace detail
+/// What fanin/thrust.h does before a launch of its own: makes the view's device the current one. Throws InvalidArgument
+/// for memory that the device cannot access, and DeviceError.
+FANIN_API DeviceMemory use_on_device(const View& view);
 
 }  // namespace fanin

@@ -325,7 +325,7 @@ inline Question checked(double lower, double upper, const HistogramRange& range)
 template <class T>
 Tally tallied(const View& tensor, std::uint64_t count, const Question& question, CudaStream stream,
               std::vector<std::uint64_t>& counters) {
-  const fanin::detail::DeviceMemory there = fanin::detail::use_on_device(tensor);
+  const DeviceMemory there = use_on_device(tensor);
   const auto blocks = static_cast<std::size_t>(std::min((count + tile - 1) / tile, max_blocks));
   const std::size_t tally_bytes = blocks * sizeof(Tally);
   const std::size_t counter_bytes = counters.size() * 8;
