@@ -48,7 +48,6 @@ static __device__ __noinline__ void begin_row(const Job* job, const Block* block
   const std::uint64_t address = reinterpret_cast<std::uint64_t>(its.address) + number * block->run * size;
   its.address = reinterpret_cast<void*>(address);
   its.aligned = (address - its.start % 4 * size) % min(4 * size, 16u) == 0 ? 1 : 0;
-  its.usual &= its.aligned;
   its.tile_begin = number * row_tiles;
   if (static_cast<Draw>(its.draw) != Draw::constant) {
     const std::uint32_t* const stream = block->streams + number / block->rows * 4;

@@ -110,6 +110,8 @@ class Writer {
         affine_(job, more, factor),
         clamp_(limits_of<Real>(job, more)) {}
 
+  __device__ __forceinline__ bool aligned() const { return aligned_; }
+
   // A whole quad in aligned memory, `further` bytes after the element; clamped only if the format always does.
   __device__ __forceinline__ std::uint64_t address(std::int64_t element) const {
     return reinterpret_cast<std::uint64_t>(memory_) + element * sizeof(typename Format::Element);
