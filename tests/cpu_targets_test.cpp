@@ -179,7 +179,7 @@ TEST(CpuTargets, EndsOfPiecesAndSessions) {
   for (const Case& c : cases) {
     if (c.distribution.kind == Distribution::Kind::uniform) continue;
     for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
-      for (const std::uint64_t count : {2047, 2049, 4100, 65531, 65537}) {
+      for (const std::uint64_t count : {2047u, 2049u, 4100u, 65531u, 65537u}) {
         FillParams params;
         ASSERT_TRUE(prepared(params, c.distribution, dtype, one << 33 | 1, count) || dtype != DType::float64) << c.name;
         if (params.index.count != count) continue;

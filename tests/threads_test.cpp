@@ -181,7 +181,7 @@ TEST(Shares, OfConstantsBesideNormals) {
       job_of(fanin::Zeros(), DType::float32, 1 << 24), job_of(fanin::HeNormal(1), DType::float32, 1 << 22),
       job_of(fanin::Ones(), DType::float8_e4m3fn, 12345679), job_of(fanin::HeUniform(1), DType::bfloat16, 7654321),
       job_of(fanin::RandomNormal(0, 1, 1), DType::float64, 1 << 20)};
-  for (const std::uint64_t shares : {1, 2, 3, 4, 7, 64, 255}) expect_even_split(jobs, shares);
+  for (const std::uint64_t shares : {1u, 2u, 3u, 4u, 7u, 64u, 255u}) expect_even_split(jobs, shares);
 }
 
 TEST(Shares, OfAnyPlan) {
@@ -306,7 +306,7 @@ TEST(FirstTouch, OfAPlanIsByTheThreadThatFillsThePage) {
     jobs.push_back(job_of(entry.initializer, entry.dtype, entry.count));
     bytes += static_cast<std::size_t>(entry.count) * size;
   }
-  for (const std::uint64_t threads : {2, 3, 5}) {
+  for (const std::uint64_t threads : {2u, 3u, 5u}) {
     const FreshPages memory(bytes);
     Plan plan;
     for (std::size_t j = 0; j < entries.size(); ++j) {

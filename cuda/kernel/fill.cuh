@@ -63,7 +63,8 @@ class Filler {
     whole_ = (span_.from + 3) / 4;
     next_ = batches_end_ = whole_;
     if constexpr (fast) {
-      if (span_.to / 4 > whole_ && writer_.aligned()) batches_end_ += (span_.to / 4 - whole_) / turn_quads() * turn_quads();
+      if (span_.to / 4 > whole_ && writer_.aligned())
+        batches_end_ += (span_.to / 4 - whole_) / turn_quads() * turn_quads();
     }
     rest_ = 0;
     rest_end_ = span_.count - (batches_end_ - whole_);
