@@ -8,7 +8,7 @@
 
 #include "fanin/available.h"
 #include "fanin/view.h"
-#include "fill_job.h"
+#include "params/fill_job.h"
 
 namespace fanin::gpu {
 

@@ -7,11 +7,11 @@
 #include <limits>
 #include <string>
 
+#include "base/fp_environment.h"
 #include "core/window.h"
-#include "cpu/clamping.h"
-#include "cpu/formats.h"
 #include "fanin/error.h"
-#include "fp_environment.h"
+#include "params/clamping.h"
+#include "params/formats.h"
 
 namespace fanin::gpu {
 

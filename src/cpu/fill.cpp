@@ -9,10 +9,10 @@
 #include <thread>
 #include <vector>
 
+#include "base/fp_environment.h"
 #include "cpu/run.h"
 #include "cpu/shares.h"
 #include "fanin/dtype.h"
-#include "fp_environment.h"
 
 namespace fanin::cpu {
 

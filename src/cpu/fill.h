@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "fanin/cpu.h"
-#include "fill_job.h"
+#include "params/fill_job.h"
 
 namespace fanin::cpu {
 

@@ -8,8 +8,8 @@
 #include "core/rounding.h"
 #include "core/streams.h"
 #include "core/values.h"
-#include "cpu/formats.h"
 #include "cpu/run.h"
+#include "params/formats.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "fanin writes elements and files for little-endian processors only"

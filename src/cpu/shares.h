@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "fanin/dtype.h"
-#include "fill_job.h"
+#include "params/fill_job.h"
 
 namespace fanin::cpu {
 

@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "base/text.h"
 #include "cpu/run.h"
 #include "fanin/cpu.h"
 #include "fanin/error.h"
-#include "text.h"
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>

@@ -317,7 +317,7 @@ def test_configurations_are_keras(name):
 
 
 def test_recorded_configurations():
-    recorded = json.loads((pathlib.Path(__file__).parents[1] / "keras" / "keras_configs.json").read_text())
+    recorded = json.loads((pathlib.Path(__file__).parents[1] / "data" / "keras" / "keras_configs.json").read_text())
     seen = 0
     for instance in recorded["instances"]:
         if instance["cls"] in CLASSES and KERAS_3_15 and "SeedGenerator" not in str(instance):

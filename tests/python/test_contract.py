@@ -9,7 +9,7 @@ from conftest import TESTS, numpy_dtype, same_bits
 
 import fanin
 
-GOLDEN = TESTS / "contract" / "golden"
+GOLDEN = TESTS / "data" / "contract" / "golden"
 MANIFEST = json.loads((GOLDEN / "manifest.json").read_text())
 LARGEST = 2**56
 

@@ -26,7 +26,7 @@ def made(name, **arguments):
 
 
 def keras(file):
-    contents = json.loads((TESTS / "keras" / file).read_text())
+    contents = json.loads((TESTS / "data" / "keras" / file).read_text())
     return contents, [i for i in contents["instances"] if i["cls"] in NAMES]
 
 

@@ -23,8 +23,6 @@
 
 #include "core/rounding.h"
 #include "core/values.h"
-#include "cpu/clamping.h"
-#include "cpu/formats.h"
 #include "cpu/run.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/convert-inl.h"
@@ -32,6 +30,8 @@
 #include "cpu/simd/normal-inl.h"
 #include "cpu/simd/philox-inl.h"
 #include "cpu/simd/uniform-inl.h"
+#include "params/clamping.h"
+#include "params/formats.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/model_spec.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/text.h"
+#include "config/config.h"
+#include "config/json_text.h"
+
+namespace fanin::tool {
+
+namespace {
+
+using detail::Json;
+
+// Adds where it happened to what went wrong.
+template <class F>
+auto at_place(const std::string& place, const F& f) {
+  try {
+    return f();
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(place + ": " + error.what());
+  }
+}
+
+void check_keys(const Json& object, const std::vector<std::string>& allowed) {
+  if (!object.is_object()) throw InvalidArgument("expected an object. Received: " + detail::dump_json(object));
+  for (const auto& item : object.items()) {
+    if (std::find(allowed.begin(), allowed.end(), item.key()) != allowed.end()) continue;
+    throw InvalidArgument("unknown key \"" + item.key() + "\"; it can have " + detail::list_of(allowed) + "." +
+                          detail::suggestion(item.key(), allowed));
+  }
+}
+
+std::string text_at(const Json& object, const char* key, const std::string& otherwise) {
+  if (!object.contains(key)) return otherwise;
+  if (!object[key].is_string()) {
+    throw InvalidArgument(std::string("\"") + key + "\" must be a string. Received: " + detail::dump_json(object[key]));
+  }
+  return object[key].get<std::string>();
+}
+
+Shape shape_of(const Json& json) {
+  const auto refuse = [&] {
+    throw InvalidArgument("a shape is a list of integers. Received: " + detail::dump_json(json));
+  };
+  if (!json.is_array()) refuse();
+  Shape shape;
+  for (const Json& extent : json) {
+    if (!extent.is_number_integer()) refuse();
+    shape.push_back(extent.get<std::int64_t>());
+  }
+  element_count(shape);  // refuses impossible ones
+  return shape;
+}
+
+// Initializers come from a rule; the seed is the model's unless the rule's configuration has one of its own.
+Initializer initializer_of(const Json& json, std::uint64_t seed) {
+  Initializer initializer = detail::read_initializer(json);
+  if (initializer.seed().kind() != Seed::Kind::none) {
+    if (initializer.seed().kind() == Seed::Kind::sequence) {
+      throw InvalidArgument(
+          "a rule serves many tensors, which their names keep apart: a SeedGenerator has no meaning here");
+    }
+    return initializer;
+  }
+  Json with_seed = detail::serialized(initializer, ConfigForm::keras3);
+  with_seed["config"]["seed"] = seed;
+  return detail::read_initializer(with_seed);
+}
+
+struct Rule {
+  std::string pattern;
+  Initializer initializer;
+  bool used;
+};
+
+std::vector<Rule> rules_of(const Json& json, std::uint64_t seed) {
+  if (!json.is_array()) throw InvalidArgument("\"rules\" must be a list");
+  std::vector<Rule> rules;
+  for (const Json& rule : json) {
+    rules.push_back(at_place("rule " + std::to_string(rules.size() + 1), [&] {
+      check_keys(rule, {"match", "initializer"});
+      if (!rule.contains("match") || !rule.contains("initializer")) {
+        throw InvalidArgument("a rule needs \"match\" and \"initializer\". Received: " + detail::dump_json(rule));
+      }
+      return Rule{text_at(rule, "match", ""), initializer_of(rule["initializer"], seed), false};
+    }));
+  }
+  return rules;
+}
+
+}  // namespace
+
+bool glob_matches(std::string_view pattern, std::string_view name) {
+  // Remembers the last star, and lets it take one character more whenever the rest does not fit.
+  std::size_t p = 0;
+  std::size_t n = 0;
+  std::optional<std::size_t> star;
+  std::size_t star_end = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_end = n;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+      ++p;
+      ++n;
+    } else if (star) {
+      p = *star + 1;
+      n = ++star_end;
+    } else {
+      return false;
+    }
+  }
+  return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(), [](char c) { return c == '*'; });
+}
+
+ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
+  const Json json = detail::parse_json(text);
+  check_keys(json, {"name", "source", "dtype", "layout", "tensors", "rules"});
+  if (!json.contains("tensors") || !json["tensors"].is_object() || !json.contains("rules")) {
+    throw InvalidArgument(
+        "A model's specification needs \"tensors\", an object of shapes by name, and \"rules\", a list");
+  }
+  const std::string dtype = text_at(json, "dtype", "float32");
+  const std::string layout = text_at(json, "layout", "hwio");
+  std::vector<Rule> rules = rules_of(json["rules"], seed);
+
+  ModelSpec spec;
+  spec.name = text_at(json, "name", "model");
+  for (const auto& item : json["tensors"].items()) {
+    at_place("tensor \"" + item.key() + "\"", [&] {
+      Json tensor = item.value();
+      if (tensor.is_array()) tensor = Json{{"shape", tensor}};
+      check_keys(tensor, {"shape", "dtype", "layout"});
+      if (!tensor.contains("shape")) throw InvalidArgument("a tensor needs a \"shape\"");
+      const Rule* rule = nullptr;
+      for (Rule& candidate : rules) {
+        if (!glob_matches(candidate.pattern, item.key())) continue;
+        candidate.used = true;
+        if (rule == nullptr) rule = &candidate;
+      }
+      if (rule == nullptr) throw InvalidArgument("no rule matches it; a last rule {\"match\": \"*\", ...} would");
+      if (item.key() == "__metadata__") throw InvalidArgument("the file's format keeps this name for itself");
+      spec.tensors.push_back({item.key(), shape_of(tensor["shape"]), parse_dtype(text_at(tensor, "dtype", dtype)),
+                              parse_layout(text_at(tensor, "layout", layout)), rule->initializer});
+      return 0;
+    });
+  }
+  for (const Rule& rule : rules) {
+    if (!rule.used) spec.unused_rules.push_back(rule.pattern);
+  }
+  return spec;
+}
+
+}  // namespace fanin::tool
