@@ -8,11 +8,9 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <utility>
 
-#include "config/config.h"
-#include "config/json_text.h"
-
-namespace fanin::tool {
+namespace fanin::cli {
 
 namespace {
 
@@ -20,15 +18,6 @@ bool is_name(const std::string& text) {
   const auto is_part = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; };
   return !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) != 0 &&
          std::all_of(text.begin(), text.end(), is_part) && text != "null" && text != "true" && text != "false";
-}
-
-// The value of key=value: JSON if it is JSON, else a string.
-detail::Json setting_value(const std::string& text) {
-  try {
-    return detail::parse_json(text);
-  } catch (const InvalidArgument&) {
-    return text;
-  }
 }
 
 }  // namespace
@@ -48,22 +37,16 @@ Initializer InitializerArguments::make() const {
     throw InvalidArgument("Name an initializer with --init, e.g. --init he_normal, or give --config");
   }
   const Initializer chosen = name ? fanin::make(*name) : read_config_argument(*config);
-  if (settings.empty() && !seed) return chosen;
-
-  detail::Json object = detail::serialized(chosen, ConfigForm::keras3);
+  std::vector<std::pair<std::string, std::string>> parameters;
   for (const std::string& setting : settings) {
     const std::size_t equals = setting.find('=');
     if (equals == std::string::npos || equals == 0) {
       throw InvalidArgument("--set takes key=value. Received: " + setting);
     }
-    object["config"][setting.substr(0, equals)] = setting_value(setting.substr(equals + 1));
+    parameters.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
   }
-  // Initializers without randomness have no seed; giving them one is harmless.
-  if (seed) {
-    const std::uint64_t value = parse_unsigned(*seed, "--seed");
-    if (object["config"].contains("seed")) object["config"]["seed"] = value;
-  }
-  return detail::read_initializer(object);
+  const Initializer changed = parameters.empty() ? chosen : with_parameters(chosen, parameters);
+  return seed ? changed.with_seed(parse_unsigned(*seed, "--seed")) : changed;
 }
 
 void TensorArguments::add_to(CLI::App& command) {
@@ -125,4 +108,4 @@ Initializer read_config_argument(const std::string& text) {
   return is_name(text) ? make(text) : deserialize(text);
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

@@ -9,7 +9,7 @@
 
 #include "fanin/fanin.hpp"
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 // --init, --config, --set and --seed.
 struct InitializerArguments {
@@ -43,4 +43,4 @@ std::string read_file(const std::string& path);
 // JSON text, the path of a file with JSON text, or a bare name.
 Initializer read_config_argument(const std::string& text);
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

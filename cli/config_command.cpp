@@ -6,7 +6,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 void add_config_command(CLI::App& program) {
   struct Arguments {
@@ -27,4 +27,4 @@ void add_config_command(CLI::App& program) {
   });
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

@@ -1,36 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
 #include <iostream>
 #include <memory>
 #include <string>
 
-#include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/distribution_json.h"
+#include "cli/table.h"
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 namespace {
-
-using detail::Json;
-using detail::to_text;
 
 std::string values_text(const Distribution& d) {
   switch (d.kind) {
     case Distribution::Kind::constant:
-      return to_text(d.value) + " everywhere";
+      return exact_number(d.value) + " everywhere";
     case Distribution::Kind::identity:
-      return to_text(d.value) + " on the diagonal, 0 elsewhere";
+      return exact_number(d.value) + " on the diagonal, 0 elsewhere";
     case Distribution::Kind::uniform:
-      return "uniform on [" + to_text(d.low) + ", " + to_text(d.high) + ")";
+      return "uniform on [" + exact_number(d.low) + ", " + exact_number(d.high) + ")";
     case Distribution::Kind::normal:
-      return "normal, mean " + to_text(d.mean) + ", stddev " + to_text(d.stddev);
+      return "normal, mean " + exact_number(d.mean) + ", stddev " + exact_number(d.stddev);
     case Distribution::Kind::truncated_normal:
       break;
   }
-  return "normal, mean " + to_text(d.mean) + ", stddev " + to_text(d.stddev) + ", cut at " + to_text(d.lower) +
-         " and " + to_text(d.upper) + " stddev";
+  return "normal, mean " + exact_number(d.mean) + ", stddev " + exact_number(d.stddev) + ", cut at " +
+         exact_number(d.lower) + " and " + exact_number(d.upper) + " stddev";
 }
 
 }  // namespace
@@ -52,7 +48,7 @@ void add_describe_command(CLI::App& program) {
     const DType dtype = parse_dtype(arguments->tensor.dtype);
     const Layout layout = parse_layout(arguments->tensor.layout);
     const Description description = initializer.describe(shape, layout);
-    FillOptions options;
+    TensorOptions options;
     options.layout = layout;
     const FillParams params = initializer.params(shape, dtype, options);  // refuses what a fill would
     const Moments moments = moments_of(description.distribution);
@@ -72,7 +68,7 @@ void add_describe_command(CLI::App& program) {
       object["value_stddev"] = moments.stddev;
       if (limited) object["limits"] = {params.min, params.max};
       object["derivation"] = description.derivation;
-      std::cout << detail::dump_json(object) << '\n';
+      std::cout << object.dump() << '\n';
       return;
     }
     std::cout << description.initializer << ", shape " << to_string(shape) << ", " << name_of(dtype) << '\n'
@@ -80,13 +76,13 @@ void add_describe_command(CLI::App& program) {
               << name_of(layout) << ")\n"
               << "derivation   " << description.derivation << '\n'
               << "values       " << values_text(description.distribution) << '\n'
-              << "their mean   " << to_text(moments.mean) << '\n'
-              << "their stddev " << to_text(moments.stddev) << '\n';
+              << "their mean   " << exact_number(moments.mean) << '\n'
+              << "their stddev " << exact_number(moments.stddev) << '\n';
     if (limited) {
-      std::cout << "limits       " << to_text(params.min) << " to " << to_text(params.max) << ", the outermost "
-                << name_of(dtype) << " values that can occur\n";
+      std::cout << "limits       " << exact_number(params.min) << " to " << exact_number(params.max)
+                << ", the outermost " << name_of(dtype) << " values that can occur\n";
     }
   });
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

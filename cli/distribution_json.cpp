@@ -3,11 +3,11 @@
 
 #include <cmath>
 
-namespace fanin::tool {
+namespace fanin::cli {
 
-detail::Json distribution_json(const Distribution& d) {
-  const auto bound = [](double v) { return std::isinf(v) ? detail::Json() : detail::Json(v); };
-  detail::Json json{{"kind", name_of(d.kind)}};
+Json distribution_json(const Distribution& d) {
+  const auto bound = [](double v) { return std::isinf(v) ? Json() : Json(v); };
+  Json json{{"kind", name_of(d.kind)}};
   switch (d.kind) {
     case Distribution::Kind::constant:
     case Distribution::Kind::identity:
@@ -32,4 +32,4 @@ detail::Json distribution_json(const Distribution& d) {
   return json;
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

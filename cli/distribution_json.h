@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "config/json_text.h"
+#include <nlohmann/json.hpp>
+
 #include "fanin/distribution.h"
 
-namespace fanin::tool {
+namespace fanin::cli {
+
+using Json = nlohmann::ordered_json;
 
 // "kind" and its parameters: mean, stddev, lower and upper (in standard deviations; null: no bound), or low and high,
 // or value.
-detail::Json distribution_json(const Distribution& distribution);
+Json distribution_json(const Distribution& distribution);
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

@@ -7,13 +7,11 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
-#include "cli/file_formats.h"
 #include "cli/filler.h"
+#include "cli/npy.h"
 #include "cli/output_file.h"
-#include "params/fill_job.h"
-#include "params/params.h"
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 namespace {
 
@@ -34,7 +32,7 @@ bool ends_with(const std::string& text, const std::string& end) {
 }
 
 // auto, cpu, cuda or cuda:n.
-Place parse_device(const std::string& text) {
+Device parse_device(const std::string& text) {
   if (text == "cpu") return host;
   if (text == "auto") return available().cuda_devices > 0 ? cuda(0) : host;
   if (text == "cuda") return cuda(0);
@@ -46,8 +44,8 @@ Place parse_device(const std::string& text) {
   throw InvalidArgument("--device takes auto, cpu, cuda or cuda:N. Received: " + text);
 }
 
-FillOptions options_of(const Arguments& arguments, const Shape& shape) {
-  FillOptions options;
+TensorOptions options_of(const Arguments& arguments, const Shape& shape) {
+  TensorOptions options;
   options.layout = parse_layout(arguments.tensor.layout);
   options.name = arguments.name;
   if (arguments.subsequence) options.subsequence = parse_unsigned(*arguments.subsequence, "--subsequence");
@@ -75,16 +73,16 @@ void run(const Arguments& arguments) {
   const Initializer initializer = arguments.initializer.make();
   const Shape shape = parse_extents(arguments.tensor.shape, "--shape");
   const DType dtype = parse_dtype(arguments.tensor.dtype);
-  const FillOptions options = options_of(arguments, shape);
-  const Place place = parse_device(arguments.device);
-  if (!place.is_host()) Tensor({}, dtype, place);  // says why there is no such device
+  const TensorOptions options = options_of(arguments, shape);
+  const Device device = parse_device(arguments.device);
+  if (!device.is_host()) Tensor({}, dtype, device);  // says why there is no such device
   const bool npy = arguments.out && ends_with(*arguments.out, ".npy");
   if (arguments.out && !npy && !ends_with(*arguments.out, ".bin")) {
     throw InvalidArgument("--out takes a name that ends in .npy (NumPy) or .bin (the elements alone). Received: " +
                           *arguments.out);
   }
   const FillParams params = initializer.params(shape, dtype, options);
-  const Shape written = detail::written_shape(shape, options.block);
+  const Shape written = arguments.partition_shape ? options.block.extent : shape;
 
   std::optional<OutputFile> out;
   if (arguments.out) out.emplace(*arguments.out);
@@ -92,14 +90,14 @@ void run(const Arguments& arguments) {
     const std::string header = npy_header(written, dtype);
     out->write(header.data(), header.size());
   }
-  Filler filler(arguments.threads, place);
+  Filler filler(arguments.threads, device);
   const Statistics found = filler.fill(params, out ? &*out : nullptr, {});
   if (out) out->commit();
 
   std::cout << initializer.class_name() << ", shape " << to_string(written);
   if (written != shape) std::cout << " of " << to_string(shape);
-  std::cout << ", " << name_of(dtype) << ", on " << to_string(place);
-  if (is_random(params)) {
+  std::cout << ", " << name_of(dtype) << ", on " << to_string(device);
+  if (params.is_random()) {
     std::cout << ", seed " << params.seed << (initializer.seed().kind() == Seed::Kind::none ? " (drawn)" : "")
               << ", subsequence " << params.subsequence;
   }
@@ -132,4 +130,4 @@ void add_fill_command(CLI::App& program) {
   command->callback([arguments] { run(*arguments); });
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

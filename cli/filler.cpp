@@ -5,10 +5,11 @@
 #include <chrono>
 #include <cstring>
 
-#include "cpu/fill.h"
+#include "fanin/cpu.h"
+#include "fanin/fill.h"
 #include "fanin/initializers.h"
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 namespace {
 
@@ -23,13 +24,13 @@ double seconds(const F& f) {
 
 }  // namespace
 
-Filler::Filler(int threads, Place place) : threads_(threads), place_(place) {}
+Filler::Filler(int threads, Device device) : threads_(threads), device_(device) {}
 
-int Filler::threads() const { return threads_ > 0 ? threads_ : cpu::available_threads(); }
+int Filler::threads() const { return threads_ > 0 ? threads_ : available_threads(); }
 
 void Filler::fill_piece(const View& view, const FillParams& part) {
-  if (place_.is_host()) return fanin::fill(view, part, nullptr, threads_);
-  Tensor there({static_cast<std::int64_t>(part.index.count)}, part.dtype, place_);
+  if (device_.is_host()) return fanin::fill(view, part, {nullptr, threads_});
+  Tensor there({static_cast<std::int64_t>(part.index.count)}, part.dtype, device_);
   fanin::fill(there.view(), part);
   std::memcpy(view.address, there.to(host).data(), there.bytes());
 }
@@ -50,7 +51,7 @@ Statistics Filler::fill(const FillParams& params, OutputFile* out, const std::fu
     if (compare_) {
       // A fill with zeros is one memset on each thread.
       const FillParams zeros = Zeros().params({static_cast<std::int64_t>(count)}, params.dtype);
-      memset_seconds_ += seconds([&] { fanin::fill(view, zeros, nullptr, threads_); });
+      memset_seconds_ += seconds([&] { fanin::fill(view, zeros, {nullptr, threads_}); });
     }
     const FillParams part = part_of(params, first, count);
     fill_seconds_ += seconds([&] { fill_piece(view, part); });
@@ -63,4 +64,4 @@ Statistics Filler::fill(const FillParams& params, OutputFile* out, const std::fu
   return statistics;
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

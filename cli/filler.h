@@ -10,14 +10,14 @@
 #include "fanin/fill_params.h"
 #include "fanin/tensor.h"
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 // Fills tensors of any size through one buffer of 64 MiB: each piece is filled, measured and written before the next.
 // On a device it goes through such a buffer there as well.
 class Filler {
  public:
   // threads 0: as many as the process may run on.
-  explicit Filler(int threads, Place place = host);
+  explicit Filler(int threads, Device device = host);
 
   // Fills one tensor and appends it to `out`, if given; `progress` is told of the bytes done, piece by piece.
   Statistics fill(const FillParams& params, OutputFile* out, const std::function<void(std::uint64_t)>& progress);
@@ -36,7 +36,7 @@ class Filler {
 
   std::optional<Tensor> buffer_;  // made when the first piece needs it
   int threads_;
-  Place place_;
+  Device device_;
   bool compare_ = false;
   double fill_seconds_ = 0;
   double memset_seconds_ = 0;
@@ -44,4 +44,4 @@ class Filler {
   std::uint64_t bytes_ = 0;
 };
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

@@ -17,10 +17,10 @@ int run(int argc, char** argv) {
   CLI::App program{"fanin " FANIN_VERSION ": fills weight buffers; one seed gives one set of weights", "fanin"};
   program.set_version_flag("--version", "fanin " FANIN_VERSION);
   program.require_subcommand(1);
-  fanin::tool::add_fill_command(program);
-  fanin::tool::add_describe_command(program);
-  fanin::tool::add_config_command(program);
-  fanin::tool::add_model_command(program);
+  fanin::cli::add_fill_command(program);
+  fanin::cli::add_describe_command(program);
+  fanin::cli::add_config_command(program);
+  fanin::cli::add_model_command(program);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -38,7 +38,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    fanin::tool::handle_signals();
+    fanin::cli::handle_signals();
     return run(argc, argv);
   } catch (const std::bad_alloc&) {
     std::fputs("fanin: not enough memory\n", stderr);

@@ -13,19 +13,15 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/distribution_json.h"
-#include "cli/file_formats.h"
 #include "cli/filler.h"
-#include "cli/model_spec.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "cli/table.h"
-#include "fanin/cpu.h"
+#include "fanin/fanin.hpp"
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 namespace {
-
-using detail::Json;
 
 struct Arguments {
   std::string spec;
@@ -58,7 +54,7 @@ std::vector<Entry> entries_of(const ModelSpec& spec) {
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> draws;  // names that hash alike would share draws
   for (const ModelTensor& tensor : spec.tensors) {
     try {
-      FillOptions options;
+      TensorOptions options;
       options.name = tensor.name;
       options.layout = tensor.layout;
       Entry entry{&tensor,
@@ -80,31 +76,14 @@ std::vector<Entry> entries_of(const ModelSpec& spec) {
   return entries;
 }
 
-// Half a unit in the last place, relative: what rounding to the dtype may change a standard deviation by.
-double precision_of(DType dtype) {
-  switch (dtype) {
-    case DType::float64:
-      return 0x1p-53;
-    case DType::float32:
-      return 0x1p-24;
-    case DType::float16:
-      return 0x1p-11;
-    case DType::bfloat16:
-      return 0x1p-8;
-    case DType::float8_e4m3fn:
-      return 0x1p-4;
-    case DType::float8_e5m2:
-      break;
-  }
-  return 0x1p-3;
-}
-
 // Whether the standard deviation found is the wanted one, within 6 standard errors of a normal's: of 10^9 right tensors
 // two fail.
 bool as_wanted(const Entry& entry) {
   if (!entry.is_random() || entry.found.count() < 2) return true;
   const double error = entry.wanted.stddev / std::sqrt(2.0 * static_cast<double>(entry.found.count()));
-  const double allowed = 6 * error + entry.wanted.stddev * precision_of(entry.params.dtype);
+  // Rounding to the dtype changes a standard deviation by half a unit in the last place at most.
+  const double allowed =
+      6 * error + entry.wanted.stddev * std::ldexp(1.0, -facts_of(entry.params.dtype).significant_bits);
   // A mean that is known takes no degree of freedom, but the statistics estimate it.
   return std::abs(entry.found.stddev() - entry.wanted.stddev) <=
          allowed + entry.wanted.stddev / static_cast<double>(entry.found.count());
@@ -248,4 +227,4 @@ void add_model_command(CLI::App& program) {
   command->callback([arguments] { run(*arguments); });
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

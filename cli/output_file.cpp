@@ -13,7 +13,7 @@
 #include <cstring>
 #include <stdexcept>
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 namespace {
 
@@ -133,4 +133,4 @@ void OutputFile::commit() {
   temporary_.clear();
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 // A file that is written beside its place and renamed when it is complete, so that a file of that name is only ever
 // replaced by a whole one. What is no regular file (a device, a pipe) is written straight away. All functions throw
@@ -31,4 +31,4 @@ class OutputFile {
 // pipe an error of write() rather than a signal.
 void handle_signals();
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <string>
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 Progress::Progress(std::uint64_t total_bytes)
     : total_(std::max<std::uint64_t>(total_bytes, 1)), terminal_(isatty(STDERR_FILENO) != 0) {
@@ -37,4 +37,4 @@ void Progress::update(std::uint64_t bytes) {
   std::fflush(stderr);
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

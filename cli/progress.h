@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 // A bar on standard error: redrawn in place on a terminal, four lines in all elsewhere.
 class Progress {
@@ -21,4 +21,4 @@ class Progress {
   bool terminal_;
 };
 
-}  // namespace fanin::tool
+}  // namespace fanin::cli

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <utility>
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 Table::Table(std::vector<std::string> head, std::size_t left) : rows_{std::move(head)}, left_(left) {}
 
@@ -36,4 +37,10 @@ std::string short_number(double v) {
   return buffer.data();
 }
 
-}  // namespace fanin::tool
+std::string exact_number(double v) {
+  std::array<char, 32> buffer{};
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), v).ptr;
+  return {buffer.data(), end};
+}
+
+}  // namespace fanin::cli

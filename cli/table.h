@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace fanin::tool {
+namespace fanin::cli {
 
 // Text in columns: the first `left` columns to the left, the others to the right.
 class Table {
@@ -22,4 +22,7 @@ class Table {
 // Five significant digits.
 std::string short_number(double v);
 
-}  // namespace fanin::tool
+// The shortest decimal that reads back as v.
+std::string exact_number(double v);
+
+}  // namespace fanin::cli

@@ -32,9 +32,9 @@ void memset_of(benchmark::State& state) {
 void fill_with(benchmark::State& state, const fanin::Initializer& init, fanin::DType dtype) {
   fanin::Tensor memory({elements}, dtype);
   std::memset(memory.data(), 1, memory.bytes());
-  fanin::FillOptions options;
+  fanin::RunOptions options;
   options.threads = 1;
-  for (auto _ : state) init.fill(memory.view(), {elements}, options);
+  for (auto _ : state) init.fill(memory.view(), {elements}, {}, options);
   count(state, memory.bytes());
 }
 

@@ -73,7 +73,7 @@ class Parts {
 
   void fill(int part) const {
     const auto& [place, params] = parts_[static_cast<std::size_t>(part)];
-    fanin::fill(place, params, nullptr, 1);
+    fanin::fill(place, params, {nullptr, 1});
   }
 
  private:
@@ -120,10 +120,12 @@ void ways_by_size(fanin::Tensor& memory, const char* name, int threads) {
     const std::int64_t count = kib * 256;
     const FillParams params = init.params({count}, DType::float32);
     const Parts parts(memory.view(), params, threads);
-    const auto spreads =
-        measure({[&] { fanin::fill(memory.view(), params, nullptr, 1); }, [&] { fanin::fill(memory.view(), params); },
-                 [&] { by_std_thread(parts); }, [&] { by_openmp(parts); }, [&] { by_tbb(parts, arena); }},
-                kib < 16384 ? 51 : 25);
+    const auto spreads = measure({[&] {
+                                    fanin::fill(memory.view(), params, {nullptr, 1});
+                                  },
+                                  [&] { fanin::fill(memory.view(), params); }, [&] { by_std_thread(parts); },
+                                  [&] { by_openmp(parts); }, [&] { by_tbb(parts, arena); }},
+                                 kib < 16384 ? 51 : 25);
     std::printf("%10lld", static_cast<long long>(kib));
     for (const Spread& s : spreads) {
       char text[64];
@@ -142,7 +144,7 @@ void weights(fanin::Tensor& memory) {
     const FillParams params = fanin::make(name, 1).params({n}, dtype);
     fanin::View view = memory.view();
     view.dtype = dtype;
-    return measure({[&] { fanin::fill(view, params, nullptr, 1); }}, 25)[0].median * 1000 / static_cast<double>(n);
+    return measure({[&] { fanin::fill(view, params, {nullptr, 1}); }}, 25)[0].median * 1000 / static_cast<double>(n);
   };
   const double byte = nanoseconds("zeros", DType::float32, std::int64_t{1} << 26) / 4;
   std::printf("writing a byte: %.4f ns; an element of 2^21 on one thread, in ns and in bytes' time\n%16s", byte, "");
@@ -170,14 +172,21 @@ void overheads(fanin::Tensor& memory) {
   }
   const std::int64_t rows = 1 << 16;
   const auto block = [&](std::int64_t columns) {
-    fanin::FillOptions options;
+    fanin::TensorOptions options;
     options.block = {{0, 0}, {rows, columns}};
     return init.params({rows, 1024}, DType::float32, options);
   };
   const FillParams narrow = block(1);
   const FillParams wide = block(64);
-  const auto spreads = measure({[&] { plan.fill(nullptr, 1); }, [&] { fanin::fill(memory.view(), narrow, nullptr, 1); },
-                                [&] { fanin::fill(memory.view(), wide, nullptr, 1); }},
+  const auto spreads = measure({[&] {
+                                  plan.fill({nullptr, 1});
+                                },
+                                [&] {
+                                  fanin::fill(memory.view(), narrow, {nullptr, 1});
+                                },
+                                [&] {
+                                  fanin::fill(memory.view(), wide, {nullptr, 1});
+                                }},
                                25);
   std::printf("a tensor of 4 elements in a plan: %.0f ns; a row of 1 element of a block: %.0f ns, of 64: %.0f ns\n",
               spreads[0].median * 1000 / tensors, spreads[1].median * 1000 / static_cast<double>(rows),

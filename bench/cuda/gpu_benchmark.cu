@@ -209,7 +209,7 @@ class Bench {
            std::any_of(options_.only.begin(), options_.only.end(),
                        [&](const std::string& part) { return text.find(part) != std::string::npos; });
   }
-  fanin::Place place() const { return fanin::cuda(options_.device); }
+  fanin::Device place() const { return fanin::cuda(options_.device); }
   unsigned multiprocessors() const { return static_cast<unsigned>(device_.multiProcessorCount); }
 
   // Clocks rise when there is work.
@@ -290,10 +290,9 @@ class Bench {
   static Run filling(const fanin::Initializer& init, const fanin::View& view, const fanin::Shape& shape,
                      const fanin::Block& block = {}) {
     return [=](cudaStream_t stream) {
-      fanin::FillOptions options;
-      options.stream = stream;
+      fanin::TensorOptions options;
       options.block = block;
-      init.fill(view, shape, options);
+      init.fill(view, shape, options, {stream});
     };
   }
 
@@ -395,7 +394,7 @@ class Bench {
     const auto add_both = [&](const char* name, Run run) {
       all.push_back({"layout", name, "float32+bfloat16", bytes + bytes / 2, bytes / 4, std::move(run)});
     };
-    add_both("fanin HeNormal, master and copy", [plan](cudaStream_t s) { plan->fill(s); });
+    add_both("fanin HeNormal, master and copy", [plan](cudaStream_t s) { plan->fill({s}); });
     add_both("fanin HeNormal, master, then copy",
              [first = filling(he_normal_, master, shape), then = filling(he_normal_, copy, shape)](cudaStream_t s) {
                first(s);
@@ -528,7 +527,7 @@ class Bench {
       add_memory(all, "plan", elements * 4);
       const std::string which = narrower == 0 ? "" : ", narrower";
       all.push_back({"plan", "fanin plan, GPT-2" + which, "float32", elements * 4, elements,
-                     [&](cudaStream_t s) { model.fill(s); }});
+                     [&](cudaStream_t s) { model.fill({s}); }});
       all.push_back({"plan", "fanin, one fill of the same size", "float32", elements * 4, elements,
                      fill_of("", "", normal_, DType::float32, elements / 64 * 64 * 4).run});
       for (Workload& w : all) w.lead = 10;  // the host needs longer for many tensors

@@ -69,7 +69,7 @@ class Checks {
     dense("window [1, 2]", fanin::TruncatedNormal(0.0, 0.05, 42, 1.0, 2.0), DType::float32);
     dense("RandomNormal", fanin::RandomNormal(0.0, 0.02, 42), DType::float64);
     const auto rows = static_cast<std::int64_t>(bytes_ / 4 / 1024);
-    fanin::FillOptions left;
+    fanin::TensorOptions left;
     left.block = {{0, 0}, {rows, 1024}};
     compare("HeNormal float32, left half of rows of 2048",
             fanin::HeNormal(42).params({rows, 2048}, DType::float32, left));
@@ -152,9 +152,7 @@ class Checks {
       std::vector<fanin::View> places;
       for (std::size_t n = 0; n < 2; ++n) {
         places.push_back({static_cast<char*>(memory_) + n * half, DType::float32, half, fanin::cuda(0)});
-        fanin::FillOptions options;
-        options.stream = streams[n];
-        fanin::HeNormal(2 * round + n).fill(places[n], shape, options);
+        fanin::HeNormal(2 * round + n).fill(places[n], shape, {}, {streams[n]});
       }
       for (std::size_t n = 0; n < 2; ++n) {
         std::vector<char> expected(half);

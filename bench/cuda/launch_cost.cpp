@@ -219,7 +219,7 @@ int main() {
   std::printf("| --- | --- | --- | --- | --- |\n");
   const fanin::HeNormal he(1);
   const Shape shape{1024, 1024};
-  fanin::FillOptions options;
+  fanin::TensorOptions options;
   options.name = "layer.weight";
   for (const int device : {0, 1}) {
     const auto view = [&] {

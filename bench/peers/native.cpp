@@ -117,9 +117,9 @@ double peers_fanin(const char* initializer, const char* dtype, void* memory, std
   const fanin::Initializer init = fanin::make(initializer, 1);
   const fanin::View view{memory, fanin::parse_dtype(dtype), capacity, fanin::host};
   const fanin::Shape shape{rows, columns};
-  fanin::FillOptions options;
+  fanin::RunOptions options;
   options.threads = threads;
-  return seconds_of(repeats, [&] { init.fill(view, shape, options); });
+  return seconds_of(repeats, [&] { init.fill(view, shape, {}, options); });
 } catch (const std::exception& problem) {
   error = problem.what();
   return -1;

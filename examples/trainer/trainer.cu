@@ -168,7 +168,7 @@ class Network {
                          make_parameter(plan, fanin::Zeros(), {out}, name + ".bias"), DeviceArray<float>(batch * out),
                          DeviceArray<float>(batch * out)});
     }
-    plan.fill(stream);  // asynchronous, as a kernel's launch is
+    plan.fill({stream});  // asynchronous, as a kernel's launch is
   }
 
   // Leaves losses and hits and, in the last layer's output, the gradient of the loss.

@@ -4,8 +4,8 @@
 #include <nanobind/stl/string.h>
 
 #include "arrays.h"
-#include "fanin/available.h"
 #include "fanin/config.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/error.h"
 
 namespace fanin::python {
@@ -150,7 +150,7 @@ InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
   }
 }
 
-void refuse_device(Place place) { throw DeviceError("Cannot use " + to_string(place) + ": " + available().reason); }
+void refuse_device(Device place) { throw DeviceError("Cannot use " + to_string(place) + ": " + available().reason); }
 
 nb::object json_loads(const std::string& text) { return nb::module_::import_("json").attr("loads")(text); }
 

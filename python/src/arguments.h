@@ -55,7 +55,7 @@ class InitializerArgument {
   const Initializer* borrowed_ = nullptr;
 };
 
-[[noreturn]] void refuse_device(Place place);
+[[noreturn]] void refuse_device(Device place);
 
 // JSON text as Python's dictionaries and lists, and back.
 nb::object json_loads(const std::string& text);

@@ -8,7 +8,7 @@
 
 #include "arguments.h"
 #include "dlpack.h"
-#include "fanin/available.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/error.h"
 
 namespace fanin::python {
@@ -88,8 +88,8 @@ Found torch_array(nb::handle tensor, std::optional<CudaStream> stream) {
   array.owner = nb::borrow(tensor);
   array.library = Library::torch;
   if (place == "cuda") {
-    array.place = cuda(nb::cast<int>(device.attr("index")));
-    array.stream = stream ? *stream : current_stream(Library::torch, array.place);
+    array.device = cuda(nb::cast<int>(device.attr("index")));
+    array.stream = stream ? *stream : current_stream(Library::torch, array.device);
   }
   return found;
 }
@@ -203,8 +203,8 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
   array.shape = shape_from(entry("shape"), "shape");
   if (!entry("strides").is_none()) array.strides = shape_from(entry("strides"), "strides");
   // An address that no device owns is named by the fill's own checks, as one of the first device.
-  array.place = array.address == nullptr ? host : place_of(array.address);
-  if (array.place.is_host()) array.place = cuda(0);
+  array.device = array.address == nullptr ? host : device_of(array.address);
+  if (array.device.is_host()) array.device = cuda(0);
   array.owner = nb::borrow(object);
   if (type_name_of(object).compare(0, 5, "cupy.") == 0) array.library = Library::cupy;
   if (stream) {
@@ -269,8 +269,8 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
   Array array;
   nb::object stream_argument = nb::none();
   if (on_device) {
-    array.place = cuda(nb::cast<int>(nb::int_(device[1])));
-    if (available().cuda_devices == 0) refuse_device(array.place);
+    array.device = cuda(nb::cast<int>(nb::int_(device[1])));
+    if (available().cuda_devices == 0) refuse_device(array.device);
     array.stream = stream.value_or(nullptr);
     // In DLPack 1 is the default stream.
     stream_argument = nb::int_(array.stream == nullptr ? 1 : reinterpret_cast<std::uintptr_t>(array.stream));
@@ -377,15 +377,15 @@ Array bytes_of(nb::handle object, std::optional<CudaStream> stream) {
     dense = array.shape[j] == 1 || array.strides[j] == wanted;
     wanted *= array.shape[j];
   }
-  if (!dense || array.place.is_host()) {
+  if (!dense || array.device.is_host()) {
     refuse("A workspace is a dense CUDA array of uint8. Received: a " + type_name_of(object) + " of " +
            (found.type.dtype ? std::string(name_of(*found.type.dtype)) : found.type.name) + " on " +
-           to_string(array.place));
+           to_string(array.device));
   }
   return std::move(found.array);
 }
 
-CudaStream current_stream(Library library, Place place) {
+CudaStream current_stream(Library library, Device place) {
   if (place.is_host() || library == Library::other) return nullptr;
   if (library == Library::torch) {
     const nb::object stream = nb::module_::import_("torch.cuda").attr("current_stream")(place.cuda_device);
@@ -408,12 +408,12 @@ const std::uint64_t* seed_address_of(nb::handle object) {
     return reinterpret_cast<const std::uint64_t*>(unsigned_from(object, "device_seed"));
   }
   const Found found = found_of(object, CudaStream{nullptr});
-  if (!found.type.is_integer64 || found.array.place.is_host() || found.array.count() == 0) {
+  if (!found.type.is_integer64 || found.array.device.is_host() || found.array.count() == 0) {
     refuse(
         "device_seed is the address of a 64-bit integer in device memory, or a CUDA array of uint64 or int64 that "
         "holds "
         "it. Received: a " +
-        type_name_of(object) + " of " + found.type.name + " on " + to_string(found.array.place));
+        type_name_of(object) + " of " + found.type.name + " on " + to_string(found.array.device));
   }
   return static_cast<const std::uint64_t*>(found.array.address);
 }

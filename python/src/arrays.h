@@ -24,7 +24,7 @@ enum class Library : std::uint8_t { other, torch, cupy };
 struct Array {
   void* address = nullptr;
   DType dtype = DType::float32;
-  Place place = host;
+  Device place = host;
   Shape shape;
   Shape strides;                // in bytes, one for each extent
   CudaStream stream = nullptr;  // that the fill must be put on, for device memory
@@ -49,7 +49,7 @@ Array array_of(nb::handle object, std::optional<CudaStream> stream);
 Array bytes_of(nb::handle object, std::optional<CudaStream> stream);
 
 // The library's current stream on the device; without one, the default stream.
-CudaStream current_stream(Library library, Place place);
+CudaStream current_stream(Library library, Device place);
 
 // To be called after a fill of the array was started: PyTorch's autograd must know that a tensor has changed.
 void tell_of_change(const Array& array);

@@ -50,7 +50,7 @@ void fill_address(nb::handle address, nb::handle dtype, int device, nb::handle s
   Array target;
   target.address = reinterpret_cast<void*>(unsigned_from(address, "address"));
   target.dtype = dtype_of(dtype);
-  target.place = Place{device};
+  target.device = Device{device};
   target.shape = extent.is_none() ? whole : shape_from(extent, "extent");
   target.strides = strides.is_none() ? dense_strides(target.shape, target.dtype) : shape_from(strides, "strides");
   if (target.strides.size() != target.shape.size()) {
@@ -120,7 +120,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
   }
   const std::string received =
       "Received: shape=" + to_string(array.shape) + ", strides in bytes " + to_string(array.strides);
-  if (!array.place.is_host()) {
+  if (!array.device.is_host()) {
     throw InvalidArgument("Arrays on a device must be dense and row-major. " + received +
                           ". Fill a dense one and copy it, or fill the array that the view is of");
   }

@@ -6,7 +6,7 @@
 
 #include "arrays.h"
 #include "bindings.h"
-#include "fanin/available.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/seed.h"
 #include "fanin/version.h"
 

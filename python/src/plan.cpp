@@ -59,7 +59,7 @@ class OwningPlan {
   void upload(Array workspace) {
     const std::unique_lock lock = locked();
     make_room(workspaces_);
-    plan_.upload({workspace.address, workspace.dtype, workspace.count(), workspace.place}, workspace.stream);
+    plan_.upload({workspace.address, workspace.dtype, workspace.count(), workspace.device}, workspace.stream);
     workspaces_.push_back(std::move(workspace));
   }
 
@@ -107,7 +107,7 @@ class OwningPlan {
     std::vector<Plan::DeviceStream> streams;
     for (std::size_t j = 0; j < arrays_.size(); ++j) {  // which another thread may add to while Python is asked
       const Library library = arrays_[j].library;
-      const Place place = arrays_[j].place;
+      const Device place = arrays_[j].device;
       if (place.is_host()) continue;
       const CudaStream current = current_stream(library, place);
       const auto same = std::find_if(streams.begin(), streams.end(),

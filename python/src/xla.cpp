@@ -16,7 +16,7 @@
 #include "arguments.h"
 #include "arrays.h"
 #include "bindings.h"
-#include "fanin/available.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/device_blocks.h"
 #include "fanin/error.h"
 #include "fanin/initializers.h"
@@ -211,7 +211,7 @@ xla::Error* fill_on_device(const xla::CallFrame& frame) {
   if (call.bytes() == 0) return nullptr;  // memory of no bytes is nowhere
   xla::StreamGetArguments asked{sizeof(xla::StreamGetArguments), nullptr, frame.context, nullptr};
   if (xla::Error* error = frame.api->get_stream(&asked)) return error;
-  const Place place = place_of(call.result);
+  const Device place = device_of(call.result);
   if (place.is_host()) {
     const Availability there = available();
     if (there.cuda_devices == 0) throw DeviceError("Cannot fill an array on a CUDA device: " + there.reason);

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "api/backends.h"
+#include "api/destination.h"
 #include "fanin/error.h"
 
 namespace fanin {
@@ -79,8 +79,8 @@ BlockLoops loops_of(const DeviceBlocks& blocks) {
 }  // namespace detail
 
 void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks, CudaStream stream) {
-  if (view.place.is_host()) {
-    throw InvalidArgument("Blocks whose place the device knows are in its memory. Received: a view of host memory");
+  if (view.device.is_host()) {
+    throw InvalidArgument("Blocks whose position the device knows are in its memory. Received: a view of host memory");
   }
   const IndexMap& index = params.index;
   if (view.dtype != params.dtype || params.kind == FillParams::Kind::identity || index.rank != 1 || index.start != 0 ||
@@ -89,7 +89,7 @@ void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks
                           std::string("identity. Received: shape=") + to_string(blocks.shape) + ", a view of " +
                           std::string(name_of(view.dtype)));
   }
-  const detail::Destination there(view.place);
+  const detail::Destination there(view.device, {stream});
   const detail::BlockLoops loops = detail::loops_of(blocks);
   if (loops.map.count != 0 && blocks.tensors > max_elements / loops.map.count) {
     throw InvalidArgument("There are more than 2^56 elements. Received: tensors=" + std::to_string(blocks.tensors) +
@@ -100,7 +100,7 @@ void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks
   job.device_block = &loops.block;
   if (loops.map.count == 0 || blocks.tensors == 0) return;
   if (blocks.streams == nullptr) throw InvalidArgument("The address of the tensors' seeds is null");
-  there.fill(job, {stream, 0, CpuTarget::automatic, nullptr});
+  there.fill(job);
 }
 
 }  // namespace fanin

@@ -3,12 +3,12 @@
 
 #include <utility>
 
-#include "api/backends.h"
+#include "api/access.h"
+#include "api/destination.h"
 #include "base/fp_environment.h"
-#include "config/config.h"
 #include "fanin/error.h"
-#include "formulas/rule.h"
-#include "params/params.h"
+#include "params/index_map.h"
+#include "params/make_params.h"
 
 namespace fanin {
 
@@ -16,36 +16,31 @@ using detail::Access;
 
 namespace {
 
-void check_options(const detail::Rule& rule, const FillOptions& options) {
-  if (options.name && options.subsequence) {
-    throw InvalidArgument("Give a tensor a name or a subsequence, not both. Received: name=\"" + *options.name +
-                          "\", subsequence=" + std::to_string(*options.subsequence));
-  }
-  if (!detail::is_whole(options.block) && !rule.allows_blocks()) {
-    throw InvalidArgument(std::string(rule.class_name()) + " initializer doesn't support partition-related arguments.");
-  }
-}
-
-detail::RunOptions run_options(const FillOptions& options) {
-  return {options.stream, options.threads, options.cpu_target, options.device_seed};
-}
-
-Distribution distribution_for(const detail::Rule& rule, const Shape& shape, Layout layout) {
-  element_count(shape);  // refuses impossible shapes before fans do
-  return rule.distribution(shape, compute_fans(shape, layout, rule.axes()));
+std::uint64_t subsequence_in(const TensorOptions& options) {
+  if (!options.name) return options.subsequence.value_or(0);
+  if (!options.subsequence) return subsequence_of(*options.name);
+  throw InvalidArgument("Give a tensor a name or a subsequence, not both. Received: name=\"" + *options.name +
+                        "\", subsequence=" + std::to_string(*options.subsequence));
 }
 
 }  // namespace
 
 namespace detail {
 
-FillParams Access::prepared(const Initializer& initializer, const Shape& shape, DType dtype,
-                            const FillOptions& options) {
+Access::Prepared Access::prepare(const Initializer& initializer, const Shape& shape, DType dtype,
+                                 const TensorOptions& options) {
+  const Formula& formula = *initializer.formula_;
+  const std::uint64_t subsequence = subsequence_in(options);
+  if (!is_whole(options.block) && !formula.allows_blocks()) {
+    throw InvalidArgument(std::string(formula.class_name()) +
+                          " initializer doesn't support partition-related arguments.");
+  }
   return in_default_fp_environment([&] {
-    check_options(*initializer.rule_, options);
-    const Distribution distribution = distribution_for(*initializer.rule_, shape, options.layout);
-    const std::uint64_t base = options.name ? subsequence_of(*options.name) : options.subsequence.value_or(0);
-    return make_params(distribution, shape, dtype, initializer.seed_.value(), base, options.block);
+    const IndexMap index = make_index_map(shape, options.block);
+    const Fans fans = compute_fans(shape, options.layout, formula.axes());
+    Prepared prepared{formula.distribution(shape, fans), {}};
+    prepared.params = make_params(prepared.distribution, shape, index, dtype, initializer.seed_.value(), subsequence);
+    return prepared;
   });
 }
 
@@ -61,15 +56,16 @@ std::uint64_t Access::next_call(const Initializer& initializer) {
 
 }  // namespace detail
 
-Initializer::Initializer(std::shared_ptr<const detail::Rule> rule, Seed seed)
-    : rule_(std::move(rule)), seed_(std::move(seed)), calls_(seed_.first_call()) {}
+Initializer::Initializer(std::shared_ptr<const detail::Formula> formula, Seed seed)
+    : formula_(std::move(formula)), seed_(std::move(seed)), calls_(seed_.first_call()) {}
 
-Initializer::Initializer(const Initializer& other) : rule_(other.rule_), seed_(other.seed_), calls_(other.calls()) {}
+Initializer::Initializer(const Initializer& other)
+    : formula_(other.formula_), seed_(other.seed_), calls_(other.calls()) {}
 
 Initializer& Initializer::operator=(const Initializer& other) {
   if (this == &other) return *this;
   Seed seed = other.seed_;  // first, because it may throw
-  rule_ = other.rule_;
+  formula_ = other.formula_;
   seed_ = std::move(seed);
   calls_.store(other.calls(), std::memory_order_relaxed);
   return *this;
@@ -77,40 +73,52 @@ Initializer& Initializer::operator=(const Initializer& other) {
 
 Initializer::~Initializer() = default;
 
-std::string_view Initializer::class_name() const { return rule_->class_name(); }
+std::string_view Initializer::class_name() const { return formula_->class_name(); }
 
-FillParams Initializer::params(const Shape& shape, DType dtype, const FillOptions& options) const {
-  FillParams params = Access::prepared(*this, shape, dtype, options);
+Initializer Initializer::with_seed(Seed seed) const {
+  return formula_->is_random() ? Initializer(formula_, std::move(seed)) : *this;
+}
+
+FillParams Initializer::params(const Shape& shape, DType dtype, const TensorOptions& options) const {
+  FillParams params = Access::prepare(*this, shape, dtype, options).params;
   params.subsequence += Access::next_call(*this);  // last, so that a refused call is not counted
   return params;
 }
 
-void Initializer::fill(const View& view, const Shape& shape, const FillOptions& options) const {
-  detail::check_run(run_options(options), view.place);
-  const detail::Destination there(view.place);
-  void* const address = there.address_of(view, element_count(detail::written_shape(shape, options.block)));
-  there.fill({address, params(shape, view.dtype, options)}, run_options(options));
+void Initializer::fill(const View& view, const Shape& shape, const TensorOptions& options,
+                       const RunOptions& run) const {
+  const detail::Destination there(view.device, run);
+  FillJob job{nullptr, Access::prepare(*this, shape, view.dtype, options).params};
+  job.address = there.address_of(view, job.params.index.count);
+  job.params.subsequence += Access::next_call(*this);
+  there.fill(job);
 }
 
-Tensor Initializer::operator()(const Shape& shape, DType dtype, const FillOptions& options) const {
-  const detail::Destination there(gpu::current_place());
-  detail::check_run(run_options(options), there.place());
-  FillParams params = Access::prepared(*this, shape, dtype, options);
-  Tensor tensor(detail::written_shape(shape, options.block), dtype, there.place());
-  params.subsequence += Access::next_call(*this);
-  there.fill({tensor.data(), params}, run_options(options));
+Tensor Initializer::operator()(const Shape& shape, DType dtype, const TensorOptions& options,
+                               const RunOptions& run) const {
+  const detail::Destination there(gpu::current_device(), run);
+  FillJob job{nullptr, Access::prepare(*this, shape, dtype, options).params};
+  Tensor tensor(detail::is_whole(options.block) ? shape : options.block.extent, dtype, there.device());
+  job.address = tensor.data();
+  job.params.subsequence += Access::next_call(*this);
+  there.fill(job);
   return tensor;
 }
 
 Description Initializer::describe(const Shape& shape, Layout layout) const {
   return detail::in_default_fp_environment([&] {
-    const Distribution distribution = distribution_for(*rule_, shape, layout);
-    const Fans fans = compute_fans(shape, layout, rule_->axes());
-    return Description{std::string(class_name()),     shape, fans, distribution, seed_.kind(), seed_.value(),
-                       rule_->derivation(shape, fans)};
+    const std::uint64_t size = element_count(shape);
+    const Fans fans = compute_fans(shape, layout, formula_->axes());
+    const Distribution distribution = formula_->distribution(shape, fans);
+    return Description{std::string(class_name()),
+                       shape,
+                       fans,
+                       distribution,
+                       seed_.kind(),
+                       seed_.value(),
+                       size,
+                       formula_->derivation(fans, distribution)};
   });
 }
-
-std::string Initializer::get_config(ConfigForm form) const { return detail::dump_json(detail::config_of(*this, form)); }
 
 }  // namespace fanin

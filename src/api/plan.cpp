@@ -11,14 +11,15 @@
 #include <utility>
 #include <vector>
 
-#include "api/backends.h"
+#include "api/access.h"
+#include "api/destination.h"
 #include "base/fp_environment.h"
 #include "cpu/fill.h"
 #include "cuda/backend.h"
 #include "fanin/error.h"
-#include "formulas/rule.h"
 #include "params/fill_job.h"
-#include "params/params.h"
+#include "params/index_map.h"
+#include "params/make_params.h"
 
 namespace fanin {
 
@@ -72,7 +73,7 @@ struct Plan::State {
   struct Entry {
     Draws draws;
     int device;       // -1: the host
-    std::size_t job;  // its number among that place's jobs
+    std::size_t job;  // its number among that device's jobs
   };
   struct Region {
     std::uintptr_t end;
@@ -120,13 +121,13 @@ struct Plan::State {
   void check_device_seed() const {
     if (jobs.size() > 1) {
       throw InvalidArgument("A seed in device memory is for plans of one device. Received: entries in " +
-                            std::to_string(jobs.size()) + " places");
+                            std::to_string(jobs.size()) + " devices");
     }
     if (by_key.empty()) return;
     const std::uint64_t first = by_key.begin()->first.first;
     const std::uint64_t last = by_key.rbegin()->first.first;
     if (first == last) return;
-    throw InvalidArgument("A seed in device memory takes the place of one seed. Received: entries with seeds " +
+    throw InvalidArgument("A seed in device memory replaces one seed. Received: entries with seeds " +
                           std::to_string(first) + " and " + std::to_string(last));
   }
 
@@ -156,17 +157,17 @@ struct Plan::State {
 
   // stream_of(device) gives its stream.
   template <class StreamOf>
-  void fill(const StreamOf& stream_of, const detail::RunOptions& options) const {
-    for (const auto& [device, there] : jobs) detail::check_run(options, Place{device});
+  void fill(const StreamOf& stream_of, const RunOptions& options) const {
+    for (const auto& [device, there] : jobs) detail::check(options, Device{device});
     if (options.device_seed != nullptr) check_device_seed();
     for (const auto& [device, there] : jobs) {  // whatever can be refused is, before anything is launched
-      if (Place{device}.is_host()) continue;
+      if (Device{device}.is_host()) continue;
       stream_of(device);
       launches_for(device);
     }
     for (const auto& [device, there] : jobs) {
-      if (Place{device}.is_host()) {
-        cpu::fill(there.data(), there.size(), options.threads, options.target);
+      if (Device{device}.is_host()) {
+        cpu::fill(there.data(), there.size(), options.threads, options.cpu_target);
       } else {
         gpu::fill(*launches_for(device), gpu::CurrentDevice(device), stream_of(device), options.device_seed);
       }
@@ -177,30 +178,30 @@ struct Plan::State {
   std::string devices() const {
     std::string text;
     for (auto at = jobs.rbegin(); at != jobs.rend(); ++at) {  // the last is the first device
-      const Place place{at->first};
-      if (place.is_host()) continue;
+      const Device device{at->first};
+      if (device.is_host()) continue;
       if (!text.empty()) text += " and ";
-      text += to_string(place);
+      text += to_string(device);
     }
     return text;
   }
 
   // Throws if the entry must be refused.
-  void check(const FillJob& job, const Draws& draws, Place place) const {
-    if (is_random(job.params)) check_draws(job, draws);
-    if (end_of(job) > first_of(job)) check_memory(first_of(job), end_of(job), place.cuda_device);
+  void check(const FillJob& job, const Draws& draws, Device device) const {
+    if (job.params.is_random()) check_draws(job, draws);
+    if (end_of(job) > first_of(job)) check_memory(first_of(job), end_of(job), device.cuda_device);
   }
 
   // The job whose copy the new one can be, in one pass with it: the last of its original and the copies in the same
   // place. Passes compute in binary32 and have few outputs; other copies draw for themselves.
-  std::size_t draws_before(const Draws& draws, Place place, const FillJob& job) const {
+  std::size_t draws_before(const Draws& draws, Device device, const FillJob& job) const {
     const auto in_binary32 = [](const FillJob& one) {
-      return is_random(one.params) && one.params.dtype != DType::float64;
+      return one.params.is_random() && one.params.dtype != DType::float64;
     };
-    if (draws.original >= entries.size() || entries[draws.original].device != place.cuda_device) return FillJob::none;
-    const std::vector<FillJob>& there = jobs.at(place.cuda_device);
+    if (draws.original >= entries.size() || entries[draws.original].device != device.cuda_device) return FillJob::none;
+    const std::vector<FillJob>& there = jobs.at(device.cuda_device);
     std::size_t last = entries[draws.original].job;
-    if (place.is_host() || !in_binary32(job) || !in_binary32(there[last])) return FillJob::none;
+    if (device.is_host() || !in_binary32(job) || !in_binary32(there[last])) return FillJob::none;
     std::size_t copies = 0;
     while (there[last].next_copy != FillJob::none) {
       last = there[last].next_copy;
@@ -210,24 +211,24 @@ struct Plan::State {
   }
 
   // All that can fail comes first, so that a failure leaves the plan as it was.
-  std::size_t add(const FillJob& job, Draws draws, Place place) {
+  std::size_t add(const FillJob& job, Draws draws, Device device) {
     const std::size_t entry = entries.size();
-    std::vector<FillJob>& there = jobs[place.cuda_device];
+    std::vector<FillJob>& there = jobs[device.cuda_device];
     std::vector<std::size_t>* same_key =
-        is_random(job.params) ? &by_key[{job.params.seed, job.params.subsequence}] : nullptr;
+        job.params.is_random() ? &by_key[{job.params.seed, job.params.subsequence}] : nullptr;
     make_room(entries);
     make_room(there);
     if (same_key != nullptr) make_room(*same_key);
-    if (end_of(job) > first_of(job)) memory[place.cuda_device].insert({first_of(job), {end_of(job), entry}});
+    if (end_of(job) > first_of(job)) memory[device.cuda_device].insert({first_of(job), {end_of(job), entry}});
 
     if (same_key != nullptr) same_key->push_back(entry);
     encoded.clear();
     there.push_back(job);
-    if (const std::size_t before = draws_before(draws, place, job); before != FillJob::none) {
+    if (const std::size_t before = draws_before(draws, device, job); before != FillJob::none) {
       there[before].next_copy = there.size() - 1;
       there.back().is_copy = true;
     }
-    entries.push_back({std::move(draws), place.cuda_device, there.size() - 1});
+    entries.push_back({std::move(draws), device.cuda_device, there.size() - 1});
     return entry;
   }
 };
@@ -240,25 +241,18 @@ Plan::~Plan() = default;
 std::size_t Plan::size() const { return state_->entries.size(); }
 
 std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape,
-                      const FillOptions& options) {
-  if (options.stream != nullptr || options.threads != 0 || options.cpu_target != CpuTarget::automatic ||
-      options.device_seed != nullptr) {
-    throw InvalidArgument(
-        "An entry of a plan has no stream, threads, CPU target or seed in device memory of its own: give them to "
-        "Plan::fill");
-  }
-  const detail::Destination there(view.place);
-  void* const address = there.address_of(view, element_count(detail::written_shape(shape, options.block)));
-  const Draws draws{initializer.describe(shape, options.layout).distribution, shape, options.block, size()};
-  FillJob job{address, Access::prepared(initializer, shape, view.dtype, options)};
-  const std::uint64_t base = job.params.subsequence;
+                      const TensorOptions& options) {
+  const detail::Destination there(view.device);
+  const Access::Prepared prepared = Access::prepare(initializer, shape, view.dtype, options);
+  FillJob job{there.address_of(view, prepared.params.index.count), prepared.params};
+  const Draws draws{prepared.distribution, shape, options.block, size()};
   std::uint64_t call = 0;
   do {  // again if another thread has taken the call's number in between
     call = initializer.calls();
-    job.params.subsequence = base + call;
-    state_->check(job, draws, view.place);
+    job.params.subsequence = prepared.params.subsequence + call;
+    state_->check(job, draws, view.device);
   } while (!Access::claim(initializer, call));
-  return state_->add(job, draws, view.place);
+  return state_->add(job, draws, view.device);
 }
 
 std::size_t Plan::add_copy(std::size_t entry, const View& view) {
@@ -266,31 +260,30 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
     throw InvalidArgument("There is no " + label(entry) + " to copy: the plan has " + std::to_string(size()));
   }
   Draws draws = state_->entries[entry].draws;
-  const detail::Destination there(view.place);
-  void* const address = there.address_of(view, element_count(detail::written_shape(draws.shape, draws.block)));
+  const detail::Destination there(view.device);
   const FillParams& original = state_->job_of(entry).params;
+  void* const address = there.address_of(view, original.index.count);
   const FillJob job{address, detail::in_default_fp_environment([&] {
-                      return detail::make_params(draws.distribution, draws.shape, view.dtype, original.seed,
-                                                 original.subsequence, draws.block);
+                      return detail::make_params(draws.distribution, draws.shape, original.index, view.dtype,
+                                                 original.seed, original.subsequence);
                     })};
-  state_->check(job, draws, view.place);
-  return state_->add(job, std::move(draws), view.place);
+  state_->check(job, draws, view.device);
+  return state_->add(job, std::move(draws), view.device);
 }
 
-void Plan::fill(CudaStream stream, int threads, CpuTarget target, const std::uint64_t* device_seed) const {
+void Plan::fill(const RunOptions& options) const {
   // The default streams' names, cudaStreamLegacy and cudaStreamPerThread, are good for every device.
-  const bool of_one_device = reinterpret_cast<std::uintptr_t>(stream) > 2;
+  const bool of_one_device = reinterpret_cast<std::uintptr_t>(options.stream) > 2;
   const auto on_devices = state_->jobs.size() - state_->jobs.count(host.cuda_device);
   if (of_one_device && on_devices > 1) {
     throw InvalidArgument("The plan has entries on " + state_->devices() +
                           ", and a stream belongs to one device. Received: one stream. Give a stream for each device, "
                           "as in fill({{0, a}, {1, b}}), or none");
   }
-  state_->fill([&](int) { return stream; }, {stream, threads, target, device_seed});
+  state_->fill([&](int) { return options.stream; }, options);
 }
 
-void Plan::fill(const std::vector<DeviceStream>& streams, int threads, CpuTarget target,
-                const std::uint64_t* device_seed) const {
+void Plan::fill(const std::vector<DeviceStream>& streams, const RunOptions& options) const {
   const auto stream_of = [&](int device) {
     const auto is_its = [&](const DeviceStream& one) { return one.device == device; };
     const auto n = std::count_if(streams.begin(), streams.end(), is_its);
@@ -301,7 +294,7 @@ void Plan::fill(const std::vector<DeviceStream>& streams, int threads, CpuTarget
     }
     return std::find_if(streams.begin(), streams.end(), is_its)->stream;
   };
-  state_->fill(stream_of, {nullptr, threads, target, device_seed});
+  state_->fill(stream_of, options);
 }
 
 std::size_t Plan::workspace_size(int device) const {
@@ -311,10 +304,10 @@ std::size_t Plan::workspace_size(int device) const {
 }
 
 void Plan::upload(const View& workspace, CudaStream stream) {
-  if (workspace.place.is_host()) {
+  if (workspace.device.is_host()) {
     throw InvalidArgument("A plan is uploaded to device memory. Received: memory on the host");
   }
-  const int device = workspace.place.cuda_device;
+  const int device = workspace.device.cuda_device;
   const gpu::CurrentDevice there(device);
   const auto launches = state_->upload_for(device);
   if (!launches) return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -64,22 +65,41 @@ fanin::Shape shape_of(const int64_t* extents, size_t rank, const char* name) {
   return {&given(extents, name), extents + rank};
 }
 
-fanin::FillOptions options_of(const fanin_fill_args& args) {
-  fanin::FillOptions options;
+fanin::TensorOptions tensor_options_of(const fanin_fill_args& args) {
+  fanin::TensorOptions options;
   if (args.name != nullptr) options.name = args.name;
   if (args.name == nullptr || args.subsequence != 0) options.subsequence = args.subsequence;
   if (args.block_offset != nullptr || args.block_extent != nullptr) {
     options.block = {shape_of(args.block_offset, args.rank, "block_offset"),
                      shape_of(args.block_extent, args.rank, "block_extent")};
   }
-  options.stream = static_cast<fanin::CudaStream>(args.stream);
-  options.threads = args.threads;
   if (args.layout != FANIN_HWIO && args.layout != FANIN_OIHW) {
     throw fanin::InvalidArgument("The layout must be FANIN_HWIO or FANIN_OIHW");
   }
   options.layout = static_cast<fanin::Layout>(args.layout);
-  options.device_seed = args.device_seed;
   return options;
+}
+
+fanin::RunOptions run_options_of(const fanin_fill_args& args) {
+  fanin::RunOptions options;
+  options.stream = static_cast<fanin::CudaStream>(args.stream);
+  options.device_seed = args.device_seed;
+  options.threads = args.threads;
+  return options;
+}
+
+// The caller's arguments, with defaults for what a caller of an older version does not have.
+fanin_fill_args complete(const fanin_fill_args& args) {
+  constexpr size_t least = offsetof(fanin_fill_args, device_seed);  // version 0.1
+  if (args.struct_size < least || args.struct_size > sizeof(fanin_fill_args)) {
+    throw fanin::InvalidArgument(
+        "fanin_fill_args of this library has " + std::to_string(sizeof(fanin_fill_args)) + " bytes, and " +
+        std::to_string(least) + " at least; begin with FANIN_FILL_INIT. Received: struct_size=" +
+        std::to_string(args.struct_size) + (args.struct_size < least ? "" : ", of a newer library's header"));
+  }
+  fanin_fill_args all = FANIN_FILL_INIT;
+  std::memcpy(&all, &args, args.struct_size);
+  return all;
 }
 
 }  // namespace
@@ -124,22 +144,18 @@ void fanin_free(fanin_initializer* initializer) { delete initializer; }
 
 fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_args* args) {
   return guarded([&] {
-    const fanin_fill_args& a = given(args, "args");
-    if (a.struct_size != sizeof(fanin_fill_args)) {
-      throw fanin::InvalidArgument(
-          "fanin_fill_args of this library has " + std::to_string(sizeof(fanin_fill_args)) +
-          " bytes; begin with FANIN_FILL_INIT. Received: struct_size=" + std::to_string(a.struct_size));
-    }
+    const fanin_fill_args a = complete(given(args, "args"));
     if (a.cuda_device < -1) {
       throw fanin::InvalidArgument("cuda_device is a device's number, or -1 for the host. Received: " +
                                    std::to_string(a.cuda_device));
     }
-    if (a.dtype < FANIN_FLOAT32 || a.dtype > FANIN_FLOAT8_E5M2) {
+    if (a.dtype < 0 || a.dtype > 255) {  // what does not fit into a DType; others are refused with it
       throw fanin::InvalidArgument("dtype number " + std::to_string(a.dtype) + " does not exist");
     }
     const auto dtype = static_cast<fanin::DType>(a.dtype);
-    const fanin::View view{a.address, dtype, a.capacity, fanin::Place{a.cuda_device}};
-    given(initializer, "initializer").value.fill(view, shape_of(a.shape, a.rank, "shape"), options_of(a));
+    const fanin::View view{a.address, dtype, a.capacity, fanin::Device{a.cuda_device}};
+    given(initializer, "initializer")
+        .value.fill(view, shape_of(a.shape, a.rank, "shape"), tensor_options_of(a), run_options_of(a));
   });
 }
 

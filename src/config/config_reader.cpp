@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <optional>
 #include <utility>
+#include <variant>
 
 #include "base/text.h"
 #include "fanin/error.h"
@@ -34,8 +37,8 @@ Seed seed_of(const Json& value, const std::string& owner) {
 
 }  // namespace
 
-ConfigReader::ConfigReader(std::string_view class_name, Json config, std::optional<Seed> seed_if_absent)
-    : class_name_(class_name), config_(std::move(config)), seed_if_absent_(std::move(seed_if_absent)) {
+ConfigReader::ConfigReader(std::string_view class_name, Json config)
+    : class_name_(class_name), config_(std::move(config)) {
   if (config_.is_null()) config_ = Json::object();
   if (!config_.is_object()) {
     throw InvalidArgument("The config of " + class_name_ + " must be an object. Received: " + dump_json(config_));
@@ -54,56 +57,54 @@ void ConfigReader::refuse(const std::string& key, const std::string& wanted) con
                         dump_json(config_[key]));
 }
 
-double ConfigReader::number(const std::string& key, double otherwise) {
+void ConfigReader::read(Parameter& parameter) {
+  const std::string key(parameter.name);
   const Json* value = find(key);
-  if (value == nullptr) return otherwise;
+  if (value == nullptr) return;
+  parameter.is_stated = true;
+  if (std::holds_alternative<AxisList>(parameter.value)) {
+    parameter.value = axes(key, *value);
+  } else if (std::holds_alternative<std::string>(parameter.value)) {
+    if (!value->is_string()) refuse(key, "a string");
+    parameter.value = value->get<std::string>();
+  } else if (std::holds_alternative<ConstantValue>(parameter.value)) {
+    parameter.value = constant(*value);
+  } else {
+    double number = 0;
+    if (value->is_null() && key == "lower") {
+      number = -std::numeric_limits<double>::infinity();
+    } else if (value->is_null() && key == "upper") {
+      number = std::numeric_limits<double>::infinity();
+    } else if (!number_of(*value, number)) {
+      refuse(key, "a number");
+    }
+    parameter.value = number;
+  }
+}
+
+ConstantValue ConfigReader::constant(const Json& value) const {
   double number = 0;
-  if (!number_of(*value, number)) refuse(key, "a number");
-  return number;
+  if (number_of(value, number, true)) return {number, dump_json(value)};
+  if (!value.is_array() && !value.is_object()) {
+    throw InvalidArgument("Argument `value` must be a number. Received: value=" + dump_json(value));
+  }
+  return {std::nullopt, dump_json(value)};
 }
 
-double ConfigReader::bound(const std::string& key, double otherwise, double missing) {
-  const auto at = config_.find(key);
-  if (at == config_.end() || !at->is_null()) return number(key, otherwise);
-  known_.push_back(key);
-  return missing;
-}
-
-std::string ConfigReader::text(const std::string& key, std::string_view otherwise) {
-  const Json* value = find(key);
-  if (value == nullptr) return std::string(otherwise);
-  if (!value->is_string()) refuse(key, "a string");
-  return value->get<std::string>();
-}
-
-Json ConfigReader::value(const std::string& key, const Json& otherwise) {
-  const Json* value = find(key);
-  return value == nullptr ? otherwise : *value;
-}
-
-Seed ConfigReader::seed() {
-  const Json* value = find("seed");
-  if (value != nullptr) return seed_of(*value, class_name_);
-  return seed_if_absent_ ? *seed_if_absent_ : Seed();
-}
-
-FanAxes ConfigReader::axes() {
-  FanAxes axes;
-  axes.input = axis_list("input_axes");
-  axes.output = axis_list("output_axes");
-  return axes;
-}
-
-std::optional<std::vector<std::int64_t>> ConfigReader::axis_list(const std::string& key) {
-  const Json* value = find(key);
-  if (value == nullptr || value->is_null()) return std::nullopt;
-  if (!value->is_array()) refuse(key, "null or a list of integers");
+AxisList ConfigReader::axes(const std::string& key, const Json& value) const {
+  if (value.is_null()) return std::nullopt;
+  if (!value.is_array()) refuse(key, "null or a list of integers");
   std::vector<std::int64_t> axes;
-  for (const Json& axis : *value) {
+  for (const Json& axis : value) {
     if (!axis.is_number_integer()) refuse(key, "null or a list of integers");
     axes.push_back(axis.get<std::int64_t>());
   }
   return axes;
+}
+
+Seed ConfigReader::seed() {
+  const Json* value = find("seed");
+  return value != nullptr ? seed_of(*value, class_name_) : Seed();
 }
 
 void ConfigReader::finish() const {

@@ -14,7 +14,4 @@ namespace fanin::cpu {
 // Throws InvalidArgument as cpu_target does, or std::bad_alloc, before anything is written.
 CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
 
-// How many threads the process may run on: its processor affinity, where the system tells it.
-int available_threads();
-
 }  // namespace fanin::cpu

@@ -49,9 +49,18 @@ std::uint64_t product_without(const Shape& shape, std::size_t dimension) {
   return product(shape, shape.size(), [&](std::size_t j) { return j == dimension ? 1 : shape[j]; });
 }
 
+// An enumeration that came as a number may be none of ours.
+void check(Layout layout) {
+  if (layout == Layout::hwio || layout == Layout::oihw) return;
+  throw InvalidArgument("layout number " + std::to_string(static_cast<int>(layout)) + " does not exist");
+}
+
 }  // namespace
 
-std::string_view name_of(Layout layout) { return layout == Layout::hwio ? "hwio" : "oihw"; }
+std::string_view name_of(Layout layout) {
+  check(layout);
+  return layout == Layout::hwio ? "hwio" : "oihw";
+}
 
 Layout parse_layout(std::string_view name) {
   if (name == "hwio") return Layout::hwio;
@@ -61,6 +70,7 @@ Layout parse_layout(std::string_view name) {
 }
 
 Fans compute_fans(const Shape& shape, Layout layout, const FanAxes& axes) {
+  check(layout);
   for (const std::int64_t extent : shape) {
     if (extent < 0) throw InvalidArgument("Extents must not be negative. Received: shape=" + to_string(shape));
   }

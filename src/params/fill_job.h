@@ -35,18 +35,4 @@ struct FillJob {
   const DeviceBlock* device_block = nullptr;  // of device memory only; such a job is not one of several
 };
 
-// Whether the fill draws: constants and identities do not.
-inline bool is_random(const FillParams& params) {
-  return params.kind == FillParams::Kind::uniform || params.kind == FillParams::Kind::normal;
-}
-
-// The tensor's index of element number n of a map, of all that it has.
-inline std::uint64_t index_of(const IndexMap& map, std::uint64_t n) {
-  const std::uint64_t run = map.extent[map.rank - 1];
-  std::uint64_t index = map.start + n % run;
-  std::uint64_t row = n / run;
-  for (std::uint32_t j = map.rank - 1; j-- > 0; row /= map.extent[j]) index += row % map.extent[j] * map.stride[j];
-  return index;
-}
-
 }  // namespace fanin

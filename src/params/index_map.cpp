@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "params/params.h"
+#include "params/index_map.h"
 
 #include "fanin/error.h"
 

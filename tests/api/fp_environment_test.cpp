@@ -60,9 +60,9 @@ std::vector<fanin::Initializer> initializers() {
 
 std::vector<unsigned char> fill(const fanin::Initializer& init, fanin::DType dtype, int threads) {
   std::vector<unsigned char> bytes(elements * fanin::size_of(dtype));
-  fanin::FillOptions options;
+  fanin::RunOptions options;
   options.threads = threads;
-  init.fill({bytes.data(), dtype, bytes.size()}, {elements}, options);
+  init.fill({bytes.data(), dtype, bytes.size()}, {elements}, {}, options);
   return bytes;
 }
 
@@ -81,7 +81,7 @@ std::vector<std::vector<unsigned char>> everything(int threads) {
     std::vector<float> planned(elements);
     fanin::Plan plan;
     plan.add(init, fanin::view(planned.data(), planned.size()), {elements});
-    plan.fill(nullptr, threads);
+    plan.fill({nullptr, threads});
     const auto* bytes = reinterpret_cast<const unsigned char*>(planned.data());
     all.emplace_back(bytes, bytes + planned.size() * sizeof(float));
     const std::string texts = init.describe({elements}).derivation + fanin::serialize(init) +
@@ -144,14 +144,14 @@ TEST_F(FpEnvironment, FlushToZero) {
 TEST_F(FpEnvironment, AllSetWrongWithTraps) {
   const auto expected = fill(fanin::HeNormal(1), fanin::DType::float32, 1);
   std::vector<unsigned char> got(expected.size());
-  fanin::FillOptions options;
+  fanin::RunOptions options;
   options.threads = 3;
   const fanin::HeNormal init(1);
   const fanin::View view{got.data(), fanin::DType::float32, got.size()};
   const std::uint64_t saved = control();
   set_control(all_wrong(saved));
   const std::uint64_t before = control();  // Arm processors may have no traps
-  init.fill(view, {elements}, options);
+  init.fill(view, {elements}, {}, options);
   const std::uint64_t after = control();
   set_control(saved);
   EXPECT_EQ(before & flush, flush);

@@ -29,7 +29,6 @@ using fanin::Block;
 using fanin::Distribution;
 using fanin::DType;
 using fanin::FanAxes;
-using fanin::FillOptions;
 using fanin::FillParams;
 using fanin::Initializer;
 using fanin::InvalidArgument;
@@ -37,12 +36,14 @@ using fanin::Seed;
 using fanin::Shape;
 using fanin::size_of;
 using fanin::subsequence_of;
+using fanin::TensorOptions;
 using fanin::View;
 using fanin::test::all_dtypes;
 using fanin::test::Bytes;
 using fanin::test::Choices;
 using fanin::test::expect_refused;
 using fanin::test::filled;
+using fanin::test::on_threads;
 using fanin::test::poison;
 using fanin::test::RoundingMode;
 using fanin::test::slice;
@@ -250,16 +251,14 @@ TEST(Seeds, WhatCountsAsACall) {
 TEST(Seeds, ARefusedCallIsNotCounted) {
   const fanin::RandomNormal sequence(0, 1e-50, Seed::sequence(7));  // no number of binary32
   alignas(double) float memory[66];
-  FillOptions both = with_name("a");
+  TensorOptions both = with_name("a");
   both.subsequence = 1;
-  FillOptions negative_threads;
-  negative_threads.threads = -1;
   EXPECT_THROW(sequence(small), InvalidArgument);
   EXPECT_THROW(sequence.fill(fanin::view(memory, 66), small), InvalidArgument);
-  EXPECT_THROW(sequence.fill({memory, DType::float64, 8, fanin::host}, {1}, negative_threads), InvalidArgument);
+  EXPECT_THROW(sequence.fill({memory, DType::float64, 8, fanin::host}, {1}, {}, on_threads(-1)), InvalidArgument);
   EXPECT_THROW(sequence.params({-1}, DType::float64), InvalidArgument);
   EXPECT_THROW(sequence.params(small, DType::float64, both), InvalidArgument);
-  EXPECT_THROW(sequence(small, DType::float64, negative_threads), InvalidArgument);
+  EXPECT_THROW(sequence(small, DType::float64, {}, on_threads(-1)), InvalidArgument);
   EXPECT_THROW(sequence.params(small, DType::float64, with_block({0}, {1})), InvalidArgument);
   EXPECT_THROW(sequence.fill({memory, DType::float64, 8, fanin::host}, small), InvalidArgument);  // too small
   EXPECT_THROW(sequence.fill({nullptr, DType::float64, 10000, fanin::host}, small), InvalidArgument);
@@ -344,7 +343,7 @@ TEST(Seeds, NamesAndSubsequences) {
   EXPECT_NE(filled(he, small, DType::float32, with_name("dense_1/kernel")), kernel);
   EXPECT_NE(filled(he, small, DType::float32, with_name("")), plain);  // the empty name is a name
   EXPECT_NE(filled(he, small, DType::float32, with_subsequence(std::uint64_t{1} << 63)), plain);
-  FillOptions both = with_name("a");
+  TensorOptions both = with_name("a");
   both.subsequence = 0;
   expect_refused([&] { filled(he, small, DType::float32, both); }, {"name=\"a\"", "subsequence=0"});
 }
@@ -382,7 +381,7 @@ std::vector<Kind> block_kinds() {
 }
 
 void expect_block(const Kind& kind, const Bytes& whole, const Shape& shape, const Block& block) {
-  FillOptions options;
+  TensorOptions options;
   options.block = block;
   ASSERT_EQ(filled(kind.initializer, shape, kind.dtype, options), slice(whole, shape, block, size_of(kind.dtype)))
       << text_of(kind) << " offset " << fanin::to_string(block.offset) << " extent " << fanin::to_string(block.extent);
@@ -475,7 +474,7 @@ TEST(Blocks, Refusals) {
   };
   for (const Block& block : bad) {
     SCOPED_TRACE(fanin::to_string(block.offset) + " " + fanin::to_string(block.extent));
-    const FillOptions options = with_block(block.offset, block.extent);
+    const TensorOptions options = with_block(block.offset, block.extent);
     EXPECT_THROW(he.params(shape, DType::float32, options), InvalidArgument);
     EXPECT_THROW(he(shape, DType::float32, options), InvalidArgument);
     std::vector<float> memory(12);
@@ -503,7 +502,7 @@ TEST(Blocks, OfTheTensorThatACallMakes) {
   const fanin::Tensor tensor = he({6, 7}, DType::float32, with_block({1, 2}, {3, 4}));
   EXPECT_EQ(tensor.shape(), (Shape{3, 4}));
   EXPECT_EQ(tensor.size(), 12u);
-  if (!tensor.place().is_host()) return;
+  if (!tensor.device().is_host()) return;
   const Bytes expected = slice(filled(he, {6, 7}), {6, 7}, {{1, 2}, {3, 4}}, 4);
   EXPECT_EQ(std::memcmp(tensor.data(), expected.data(), expected.size()), 0);
 }
@@ -605,15 +604,67 @@ TEST(SmallTensors, OfACall) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensor.data()) % 64, 0u);
     EXPECT_EQ(tensor.size(), static_cast<std::size_t>(tensor.shape()[0]) * 3);
     EXPECT_EQ(tensor.bytes(), tensor.size() * size_of(tensor.dtype()));
-    EXPECT_EQ(tensor.place().is_host(), fanin::available().cuda_devices == 0);
-    if (!tensor.place().is_host()) continue;
+    EXPECT_EQ(tensor.device().is_host(), fanin::available().cuda_devices == 0);
+    if (!tensor.device().is_host()) continue;
     const Bytes expected = filled(fanin::Ones(), tensor.shape(), tensor.dtype());
     EXPECT_EQ(std::memcmp(tensor.data(), expected.data(), expected.size()), 0);
-    if (tensor.dtype() == DType::float32) {
-      EXPECT_EQ(tensor.as<float>()[2], 1.0F);
-      EXPECT_THROW(tensor.as<double>(), InvalidArgument);
-    }
+    EXPECT_EQ(tensor.to_binary64(), std::vector<double>(tensor.size(), 1.0));
+    EXPECT_EQ(fanin::Constant(-0.75)({3}, tensor.dtype()).to_binary64(), std::vector<double>(3, -0.75));
   }
+}
+
+TEST(Tensors, GiveTheirElementsByTheRightTypeOnly) {
+  const auto ones = [](DType dtype) {
+    fanin::Tensor tensor({3}, dtype);
+    fanin::Ones().fill(tensor.view(), {3});
+    return tensor;
+  };
+  EXPECT_EQ(ones(DType::float32).as<float>()[2], 1.0F);
+  EXPECT_EQ(ones(DType::float64).as<double>()[2], 1.0);
+  EXPECT_EQ(ones(DType::float16).as<std::uint16_t>()[2], 0x3c00);
+  EXPECT_EQ(ones(DType::bfloat16).as<std::uint16_t>()[2], 0x3f80);
+  EXPECT_EQ(ones(DType::float8_e4m3fn).as<std::uint8_t>()[2], 0x38);
+  EXPECT_EQ(ones(DType::float8_e5m2).as<std::uint8_t>()[2], 0x3c);
+  for (const DType dtype : all_dtypes) {
+    SCOPED_TRACE(name_of(dtype));
+    fanin::Tensor tensor = ones(dtype);
+    int right = 0;
+    const auto count = [&](auto access) {
+      try {
+        access();
+        ++right;
+      } catch (const InvalidArgument& error) {
+        EXPECT_NE(std::string(error.what()).find(name_of(dtype)), std::string::npos) << error.what();
+      }
+    };
+    count([&] { tensor.as<float>(); });
+    count([&] { tensor.as<double>(); });
+    count([&] { tensor.as<std::uint16_t>(); });
+    count([&] { tensor.as<std::uint8_t>(); });
+    EXPECT_EQ(right, 1);
+  }
+}
+
+TEST(Views, AreMadeOfHostArrays) {
+  std::vector<float> floats(6);
+  std::array<double, 6> doubles{};
+  EXPECT_EQ(fanin::view(floats).address, floats.data());
+  EXPECT_EQ(fanin::view(floats).capacity, 24u);
+  EXPECT_EQ(fanin::view(floats).dtype, DType::float32);
+  EXPECT_EQ(fanin::view(doubles).capacity, 48u);
+  EXPECT_EQ(fanin::view(doubles).dtype, DType::float64);
+  EXPECT_TRUE(fanin::view(doubles).device.is_host());
+}
+
+TEST(Layouts, OtherNumbersAreRefused) {
+  const auto layout = static_cast<fanin::Layout>(9);
+  EXPECT_THROW(fanin::compute_fans({3, 4}, layout), InvalidArgument);
+  EXPECT_THROW(fanin::compute_fans({3}, layout), InvalidArgument);
+  EXPECT_THROW(fanin::HeNormal(1).describe({3, 4}, layout), InvalidArgument);
+  EXPECT_THROW(fanin::name_of(layout), InvalidArgument);
+  TensorOptions options;
+  options.layout = layout;
+  EXPECT_THROW(fanin::HeNormal(1).params({3, 4}, DType::float32, options), InvalidArgument);
 }
 
 // ---------------------------------------------------------------- one tensor, however it is cut
@@ -642,7 +693,7 @@ void fill_in_parts(const View& view, const FillParams& params, int threads, Choi
     View part = view;
     part.address = static_cast<unsigned char*>(view.address) + bounds[j] * size_of(view.dtype);
     part.capacity = (bounds[j + 1] - bounds[j]) * size_of(view.dtype);
-    fanin::fill(part, part_of(params, bounds[j], bounds[j + 1] - bounds[j]), nullptr, threads);
+    fanin::fill(part, part_of(params, bounds[j], bounds[j + 1] - bounds[j]), {nullptr, threads});
   }
 }
 
@@ -673,17 +724,16 @@ void fill_in_blocks(const Kind& kind, unsigned char* tensor, int threads, bool i
   for (std::size_t i = 0; i + 1 < bounds[0].size(); ++i) {
     for (std::size_t j = 0; j + 1 < bounds[1].size(); ++j) {
       for (std::size_t k = 0; k + 1 < bounds[2].size(); ++k) {
-        FillOptions options;
+        TensorOptions options;
         range(options.block, 0, i);
         range(options.block, 1, j);
         range(options.block, 2, k);
-        options.threads = threads;
         Bytes dense(fanin::element_count(options.block.extent) * size, poison);
         if (in_parts) {
           fill_in_parts(view_of(dense, kind.dtype), kind.initializer.params(cut_shape, kind.dtype, options), threads,
                         choices);
         } else {
-          kind.initializer.fill(view_of(dense, kind.dtype), cut_shape, options);
+          kind.initializer.fill(view_of(dense, kind.dtype), cut_shape, options, on_threads(threads));
         }
         place_block(tensor, options.block, dense, size);
       }
@@ -695,9 +745,7 @@ TEST(OneTensor, SixtyFourWaysToCutIt) {
   const std::vector<Kind> kinds = cut_kinds();
   std::vector<Bytes> whole;
   for (const Kind& kind : kinds) {
-    FillOptions one_thread;
-    one_thread.threads = 1;
-    whole.push_back(filled(kind.initializer, cut_shape, kind.dtype, one_thread));
+    whole.push_back(filled(kind.initializer, cut_shape, kind.dtype, {}, on_threads(1)));
   }
   for (std::size_t way = 0; way < 64; ++way) {
     const Kind& kind = kinds[way % kinds.size()];
@@ -709,12 +757,9 @@ TEST(OneTensor, SixtyFourWaysToCutIt) {
     Bytes memory(before + expected.size() + 64, poison);
     const View view{memory.data() + before, kind.dtype, expected.size(), fanin::host};
     switch (way % 4) {
-      case 0: {
-        FillOptions options;
-        options.threads = threads;
-        kind.initializer.fill(view, cut_shape, options);
+      case 0:
+        kind.initializer.fill(view, cut_shape, {}, on_threads(threads));
         break;
-      }
       case 1:
         fill_in_parts(view, kind.initializer.params(cut_shape, kind.dtype), threads, choices);
         break;
@@ -766,7 +811,7 @@ TEST(OneTensor, UnderEveryRoundingMode) {
 
 // The layout changes fans, never the order of elements.
 TEST(OneTensor, LayoutChangesFansAlone) {
-  FillOptions oihw;
+  TensorOptions oihw;
   oihw.layout = fanin::Layout::oihw;
   EXPECT_EQ(filled(fanin::RandomNormal(0, 1, 1), {3, 5}, DType::float32, oihw),
             filled(fanin::RandomNormal(0, 1, 1), {3, 5}));
@@ -811,7 +856,7 @@ TEST(BadInput, ShapesAndMemory) {
   const Shape negative{-2, 3};
   const Shape twice_negative{-2, -3};
   const Shape zero_and_negative{0, -3};
-  const FillOptions block = with_block({0, 0}, {2, 2});
+  const TensorOptions block = with_block({0, 0}, {2, 2});
   const auto bad = static_cast<DType>(6);
   const auto worse = static_cast<DType>(255);
   expect_untouched<InvalidArgument>({
@@ -893,14 +938,15 @@ TEST(BadInput, OptionsAndPreparedFills) {
   const fanin::HeNormal he(1);
   const FillParams params = he.params(matrix, DType::float32);
   const Shape cube{3, 4, 5};
-  FillOptions negative_threads;
-  negative_threads.threads = -1;
-  FillOptions both = with_name("a");
+  TensorOptions both = with_name("a");
   both.subsequence = 0;
-  const FillOptions block = with_block({0, 0}, {1, 1});
+  const TensorOptions block = with_block({0, 0}, {1, 1});
   expect_untouched<InvalidArgument>({
-      {"threads < 0", "threads=-1", [&](auto* m) { he.fill(f32(m), matrix, negative_threads); }},
-      {"threads < 0, prepared", "threads=-1", [&](auto* m) { fanin::fill(f32(m), params, nullptr, -1); }},
+      {"threads < 0", "threads=-1", [&](auto* m) { he.fill(f32(m), matrix, {}, on_threads(-1)); }},
+      {"threads < 0, prepared", "threads=-1",
+       [&](auto* m) {
+         fanin::fill(f32(m), params, {nullptr, -1});
+       }},
       {"name and subsequence", "not both", [&](auto* m) { he.fill(f32(m), matrix, both); }},
       {"identity of rank 3", "rank 3", [&](auto* m) { fanin::Identity().fill(f32(m), cube); }},
       {"block of an identity", "partition", [&](auto* m) { fanin::Identity().fill(f32(m), matrix, block); }},
@@ -914,7 +960,7 @@ TEST(BadInput, OptionsAndPreparedFills) {
 TEST(BadInput, ADeviceThatIsNotThere) {
   const int missing = fanin::available().cuda_devices;
   const std::string name = to_string(fanin::cuda(missing));
-  EXPECT_EQ(fanin::place_of(&missing), fanin::host);
+  EXPECT_EQ(fanin::device_of(&missing), fanin::host);
   const fanin::HeNormal he(1);
   const auto at = [&](unsigned char* m) { return View{m, DType::float32, 4096, fanin::cuda(missing)}; };
   expect_untouched<fanin::DeviceError>({

@@ -20,13 +20,13 @@
 namespace {
 
 using fanin::DType;
-using fanin::FillOptions;
 using fanin::Initializer;
 using fanin::InvalidArgument;
 using fanin::Plan;
 using fanin::Seed;
 using fanin::Shape;
 using fanin::size_of;
+using fanin::TensorOptions;
 using fanin::View;
 using fanin::test::all_dtypes;
 using fanin::test::Bytes;
@@ -93,7 +93,7 @@ bool untouched(const View& view) {
 struct Entry {
   Initializer initializer;
   Shape shape;
-  FillOptions options;
+  TensorOptions options;
   View view;
   Bytes expected;
 };
@@ -138,7 +138,7 @@ std::vector<Entry> mixed_entries(Arena& arena) {
       shape.push_back(static_cast<std::int64_t>(choices.below(j % 50 == 1 ? 60 : 13)));
     }
     if (j % 60 == 20 || j % 60 == 30) shape = {1021, 761};  // some that are shared among threads
-    FillOptions options = with_name("tensor/" + std::to_string(j));
+    TensorOptions options = with_name("tensor/" + std::to_string(j));
     if (!matrix && j % 3 == 0) {
       for (const std::int64_t extent : shape) {
         const auto bound = static_cast<std::uint64_t>(extent) + 1;
@@ -176,9 +176,9 @@ TEST(Plan, EqualsSeparateFills) {
   };
   for (int threads = 0; threads <= 5; ++threads) {
     arena.clear();
-    plan.fill(nullptr, threads);
+    plan.fill({nullptr, threads});
     check(std::to_string(threads) + " threads");
-    plan.fill(nullptr, threads);
+    plan.fill({nullptr, threads});
     check(std::to_string(threads) + " threads again");
   }
   arena.clear();
@@ -186,7 +186,7 @@ TEST(Plan, EqualsSeparateFills) {
   moved.fill();
   check("moved");
   arena.clear();
-  std::thread elsewhere([&moved] { moved.fill(nullptr, 2); });
+  std::thread elsewhere([&moved] { moved.fill({nullptr, 2}); });
   elsewhere.join();
   check("from another thread");
 }
@@ -201,7 +201,7 @@ TEST(Plan, ManyTinyTensors) {
     views.push_back(arena.take(DType::float32, 2 * (1 + j % 4)));
     plan.add(he, views.back(), {2, 1 + static_cast<std::int64_t>(j % 4)}, "layer/" + std::to_string(j));
   }
-  plan.fill(nullptr, 2);
+  plan.fill({nullptr, 2});
   for (std::size_t j = 0; j < count; ++j) {
     const Shape shape{2, 1 + static_cast<std::int64_t>(j % 4)};
     ASSERT_TRUE(holds(views[j], filled(he, shape, DType::float32, with_name("layer/" + std::to_string(j))))) << j;
@@ -244,7 +244,7 @@ TEST(PlanCopies, AreTheSameDrawsInTheirDType) {
   Arena arena(1 << 16);
   const fanin::RandomNormal normal(0.5, 2, 7);
   const Shape shape{9, 11};
-  const FillOptions options = with_name("master");
+  const TensorOptions options = with_name("master");
   Plan plan;
   std::vector<View> views{arena.take(DType::float32, 99)};
   ASSERT_EQ(plan.add(normal, views[0], shape, options), 0u);
@@ -272,7 +272,7 @@ TEST(PlanCopies, AreTheSameDrawsInTheirDType) {
 TEST(PlanCopies, OfABlockAndOfAConstant) {
   Arena arena(1 << 16);
   const fanin::HeNormal he(7);
-  const FillOptions options = with_block({1, 2}, {3, 4});
+  const TensorOptions options = with_block({1, 2}, {3, 4});
   Plan plan;
   const View block = arena.take(DType::float32, 12);
   const View narrow = arena.take(DType::float16, 12);
@@ -317,7 +317,7 @@ struct Meeting {
   const char* name;
   Initializer initializer;
   Shape shape;
-  FillOptions options;
+  TensorOptions options;
   bool allowed;
 };
 
@@ -433,18 +433,12 @@ TEST(PlanRefusals, LeaveThePlanAsItWas) {
   const View spare = arena.take(DType::float32, 12);
   Plan plan;
   plan.add(he, kept, shape);
-  const FillOptions b = with_name("b");  // draws that nobody has
-  FillOptions threads = b;
-  threads.threads = 1;
-  FillOptions negative_threads = b;
-  negative_threads.threads = -1;
-  FillOptions stream = b;
-  stream.stream = reinterpret_cast<fanin::CudaStream>(&arena);  // never used: any pointer will do
-  FillOptions both = b;
+  const TensorOptions b = with_name("b");  // draws that nobody has
+  TensorOptions both = b;
   both.subsequence = 1;
-  FillOptions outside = b;
+  TensorOptions outside = b;
   outside.block = {{0, 1}, {3, 4}};
-  FillOptions inside = b;
+  TensorOptions inside = b;
   inside.block = {{0, 0}, {1, 1}};
   const fanin::RandomNormal tiny(0, 1e-50, 1);
   View null = spare;
@@ -457,10 +451,6 @@ TEST(PlanRefusals, LeaveThePlanAsItWas) {
     std::function<void()> add;
   };
   const std::vector<Attempt> attempts{
-      {"threads", "threads, CPU target or seed in device memory of its own",
-       [&] { plan.add(he, spare, shape, threads); }},
-      {"threads < 0", "threads", [&] { plan.add(he, spare, shape, negative_threads); }},
-      {"stream", "no stream", [&] { plan.add(he, spare, shape, stream); }},
       {"name and subsequence", "not both", [&] { plan.add(he, spare, shape, both); }},
       {"negative extent", "[-3, 4]",
        [&] {
@@ -504,7 +494,7 @@ TEST(PlanRefusals, OfAFill) {
   const View view = arena.take(DType::float32, 12);
   Plan plan;
   plan.add(fanin::HeNormal(1), view, {3, 4});
-  EXPECT_THROW(plan.fill(nullptr, -1), InvalidArgument);
+  EXPECT_THROW(plan.fill({nullptr, -1}), InvalidArgument);
   EXPECT_TRUE(untouched(view));
 }
 
@@ -542,12 +532,9 @@ TEST(PlanSequences, RefusedEntriesAreNotCounted) {
   const View taken = arena.take(DType::float32, 12);
   const View spare = arena.take(DType::float32, 12);
   const fanin::HeNormal sequence(Seed::sequence(7));
-  FillOptions threads;
-  threads.threads = 1;
-  const FillOptions block = with_block({3, 4}, {1, 1});
+  const TensorOptions block = with_block({3, 4}, {1, 1});
   Plan plan;
   plan.add(fanin::HeNormal(7), taken, shape, with_subsequence(100));
-  EXPECT_THROW(plan.add(sequence, spare, shape, threads), InvalidArgument);
   expect_refused([&] { plan.add(sequence, spare, Shape{3, 5}); }, {"capacity"});
   expect_refused([&] { plan.add(sequence, spare, shape, block); }, {"outside"});
   expect_refused([&] { plan.add(sequence, taken, shape); }, {"memory overlaps"});
@@ -575,7 +562,7 @@ TEST(PlanSequences, ThreadsShareOneCount) {
           ++refused;
         }
       }
-      plan.fill(nullptr, 1);
+      plan.fill({nullptr, 1});
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -7,60 +7,17 @@
 #include <vector>
 
 #include "cli/arguments.h"
-#include "cli/file_formats.h"
-#include "cli/model_spec.h"
+#include "cli/npy.h"
 #include "cli/statistics.h"
 
 namespace {
 
-using fanin::tool::glob_matches;
-
-TEST(Glob, Matches) {
-  EXPECT_TRUE(glob_matches("", ""));
-  EXPECT_FALSE(glob_matches("", "a"));
-  EXPECT_TRUE(glob_matches("*", ""));
-  EXPECT_TRUE(glob_matches("*", "a.b"));
-  EXPECT_TRUE(glob_matches("a*c", "abbc"));
-  EXPECT_FALSE(glob_matches("a*c", "abbd"));
-  EXPECT_TRUE(glob_matches("*.c_proj.weight", "h.0.attn.c_proj.weight"));
-  EXPECT_FALSE(glob_matches("*.c_proj.weight", "h.0.attn.c_proj.bias"));
-  EXPECT_TRUE(glob_matches("h.?.*", "h.3.x"));
-  EXPECT_FALSE(glob_matches("h.?.*", "h.11.x"));
-  EXPECT_TRUE(glob_matches("*a*a*a", "aaaa"));
-  EXPECT_FALSE(glob_matches("*a*a*a*a*a", "aaaa"));
-  EXPECT_TRUE(glob_matches("a**", "a"));
-}
-
-TEST(ModelSpec, FirstRuleWinsAndUnusedOnesAreNamed) {
-  const auto spec = fanin::tool::parse_model_spec(
-      R"({"name": "m", "dtype": "float16", "layout": "oihw", "tensors": {"b": [2, 3], "a": {"shape": [], "layout": "hwio"}},
-          "rules": [{"match": "b", "initializer": {"class_name": "RandomNormal", "config": {"stddev": 2, "seed": 5}}},
-                    {"match": "?", "initializer": "ones"}, {"match": "c*", "initializer": "zeros"}]})",
-      7);
-  ASSERT_EQ(spec.tensors.size(), 2u);
-  EXPECT_EQ(spec.tensors[0].name, "b");  // the specification's order
-  EXPECT_EQ(spec.tensors[0].initializer.class_name(), "RandomNormal");
-  EXPECT_EQ(spec.tensors[0].initializer.seed().value(), 5u);
-  EXPECT_EQ(spec.tensors[0].dtype, fanin::DType::float16);
-  EXPECT_EQ(spec.tensors[0].layout, fanin::Layout::oihw);
-  EXPECT_EQ(spec.tensors[1].initializer.class_name(), "Ones");
-  EXPECT_EQ(spec.tensors[1].layout, fanin::Layout::hwio);
-  EXPECT_EQ(spec.unused_rules, (std::vector<std::string>{"c*"}));
-}
-
-TEST(ModelSpec, TheSeedIsTheModels) {
-  const auto spec = fanin::tool::parse_model_spec(
-      R"({"tensors": {"a": [2]}, "rules": [{"match": "*", "initializer": "he_normal"}]})", 18446744073709551615u);
-  EXPECT_EQ(spec.tensors[0].initializer.seed().value(), 18446744073709551615u);
-  EXPECT_EQ(spec.tensors[0].initializer.seed().kind(), fanin::Seed::Kind::fixed);
-}
-
 TEST(Statistics, PartsJoinToTheWhole) {
   std::vector<double> values;
   for (int j = 0; j < 1000; ++j) values.push_back(1e6 + std::sin(j));
-  fanin::tool::Statistics whole;
+  fanin::cli::Statistics whole;
   whole.add(values.data(), values.size(), fanin::DType::float64);
-  fanin::tool::Statistics parts;
+  fanin::cli::Statistics parts;
   for (std::size_t first : {0u, 1u, 2u, 500u}) {
     const std::size_t last = first == 0 ? 1 : first == 1 ? 2 : first == 2 ? 500 : 1000;
     parts.add(values.data() + first, last - first, fanin::DType::float64);
@@ -80,7 +37,7 @@ TEST(Statistics, PartsJoinToTheWhole) {
 
 TEST(Statistics, NarrowElements) {
   const std::vector<std::uint16_t> halves{0x3c00, 0xbc00, 0x0001};  // 1, -1, 2^-24
-  fanin::tool::Statistics statistics;
+  fanin::cli::Statistics statistics;
   statistics.add(halves.data(), halves.size(), fanin::DType::float16);
   EXPECT_EQ(statistics.max(), 1.0);
   EXPECT_EQ(statistics.min(), -1.0);
@@ -89,14 +46,14 @@ TEST(Statistics, NarrowElements) {
 
 TEST(Npy, HeadersAreWhole64Bytes) {
   for (const fanin::Shape& shape : {fanin::Shape{}, {3}, {0, 4}, {1, 2, 3}, fanin::Shape(40, 1)}) {
-    const std::string header = fanin::tool::npy_header(shape, fanin::DType::float32);
+    const std::string header = fanin::cli::npy_header(shape, fanin::DType::float32);
     EXPECT_EQ(header.size() % 64, 0u);
     EXPECT_EQ(header.back(), '\n');
   }
 }
 
 TEST(Extents, AreReadStrictly) {
-  using fanin::tool::parse_extents;
+  using fanin::cli::parse_extents;
   EXPECT_EQ(parse_extents("scalar", "--shape"), fanin::Shape{});
   EXPECT_EQ(parse_extents("2, 3", "--shape"), (fanin::Shape{2, 3}));
   EXPECT_EQ(parse_extents("-2", "--shape"), fanin::Shape{-2});  // refused later, with the reason

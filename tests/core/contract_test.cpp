@@ -16,7 +16,8 @@
 #include "core/normal.h"
 #include "core/rounding.h"
 #include "fanin/fanin.hpp"
-#include "params/params.h"
+#include "params/index_map.h"
+#include "params/make_params.h"
 #include "support/npy_file.h"
 
 namespace {
@@ -321,9 +322,10 @@ Distribution distribution_of(const Json& spec) {
 fanin::FillParams params_of(const Json& spec) {
   const std::int64_t start = spec["start"];
   const std::int64_t count = spec["count"];
-  return fanin::detail::make_params(distribution_of(spec), {start + count},
-                                    fanin::parse_dtype(spec["dtype"].get<std::string>()), spec["seed"],
-                                    spec["subsequence"], {{start}, {count}});
+  const fanin::Shape shape{start + count};
+  return fanin::detail::make_params(
+      distribution_of(spec), shape, fanin::detail::make_index_map(shape, {{start}, {count}}),
+      fanin::parse_dtype(spec["dtype"].get<std::string>()), spec["seed"], spec["subsequence"]);
 }
 
 // Every vector of the manifest, bit for bit, with every instruction set, on 1 and 3 threads, and every refusal.
@@ -345,7 +347,7 @@ TEST(Golden, EveryFillBitForBit) {
     for (const fanin::CpuTarget target : fanin::cpu_targets()) {
       const int threads = fills % 2 == 0 ? 1 : 3;
       std::vector<unsigned char> got(expected.bytes.size() + 8, 0xca);  // poisoned; the end must stay so
-      fanin::fill({got.data(), params.dtype, expected.bytes.size()}, params, nullptr, threads, target);
+      fanin::fill({got.data(), params.dtype, expected.bytes.size()}, params, {nullptr, threads, target});
       EXPECT_EQ(std::memcmp(got.data(), expected.bytes.data(), expected.bytes.size()), 0)
           << entry["file"] << " " << name_of(target);
       EXPECT_TRUE(std::all_of(got.end() - 8, got.end(), [](unsigned char c) { return c == 0xca; }));

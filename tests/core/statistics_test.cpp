@@ -23,9 +23,9 @@
 namespace {
 
 using fanin::DType;
-using fanin::FillOptions;
 using fanin::Initializer;
 using fanin::Shape;
+using fanin::TensorOptions;
 using fanin::test::filled;
 using fanin::test::values_of;
 using fanin::test::with_name;
@@ -180,7 +180,7 @@ std::string list(const Failures& failures) {
 
 // ---------------------------------------------------------------- values
 
-Values drawn(const Initializer& initializer, const FillOptions& options = {}) {
+Values drawn(const Initializer& initializer, const TensorOptions& options = {}) {
   return values_of<float>(filled(initializer, shape, DType::float32, options));
 }
 
@@ -241,7 +241,7 @@ TEST(Statistics, NeighbouringSubsequencesAndSeeds) {
     const char* what;
     Values values;
   };
-  const auto normal = [](std::uint64_t seed, const FillOptions& options = {}) {
+  const auto normal = [](std::uint64_t seed, const TensorOptions& options = {}) {
     return drawn(fanin::RandomNormal(0, 1, seed), options);
   };
   const Neighbour neighbours[] = {

@@ -13,7 +13,8 @@
 #include "cpu/fill.h"
 #include "cpu/run.h"
 #include "fanin/fanin.hpp"
-#include "params/params.h"
+#include "params/index_map.h"
+#include "params/make_params.h"
 
 namespace {
 
@@ -101,8 +102,10 @@ std::vector<CpuTarget> vector_targets() {
 // The distribution in this dtype, or nothing if the contract refuses it.
 bool prepared(FillParams& params, const Distribution& d, DType dtype, std::uint64_t start, std::uint64_t count) {
   try {
-    params = fanin::detail::make_params(d, {std::int64_t{1} << 56}, dtype, 0x0123456789abcdefu, 0xfedcba9876543210u,
-                                        {{static_cast<std::int64_t>(start)}, {static_cast<std::int64_t>(count)}});
+    const fanin::Shape shape{std::int64_t{1} << 56};
+    const fanin::IndexMap index =
+        fanin::detail::make_index_map(shape, {{static_cast<std::int64_t>(start)}, {static_cast<std::int64_t>(count)}});
+    params = fanin::detail::make_params(d, shape, index, dtype, 0x0123456789abcdefu, 0xfedcba9876543210u);
     return true;
   } catch (const fanin::InvalidArgument&) {
     return false;
@@ -262,22 +265,22 @@ TEST(CpuTargets, ForcedInCode) {
   init.fill(fanin::view(expected.data(), expected.size()), {50, 100});
   for (const CpuTarget target : targets) {
     std::vector<float> got(5000);
-    fanin::FillOptions options;
+    fanin::RunOptions options;
     options.cpu_target = target;
-    init.fill(fanin::view(got.data(), got.size()), {50, 100}, options);
+    init.fill(fanin::view(got.data(), got.size()), {50, 100}, {}, options);
     EXPECT_EQ(got, expected) << name_of(target);
     got.assign(5000, 0.0F);
     fanin::Plan plan;
     plan.add(init, fanin::view(got.data(), got.size()), {50, 100});
-    plan.fill(nullptr, 1, target);
+    plan.fill({nullptr, 1, target});
     EXPECT_EQ(got, expected) << name_of(target);
   }
   for (const CpuTarget target : {CpuTarget::sse4, CpuTarget::avx512, CpuTarget::neon, CpuTarget::sve}) {
     if (std::find(targets.begin(), targets.end(), target) != targets.end()) continue;
     std::vector<float> untouched(12, 5.0F);
-    fanin::FillOptions options;
+    fanin::RunOptions options;
     options.cpu_target = target;
-    EXPECT_THROW(init.fill(fanin::view(untouched.data(), 12), {3, 4}, options), fanin::InvalidArgument);
+    EXPECT_THROW(init.fill(fanin::view(untouched.data(), 12), {3, 4}, {}, options), fanin::InvalidArgument);
     EXPECT_EQ(untouched, std::vector<float>(12, 5.0F));
   }
   EXPECT_THROW(fanin::cpu_target(static_cast<CpuTarget>(99)), fanin::InvalidArgument);

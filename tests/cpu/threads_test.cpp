@@ -73,15 +73,16 @@ namespace {
 
 using fanin::DType;
 using fanin::FillJob;
-using fanin::FillOptions;
 using fanin::Initializer;
 using fanin::Plan;
+using fanin::RunOptions;
 using fanin::Shape;
 using fanin::cpu::least_work_per_thread;
 using fanin::test::all_dtypes;
 using fanin::test::Bytes;
 using fanin::test::Choices;
 using fanin::test::filled;
+using fanin::test::on_threads;
 using fanin::test::poison;
 using fanin::test::view_of;
 
@@ -91,12 +92,6 @@ int started_by(const F& f) {
   const int before = started;
   f();
   return started - before;
-}
-
-FillOptions on_threads(int threads) {
-  FillOptions options;
-  options.threads = threads;
-  return options;
 }
 
 // A shape of float32 normals that are worth `shares` threads.
@@ -114,11 +109,11 @@ int allowed_cpus() {
 // Fills some memory that is long enough to be shared, and compares: what every odd surrounding must be able to do.
 class Sample {
  public:
-  Sample() : expected_(filled(he_, shape_, DType::float32, on_threads(1))), got_(expected_.size()) {}
+  Sample() : expected_(filled(he_, shape_, DType::float32, {}, on_threads(1))), got_(expected_.size()) {}
 
   bool right(int threads) {
     std::memset(got_.data(), poison, got_.size());
-    he_.fill(view_of(got_, DType::float32), shape_, on_threads(threads));
+    he_.fill(view_of(got_, DType::float32), shape_, {}, on_threads(threads));
     return std::memcmp(got_.data(), expected_.data(), got_.size()) == 0;
   }
 
@@ -270,10 +265,10 @@ void expect_stretches(const FreshPages& memory, const std::vector<std::size_t>& 
 TEST(FirstTouch, OfATensorIsByTheThreadThatFillsThePage) {
   const Shape shape = normals_for(6);
   const auto count = static_cast<std::size_t>(shape[0]);
-  const Bytes expected = filled(fanin::HeNormal(1), shape, DType::float32, on_threads(1));
+  const Bytes expected = filled(fanin::HeNormal(1), shape, DType::float32, {}, on_threads(1));
   for (const int threads : {1, 2, 3}) {
     const FreshPages memory(count * 4);
-    fanin::HeNormal(1).fill({memory.data(), DType::float32, count * 4, fanin::host}, shape, on_threads(threads));
+    fanin::HeNormal(1).fill({memory.data(), DType::float32, count * 4, fanin::host}, shape, {}, on_threads(threads));
     std::vector<std::size_t> begins;
     for (int j = 0; j < threads; ++j)
       begins.push_back(count * 4 * static_cast<std::size_t>(j) / static_cast<std::size_t>(threads));
@@ -314,7 +309,7 @@ TEST(FirstTouch, OfAPlanIsByTheThreadThatFillsThePage) {
       plan.add(entries[j].initializer, {memory.data() + places[j], entries[j].dtype, size, fanin::host},
                {entries[j].count}, std::to_string(j));
     }
-    plan.fill(nullptr, static_cast<int>(threads));
+    plan.fill({nullptr, static_cast<int>(threads)});
     std::vector<std::size_t> begins;
     std::uint64_t before = 0;
     for (std::size_t j = 0; j < jobs.size(); ++j) {
@@ -335,10 +330,10 @@ TEST(FirstTouch, OfAPlanIsByTheThreadThatFillsThePage) {
 TEST(Limit, OneThreadIsTheCallers) {
   Bytes memory(static_cast<std::size_t>(normals_for(8)[0]) * 4);
   const fanin::HeNormal he(1);
-  EXPECT_EQ(started_by([&] { he.fill(view_of(memory, DType::float32), normals_for(8), on_threads(1)); }), 0);
+  EXPECT_EQ(started_by([&] { he.fill(view_of(memory, DType::float32), normals_for(8), {}, on_threads(1)); }), 0);
   Plan plan;
   plan.add(he, view_of(memory, DType::float32), normals_for(8));
-  EXPECT_EQ(started_by([&] { plan.fill(nullptr, 1); }), 0);
+  EXPECT_EQ(started_by([&] { plan.fill({nullptr, 1}); }), 0);
 }
 
 TEST(Limit, SmallFillsAreTheCallers) {
@@ -348,7 +343,7 @@ TEST(Limit, SmallFillsAreTheCallers) {
       const Shape shape{static_cast<std::int64_t>(memory.size() / size_of(dtype) / 2)};
       for (const Initializer& initializer :
            {Initializer(fanin::HeNormal(1)), Initializer(fanin::HeUniform(1)), Initializer(fanin::Zeros())}) {
-        EXPECT_EQ(started_by([&] { initializer.fill(view_of(memory, dtype), shape, on_threads(threads)); }), 0);
+        EXPECT_EQ(started_by([&] { initializer.fill(view_of(memory, dtype), shape, {}, on_threads(threads)); }), 0);
       }
     }
   }
@@ -360,12 +355,12 @@ TEST(Limit, AtMostAsManyAsAskedFor) {
   Plan plan;
   plan.add(he, view_of(memory, DType::float32), normals_for(8));
   for (const int threads : {2, 3, 8}) {
-    EXPECT_EQ(started_by([&] { he.fill(view_of(memory, DType::float32), normals_for(8), on_threads(threads)); }),
+    EXPECT_EQ(started_by([&] { he.fill(view_of(memory, DType::float32), normals_for(8), {}, on_threads(threads)); }),
               threads - 1);
-    EXPECT_EQ(started_by([&] { plan.fill(nullptr, threads); }), threads - 1);
+    EXPECT_EQ(started_by([&] { plan.fill({nullptr, threads}); }), threads - 1);
   }
   // And no more than pay.
-  EXPECT_EQ(started_by([&] { plan.fill(nullptr, 1000); }), 7);
+  EXPECT_EQ(started_by([&] { plan.fill({nullptr, 1000}); }), 7);
 }
 
 TEST(Limit, WithoutOneAsManyAsTheProcessMayRunOn) {
@@ -373,7 +368,7 @@ TEST(Limit, WithoutOneAsManyAsTheProcessMayRunOn) {
   Bytes memory(static_cast<std::size_t>(normals_for(shares)[0]) * 4);
   Plan plan;
   plan.add(fanin::HeNormal(1), view_of(memory, DType::float32), normals_for(shares));
-  EXPECT_EQ(fanin::cpu::available_threads(), allowed_cpus());
+  EXPECT_EQ(fanin::available_threads(), allowed_cpus());
   EXPECT_EQ(started_by([&] { plan.fill(); }), std::min(allowed_cpus(), shares) - 1);
   if (allowed_cpus() == 1) std::puts("One CPU is available: that more are used is not checked");
   // A thread that may run on one CPU starts none.
@@ -425,7 +420,7 @@ TEST(UsersThreads, FillOnePlanInTurn) {
   plan.add(fanin::HeNormal(1), view_of(memory, DType::float32), shape);
   for (int round = 0; round < 4; ++round) {
     std::fill(memory.begin(), memory.end(), poison);
-    std::thread([&] { plan.fill(nullptr, round); }).join();
+    std::thread([&] { plan.fill({nullptr, round}); }).join();
     EXPECT_TRUE(memory == expected) << round;
   }
 }
@@ -447,10 +442,10 @@ TEST(UsersThreads, HaveSmallStacks) {
       const Bytes expected = filled(initializer, shape, dtype);
       for (const fanin::CpuTarget target : fanin::cpu_targets()) {
         Bytes got(expected.size(), poison);
-        FillOptions options = on_threads(2);
+        RunOptions options = on_threads(2);
         options.cpu_target = target;
         stack_bytes = stack;
-        std::thread([&] { initializer.fill(view_of(got, dtype), shape, options); }).join();
+        std::thread([&] { initializer.fill(view_of(got, dtype), shape, {}, options); }).join();
         stack_bytes = 0;
         EXPECT_TRUE(got == expected) << initializer.class_name() << " " << name_of(dtype) << " " << name_of(target);
       }

@@ -410,9 +410,9 @@ TEST_F(CudaCalls, AFillAllocatesNothing) {
   preload(1);
   const HeNormal init(1);
   const Shape shape{10, 100};
-  FillOptions options;
+  TensorOptions options;
   options.name = "layer.weight";
-  FillOptions block;
+  TensorOptions block;
   block.block = {{2, 10}, {8, 50}};
   const FillParams params = init.params(shape, DType::float32);
   Plan plan = plan_of(148);
@@ -519,8 +519,8 @@ TEST_F(CudaCallsDeathTest, NoDeviceAndNoDriverAreNoErrors) {
                   HeNormal(1).fill(view(), {10, 100});
                 }).find(there.reason),
                 std::string::npos);
-      EXPECT_EQ(place_of(this), host);
-      EXPECT_EQ(HeNormal(1)({2, 2}).place(), host);
+      EXPECT_EQ(device_of(this), host);
+      EXPECT_EQ(HeNormal(1)({2, 2}).device(), host);
       EXPECT_EQ(count_of(taken(), "cudaLaunchKernel"), 0);
     }
     std::exit(HasFailure() ? 1 : 0);
@@ -539,7 +539,7 @@ TEST_F(CudaCallsDeathTest, WithoutTheDriversFunctions) {
     EXPECT_EQ(taken(), (Calls{"cudaGetDevice 0", "cudaSetDevice 0", "cudaPointerGetAttributes 1", "cudaLaunchKernel 1",
                               "cudaSetDevice 1"}));
     EXPECT_EQ(current(), 0);
-    EXPECT_EQ(place_of(this), host);
+    EXPECT_EQ(device_of(this), host);
     std::exit(HasFailure() ? 1 : 0);
   };
   EXPECT_EXIT(body(), testing::ExitedWithCode(0), "");
@@ -547,20 +547,20 @@ TEST_F(CudaCallsDeathTest, WithoutTheDriversFunctions) {
 
 TEST_F(CudaCalls, TellingWhereMemoryIsMakesNoContext) {
   float element = 0;
-  EXPECT_EQ(place_of(&element), host);
+  EXPECT_EQ(device_of(&element), host);
   EXPECT_EQ(active, std::set<int>{});
   EXPECT_TRUE(contexts.empty());
   active = {2};  // made by somebody
-  EXPECT_EQ(place_of(view().address), cuda(2));
-  EXPECT_EQ(place_of(&element), host);
+  EXPECT_EQ(device_of(view().address), cuda(2));
+  EXPECT_EQ(device_of(&element), host);
   EXPECT_EQ(active, std::set<int>{2});
   EXPECT_TRUE(contexts.empty());
 }
 
 TEST_F(CudaCalls, ANewTensorGoesToTheCurrentDevice) {
-  EXPECT_EQ(HeNormal(1)({2, 2}).place(), cuda(0));
+  EXPECT_EQ(HeNormal(1)({2, 2}).device(), cuda(0));
   contexts = {2};
-  EXPECT_EQ(HeNormal(1)({2, 2}).place(), cuda(2));
+  EXPECT_EQ(HeNormal(1)({2, 2}).device(), cuda(2));
   EXPECT_EQ(contexts, std::vector<int>{2});
 }
 
@@ -621,7 +621,7 @@ TEST_F(CudaCalls, APlanOfSeveralDevicesTakesAStreamForEach) {
     EXPECT_EQ(on_host, std::vector<float>(4));
     EXPECT_TRUE(streams.empty());
   };
-  refused([&] { plan.fill(stream_of(1)); }, "entries on cuda:1 and cuda:2");
+  refused([&] { plan.fill({stream_of(1)}); }, "entries on cuda:1 and cuda:2");
   refused([&] { plan.fill({{1, stream_of(1)}}); }, "0 for cuda:2");
   refused([&] { plan.fill({{1, stream_of(1)}, {2, stream_of(2)}, {1, stream_of(1)}}); }, "2 for cuda:1");
   plan.fill({{0, stream_of(0)}, {1, stream_of(1)}, {2, stream_of(2)}});
@@ -631,7 +631,7 @@ TEST_F(CudaCalls, APlanOfSeveralDevicesTakesAStreamForEach) {
   EXPECT_EQ(std::count(both.begin(), both.end(), "cudaLaunchKernel 1"), 1);
   EXPECT_NE(on_host, std::vector<float>(4));
   plan.fill();
-  plan.fill(cudaStreamPerThread);
+  plan.fill({cudaStreamPerThread});
   EXPECT_EQ(streams.size(), 6u);
   EXPECT_EQ(active, (std::set<int>{1, 2}));
 }

@@ -76,7 +76,7 @@ class DevicesDeathTest : public testing::Test {
 #define NEEDS_TWO_DEVICES \
   if (available().cuda_devices < 2) GTEST_SKIP() << "one CUDA device"
 
-std::vector<float> expected_of(const Initializer& init, const Shape& shape, const FillOptions& options = {}) {
+std::vector<float> expected_of(const Initializer& init, const Shape& shape, const TensorOptions& options = {}) {
   std::vector<float> values(element_count(shape));
   init.fill(view(values.data(), values.size()), shape, options);
   return values;
@@ -95,7 +95,7 @@ void* byte_of(Tensor& tensor, std::size_t offset) { return static_cast<unsigned 
 TEST_F(DevicesDeathTest, HostMemoryNeedsNoContext) {
   EXPECT_ALONE({
     std::vector<float> memory(1000);
-    EXPECT_EQ(place_of(memory.data()), host);
+    EXPECT_EQ(device_of(memory.data()), host);
     HeNormal(1).fill(view(memory.data(), 1000), {10, 100});
     Plan plan;
     plan.add(HeNormal(1), view(memory.data(), 1000), {10, 100}, "a");
@@ -118,13 +118,13 @@ TEST_F(DevicesDeathTest, OtherDevicesAreLeftAlone) {
       Tensor tensor(shape, DType::float32, cuda(device));
       init.fill(tensor.view(), shape);
       EXPECT_EQ(values_in(tensor), expected);
-      EXPECT_EQ(place_of(tensor.data()), cuda(device));
-      EXPECT_EQ(place_of(expected.data()), host);
+      EXPECT_EQ(device_of(tensor.data()), cuda(device));
+      EXPECT_EQ(device_of(expected.data()), host);
       const Tensor on_host = tensor.to(host);
       EXPECT_EQ(std::memcmp(on_host.data(), expected.data(), on_host.bytes()), 0);
       Tensor again = on_host.to(cuda(device));
       EXPECT_EQ(values_in(again), expected);
-      EXPECT_EQ(again.to(cuda(device)).place(), cuda(device));
+      EXPECT_EQ(again.to(cuda(device)).device(), cuda(device));
 
       Tensor many({2000}, DType::float32, cuda(device));
       Plan plan;
@@ -138,7 +138,7 @@ TEST_F(DevicesDeathTest, OtherDevicesAreLeftAlone) {
                 expected_of(init, {2}, {.name = "999"}));
       EXPECT_NE(test::refusal<InvalidArgument>([&] {
                   float memory = 0;
-                  EXPECT_EQ(place_of(&memory), host);
+                  EXPECT_EQ(device_of(&memory), host);
                   init.fill({nullptr, DType::float32, 4, cuda(device)}, {1});
                 }).find("null"),
                 std::string::npos);
@@ -163,7 +163,7 @@ TEST_F(DevicesDeathTest, TheCallersContextIsRestored) {
     CUDA_OK(cudaGetDevice(&current));
     EXPECT_EQ(current, 1);
     Tensor on_current = HeNormal(1)({2, 2});
-    EXPECT_EQ(on_current.place(), cuda(1));
+    EXPECT_EQ(on_current.device(), cuda(1));
     EXPECT_EQ(values_in(on_current), expected_of(HeNormal(1), {2, 2}));
     const Tensor between = on_current.to(cuda(0));
     EXPECT_EQ(std::memcmp(between.to(host).data(), on_current.to(host).data(), between.bytes()), 0);
@@ -191,7 +191,7 @@ TEST_F(DevicesDeathTest, APlanOfSeveralDevices) {
       CUDA_OK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
       streams.push_back({device, stream});
     }
-    EXPECT_NE(test::refusal<InvalidArgument>([&] { plan.fill(streams[0].stream); }).find("a stream for each"),
+    EXPECT_NE(test::refusal<InvalidArgument>([&] { plan.fill({streams[0].stream}); }).find("a stream for each"),
               std::string::npos);
     for (Tensor& tensor : tensors) EXPECT_EQ(values_in(tensor), std::vector<float>(1500));  // nothing was written
     plan.fill(streams);
@@ -226,7 +226,7 @@ TEST_F(DevicesDeathTest, ACaptureRightAfterPreload) {
   EXPECT_ALONE({
     preload();
     Tensor tensor({30, 50}, DType::float32, cuda(0));
-    capture_and_replay([&](cudaStream_t stream) { HeNormal(1).fill(tensor.view(), {30, 50}, {.stream = stream}); });
+    capture_and_replay([&](cudaStream_t stream) { HeNormal(1).fill(tensor.view(), {30, 50}, {}, {.stream = stream}); });
     EXPECT_EQ(values_in(tensor), expected_of(HeNormal(1), {30, 50}));
   });
 }
@@ -234,7 +234,7 @@ TEST_F(DevicesDeathTest, ACaptureRightAfterPreload) {
 TEST_F(DevicesDeathTest, ACaptureBeforePreload) {
   EXPECT_ALONE({
     Tensor tensor({30, 50}, DType::float32, cuda(0));
-    capture_and_replay([&](cudaStream_t stream) { HeNormal(1).fill(tensor.view(), {30, 50}, {.stream = stream}); });
+    capture_and_replay([&](cudaStream_t stream) { HeNormal(1).fill(tensor.view(), {30, 50}, {}, {.stream = stream}); });
     EXPECT_EQ(values_in(tensor), expected_of(HeNormal(1), {30, 50}));
   });
 }
@@ -246,7 +246,7 @@ TEST_F(DevicesDeathTest, PreloadDuringACapture) {
     capture_and_replay([&](cudaStream_t stream) {
       std::thread([] { preload(); }).join();
       for (int device = 0; device < available().cuda_devices; ++device) preload(device);
-      HeNormal(1).fill(tensor.view(), {30, 50}, {.stream = stream});
+      HeNormal(1).fill(tensor.view(), {30, 50}, {}, {.stream = stream});
     });
     EXPECT_EQ(values_in(tensor), expected_of(HeNormal(1), {30, 50}));
   });
@@ -261,8 +261,8 @@ TEST_F(DevicesDeathTest, MemoryInTheOrderOfAStream) {
     void* memory = nullptr;
     CUDA_OK(cudaMallocAsync(&memory, 6000, stream));
     const View there{memory, DType::float32, 6000, cuda(0)};
-    EXPECT_EQ(place_of(memory), cuda(0));
-    HeNormal(1).fill(there, {30, 50}, {.stream = stream});
+    EXPECT_EQ(device_of(memory), cuda(0));
+    HeNormal(1).fill(there, {30, 50}, {}, {.stream = stream});
     EXPECT_EQ(values_in(there, stream), expected_of(HeNormal(1), {30, 50}));
     CUDA_OK(cudaFreeAsync(memory, stream));
     CUDA_OK(cudaStreamSynchronize(stream));
@@ -276,7 +276,7 @@ TEST_F(DevicesDeathTest, MemoryOfAGraph) {
     capture_and_replay([&](cudaStream_t stream) {
       void* memory = nullptr;
       CUDA_OK(cudaMallocAsync(&memory, 6000, stream));
-      HeNormal(1).fill({memory, DType::float32, 6000, cuda(0)}, {30, 50}, {.stream = stream});
+      HeNormal(1).fill({memory, DType::float32, 6000, cuda(0)}, {30, 50}, {}, {.stream = stream});
       CUDA_OK(cudaMemcpyAsync(result.data(), memory, 6000, cudaMemcpyDeviceToDevice, stream));
       CUDA_OK(cudaFreeAsync(memory, stream));
     });
@@ -288,7 +288,7 @@ TEST_F(DevicesDeathTest, RegisteredHostMemory) {
   EXPECT_ALONE({
     std::vector<float> memory(1500);
     CUDA_OK(cudaHostRegister(memory.data(), 6000, cudaHostRegisterMapped));
-    EXPECT_EQ(place_of(memory.data()), host);
+    EXPECT_EQ(device_of(memory.data()), host);
     HeNormal(1).fill({memory.data(), DType::float32, 6000, cuda(0)}, {30, 50});
     CUDA_OK(cudaDeviceSynchronize());
     CUDA_OK(cudaHostUnregister(memory.data()));
@@ -310,7 +310,7 @@ TEST_F(DevicesDeathTest, AnUploadOutlivesItsPlan) {
         plan.add(HeNormal(1), {byte_of(tensor, n * 8), DType::float32, 8, cuda(0)}, {2}, std::to_string(n));
       }
       plan.upload(workspace.view(), stream);
-      plan.fill(stream);
+      plan.fill({stream});
     }
     const std::vector<float> got = values_in(tensor.view(), stream);
     for (std::size_t n = 0; n < count; ++n) {

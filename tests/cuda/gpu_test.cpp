@@ -18,7 +18,7 @@
 #include "cuda/launch.h"
 #include "fanin/fanin.h"
 #include "fanin/fanin.hpp"
-#include "params/params.h"
+#include "params/make_params.h"
 #include "support/test_support.h"
 
 namespace fanin {
@@ -74,7 +74,7 @@ class Gpu : public testing::Test {
 // What the portable loop writes.
 std::vector<unsigned char> host_bytes(const FillParams& params) {
   std::vector<unsigned char> bytes(params.index.count * size_of(params.dtype));
-  fill({bytes.data(), params.dtype, bytes.size(), host}, params, nullptr, 1, CpuTarget::portable);
+  fill({bytes.data(), params.dtype, bytes.size(), host}, params, {nullptr, 1, CpuTarget::portable});
   return bytes;
 }
 
@@ -488,7 +488,7 @@ TEST_F(Gpu, InitializersFillViewsAndMakeTensors) {
   std::vector<float> expected(64 * 100);
   init.fill(view(expected.data(), expected.size()), {64, 100}, {.name = "w"});
   const Tensor tensor = init({64, 100}, DType::float32, {.name = "w"});
-  ASSERT_EQ(tensor.place(), cuda(0));
+  ASSERT_EQ(tensor.device(), cuda(0));
   std::vector<float> got(expected.size());
   CUDA_OK(cudaMemcpy(got.data(), tensor.data(), tensor.bytes(), cudaMemcpyDeviceToHost));
   EXPECT_EQ(got, expected);
@@ -502,8 +502,8 @@ TEST_F(Gpu, InitializersFillViewsAndMakeTensors) {
 TEST_F(Gpu, TellsWhereMemoryIs) {
   DeviceBytes memory(16);
   int here = 0;
-  EXPECT_EQ(place_of(memory.data() + 3), cuda(0));
-  EXPECT_EQ(place_of(&here), host);
+  EXPECT_EQ(device_of(memory.data() + 3), cuda(0));
+  EXPECT_EQ(device_of(&here), host);
   EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
 }
 
@@ -515,8 +515,8 @@ TEST_F(Gpu, PinnedAndManagedMemoryCountAsTheDevices) {
   void* managed = nullptr;
   CUDA_OK(cudaMallocHost(&pinned, 4000));
   CUDA_OK(cudaMallocManaged(&managed, 4000));
-  EXPECT_EQ(place_of(pinned), host);
-  EXPECT_EQ(place_of(managed), cuda(0));
+  EXPECT_EQ(device_of(pinned), host);
+  EXPECT_EQ(device_of(managed), cuda(0));
   for (void* memory : {pinned, managed}) {
     init.fill({memory, DType::float32, 4000, cuda(0)}, {10, 100});
     CUDA_OK(cudaDeviceSynchronize());
@@ -538,7 +538,7 @@ TEST_F(Gpu, ReadsInTheOrderOfTheStream) {
   CUDA_OK(cudaStreamCreateWithFlags(&own, cudaStreamNonBlocking));
   for (cudaStream_t stream : {cudaStream_t{}, own}) {
     memory.clear();
-    fill(memory.view(DType::bfloat16), params, stream);
+    fill(memory.view(DType::bfloat16), params, {stream});
     std::vector<unsigned char> got(expected.size() + 1, DeviceBytes::untouched);
     read(got.data(), memory.view(DType::bfloat16), stream);
     EXPECT_EQ(got.back(), DeviceBytes::untouched);
@@ -572,7 +572,7 @@ TEST_F(Gpu, RefusesWhatCannotBeFilled) {
   expect_refusal<InvalidArgument>([&] { init.fill(memory.view(DType::float32), {17}); }, "too small");
   expect_refusal<InvalidArgument>(
       [&] {
-        init.fill(view(on_host, 16), {4, 4}, {.device_seed = reinterpret_cast<std::uint64_t*>(memory.data())});
+        init.fill(view(on_host, 16), {4, 4}, {}, {.device_seed = reinterpret_cast<std::uint64_t*>(memory.data())});
       },
       "seed in device memory");
   expect_refusal<InvalidArgument>([&] { read(nullptr, memory.view(DType::float32)); }, "null");
@@ -697,7 +697,7 @@ TEST_F(Gpu, AFillIsOneNodeOfAGraph) {
   const std::vector<unsigned char> expected = host_bytes(init.params({10, 100}, DType::float32, {.name = "w"}));
   DeviceBytes memory(expected.size());
   Captured graph([&](cudaStream_t stream) {
-    init.fill(memory.view(DType::float32), {10, 100}, {.name = "w", .stream = stream});
+    init.fill(memory.view(DType::float32), {10, 100}, {.name = "w"}, {.stream = stream});
   });
   EXPECT_EQ(graph.nodes(), 1u);
   graph.replay();
@@ -735,7 +735,7 @@ TEST_F(Gpu, APlanIsOneLaunchAndEqualsTheHosts) {
     twin.device.fill();
     expect_only(memory, 0, expected, "at once");
     preload();
-    Captured graph([&](cudaStream_t stream) { twin.device.fill(stream); });
+    Captured graph([&](cudaStream_t stream) { twin.device.fill({stream}); });
     EXPECT_EQ(graph.nodes(), dtypes.size() == 1 ? 1u : 2u);  // one more for float64
     memory.clear();
     graph.replay();
@@ -750,7 +750,7 @@ TEST_F(Gpu, Gpt2IsOneLaunch) {
   CUDA_OK(cudaMalloc(&memory, twin.bytes));
   twin.add(shapes, {DType::float32}, static_cast<unsigned char*>(memory), nullptr);
   EXPECT_EQ(twin.device.workspace_size(0), 0u);
-  const Captured graph([&](cudaStream_t stream) { twin.device.fill(stream); });
+  const Captured graph([&](cudaStream_t stream) { twin.device.fill({stream}); });
   EXPECT_EQ(graph.nodes(), 1u);
   CUDA_OK(cudaFree(memory));
 }
@@ -777,7 +777,7 @@ TEST_F(Gpu, TenThousandTensorsAreOneLaunchAfterUpload) {
       "too small");
   twin.device.upload(workspace.view(DType::float32));
   memory.clear();
-  Captured graph([&](cudaStream_t stream) { twin.device.fill(stream); });
+  Captured graph([&](cudaStream_t stream) { twin.device.fill({stream}); });
   EXPECT_EQ(graph.nodes(), 2u);  // one more for float64
   graph.replay();
   expect_only(memory, 0, expected, "uploaded");
@@ -809,7 +809,7 @@ TEST_F(Gpu, ASeedInDeviceMemoryMakesAReplayDiffer) {
   plan.add(HeNormal(5), memory.view(DType::float32), {30, 50}, "a");
   plan.add(RandomUniform(-1.0, 2.0, 5), memory.view(DType::float64, 6000), {20, 10}, "b");
   const auto* address = reinterpret_cast<const std::uint64_t*>(seed.data());
-  Captured graph([&](cudaStream_t stream) { plan.fill(stream, 0, CpuTarget::automatic, address); });
+  Captured graph([&](cudaStream_t stream) { plan.fill({stream, 0, CpuTarget::automatic, address}); });
   for (const std::uint64_t value : {std::uint64_t{5}, std::uint64_t{6}, ~std::uint64_t{0} >> 1}) {
     CUDA_OK(cudaMemcpy(seed.data(), &value, 8, cudaMemcpyHostToDevice));
     std::vector<unsigned char> expected(6000 + 1600);
@@ -818,7 +818,7 @@ TEST_F(Gpu, ASeedInDeviceMemoryMakesAReplayDiffer) {
     graph.replay();
     expect_only(memory, 0, expected, std::to_string(value));
     memory.clear();
-    HeNormal(99).fill(memory.view(DType::float32), {30, 50}, {.name = "a", .device_seed = address});
+    HeNormal(99).fill(memory.view(DType::float32), {30, 50}, {.name = "a"}, {.device_seed = address});
     expected.resize(6000);
     expect_only(memory, 0, expected, "a fill of its own");
     fill_from_c(memory, address);
@@ -826,7 +826,7 @@ TEST_F(Gpu, ASeedInDeviceMemoryMakesAReplayDiffer) {
   }
   DeviceBytes more(4);
   plan.add(HeNormal(6), more.view(DType::float32), {1}, "c");
-  expect_refusal<InvalidArgument>([&] { plan.fill(nullptr, 0, CpuTarget::automatic, address); }, "seeds 5 and 6");
+  expect_refusal<InvalidArgument>([&] { plan.fill({nullptr, 0, CpuTarget::automatic, address}); }, "seeds 5 and 6");
 }
 
 TEST_F(Gpu, AMasterAndItsCopiesAreOnePass) {
@@ -874,7 +874,7 @@ TEST_F(Gpu, ManyThreadsFillAtOnce) {
       ASSERT_EQ(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
       DeviceBytes memory(16000);
       for (int repetition = 0; repetition < 5; ++repetition) {
-        HeNormal(t).fill(memory.view(DType::float32), {40, 100}, {.stream = stream});
+        HeNormal(t).fill(memory.view(DType::float32), {40, 100}, {}, {.stream = stream});
       }
       ASSERT_EQ(cudaMemcpyAsync(got[static_cast<std::size_t>(t)].data(), memory.data(), 16000, cudaMemcpyDeviceToHost,
                                 stream),

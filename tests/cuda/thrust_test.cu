@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "fanin/fanin.hpp"
+#include "fanin/statistics.h"
 #include "fanin/thrust.h"
 #include "support/test_support.h"
 
@@ -38,15 +39,15 @@ class ThrustElements : public Thrust {};
 using Elements = testing::Types<float, double, __half, __nv_bfloat16, __nv_fp8_e4m3, __nv_fp8_e5m2>;
 TYPED_TEST_SUITE(ThrustElements, Elements);
 
-FillOptions with_name(const char* name) {
-  FillOptions options;
+TensorOptions with_name(const char* name) {
+  TensorOptions options;
   options.name = name;
   return options;
 }
 
 // The host's tensor as elements of the device's type.
 template <class T>
-std::vector<T> on_host(const Initializer& initializer, const Shape& shape, const FillOptions& options = {}) {
+std::vector<T> on_host(const Initializer& initializer, const Shape& shape, const TensorOptions& options = {}) {
   std::vector<T> elements(element_count(shape));
   initializer.fill({elements.data(), detail::device::dtype_of<T>(), elements.size() * sizeof(T), host}, shape, options);
   return elements;
@@ -66,16 +67,16 @@ TYPED_TEST(ThrustElements, GetTheHostsBits) {
   const HeNormal initializer{7};
   const Shape shape{31, 45};
   const std::size_t count = 31 * 45;
-  const FillOptions options = with_name("kernel");
+  const TensorOptions options = with_name("kernel");
   const std::vector<T> expected = on_host<T>(initializer, shape, options);
 
   thrust::device_vector<T> vector(count);
-  EXPECT_EQ(view(vector).place, cuda(0));
+  EXPECT_EQ(view(vector).device, cuda(0));
   fill(initializer, vector, shape, options);
   EXPECT_TRUE(holds(thrust::raw_pointer_cast(vector.data()), expected)) << "device_vector";
 
   thrust::universal_vector<T> managed(count);
-  EXPECT_EQ(view(managed).place, cuda(0));
+  EXPECT_EQ(view(managed).device, cuda(0));
   fill(initializer, managed, shape, options);
   ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   EXPECT_TRUE(holds(thrust::raw_pointer_cast(managed.data()), expected)) << "universal_vector";
@@ -257,7 +258,7 @@ TYPED_TEST(ThrustElements, MayNotBeNumbers) {
 
 TYPED_TEST(ThrustElements, AreNone) {
   thrust::device_vector<TypeParam> vector;
-  EXPECT_EQ(view(vector).place, cuda(0));
+  EXPECT_EQ(view(vector).device, cuda(0));
   fill(HeNormal(1), vector, {0, 3});
   const Statistics got = statistics(vector, -1, 1, {2, 0, 1});
   EXPECT_EQ(got.count, 0u);
@@ -311,7 +312,7 @@ TEST(ThrustPlaces, OrdinaryMemoryIsFilledByTheHost) {
   const HeNormal initializer{7};
   const std::vector<float> expected = on_host<float>(initializer, {20, 30});
   thrust::host_vector<float> vector(600);
-  EXPECT_EQ(view(vector).place, host);
+  EXPECT_EQ(view(vector).device, host);
   fill(initializer, vector, {20, 30});
   EXPECT_TRUE(std::equal(expected.begin(), expected.end(), vector.begin()));
   std::vector<float> plain(600);

@@ -56,27 +56,29 @@ inline View view_of(Bytes& bytes, DType dtype) { return {bytes.data(), dtype, by
 
 // The bytes in host memory of a tensor or of its block.
 inline Bytes filled(const Initializer& initializer, const Shape& shape, DType dtype = DType::float32,
-                    const FillOptions& options = {}) {
+                    const TensorOptions& options = {}, const RunOptions& run = {}) {
   const bool whole = options.block.offset.empty() && options.block.extent.empty();
   Bytes bytes(element_count(whole ? shape : options.block.extent) * size_of(dtype), poison);
-  initializer.fill(view_of(bytes, dtype), shape, options);
+  initializer.fill(view_of(bytes, dtype), shape, options, run);
   return bytes;
 }
 
-inline FillOptions with_name(std::string name) {
-  FillOptions options;
+inline RunOptions on_threads(int threads) { return {nullptr, threads}; }
+
+inline TensorOptions with_name(std::string name) {
+  TensorOptions options;
   options.name = std::move(name);
   return options;
 }
 
-inline FillOptions with_subsequence(std::uint64_t subsequence) {
-  FillOptions options;
+inline TensorOptions with_subsequence(std::uint64_t subsequence) {
+  TensorOptions options;
   options.subsequence = subsequence;
   return options;
 }
 
-inline FillOptions with_block(Shape offset, Shape extent) {
-  FillOptions options;
+inline TensorOptions with_block(Shape offset, Shape extent) {
+  TensorOptions options;
   options.block = {std::move(offset), std::move(extent)};
   return options;
 }

@@ -3,12 +3,17 @@
 #include <array>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include "base/text.h"
 #include "cpu/run.h"
 #include "fanin/cpu.h"
+
 #include "fanin/error.h"
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -122,6 +127,14 @@ CpuTarget cpu_target(CpuTarget wanted) {
   const std::string_view name = name_of(wanted);
   if (!usable(wanted)) refuse(asked ? "The CPU target" : the_variable, name);
   return wanted;
+}
+
+int available_threads() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
 }  // namespace fanin

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "params/params.h"
+#include "params/make_params.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
 
+#include "base/formats.h"
 #include "base/text.h"
 #include "core/rounding.h"
 #include "fanin/error.h"
+#include "params/affine.h"
 
 namespace fanin::detail {
 
@@ -70,35 +73,25 @@ float outermost(float bound, int side, bool strict) {
   return side > 0 ? decode(low) : -decode(low);
 }
 
-float outermost32(float bound, int side, bool strict) {
-  if (std::isinf(bound)) return static_cast<float>(side) * std::numeric_limits<float>::max();
-  if (strict) return std::nextafter(bound, -static_cast<float>(side) * std::numeric_limits<float>::infinity());
-  return bound == 0 ? std::copysign(0.0F, static_cast<float>(side)) : bound;
-}
-
-double outermost64(double bound, int side, bool strict) {
-  if (std::isinf(bound)) return side * std::numeric_limits<double>::max();
-  if (strict) return std::nextafter(bound, -side * infinity);
-  return bound == 0 ? std::copysign(0.0, static_cast<double>(side)) : bound;
+// The same of the compute types.
+template <class Real>
+Real outermost(Real bound, int side, bool strict) {
+  const Real signed_one = static_cast<Real>(side);
+  if (std::isinf(bound)) return signed_one * std::numeric_limits<Real>::max();
+  if (strict) return std::nextafter(bound, -signed_one * std::numeric_limits<Real>::infinity());
+  return bound == 0 ? std::copysign(Real(0), signed_one) : bound;
 }
 
 double outermost(double bound, DType dtype, int side, bool strict) {
-  const auto bound32 = static_cast<float>(bound);
-  switch (dtype) {
-    case DType::float64:
-      return outermost64(bound, side, strict);
-    case DType::float32:
-      return outermost32(bound32, side, strict);
-    case DType::float16:
-      return outermost<core::Float16>(bound32, side, strict);
-    case DType::bfloat16:
-      return outermost<core::BFloat16>(bound32, side, strict);
-    case DType::float8_e4m3fn:
-      return outermost<core::Float8E4M3FN>(bound32, side, strict);
-    case DType::float8_e5m2:
-      return outermost<core::Float8E5M2>(bound32, side, strict);
-  }
-  return std::numeric_limits<double>::quiet_NaN();
+  return with_format(dtype, [&](auto format) {
+    using Format = decltype(format);
+    const auto at = static_cast<typename Format::Compute>(bound);
+    if constexpr (is_compute_type<Format>) {
+      return static_cast<double>(outermost(at, side, strict));
+    } else {
+      return static_cast<double>(outermost<Format>(at, side, strict));
+    }
+  });
 }
 
 // Bounds in the compute type (perhaps infinite) to the clamp's limits.
@@ -114,30 +107,42 @@ void set_limits(FillParams& params, double low, double high, bool high_excluded,
 
 // The bits of a constant: rounded to the compute type, clamped to the dtype's finite range, rounded once.
 std::uint64_t pattern_of(double v, DType dtype) {
-  const auto v32 = static_cast<float>(v);
-  const auto narrow = [&](auto format) {
+  return with_format(dtype, [&](auto format) {
     using Format = decltype(format);
-    const float largest = Format::decode(Format::largest);
-    return std::uint64_t{Format::encode(core::clamp(v32, -largest, largest))};
-  };
-  switch (dtype) {
-    case DType::float64: {
-      std::uint64_t bits;
-      std::memcpy(&bits, &v, sizeof bits);
-      return bits;
+    auto value = static_cast<typename Format::Compute>(v);
+    if constexpr (!is_compute_type<Format>) {
+      const float largest = Format::decode(Format::largest);
+      value = core::clamp(value, -largest, largest);
     }
-    case DType::float32:
-      return core::bits_of(v32);
-    case DType::float16:
-      return narrow(core::Float16{});
-    case DType::bfloat16:
-      return narrow(core::BFloat16{});
-    case DType::float8_e4m3fn:
-      return narrow(core::Float8E4M3FN{});
-    case DType::float8_e5m2:
-      return narrow(core::Float8E5M2{});
+    const typename Format::Storage element = Format::encode(value);
+    std::uint64_t pattern = 0;
+    std::memcpy(&pattern, &element, sizeof element);
+    return pattern;
+  });
+}
+
+// Whether clamping changes what is written for this fraction. Values and their rounding grow with the fraction (or
+// fall, for a negative scale): if it matters at neither end of the fractions, it matters nowhere.
+template <class Format>
+bool clamping_matters(double fraction, const FillParams& params) {
+  const auto map = affine_of<typename Format::Compute>(params);
+  const auto v = core::unclamped_value(static_cast<typename Format::Compute>(fraction), map);
+  const auto clamped = core::clamp(v, map.min, map.max);
+  if (v == clamped) return false;
+  if constexpr (is_compute_type<Format>) {
+    return true;
+  } else {
+    const float largest = Format::decode(Format::largest);
+    return v < -largest || v > largest || Format::encode(v) != Format::encode(clamped);
   }
-  return 0;
+}
+
+// The same of all fractions that are drawn, of which these are the least and the greatest.
+bool clamping_matters(double least, double most, const FillParams& params) {
+  return with_format(params.dtype, [&](auto format) {
+    using Format = decltype(format);
+    return clamping_matters<Format>(least, params) || clamping_matters<Format>(most, params);
+  });
 }
 
 void set_constant(FillParams& params, double v) {
@@ -169,6 +174,8 @@ void set_uniform(FillParams& params, const Distribution& d, Compute compute) {
   params.scale = params.shifted ? width : high;
   params.shift = params.shifted ? low : 0.0;
   set_limits(params, low, high, true, d);
+  const double most = compute.binary64 ? 1 - 0x1p-53 : 1 - 0x1p-24;
+  params.clamped = clamping_matters(params.shifted ? 0 : -most, most, params);
 }
 
 // The value formula applied to a bound, rounded to the compute type; infinite ones stay infinite.
@@ -210,18 +217,22 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
   params.lower = truncated ? d.lower : -infinity;
   params.upper = truncated ? d.upper : infinity;
   set_limits(params, value_at(params.lower, d, compute), value_at(params.upper, d, compute), false, d);
+  // No point lies farther out than a tail reaches, whose u is 2^-25 at least: 25 ln 2 < 18 from the nearer bound, or,
+  // with the table of the whole curve, X[0] + 25 ln 2 / X[0] < 9.
+  const double least = std::max(params.lower, std::min(-9.0, params.upper - 18));
+  const double most = std::min(params.upper, std::max(9.0, params.lower + 18));
+  params.clamped = clamping_matters(least, most, params);
 }
 
 }  // namespace
 
-FillParams make_params(const Distribution& distribution, const Shape& shape, DType dtype, std::uint64_t seed,
-                       std::uint64_t subsequence, const Block& block) {
-  size_of(dtype);  // throws for a number that is no dtype
+FillParams make_params(const Distribution& distribution, const Shape& shape, const IndexMap& index, DType dtype,
+                       std::uint64_t seed, std::uint64_t subsequence) {
   FillParams params{};
-  params.dtype = dtype;
+  params.dtype = facts_of(dtype).dtype;  // throws for a number that is no dtype
   params.seed = seed;
   params.subsequence = subsequence;
-  params.index = make_index_map(shape, block);
+  params.index = index;
   const Compute compute{dtype == DType::float64};
   switch (distribution.kind) {
     case Distribution::Kind::constant:
@@ -244,19 +255,3 @@ FillParams make_params(const Distribution& distribution, const Shape& shape, DTy
 }
 
 }  // namespace fanin::detail
-
-namespace fanin {
-
-FillParams part_of(const FillParams& params, std::uint64_t first, std::uint64_t count) {
-  if (first > params.index.count || count > params.index.count - first) {
-    throw InvalidArgument("A fill of " + std::to_string(params.index.count) + " elements has no elements " +
-                          std::to_string(first) + " to " + std::to_string(first) + " + " + std::to_string(count) +
-                          " - 1");
-  }
-  FillParams part = params;
-  part.index.first += first;
-  part.index.count = count;
-  return part;
-}
-
-}  // namespace fanin

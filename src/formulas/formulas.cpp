@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "formulas/rules.h"
+#include "formulas/formulas.h"
 
 #include <algorithm>
 #include <cmath>
@@ -27,10 +27,7 @@ void check_stddev(double stddev) {
   if (stddev < 0) throw InvalidArgument("Argument `stddev` must not be negative. Received: stddev=" + to_text(stddev));
 }
 
-Json axes_json(const std::optional<std::vector<std::int64_t>>& axes) {
-  if (!axes) return nullptr;
-  return *axes;
-}
+double number_in(const Parameters& parameters, std::size_t j) { return std::get<double>(parameters[j].value); }
 
 Distribution constant_of(double value) {
   Distribution d;
@@ -63,7 +60,14 @@ Distribution truncated_normal_of(double mean, double stddev, double lower, doubl
   return d;
 }
 
+constexpr const char* constant_derivation = "every element is the same";
+
 }  // namespace
+
+const FanAxes& Formula::axes() const {
+  static const FanAxes none;
+  return none;
+}
 
 std::string_view name_of(FanMode mode) {
   switch (mode) {
@@ -113,7 +117,7 @@ ScaledDistribution parse_distribution(std::string_view name) {
 
 // ---------------------------------------------------------------- VarianceScaling and its named cases
 
-ScalingRule::ScalingRule(const ScaledClass& kind, FanAxes axes, bool axes_stated)
+ScalingFormula::ScalingFormula(const ScaledClass& kind, FanAxes axes, bool axes_stated)
     : kind_(kind), axes_(std::move(axes)), axes_stated_(axes_stated || axes_.input || axes_.output) {
   check_finite("scale", kind_.scale);
   if (kind_.scale <= 0) {
@@ -121,7 +125,7 @@ ScalingRule::ScalingRule(const ScaledClass& kind, FanAxes axes, bool axes_stated
   }
 }
 
-double ScalingRule::fan(const Fans& fans) const {
+double ScalingFormula::fan(const Fans& fans) const {
   switch (kind_.mode) {
     case FanMode::fan_in:
       return static_cast<double>(fans.fan_in);
@@ -133,7 +137,7 @@ double ScalingRule::fan(const Fans& fans) const {
   return static_cast<double>(fans.fan_in + fans.fan_out) / 2.0;
 }
 
-Distribution ScalingRule::distribution(const Shape&, const Fans& fans) const {
+Distribution ScalingFormula::distribution(const Shape&, const Fans& fans) const {
   const double variance = kind_.scale / std::max(1.0, fan(fans));
   switch (kind_.distribution) {
     case ScaledDistribution::truncated_normal:
@@ -147,8 +151,7 @@ Distribution ScalingRule::distribution(const Shape&, const Fans& fans) const {
   return uniform_of(-limit, limit);
 }
 
-std::string ScalingRule::derivation(const Shape& shape, const Fans& fans) const {
-  const Distribution d = distribution(shape, fans);
+std::string ScalingFormula::derivation(const Fans& fans, const Distribution& d) const {
   const std::string mode(name_of(kind_.mode));
   const std::string fan_text = to_text(std::max(1.0, fan(fans)));
   const std::string scale = to_text(kind_.scale);
@@ -164,26 +167,32 @@ std::string ScalingRule::derivation(const Shape& shape, const Fans& fans) const 
   return "limit = sqrt(3 * scale / " + mode + ") = sqrt(3 * " + scale + " / " + fan_text + ") = " + to_text(d.high);
 }
 
-void ScalingRule::write_config(Json& config, ConfigForm form) const {
-  if (kind_.name == variance_scaling_name) {
-    config["scale"] = kind_.scale;
-    config["mode"] = name_of(kind_.mode);
-    config["distribution"] = name_of(kind_.distribution);
+Parameters ScalingFormula::parameters() const {
+  return {{"scale", kind_.scale, is_named()},
+          {"mode", std::string(name_of(kind_.mode)), is_named()},
+          {"distribution", std::string(name_of(kind_.distribution)), is_named()},
+          {"input_axes", axes_.input, false, axes_stated_},
+          {"output_axes", axes_.output, false, axes_stated_}};
+}
+
+std::shared_ptr<const Formula> ScalingFormula::with(const Parameters& parameters) const {
+  const ScaledClass given{kind_.name, number_in(parameters, 0), parse_mode(std::get<std::string>(parameters[1].value)),
+                          parse_distribution(std::get<std::string>(parameters[2].value))};
+  const bool is_same =
+      given.scale == kind_.scale && given.mode == kind_.mode && given.distribution == kind_.distribution;
+  if (is_named() && !is_same) {
+    throw InvalidArgument(std::string(kind_.name) + " has scale=" + to_text(kind_.scale) + ", mode=\"" +
+                          std::string(name_of(kind_.mode)) + "\", distribution=\"" +
+                          std::string(name_of(kind_.distribution)) +
+                          "\", and the config says otherwise; use VarianceScaling for other parameters");
   }
-  if (form == ConfigForm::tf2) {
-    if (axes_.input || axes_.output) {
-      throw InvalidArgument("TF 2's form has no input_axes and output_axes: " + std::string(kind_.name) +
-                            " with axes can only be written in Keras 3's form");
-    }
-  } else if (axes_stated_) {
-    config["input_axes"] = axes_json(axes_.input);
-    config["output_axes"] = axes_json(axes_.output);
-  }
+  FanAxes axes{std::get<AxisList>(parameters[3].value), std::get<AxisList>(parameters[4].value)};
+  return std::make_shared<ScalingFormula>(given, std::move(axes), parameters[3].is_stated || parameters[4].is_stated);
 }
 
 // ---------------------------------------------------------------- TruncatedNormal, RandomNormal, RandomUniform
 
-TruncatedNormalRule::TruncatedNormalRule(double mean, double stddev, double lower, double upper)
+TruncatedNormalFormula::TruncatedNormalFormula(double mean, double stddev, double lower, double upper)
     : mean_(mean), stddev_(stddev), lower_(lower), upper_(upper) {
   check_finite("mean", mean);
   check_stddev(stddev);
@@ -193,37 +202,42 @@ TruncatedNormalRule::TruncatedNormalRule(double mean, double stddev, double lowe
   }
 }
 
-Distribution TruncatedNormalRule::distribution(const Shape&, const Fans&) const {
+Distribution TruncatedNormalFormula::distribution(const Shape&, const Fans&) const {
   return truncated_normal_of(mean_, stddev_, lower_, upper_);
 }
 
-std::string TruncatedNormalRule::derivation(const Shape&, const Fans&) const {
+std::string TruncatedNormalFormula::derivation(const Fans&, const Distribution&) const {
   return "mean and stddev are parameters, cut at " + to_text(lower_) + " and " + to_text(upper_) + " stddev";
 }
 
-void TruncatedNormalRule::write_config(Json& config, ConfigForm) const {
-  config["mean"] = mean_;
-  config["stddev"] = stddev_;
-  if (lower_ == -2 && upper_ == 2) return;
-  config["lower"] = std::isinf(lower_) ? Json(nullptr) : Json(lower_);
-  config["upper"] = std::isinf(upper_) ? Json(nullptr) : Json(upper_);
+Parameters TruncatedNormalFormula::parameters() const {
+  const bool is_kerass = lower_ == -2 && upper_ == 2;
+  return {
+      {"mean", mean_}, {"stddev", stddev_}, {"lower", lower_, false, !is_kerass}, {"upper", upper_, false, !is_kerass}};
 }
 
-NormalRule::NormalRule(double mean, double stddev) : mean_(mean), stddev_(stddev) {
+std::shared_ptr<const Formula> TruncatedNormalFormula::with(const Parameters& p) const {
+  return std::make_shared<TruncatedNormalFormula>(number_in(p, 0), number_in(p, 1), number_in(p, 2), number_in(p, 3));
+}
+
+NormalFormula::NormalFormula(double mean, double stddev) : mean_(mean), stddev_(stddev) {
   check_finite("mean", mean);
   check_stddev(stddev);
 }
 
-Distribution NormalRule::distribution(const Shape&, const Fans&) const { return normal_of(mean_, stddev_); }
+Distribution NormalFormula::distribution(const Shape&, const Fans&) const { return normal_of(mean_, stddev_); }
 
-std::string NormalRule::derivation(const Shape&, const Fans&) const { return "mean and stddev are parameters"; }
-
-void NormalRule::write_config(Json& config, ConfigForm) const {
-  config["mean"] = mean_;
-  config["stddev"] = stddev_;
+std::string NormalFormula::derivation(const Fans&, const Distribution&) const {
+  return "mean and stddev are parameters";
 }
 
-UniformRule::UniformRule(double minval, double maxval) : minval_(minval), maxval_(maxval) {
+Parameters NormalFormula::parameters() const { return {{"mean", mean_}, {"stddev", stddev_}}; }
+
+std::shared_ptr<const Formula> NormalFormula::with(const Parameters& p) const {
+  return std::make_shared<NormalFormula>(number_in(p, 0), number_in(p, 1));
+}
+
+UniformFormula::UniformFormula(double minval, double maxval) : minval_(minval), maxval_(maxval) {
   check_finite("minval", minval);
   check_finite("maxval", maxval);
   if (minval > maxval) {
@@ -232,42 +246,44 @@ UniformRule::UniformRule(double minval, double maxval) : minval_(minval), maxval
   }
 }
 
-Distribution UniformRule::distribution(const Shape&, const Fans&) const { return uniform_of(minval_, maxval_); }
+Distribution UniformFormula::distribution(const Shape&, const Fans&) const { return uniform_of(minval_, maxval_); }
 
-std::string UniformRule::derivation(const Shape&, const Fans&) const { return "minval and maxval are parameters"; }
+std::string UniformFormula::derivation(const Fans&, const Distribution&) const {
+  return "minval and maxval are parameters";
+}
 
-void UniformRule::write_config(Json& config, ConfigForm) const {
-  config["minval"] = minval_;
-  config["maxval"] = maxval_;
+Parameters UniformFormula::parameters() const { return {{"minval", minval_}, {"maxval", maxval_}}; }
+
+std::shared_ptr<const Formula> UniformFormula::with(const Parameters& p) const {
+  return std::make_shared<UniformFormula>(number_in(p, 0), number_in(p, 1));
 }
 
 // ---------------------------------------------------------------- Constant, Zeros, Ones, Identity
 
-ConstantRule::ConstantRule(std::string_view class_name, Json value)
-    : class_name_(class_name), value_(std::move(value)) {
-  double number = 0;
-  if (!number_of(value_, number, true) && !value_.is_array() && !value_.is_object()) {
-    throw InvalidArgument("Argument `value` must be a number. Received: value=" + dump_json(value_));
+Distribution ConstantFormula::distribution(const Shape&, const Fans&) const {
+  if (!value_.number) {
+    throw InvalidArgument("Constant can be filled with a single number only. Received: value=" + value_.json);
   }
+  return constant_of(*value_.number);
 }
 
-Distribution ConstantRule::distribution(const Shape&, const Fans&) const {
-  double number = 0;
-  if (!number_of(value_, number, true)) {
-    throw InvalidArgument("Constant can be filled with a single number only. Received: value=" + dump_json(value_));
-  }
-  return constant_of(number);
+std::string ConstantFormula::derivation(const Fans&, const Distribution&) const { return constant_derivation; }
+
+std::shared_ptr<const Formula> ConstantFormula::with(const Parameters& parameters) const {
+  return std::make_shared<ConstantFormula>(std::get<ConstantValue>(parameters[0].value));
 }
 
-std::string ConstantRule::derivation(const Shape&, const Fans&) const { return "every element is the same"; }
+Distribution FixedConstantFormula::distribution(const Shape&, const Fans&) const { return constant_of(value_); }
 
-void ConstantRule::write_config(Json& config, ConfigForm) const {
-  if (class_name_ == "Constant") config["value"] = value_;
+std::string FixedConstantFormula::derivation(const Fans&, const Distribution&) const { return constant_derivation; }
+
+std::shared_ptr<const Formula> FixedConstantFormula::with(const Parameters&) const {
+  return std::make_shared<FixedConstantFormula>(class_name_, value_);
 }
 
-IdentityRule::IdentityRule(double gain) : gain_(gain) { check_finite("gain", gain); }
+IdentityFormula::IdentityFormula(double gain) : gain_(gain) { check_finite("gain", gain); }
 
-Distribution IdentityRule::distribution(const Shape& shape, const Fans&) const {
+Distribution IdentityFormula::distribution(const Shape& shape, const Fans&) const {
   if (shape.size() != 2) {
     throw InvalidArgument("Identity matrix initializer can only be used for 2D matrices. Received: shape=" +
                           to_string(shape) + " of rank " + std::to_string(shape.size()) + ".");
@@ -277,11 +293,12 @@ Distribution IdentityRule::distribution(const Shape& shape, const Fans&) const {
   return d;
 }
 
-std::string IdentityRule::derivation(const Shape&, const Fans&) const { return "gain on the diagonal, 0 elsewhere"; }
+std::string IdentityFormula::derivation(const Fans&, const Distribution&) const {
+  return "gain on the diagonal, 0 elsewhere";
+}
 
-// Keras 3 forgets the gain when it writes, but reads it: it is written unless it is the default.
-void IdentityRule::write_config(Json& config, ConfigForm form) const {
-  if (form == ConfigForm::tf2 || gain_ != 1) config["gain"] = gain_;
+std::shared_ptr<const Formula> IdentityFormula::with(const Parameters& parameters) const {
+  return std::make_shared<IdentityFormula>(number_in(parameters, 0));
 }
 
 }  // namespace fanin::detail

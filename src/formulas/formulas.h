@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules behind the Keras family. Constructors check what does not depend on a shape or dtype; they throw
+// The formulas of the Keras family. Constructors check what does not depend on a shape or a dtype; they throw
 // InvalidArgument.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
-#include "formulas/rule.h"
+#include "formulas/formula.h"
 
 namespace fanin::detail {
 
@@ -36,21 +37,22 @@ inline constexpr ScaledClass glorot_normal_class{"GlorotNormal", 1, FanMode::fan
 inline constexpr ScaledClass glorot_uniform_class{"GlorotUniform", 1, FanMode::fan_avg, ScaledDistribution::uniform};
 inline constexpr std::string_view variance_scaling_name = "VarianceScaling";
 
-class ScalingRule : public Rule {
+class ScalingFormula : public Formula {
  public:
-  // axes_stated: the configuration that was read had the keys of Keras 3.15, so that they are written even if null.
-  ScalingRule(const ScaledClass& kind, FanAxes axes, bool axes_stated);
+  // axes_stated: a configuration had the keys of Keras 3.15, so that they are written even if they are null.
+  explicit ScalingFormula(const ScaledClass& kind, FanAxes axes = {}, bool axes_stated = false);
 
   std::string_view class_name() const override { return kind_.name; }
-  FanAxes axes() const override { return axes_; }
+  const FanAxes& axes() const override { return axes_; }
   Distribution distribution(const Shape& shape, const Fans& fans) const override;
-  std::string derivation(const Shape& shape, const Fans& fans) const override;
-  void write_config(Json& config, ConfigForm form) const override;
+  std::string derivation(const Fans& fans, const Distribution& distribution) const override;
+  Parameters parameters() const override;
+  std::shared_ptr<const Formula> with(const Parameters& parameters) const override;
 
   const ScaledClass& kind() const { return kind_; }
-  const FanAxes& axes_reference() const { return axes_; }
 
  private:
+  bool is_named() const { return kind_.name != variance_scaling_name; }
   double fan(const Fans& fans) const;
 
   ScaledClass kind_;
@@ -58,67 +60,84 @@ class ScalingRule : public Rule {
   bool axes_stated_;
 };
 
-class TruncatedNormalRule : public Rule {
+class TruncatedNormalFormula : public Formula {
  public:
-  TruncatedNormalRule(double mean, double stddev, double lower, double upper);
+  TruncatedNormalFormula(double mean, double stddev, double lower, double upper);
   std::string_view class_name() const override { return "TruncatedNormal"; }
   Distribution distribution(const Shape& shape, const Fans& fans) const override;
-  std::string derivation(const Shape& shape, const Fans& fans) const override;
-  void write_config(Json& config, ConfigForm form) const override;
+  std::string derivation(const Fans& fans, const Distribution& distribution) const override;
+  Parameters parameters() const override;
+  std::shared_ptr<const Formula> with(const Parameters& parameters) const override;
 
  private:
   double mean_, stddev_, lower_, upper_;
 };
 
-class NormalRule : public Rule {
+class NormalFormula : public Formula {
  public:
-  NormalRule(double mean, double stddev);
+  NormalFormula(double mean, double stddev);
   std::string_view class_name() const override { return "RandomNormal"; }
   Distribution distribution(const Shape& shape, const Fans& fans) const override;
-  std::string derivation(const Shape& shape, const Fans& fans) const override;
-  void write_config(Json& config, ConfigForm form) const override;
+  std::string derivation(const Fans& fans, const Distribution& distribution) const override;
+  Parameters parameters() const override;
+  std::shared_ptr<const Formula> with(const Parameters& parameters) const override;
 
  private:
   double mean_, stddev_;
 };
 
-class UniformRule : public Rule {
+class UniformFormula : public Formula {
  public:
-  UniformRule(double minval, double maxval);
+  UniformFormula(double minval, double maxval);
   std::string_view class_name() const override { return "RandomUniform"; }
   Distribution distribution(const Shape& shape, const Fans& fans) const override;
-  std::string derivation(const Shape& shape, const Fans& fans) const override;
-  void write_config(Json& config, ConfigForm form) const override;
+  std::string derivation(const Fans& fans, const Distribution& distribution) const override;
+  Parameters parameters() const override;
+  std::shared_ptr<const Formula> with(const Parameters& parameters) const override;
 
  private:
   double minval_, maxval_;
 };
 
-// Constant, Zeros and Ones.
-class ConstantRule : public Rule {
+class ConstantFormula : public Formula {
  public:
-  // `value` as the configuration has it: a number, or what Keras broadcasts and fanin does not fill.
-  ConstantRule(std::string_view class_name, Json value);
+  explicit ConstantFormula(ConstantValue value) : value_(std::move(value)) {}
+  std::string_view class_name() const override { return "Constant"; }
+  bool is_random() const override { return false; }
+  Distribution distribution(const Shape& shape, const Fans& fans) const override;
+  std::string derivation(const Fans& fans, const Distribution& distribution) const override;
+  Parameters parameters() const override { return {{"value", value_}}; }
+  std::shared_ptr<const Formula> with(const Parameters& parameters) const override;
+
+ private:
+  ConstantValue value_;
+};
+
+// Zeros and Ones.
+class FixedConstantFormula : public Formula {
+ public:
+  FixedConstantFormula(std::string_view class_name, double value) : class_name_(class_name), value_(value) {}
   std::string_view class_name() const override { return class_name_; }
   bool is_random() const override { return false; }
   Distribution distribution(const Shape& shape, const Fans& fans) const override;
-  std::string derivation(const Shape& shape, const Fans& fans) const override;
-  void write_config(Json& config, ConfigForm form) const override;
+  std::string derivation(const Fans& fans, const Distribution& distribution) const override;
+  std::shared_ptr<const Formula> with(const Parameters&) const override;
 
  private:
   std::string_view class_name_;
-  Json value_;
+  double value_;
 };
 
-class IdentityRule : public Rule {
+class IdentityFormula : public Formula {
  public:
-  explicit IdentityRule(double gain);
+  explicit IdentityFormula(double gain);
   std::string_view class_name() const override { return "Identity"; }
   bool is_random() const override { return false; }
   bool allows_blocks() const override { return false; }
   Distribution distribution(const Shape& shape, const Fans& fans) const override;
-  std::string derivation(const Shape& shape, const Fans& fans) const override;
-  void write_config(Json& config, ConfigForm form) const override;
+  std::string derivation(const Fans& fans, const Distribution& distribution) const override;
+  Parameters parameters() const override { return {{"gain", gain_}}; }
+  std::shared_ptr<const Formula> with(const Parameters& parameters) const override;
 
  private:
   double gain_;

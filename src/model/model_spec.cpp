@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/model_spec.h"
+#include "fanin/model_spec.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/text.h"
-#include "config/config.h"
 #include "config/json_text.h"
+#include "config/keras_json.h"
+#include "fanin/error.h"
+#include "model/glob.h"
 
-namespace fanin::tool {
+namespace fanin {
 
 namespace {
 
 using detail::Json;
 
-// Adds where it happened to what went wrong.
+// f(), with the part of the specification put in front of what it refuses.
 template <class F>
-auto at_place(const std::string& place, const F& f) {
+auto naming(const std::string& part, const F& f) {
   try {
     return f();
   } catch (const InvalidArgument& error) {
-    throw InvalidArgument(place + ": " + error.what());
+    throw InvalidArgument(part + ": " + error.what());
   }
 }
 
@@ -58,16 +59,16 @@ Shape shape_of(const Json& json) {
 // Initializers come from a rule; the seed is the model's unless the rule's configuration has one of its own.
 Initializer initializer_of(const Json& json, std::uint64_t seed) {
   Initializer initializer = detail::read_initializer(json);
-  if (initializer.seed().kind() != Seed::Kind::none) {
-    if (initializer.seed().kind() == Seed::Kind::sequence) {
+  switch (initializer.seed().kind()) {
+    case Seed::Kind::none:
+      return initializer.with_seed(seed);
+    case Seed::Kind::sequence:
       throw InvalidArgument(
           "a rule serves many tensors, which their names keep apart: a SeedGenerator has no meaning here");
-    }
-    return initializer;
+    case Seed::Kind::fixed:
+      break;
   }
-  Json with_seed = detail::serialized(initializer, ConfigForm::keras3);
-  with_seed["config"]["seed"] = seed;
-  return detail::read_initializer(with_seed);
+  return initializer;
 }
 
 struct Rule {
@@ -80,7 +81,7 @@ std::vector<Rule> rules_of(const Json& json, std::uint64_t seed) {
   if (!json.is_array()) throw InvalidArgument("\"rules\" must be a list");
   std::vector<Rule> rules;
   for (const Json& rule : json) {
-    rules.push_back(at_place("rule " + std::to_string(rules.size() + 1), [&] {
+    rules.push_back(naming("rule " + std::to_string(rules.size() + 1), [&] {
       check_keys(rule, {"match", "initializer"});
       if (!rule.contains("match") || !rule.contains("initializer")) {
         throw InvalidArgument("a rule needs \"match\" and \"initializer\". Received: " + detail::dump_json(rule));
@@ -92,29 +93,6 @@ std::vector<Rule> rules_of(const Json& json, std::uint64_t seed) {
 }
 
 }  // namespace
-
-bool glob_matches(std::string_view pattern, std::string_view name) {
-  // Remembers the last star, and lets it take one character more whenever the rest does not fit.
-  std::size_t p = 0;
-  std::size_t n = 0;
-  std::optional<std::size_t> star;
-  std::size_t star_end = 0;
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      star_end = n;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
-      ++p;
-      ++n;
-    } else if (star) {
-      p = *star + 1;
-      n = ++star_end;
-    } else {
-      return false;
-    }
-  }
-  return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(), [](char c) { return c == '*'; });
-}
 
 ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
   const Json json = detail::parse_json(text);
@@ -130,14 +108,14 @@ ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
   ModelSpec spec;
   spec.name = text_at(json, "name", "model");
   for (const auto& item : json["tensors"].items()) {
-    at_place("tensor \"" + item.key() + "\"", [&] {
+    naming("tensor \"" + item.key() + "\"", [&] {
       Json tensor = item.value();
       if (tensor.is_array()) tensor = Json{{"shape", tensor}};
       check_keys(tensor, {"shape", "dtype", "layout"});
       if (!tensor.contains("shape")) throw InvalidArgument("a tensor needs a \"shape\"");
       const Rule* rule = nullptr;
       for (Rule& candidate : rules) {
-        if (!glob_matches(candidate.pattern, item.key())) continue;
+        if (!detail::glob_matches(candidate.pattern, item.key())) continue;
         candidate.used = true;
         if (rule == nullptr) rule = &candidate;
       }
@@ -154,4 +132,4 @@ ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
   return spec;
 }
 
-}  // namespace fanin::tool
+}  // namespace fanin
