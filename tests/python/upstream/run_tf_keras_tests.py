@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs tf-keras's own tests of its initializers with fanin.keras's classes in their place:
 
-    KERAS_BACKEND=tensorflow tf_keras_tests.py .../tf-keras/tf_keras/initializers/initializers_test.py
+    KERAS_BACKEND=tensorflow run_tf_keras_tests.py .../tf-keras/tf_keras/initializers/initializers_test.py
 
 The file is not part of tf-keras's package. "tf_keras" before the path runs the tests on tf-keras's own classes, for comparison.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test_jax.py runs in processes of their own: with 8 devices of the host, and the shardings with 1, 2 and 4 too."""
+"""The initializers of fanin.jax. test_jax_devices.py runs this file with 8 host devices, and the shardings also with 1, 2 and 4."""
 import itertools
 import math
 import re
@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import same_bits
-from distributions import check
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from support import check_distribution, same_bits
 
 import fanin
 import fanin.jax as ours
@@ -209,7 +208,7 @@ def test_distribution(name, arguments, shapes, dtype):
         live = np.asarray(getattr(theirs, name)(**arguments)(jax.random.key(12), shape, "float32" if coarse else dtype))
         live = live.astype(getattr(ml_dtypes, dtype) if coarse else live.dtype).astype(np.float64).ravel()
         # Rounded, JAX's values reach the interval's end or leave it, and those of 8 bits have nowhere else to go.
-        check(values, *expected_of(name, arguments, shape), np.clip(live, values.min(), values.max()), coarse)
+        check_distribution(values, *expected_of(name, arguments, shape), np.clip(live, values.min(), values.max()), coarse)
 
 
 def test_check_can_fail():
@@ -217,13 +216,13 @@ def test_check_can_fail():
     values = np.asarray(ours.variance_scaling(**arguments)(KEY, shape)).astype(np.float64).ravel()
     live = np.asarray(theirs.variance_scaling(**arguments)(KEY, shape)).astype(np.float64).ravel()
     expected = expected_of("variance_scaling", arguments, shape)
-    check(values, *expected, live)
+    check_distribution(values, *expected, live)
     for wrong in (values * 0.87962566103423978, values * 1.05, values + 0.02, np.sign(values) * values.std()):
         with pytest.raises(AssertionError):
-            check(wrong, *expected, live)
+            check_distribution(wrong, *expected, live)
     for name, value in [("mode", "fan_out"), ("scale", 1.8)]:  # 64 for 200 inputs
         with pytest.raises(AssertionError):
-            check(values, *expected_of("variance_scaling", {**arguments, name: value}, shape), live)
+            check_distribution(values, *expected_of("variance_scaling", {**arguments, name: value}, shape), live)
 
 
 # ---------------------------------------------------------------- transformations

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from support import PROJECT
 
 import fanin
 
@@ -15,7 +16,7 @@ STUB = PACKAGE / "_core.pyi"
 
 
 def test_version():
-    header = pathlib.Path(__file__).parents[2] / "include" / "fanin" / "version.h"
+    header = PROJECT / "include" / "fanin" / "version.h"
     assert f'#define FANIN_VERSION "{fanin.__version__}"' in header.read_text()
     assert f"#define FANIN_CONTRACT_VERSION {fanin.contract_version}\n" in header.read_text()
 

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import DTYPES
+from support import DTYPES
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

@@ -5,7 +5,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from conftest import numpy_dtype, same_bits
+from support import numpy_dtype, same_bits
 
 import fanin
 
