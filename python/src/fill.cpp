@@ -12,7 +12,6 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "fanin/error.h"
-#include "fanin/initializers.h"
 #include "fill.h"
 #include "strided.h"
 
@@ -27,10 +26,8 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
                       nb::handle device_seed) {
   const InitializerArgument initializer(init, seed);
   const Array target = array_of(array, stream_from(stream));
-  FillOptions options;
-  set_subsequence(options, name, subsequence);
+  FillOptions options = options_from(name, subsequence, layout);
   const Shape whole = whole_shape(target, shape, offset, options);
-  options.layout = layout_from(layout);
   options.stream = target.stream;
   options.threads = threads;
   options.device_seed = seed_address_of(device_seed);
@@ -42,17 +39,17 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
 void fill_address(nb::handle address, nb::handle dtype, int device, nb::handle shape, nb::handle init,
                   nb::handle offset, nb::handle extent, nb::handle strides, nb::handle seed, nb::handle name,
                   nb::handle subsequence, nb::handle layout, nb::handle stream, int threads, nb::handle device_seed,
-                  std::optional<std::pair<double, double>> limits) {
+                  const std::optional<Limits>& limits) {
   const InitializerArgument initializer(init, seed);
-  FillOptions options;
-  set_subsequence(options, name, subsequence);
+  FillOptions options = options_from(name, subsequence, layout);
   const Shape whole = shape_from(shape, "shape");
   Array target;
   target.address = reinterpret_cast<void*>(unsigned_from(address, "address"));
   target.dtype = dtype_of(dtype);
   target.place = Place{device};
   target.shape = extent.is_none() ? whole : shape_from(extent, "extent");
-  target.strides = strides.is_none() ? dense_strides(target.shape, target.dtype) : shape_from(strides, "strides");
+  target.strides =
+      strides.is_none() ? dense_strides(target.shape, size_of(target.dtype)) : shape_from(strides, "strides");
   if (target.strides.size() != target.shape.size()) {
     throw InvalidArgument("There must be one stride for each extent. Received: strides=" + to_string(target.strides) +
                           " for the shape " + to_string(target.shape));
@@ -62,26 +59,23 @@ void fill_address(nb::handle address, nb::handle dtype, int device, nb::handle s
   } else if (!extent.is_none()) {
     throw InvalidArgument("extent= is that of a part of the tensor: give its offset= too");
   }
-  options.layout = layout_from(layout);
   options.stream = stream_from(stream).value_or(nullptr);
   options.threads = threads;
   options.device_seed = seed_address_of(device_seed);
-  std::optional<Limits> clamped;
-  if (limits) clamped = {limits->first, limits->second};
-  fill(target, *initializer, whole, options, clamped);
+  fill(target, *initializer, whole, options, limits);
 }
 
 FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const FillOptions& options,
-                     std::optional<Limits> limits) {
+                     const std::optional<Limits>& limits) {
   if (!limits) return initializer.params(shape, dtype, options);
   // The compute type's parameters are those of every dtype but for the limits; and it has numbers in every window.
   FillParams params = initializer.params(shape, dtype == DType::float64 ? dtype : DType::float32, options);
-  if (params.kind != FillParams::Kind::normal || !(limits->least <= limits->most)) {
+  if (params.kind != FillParams::Kind::normal || !(limits->first <= limits->second)) {
     throw InvalidArgument("limits= are those of a truncated normal, (least, most)");
   }
   params.dtype = dtype;
-  params.min = limits->least == 0 ? -0.0 : limits->least;
-  params.max = limits->most == 0 ? 0.0 : limits->most;
+  params.min = limits->first == 0 ? -0.0 : limits->first;
+  params.max = limits->second == 0 ? 0.0 : limits->second;
   return params;
 }
 
@@ -107,7 +101,7 @@ Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillO
 }
 
 void fill(const Array& array, const Initializer& initializer, const Shape& shape, const FillOptions& options,
-          std::optional<Limits> limits) {
+          const std::optional<Limits>& limits) {
   if (array.is_dense()) {
     const nb::gil_scoped_release release;
     if (limits) {
@@ -124,11 +118,10 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
     throw InvalidArgument("Arrays on a device must be dense and row-major. " + received +
                           ". Fill a dense one and copy it, or fill the array that the view is of");
   }
-  if (options.threads < 0 || options.device_seed != nullptr) {
-    // Refused with the library's own words, before anything counts as a call.
-    fanin::fill({nullptr, array.dtype, 0, host}, part_of(Zeros().params({0}, array.dtype), 0, 0), nullptr,
-                options.threads, CpuTarget::automatic, options.device_seed);
-  }
+  // The library would refuse these too, but only after the fill has counted as a call of a sequence.
+  if (options.threads < 0)
+    throw InvalidArgument("threads=" + std::to_string(options.threads) + " must not be negative");
+  if (options.device_seed != nullptr) throw InvalidArgument("A seed in device memory is for fills of device memory");
   check_no_overlap(array.shape, array.strides, size_of(array.dtype));
   const nb::gil_scoped_release release;
   fill_strided(array.address, array.shape, array.strides, params_of(initializer, shape, array.dtype, options, limits));
@@ -137,8 +130,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
                 nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads) {
   const InitializerArgument initializer(init, seed);
-  FillOptions options;
-  set_subsequence(options, name, subsequence);
+  FillOptions options = options_from(name, subsequence, layout);
   const Shape whole = shape_from(shape, "shape");
   if (offset.is_none() != extent.is_none()) {
     throw InvalidArgument(
@@ -146,11 +138,8 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
         "give both or neither");
   }
   if (!offset.is_none()) options.block = {shape_from(offset, "offset"), shape_from(extent, "extent")};
-  options.layout = layout_from(layout);
   options.threads = threads;
-  Array target;
-  target.dtype = dtype_of(dtype);
-  const nb::object array = empty_numpy_array(offset.is_none() ? whole : options.block.extent, target.dtype);
+  const nb::object array = empty_numpy_array(offset.is_none() ? whole : options.block.extent, dtype_of(dtype));
   fill(array_of(array, std::nullopt), *initializer, whole, options);
   return array;
 }

@@ -146,10 +146,8 @@ that is given other memory later (module.to, .data =) must be added again, to a 
              nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout) {
             const InitializerArgument initializer(init, seed);
             Array target = array_of(array, CudaStream{nullptr});
-            FillOptions options;
-            set_subsequence(options, name, subsequence);
+            FillOptions options = options_from(name, subsequence, layout);
             const Shape whole = whole_shape(target, shape, offset, options);
-            options.layout = layout_from(layout);
             return self.add(std::move(target), *initializer, whole, options);
           },
           "array"_a, "init"_a, nb::kw_only(), "seed"_a = nb::none(), "name"_a = nb::none(),

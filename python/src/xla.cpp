@@ -16,6 +16,7 @@
 #include "arguments.h"
 #include "arrays.h"
 #include "bindings.h"
+#include "element_types.h"
 #include "fanin/available.h"
 #include "fanin/device_blocks.h"
 #include "fanin/error.h"
@@ -76,22 +77,9 @@ Shape shape_of(const xla::CallFrame& call, std::string_view name) {
 }
 
 DType dtype_of(xla::DataType type) {
-  switch (type) {
-    case xla::DataType::f32:
-      return DType::float32;
-    case xla::DataType::f64:
-      return DType::float64;
-    case xla::DataType::f16:
-      return DType::float16;
-    case xla::DataType::bf16:
-      return DType::bfloat16;
-    case xla::DataType::f8e4m3fn:
-      return DType::float8_e4m3fn;
-    case xla::DataType::f8e5m2:
-      return DType::float8_e5m2;
-    default:
-      fail("its result has the data type " + std::to_string(static_cast<int>(type)));
-  }
+  const auto dtype = dtype_where([&](const ElementType& element) { return element.xla == type; });
+  if (!dtype) fail("its result has the data type " + std::to_string(static_cast<int>(type)));
+  return *dtype;
 }
 
 const xla::Buffer& operand_of(const xla::CallFrame& call, int which, std::int64_t rank, xla::DataType type,
@@ -199,7 +187,7 @@ xla::Error* fill_on_host(const xla::CallFrame& frame) {
     if (whole) {
       seeded.fill({address, call.dtype, bytes, host}, call.shape, options);
     } else {
-      fill_strided(address, options.block.extent, dense_strides(call.extent, call.dtype),
+      fill_strided(address, options.block.extent, dense_strides(call.extent, size_of(call.dtype)),
                    seeded.params(call.shape, call.dtype, options));
     }
   }

@@ -166,6 +166,13 @@ class OtherDevice(DLPack):
         return (self.kind, 0)
 
 
+def test_dlpack_of_other_types():
+    with pytest.raises(ValueError, match="int32"):
+        fanin.fill(DLPack(np.zeros(3, np.int32), new=False), INIT)
+    with pytest.raises(ValueError, match="type code 5 with 64 bits"):
+        fanin.fill(DLPack(np.zeros(3, np.complex64), new=False), INIT)
+
+
 @pytest.mark.parametrize("kind, error, message", [(10, ValueError, "device type 10"), (2, fanin.DeviceError, "cuda:0")])
 def test_dlpack_elsewhere(kind, error, message):
     if kind == 2 and fanin.available().cuda_devices:
@@ -221,8 +228,10 @@ REFUSED = [
     (lambda: bytearray(8), {}, ValueError, "uint8"),
     (lambda: np.zeros(3, np.int32), {}, ValueError, "int32"),
     (lambda: np.zeros(3, bool), {}, ValueError, "bool"),
+    (lambda: np.zeros(3, np.int8), {}, ValueError, "int8"),
+    (lambda: np.zeros(3, np.uint64), {}, ValueError, "uint64"),
     (lambda: np.zeros(3, np.complex64), {}, ValueError, "Zf"),
-    (lambda: np.zeros(3, np.longdouble), {}, ValueError, "longdouble"),
+    (lambda: np.zeros(3, np.longdouble), {}, ValueError, np.dtype(np.longdouble).name),
     (lambda: np.zeros(3, object), {}, ValueError, "buffer format"),
     (lambda: np.zeros(3, ">f4"), {}, ValueError, "big-endian float32"),
     (lambda: np.float32(3), {}, ValueError, "read-only"),
