@@ -21,9 +21,9 @@ using namespace nanobind::literals;
 
 namespace {
 
-nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::handle name, nb::handle subsequence,
-                      nb::handle shape, nb::handle offset, nb::handle layout, nb::handle stream, int threads,
-                      nb::handle device_seed) {
+nb::object fill_clamped(nb::object array, nb::handle init, const std::optional<Limits>& limits, nb::handle seed,
+                        nb::handle name, nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout,
+                        nb::handle stream, int threads, nb::handle device_seed) {
   const InitializerArgument initializer(init, seed);
   const Array target = array_of(array, stream_from(stream));
   FillOptions options = options_from(name, subsequence, layout);
@@ -31,38 +31,16 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
   options.stream = target.stream;
   options.threads = threads;
   options.device_seed = seed_address_of(device_seed);
-  fill(target, *initializer, whole, options);
+  fill(target, *initializer, whole, options, limits);
   tell_of_change(target);
   return array;
 }
 
-void fill_address(nb::handle address, nb::handle dtype, int device, nb::handle shape, nb::handle init,
-                  nb::handle offset, nb::handle extent, nb::handle strides, nb::handle seed, nb::handle name,
-                  nb::handle subsequence, nb::handle layout, nb::handle stream, int threads, nb::handle device_seed,
-                  const std::optional<Limits>& limits) {
-  const InitializerArgument initializer(init, seed);
-  FillOptions options = options_from(name, subsequence, layout);
-  const Shape whole = shape_from(shape, "shape");
-  Array target;
-  target.address = reinterpret_cast<void*>(unsigned_from(address, "address"));
-  target.dtype = dtype_of(dtype);
-  target.place = Place{device};
-  target.shape = extent.is_none() ? whole : shape_from(extent, "extent");
-  target.strides =
-      strides.is_none() ? dense_strides(target.shape, size_of(target.dtype)) : shape_from(strides, "strides");
-  if (target.strides.size() != target.shape.size()) {
-    throw InvalidArgument("There must be one stride for each extent. Received: strides=" + to_string(target.strides) +
-                          " for the shape " + to_string(target.shape));
-  }
-  if (!offset.is_none()) {
-    options.block = {shape_from(offset, "offset"), target.shape};
-  } else if (!extent.is_none()) {
-    throw InvalidArgument("extent= is that of a part of the tensor: give its offset= too");
-  }
-  options.stream = stream_from(stream).value_or(nullptr);
-  options.threads = threads;
-  options.device_seed = seed_address_of(device_seed);
-  fill(target, *initializer, whole, options, limits);
+nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::handle name, nb::handle subsequence,
+                      nb::handle shape, nb::handle offset, nb::handle layout, nb::handle stream, int threads,
+                      nb::handle device_seed) {
+  return fill_clamped(std::move(array), init, {}, seed, name, subsequence, shape, offset, layout, stream, threads,
+                      device_seed);
 }
 
 FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const FillOptions& options,
@@ -188,21 +166,16 @@ is not there.)");
 
 dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. bfloat16, float8_e4m3fn and
 float8_e5m2 need the package ml_dtypes. The rest is as for fill. Raises ValueError, TypeError, ImportError, MemoryError.)");
-  m.def("fill_address", &fill_address, "address"_a, "dtype"_a, "device"_a, "shape"_a, "init"_a, nb::kw_only(),
-        "offset"_a = nb::none(), "extent"_a = nb::none(), "strides"_a = nb::none(), "seed"_a = nb::none(),
-        "name"_a = nb::none(), "subsequence"_a = nb::none(), "layout"_a = "hwio", "stream"_a = nb::none(),
-        "threads"_a = 0, "device_seed"_a = nb::none(), "limits"_a = nb::none(),
-        nb::sig("def fill_address(address: int, dtype: object, device: int, shape: Sequence[int], init: "
-                "InitializerLike, *, offset: Sequence[int] | None = None, extent: Sequence[int] | None = None, "
-                "strides: Sequence[int] | None = None, seed: SeedLike = None, name: str | None = None, "
-                "subsequence: int | None = None, layout: str = 'hwio', stream: object = None, threads: int = 0, "
-                "device_seed: object = None, limits: tuple[float, float] | None = None) -> None"),
-        R"(Fills memory by its address: for the faces of frameworks, which know where their tensors are.
-
-Nothing checks that the memory is there. device is -1 for the host or a CUDA device's number. extent, with offset, is the
-shape of a part of the tensor; strides are in bytes, one for each extent, and dense ones if not given. The stream is the
-default stream if not given. limits are numbers of the dtype, least and most, to which a truncated normal's values are
-clamped instead of its window's ends. The rest is as for fill.)");
+  m.def("fill_clamped", &fill_clamped, "array"_a, "init"_a, "limits"_a, nb::kw_only(), "seed"_a = nb::none(),
+        "name"_a = nb::none(), "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(),
+        "layout"_a = "hwio", "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
+        nb::sig("def fill_clamped(array: ArrayT, init: InitializerLike, limits: tuple[float, float] | None, *, "
+                "seed: SeedLike = None, name: str | None = None, subsequence: int | None = None, "
+                "shape: Sequence[int] | None = None, offset: Sequence[int] | None = None, layout: str = 'hwio', "
+                "stream: object = None, threads: int = 0, device_seed: object = None) -> ArrayT"),
+        "fill, except that the values of a truncated normal are clamped to limits, (least, most), numbers of the "
+        "array's\n"
+        "dtype, instead of the ends of its window. For fanin.torch.");
 }
 
 }  // namespace fanin::python

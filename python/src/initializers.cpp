@@ -64,32 +64,21 @@ nb::tuple identity_of(const Initializer& initializer) {
                         random ? nb::object(seed_state(initializer.seed())) : nb::object(nb::none()));
 }
 
+// The arguments that make an equal initializer, in the constructors' order.
 std::string repr_of(nb::handle self) {
   const auto& initializer = nb::cast<const Initializer&>(self);
   const nb::dict config = config_of(initializer);
-  std::vector<std::string> parameters;
-  std::string seed;
-  for (auto [key, value] : config) {
-    const std::string name = text_from(key);
-    if (name == "seed") {
-      const Seed& own = initializer.seed();
-      seed = "seed=" + (own.kind() == Seed::Kind::fixed ? std::to_string(own.value()) : to_text(own));
-    } else if (!(value.is_none() && name.find("_axes") != std::string::npos)) {
-      parameters.push_back(name + "=" + nb::cast<std::string>(nb::repr(value)));
-    }
+  std::string arguments;
+  for (const char* key : {"scale", "mode", "distribution", "mean", "stddev", "minval", "maxval", "value", "gain",
+                          "seed", "input_axes", "output_axes", "lower", "upper"}) {
+    const bool is_seed = std::string_view(key) == "seed";
+    if (!config.contains(key) || (config[key].is_none() && !is_seed)) continue;
+    arguments += (arguments.empty() ? "" : ", ") + std::string(key) + "=";
+    arguments += is_seed && initializer.seed().kind() != Seed::Kind::fixed
+                     ? to_text(initializer.seed())
+                     : nb::cast<std::string>(nb::repr(config[key]));
   }
-  // Where the constructor has it: before the axes and bounds, after what else there is.
-  if (!seed.empty()) {
-    auto at = parameters.begin();
-    while (at != parameters.end() && at->find("_axes=") == std::string::npos && at->compare(0, 6, "lower=") != 0 &&
-           at->compare(0, 6, "upper=") != 0) {
-      ++at;
-    }
-    parameters.insert(at, seed);
-  }
-  std::string text = nb::cast<std::string>(self.type().attr("__name__")) + "(";
-  for (std::size_t j = 0; j < parameters.size(); ++j) text += (j == 0 ? "" : ", ") + parameters[j];
-  return text + ")";
+  return nb::cast<std::string>(self.type().attr("__name__")) + "(" + arguments + ")";
 }
 
 nb::object call(nb::handle self, nb::handle shape, nb::handle dtype, const nb::kwargs& rest) {

@@ -314,16 +314,14 @@ def test_draw_refusals():
             fanin.draw(INIT, *arguments, **options)
 
 
-def test_fill_address(dtype):
-    type_ = numpy_dtype(dtype)
-    base = np.zeros((6, 10), type_)
-    fill = fanin._core.fill_address
-    assert fill(base.ctypes.data, dtype, -1, base.shape, INIT) is None
-    assert same_bits(base, whole((6, 10), dtype))
-    part = base[:3, ::2]
-    fill(part.ctypes.data, type_, -1, (8, 8), "he_normal", seed=42, extent=part.shape, offset=(1, 2), strides=part.strides)
-    assert same_bits(part.copy(), whole((8, 8), dtype)[1:4, 2:7].copy())
-    for arguments, options in [((0, dtype, -1, (3,), INIT), {}), ((base.ctypes.data, dtype, -1, (3,), INIT), {"extent": (2,)}),
-                               ((base.ctypes.data, dtype, -1, (3,), INIT), {"strides": (4, 4)})]:
-        with pytest.raises(ValueError):
-            fill(*arguments, **options)
+def test_limits(dtype):
+    """Of fanin.torch's truncated normals: values beyond the limits, of any strides, are the limits."""
+    limits = (-0.125, 0.25)
+    base = np.zeros((60, 50), numpy_dtype(dtype))
+    for target in (base, base[::2, ::-3]):
+        assert fanin._core.fill_clamped(target, INIT, limits) is target
+        inner = np.clip(whole(target.shape, dtype).astype("f8"), *limits)
+        assert (target.astype("f8") == inner).all() and {target.min(), target.max()} == set(limits)
+    for init, wrong in [(fanin.RandomUniform(seed=1), limits), (INIT, (1.0, 0.0)), (INIT, (float("nan"), 1.0))]:
+        with pytest.raises(ValueError, match="limits"):
+            fanin._core.fill_clamped(base, init, wrong)

@@ -159,18 +159,16 @@ def test_refused():
         (ValueError, "read-only", lambda: fanin.fill(Array((4,), data=(w.address.value, True)), INIT)),
         (ValueError, "int64", lambda: fanin.fill(Array((4,), "int64"), INIT)),
         (fanin.DeviceError, "cuda:77", lambda: fanin.preload(77)),
-        (fanin.DeviceError, "cuda:77", lambda: fanin._core.fill_address(w.address.value, "float32", 77, (8, 8), INIT)),
     ]:
         with pytest.raises(error, match=message):
             call()
     assert not w.get().any()
 
 
-def test_fill_address():
-    fanin.preload()
-    w = Array((8, 8), "float64")
-    fanin._core.fill_address(w.address.value, "float64", 0, (8, 8), INIT)
-    assert same_bits(w.get(), INIT((8, 8), "float64"))
+def test_limits():
+    w = Array((80, 80), "float64")
+    fanin._core.fill_clamped(w, INIT, (-0.125, 0.25))
+    assert same_bits(w.get(), np.clip(INIT((80, 80), "float64"), -0.125, 0.25))
 
 
 class DLPack:

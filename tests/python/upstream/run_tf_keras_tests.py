@@ -12,8 +12,8 @@ import tf_keras
 
 import fanin.keras
 
-RANDOM = [name for name in fanin.keras.__all__ if name[0].isupper() and issubclass(getattr(fanin.keras, name), fanin.keras.Initializer)
-          and getattr(fanin.keras, name).__module__ == "fanin.keras"]
+RANDOM = [name for name in fanin.keras.__all__
+          if name[0].isupper() and getattr(fanin.keras, name).__module__ == "fanin.keras"]
 
 if __name__ == "__main__":
     path, = (argument for argument in sys.argv[1:] if argument != "tf_keras")
