@@ -165,7 +165,7 @@ def main():
         command = [sys.executable, os.path.abspath(__file__), "--framework", name, "--max-bytes", str(given.max_bytes),
                    "--repetitions", str(given.repetitions), "--seconds", str(given.seconds), "--device", given.device]
         try:
-            done = subprocess.run(command + ["--quick"] * given.quick, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            done = subprocess.run(command + ["--quick"] * given.quick, capture_output=True, text=True,
                                   timeout=given.seconds + 60)
             part = json.loads(done.stdout.splitlines()[-1])
         except subprocess.TimeoutExpired:

@@ -4,8 +4,8 @@
     keras.layers.Dense(256, kernel_initializer=fanin.keras.HeNormal(42))
     fanin.keras.install()  # from here on "he_normal" and keras.initializers.HeNormal are fanin's
 
-The classes are subclasses of Keras's of the same names, and differ in what a call returns: the same bits on TensorFlow, JAX,
-PyTorch and NumPy, traced or not, and those of `fanin.draw`. docs/keras.md has examples.
+Each class is a subclass of the Keras class of its name. A call returns the bits of `fanin.draw`, on TensorFlow, JAX, PyTorch
+and NumPy, inside and outside of traced functions. docs/keras.md has examples.
 """
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ from keras.initializers import Constant, Identity, Initializer, Ones, Zeros
 
 from . import _core
 
-_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name))
-           for name in ("float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2")}
+_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in _core.dtypes}
 _BACKEND = keras.backend.backend()
 if _BACKEND == "jax":
     import jax
 
     from . import jax as _jax
-_ALIGNMENT = 64  # bytes: TensorFlow and JAX take an array's memory over from there on, and copy it otherwise
+_ALIGNMENT = 64  # bytes; TensorFlow and JAX use the memory of arrays that are aligned so, and copy others
 
 
 def _outside_of_traces() -> contextlib.AbstractContextManager:
-    """Within it operations are run at once, whatever function is being traced."""
+    """In this context operations run at once, also while a function is traced."""
     if _BACKEND == "tensorflow":
         import tensorflow
         return tensorflow.init_scope()
@@ -48,7 +47,7 @@ def _outside_of_traces() -> contextlib.AbstractContextManager:
 
 
 def _dtype_of(dtype: object) -> str:
-    """The dtype's name in Keras, None being floatx; raises ValueError if it is none that fanin has."""
+    """The name of the dtype in Keras; None is floatx. Raises ValueError for dtypes that fanin does not support."""
     name = keras.backend.standardize_dtype(dtype)
     if name not in _DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}. Received: dtype={dtype}")
@@ -58,9 +57,9 @@ def _dtype_of(dtype: object) -> str:
 
 
 def _numbers_of(seed: int | keras.random.SeedGenerator) -> tuple[typing.Any, typing.Any]:
-    """The core's seed and subsequence: a generator's state [seed, counter], and it goes on; of a number itself and 0.
+    """The seed and the subsequence: a number and 0, or the state [seed, counter] of a generator, which advances.
 
-    They are integers; or, on JAX, scalar arrays of uint32 if the state is not known while a function is traced.
+    Two integers, or two scalar uint32 arrays on JAX if the state is traced.
     """
     if isinstance(seed, keras.random.SeedGenerator):
         state = seed.next()
@@ -70,9 +69,9 @@ def _numbers_of(seed: int | keras.random.SeedGenerator) -> tuple[typing.Any, typ
             numbers = keras.ops.convert_to_numpy(state)
         except Exception as error:
             raise ValueError(
-                "The state of a SeedGenerator is not known while this function is traced, and fanin draws then, but on JAX. Give "
-                f"the initializer an integer, or call it outside of the function. Received: seed={seed}") from error
-        # Some back ends keep the two as signed numbers of 32 bits.
+                "The state of a SeedGenerator is not known while this function is traced, and fanin can draw later only on JAX. "
+                f"Give the initializer an integer, or call it outside of the function. Received: seed={seed}") from error
+        # Some back ends store the two numbers as signed 32-bit integers.
         return tuple(int(number) % 2**(8 * number.itemsize) for number in numbers)
     if not -2**63 <= seed < 2**64:
         raise OverflowError(f"`seed` must be from -2**63 to 2**64 - 1. Received: seed={seed}")
@@ -87,10 +86,10 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def _tensor_of(array: np.ndarray) -> typing.Any:
-    """The back end's tensor on its current device; in the array's memory where that is possible."""
+    """A tensor of the back end on its current device, without a copy where the back end allows it."""
     if _BACKEND == "numpy":
         return array
-    own_dtype = array.dtype.isbuiltin == 1  # not one of ml_dtypes, which PyTorch and DLPack do not take from NumPy
+    own_dtype = array.dtype.isbuiltin == 1  # False for ml_dtypes, which PyTorch and DLPack do not accept from NumPy
     if _BACKEND == "torch":
         import torch
         raw = array if own_dtype else array.view(f"i{array.itemsize}")
@@ -106,7 +105,7 @@ def _tensor_of(array: np.ndarray) -> typing.Any:
 
 
 def _is_traced() -> bool:
-    """Whether a function is being traced, by JAX's jit or as TensorFlow's function, or Keras goes through a model for shapes."""
+    """Whether jax.jit or tf.function traces a function, or Keras computes the shapes of a model."""
     if _BACKEND == "jax" and isinstance(jax.numpy.zeros(()), jax.core.Tracer):
         return True
     if _BACKEND == "tensorflow":
@@ -118,41 +117,47 @@ def _is_traced() -> bool:
 
 
 class _Drawn:
-    """What the classes below have in place of Keras's __call__; constructors, configurations and errors are Keras's."""
+    """Replaces __call__ of Keras's classes. Constructors, configurations and their errors are Keras's."""
 
+    seed: typing.Any  # an integer or a SeedGenerator, of Keras's constructors
     _was_called = False
+
+    def __init_subclass__(cls, **kwargs: typing.Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__doc__ = cls.__doc__ or cls.__bases__[-1].__doc__  # of the Keras class
 
     def _with_seed(self, seed: int) -> _core.Initializer:
         raise NotImplementedError
 
     def _check(self, shape: tuple[int, ...]) -> None:
-        """Raises Keras's errors for shapes that the initializer does not go with."""
+        """Raises Keras's errors for shapes that do not fit the initializer."""
 
     def _warn_of_equal_values(self) -> None:
         if self._was_called and getattr(self, "_init_seed", 0) is None:
-            warnings.warn(f"This {type(self).__name__} is unseeded and being called multiple times, which gives tensors of one shape "
-                          "the same values. Make an initializer for each, or give it a SeedGenerator.", stacklevel=3)
+            warnings.warn(f"This {type(self).__name__} is unseeded and being called multiple times, which gives tensors of one "
+                          "shape the same values. Make an initializer for each, or give it a SeedGenerator.", stacklevel=3)
         self._was_called = True
 
     def __call__(self, shape: typing.Sequence[int], dtype: object = None, *,
                  partition_shape: typing.Sequence[int] | None = None,
                  partition_offset: typing.Sequence[int] | None = None) -> typing.Any:
-        """A tensor of the back end, on its current device.
+        """A new tensor of the back end, on its current device.
 
-        shape             of the whole tensor; numbers, which are known when a function is traced.
-        dtype             a floating-point dtype by name or of any framework; None is keras.config.floatx().
-        partition_shape   with partition_offset, both as long as shape: only this part of the tensor is made. Its values are
-        partition_offset  the slice of the whole tensor's, whose fans give the scale. From TF 2.
+        shape             the shape of the whole tensor: integers, also when a function is traced.
+        dtype             a floating-point dtype, by name or of any framework. None is keras.config.floatx().
+        partition_shape   with partition_offset, both as long as shape: return only this block of the tensor. Its values are the
+        partition_offset  slice of the whole tensor's, and the scale follows from the whole tensor's fans. As in TF 2.
 
         Raises ValueError for dtypes and parameters that are not allowed, IndexError for axes outside the shape, OverflowError
-        for seeds of more than 64 bits, and TypeError. Warns when an initializer without a seed is called again, as TF 2.10 did.
+        for seeds outside [-2**63, 2**64), and TypeError. Warns when an initializer without a seed is called again, as TF 2.10
+        did.
         """
         shape = tuple(int(extent) for extent in shape)
         part = shape if partition_shape is None else tuple(int(extent) for extent in partition_shape)
         if min(shape + part, default=0) < 0:
             raise ValueError(f"Extents must not be negative. Received: shape={shape}, partition_shape={partition_shape}")
         if (partition_shape is None) != (partition_offset is None):
-            raise ValueError("A part of a tensor has a partition_shape and a partition_offset: give both or neither. "
+            raise ValueError("partition_shape and partition_offset belong together: give both or neither. "
                              f"Received: partition_shape={partition_shape}, partition_offset={partition_offset}")
         name = _dtype_of(dtype)
         self._check(shape)
@@ -161,9 +166,9 @@ class _Drawn:
             self._warn_of_equal_values()
         with _outside_of_traces():
             seed, subsequence = _numbers_of(self.seed)
-        # What is called once is not worth compiling.
+        # Outside of traced functions the call happens once, and compiling it would take longer.
         if _BACKEND == "jax" and traced and partition_shape is None and _jax.is_supported():
-            return _jax.fill(_jax.tensor_of(self._with_seed(0), shape, name), _jax.stream_of(seed, subsequence))
+            return _jax.fill(_jax.tensor_of(self._with_seed(0), shape, name), _jax.words_of(seed, subsequence))
         with _outside_of_traces():
             array = _aligned(part, _DTYPES[name])
             _core.fill(array, self._with_seed(seed), subsequence=subsequence, shape=shape, offset=partition_offset)
@@ -171,10 +176,8 @@ class _Drawn:
 
 
 class VarianceScaling(_Drawn, keras.initializers.VarianceScaling):
-    __doc__ = keras.initializers.VarianceScaling.__doc__
-
     def _axes(self) -> tuple[typing.Any, typing.Any]:
-        return getattr(self, "input_axes", None), getattr(self, "output_axes", None)  # Keras has them from 3.15 on
+        return getattr(self, "input_axes", None), getattr(self, "output_axes", None)  # since Keras 3.15
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if None not in self._axes():
@@ -187,48 +190,42 @@ class VarianceScaling(_Drawn, keras.initializers.VarianceScaling):
 
 
 class RandomNormal(_Drawn, keras.initializers.RandomNormal):
-    __doc__ = keras.initializers.RandomNormal.__doc__
-
     def _with_seed(self, seed: int) -> _core.Initializer:
         return _core.RandomNormal(float(self.mean), float(self.stddev), seed)
 
 
 class TruncatedNormal(_Drawn, keras.initializers.TruncatedNormal):
-    __doc__ = keras.initializers.TruncatedNormal.__doc__
-
     def _with_seed(self, seed: int) -> _core.Initializer:
         return _core.TruncatedNormal(float(self.mean), float(self.stddev), seed)
 
 
 class RandomUniform(_Drawn, keras.initializers.RandomUniform):
-    __doc__ = keras.initializers.RandomUniform.__doc__
-
     def _with_seed(self, seed: int) -> _core.Initializer:
         return _core.RandomUniform(float(self.minval), float(self.maxval), seed)
 
 
 class GlorotNormal(VarianceScaling, keras.initializers.GlorotNormal):
-    __doc__ = keras.initializers.GlorotNormal.__doc__
+    pass
 
 
 class GlorotUniform(VarianceScaling, keras.initializers.GlorotUniform):
-    __doc__ = keras.initializers.GlorotUniform.__doc__
+    pass
 
 
 class HeNormal(VarianceScaling, keras.initializers.HeNormal):
-    __doc__ = keras.initializers.HeNormal.__doc__
+    pass
 
 
 class HeUniform(VarianceScaling, keras.initializers.HeUniform):
-    __doc__ = keras.initializers.HeUniform.__doc__
+    pass
 
 
 class LecunNormal(VarianceScaling, keras.initializers.LecunNormal):
-    __doc__ = keras.initializers.LecunNormal.__doc__
+    pass
 
 
 class LecunUniform(VarianceScaling, keras.initializers.LecunUniform):
-    __doc__ = keras.initializers.LecunUniform.__doc__
+    pass
 
 
 glorot_normal = GlorotNormal
@@ -246,7 +243,7 @@ identity = Identity
 ones = Ones
 zeros = Zeros
 
-# The names that keras.initializers has, in its module and in configurations.
+# The names in the module keras.initializers, and those that configurations may use.
 _EXPORTED = {name: value for name, value in globals().items() if isinstance(value, type) and issubclass(value, _Drawn)}
 del _EXPORTED["_Drawn"]
 _IDENTIFIERS = {**_EXPORTED, "normal": RandomNormal, "uniform": RandomUniform}
@@ -258,26 +255,26 @@ del _name
 
 
 def serialize(initializer: Initializer) -> dict[str, typing.Any]:
-    """The configuration as a dictionary: keras.initializers.serialize, in which ours are registered as "fanin>HeNormal"."""
+    """keras.initializers.serialize: a dictionary, in which fanin's classes are registered as "fanin>HeNormal" and so on."""
     return keras.initializers.serialize(initializer)
 
 
 def deserialize(config: dict[str, typing.Any] | str, custom_objects: dict[str, typing.Any] | None = None) -> typing.Any:
-    """keras.initializers.deserialize, where configurations of Keras's own random classes give fanin's too.
+    """keras.initializers.deserialize, except that configurations of Keras's own random classes also give fanin's classes.
 
-    The rest is as in Keras: raises ValueError and TypeError.
+    Raises ValueError and TypeError as Keras does.
     """
     if isinstance(config, dict) and config.get("class_name") in _IDENTIFIERS and not config.get("registered_name"):
-        # What says that the class is Keras's comes before custom objects.
+        # The keys that say that the class is Keras's would have precedence over custom objects.
         config = {"class_name": config["class_name"], "config": config.get("config") or {}}
     return keras.initializers.deserialize(config, {**_IDENTIFIERS, **(custom_objects or {})})
 
 
 def get(identifier: typing.Any) -> typing.Any:
-    """keras.initializers.get, where names and configurations of Keras's random initializers give fanin's.
+    """keras.initializers.get, except that names and configurations of Keras's random initializers give fanin's.
 
-    "he_normal", "HeNormal", "normal", ..., {"class_name": "HeNormal", "config": {"seed": 42}}; what fanin does not have,
-    "orthogonal" say, Keras's. Raises ValueError and TypeError as Keras does.
+    For example "he_normal", "HeNormal", "normal", {"class_name": "HeNormal", "config": {"seed": 42}}. Initializers that fanin
+    does not have, such as "orthogonal", are Keras's. Raises ValueError and TypeError as Keras does.
     """
     if isinstance(identifier, str) and identifier in _IDENTIFIERS:
         return _IDENTIFIERS[identifier]()
@@ -289,15 +286,15 @@ def get(identifier: typing.Any) -> typing.Any:
 _lock = threading.Lock()
 _installed_forever = False
 _scopes = 0
-_replaced: list[tuple[typing.Any, str, typing.Any]] = []  # dictionary, key, and what was there
+_replaced: list[tuple[typing.Any, str, typing.Any]] = []  # a dictionary, a key in it, and the value before
 
 
 def _update() -> None:
-    """Puts fanin's classes in Keras's place or takes them out, as _installed_forever and _scopes say. Under _lock."""
+    """Installs or removes fanin's classes, as _installed_forever and _scopes say. The caller holds _lock."""
     wanted = _installed_forever or _scopes > 0
     if wanted and not _replaced:
         targets = [(vars(keras.initializers), _EXPORTED), (keras.saving.get_custom_objects(), _IDENTIFIERS)]
-        if "keras._tf_keras.keras.initializers" in sys.modules:  # what tf.keras.initializers is
+        if "keras._tf_keras.keras.initializers" in sys.modules:  # tf.keras.initializers
             targets.append((vars(sys.modules["keras._tf_keras.keras.initializers"]), _EXPORTED))
         for target, names in targets:
             for name, value in names.items():
@@ -313,12 +310,12 @@ def _update() -> None:
 
 
 def install() -> None:
-    """From here on, in all threads, Keras's names of the random initializers mean fanin's.
+    """Makes Keras's names of the random initializers mean fanin's, in all threads, until uninstall().
 
-    These are the identifiers that layers take, "he_normal", "HeNormal", "normal" and so on, and the classes in
-    keras.initializers. What is there already stays as it is: initializers, layers, names that were imported with
-    "from keras.initializers import HeNormal", and configurations in which the class is said to be keras.initializers's.
-    A second call changes nothing; uninstall() takes it back.
+    The names are the identifiers that layers accept ("he_normal", "HeNormal", "normal" and so on) and the classes in the module
+    keras.initializers. Existing initializers and layers do not change, nor names that were imported with "from
+    keras.initializers import HeNormal", nor configurations that name keras.initializers as the module of the class. A second
+    call has no effect.
     """
     global _installed_forever
     with _lock:
@@ -327,7 +324,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Takes install() back; within a scope of installed() when that ends. Without install() it changes nothing."""
+    """Undoes install(), or does nothing if there was none. Within installed() it takes effect when that ends."""
     global _installed_forever
     with _lock:
         _installed_forever = False
@@ -336,7 +333,7 @@ def uninstall() -> None:
 
 @contextlib.contextmanager
 def installed() -> typing.Iterator[None]:
-    """install() for the length of a with statement; scopes may be within each other. It applies to all threads."""
+    """A context manager that installs for the length of a with statement, in all threads. Contexts may be nested."""
     global _scopes
     with _lock:
         _scopes += 1

@@ -52,30 +52,23 @@ std::uint64_t unsigned_from(nb::handle object, const char* what) {
 }
 
 Shape shape_from(nb::handle object, const char* what) {
-  Shape shape;
-  const auto add = [&](nb::handle item) {
-    if (PyLong_CheckExact(item.ptr()) == 0) {
-      const nb::object index = index_of(item, what, "a tuple or list of integers");
-      const long long value = PyLong_AsLongLong(index.ptr());
-      if (value == -1 && PyErr_Occurred() != nullptr) throw nb::python_error();
-      shape.push_back(value);
-      return;
-    }
-    const long long value = PyLong_AsLongLong(item.ptr());
-    if (value == -1 && PyErr_Occurred() != nullptr) {
-      PyErr_Clear();
-      throw InvalidArgument(std::string(what) + " has an entry that no tensor can have: " + shown(item));
-    }
-    shape.push_back(value);
-  };
+  const std::string name(what);
   if (nb::isinstance<nb::str>(object) || PySequence_Check(object.ptr()) == 0) {
-    refuse_type(std::string(what) + " must be a tuple or list of integers. Received: " + shown(object));
+    refuse_type(name + " must be a tuple or list of integers. Received: " + shown(object));
   }
-  const nb::object items = nb::steal(PySequence_Tuple(object.ptr()));  // of our own: __index__ may change a list
+  const nb::object items = nb::steal(PySequence_Tuple(object.ptr()));  // a copy: __index__ may change a list
   if (!items) throw nb::python_error();
-  const Py_ssize_t count = PyTuple_GET_SIZE(items.ptr());
-  shape.reserve(static_cast<std::size_t>(count));
-  for (Py_ssize_t j = 0; j < count; ++j) add(PyTuple_GET_ITEM(items.ptr(), j));
+  Shape shape(static_cast<std::size_t>(PyTuple_GET_SIZE(items.ptr())));
+  for (std::size_t j = 0; j < shape.size(); ++j) {
+    const nb::handle item = PyTuple_GET_ITEM(items.ptr(), static_cast<Py_ssize_t>(j));
+    const nb::object index =
+        PyLong_CheckExact(item.ptr()) != 0 ? nb::borrow(item) : index_of(item, what, "a tuple or list of integers");
+    shape[j] = PyLong_AsLongLong(index.ptr());
+    if (shape[j] == -1 && PyErr_Occurred() != nullptr) {
+      PyErr_Clear();
+      throw InvalidArgument(name + " has an entry that no tensor can have: " + shown(index));
+    }
+  }
   return shape;
 }
 
@@ -120,7 +113,9 @@ Layout layout_from(nb::handle object) {
   return parse_layout(text_from(object));
 }
 
-void set_subsequence(FillOptions& options, nb::handle name, nb::handle subsequence) {
+TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout) {
+  TensorOptions options;
+  options.layout = layout_from(layout);
   if (!name.is_none()) {
     if (!nb::isinstance<nb::str>(name)) {
       refuse_type("name must be a string, the tensor's name. Received: " + shown(name) +
@@ -129,6 +124,7 @@ void set_subsequence(FillOptions& options, nb::handle name, nb::handle subsequen
     options.name = text_from(name);
   }
   if (!subsequence.is_none()) options.subsequence = unsigned_from(subsequence, "subsequence");
+  return options;
 }
 
 InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
@@ -150,7 +146,7 @@ InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
   }
 }
 
-void refuse_device(Device place) { throw DeviceError("Cannot use " + to_string(place) + ": " + available().reason); }
+void refuse_device(Device device) { throw DeviceError("Cannot use " + to_string(device) + ": " + available().reason); }
 
 nb::object json_loads(const std::string& text) { return nb::module_::import_("json").attr("loads")(text); }
 

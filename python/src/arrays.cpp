@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arrays.h"
 
-#include <array>
+#include <nanobind/ndarray.h>
+
 #include <cstring>
 #include <string_view>
 #include <utility>
 
 #include "arguments.h"
-#include "dlpack.h"
+#include "element_types.h"
 #include "fanin/cuda_devices.h"
 #include "fanin/error.h"
 
@@ -15,38 +16,36 @@ namespace fanin::python {
 
 namespace {
 
-// What an array consists of, as far as fills care.
-struct ElementType {
-  std::optional<DType> dtype;  // none: not for weights
-  bool is_integer64 = false;   // a seed
-  bool is_byte = false;        // a workspace
-  std::string name;            // for messages, if there is no dtype
-};
+static_assert(nb::dlpack::major_version == 1, "nb::ndarray must import versioned capsules: nanobind 2.10 or newer");
 
 struct Found {
   Array array;
-  ElementType type;
+  std::string type;  // NumPy's name of the element type, or a description of one that has none
 };
 
 [[noreturn]] void refuse(const std::string& message) { throw InvalidArgument(message); }
 
+[[noreturn]] void refuse_read_only(nb::handle object) {
+  refuse("The array is read-only. Received: a " + type_name_of(object));
+}
+
 nb::object attribute(nb::handle object, const char* name) { return nb::getattr(object, name, nb::none()); }
 
-// A module that the program has imported; null if it has not.
+// A module that the program has imported, or null.
 nb::object imported(const char* module) { return nb::steal(PyImport_GetModule(nb::str(module).ptr())); }
 
 std::string text_of(nb::handle object) { return nb::cast<std::string>(nb::str(object)); }
 
-std::optional<DType> dtype_named(std::string_view name) {
-  for (const DType dtype :
-       {DType::float32, DType::bfloat16, DType::float16, DType::float64, DType::float8_e4m3fn, DType::float8_e5m2}) {
-    if (name_of(dtype) == name) return dtype;
-  }
-  return std::nullopt;
+// "float32" of 'f' and 4. The letters are those of NumPy's typestr: i, u and f. Other letters give an empty name.
+std::string number_type(char kind, std::size_t bytes) {
+  const char* name = kind == 'f' ? "float" : kind == 'i' ? "int" : kind == 'u' ? "uint" : nullptr;
+  return name == nullptr ? "" : name + std::to_string(8 * bytes);
 }
 
-ElementType type_named(const std::string& name) {
-  return {dtype_named(name), name == "int64" || name == "uint64", name == "uint8", name};
+// A dtype of NumPy or ml_dtypes.
+std::string type_of_numpy_dtype(nb::handle dtype) {
+  const std::string name = text_of(attribute(dtype, "name"));
+  return text_of(attribute(dtype, "byteorder")) == ">" ? "big-endian " + name : name;
 }
 
 // ---------------------------------------------------------------- PyTorch
@@ -77,8 +76,7 @@ Found torch_array(nb::handle tensor, std::optional<CudaStream> stream) {
   if (nb::cast<bool>(tensor.attr("is_neg")())) {
     refuse("A PyTorch tensor must hold its own values. Received: a view that negates another's; call resolve_neg()");
   }
-  const std::string dtype = without_prefix(text_of(tensor.attr("dtype")), "torch.");
-  Found found{{}, type_named(dtype)};
+  Found found{{}, without_prefix(text_of(tensor.attr("dtype")), "torch.")};
   Array& array = found.array;
   const auto item_size = nb::cast<std::int64_t>(tensor.attr("element_size")());
   array.address = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(tensor.attr("data_ptr")()));
@@ -96,32 +94,17 @@ Found torch_array(nb::handle tensor, std::optional<CudaStream> stream) {
 
 // ---------------------------------------------------------------- buffers: NumPy, array.array, memoryview
 
-ElementType type_of_format(const char* format) {
-  const std::string_view text = format == nullptr ? "B" : format;
-  std::string_view code = text;
-  if (!code.empty() && (code[0] == '@' || code[0] == '=' || code[0] == '<' || code[0] == '>' || code[0] == '!')) {
-    code.remove_prefix(1);
-  }
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 13> names{{{"f", "float32"},
-                                                                                        {"d", "float64"},
-                                                                                        {"e", "float16"},
-                                                                                        {"b", "int8"},
-                                                                                        {"B", "uint8"},
-                                                                                        {"h", "int16"},
-                                                                                        {"H", "uint16"},
-                                                                                        {"i", "int32"},
-                                                                                        {"I", "uint32"},
-                                                                                        {"l", "int64"},
-                                                                                        {"q", "int64"},
-                                                                                        {"?", "bool"},
-                                                                                        {"g", "longdouble"}}};
-  const bool foreign = !text.empty() && (text[0] == '>' || text[0] == '!');
-  for (const auto& [letter, name] : names) {
-    if (code != letter) continue;
-    if (foreign) return {std::nullopt, false, false, "big-endian " + std::string(name)};
-    return type_named(std::string(name));
-  }
-  return {std::nullopt, false, false, "of the buffer format \"" + std::string(text) + "\""};
+// A format of Python's struct module, for elements of that many bytes.
+std::string type_of_format(std::string_view format, std::size_t bytes) {
+  std::string_view letter = format;
+  if (!letter.empty() && std::strchr("@=<>!", letter[0]) != nullptr) letter.remove_prefix(1);
+  const auto is_one_of = [&](const char* letters) {
+    return letter.size() == 1 && std::strchr(letters, letter[0]) != nullptr;
+  };
+  if (letter == "?") return "bool";
+  const char kind = is_one_of("efdg") ? 'f' : is_one_of("bhilqn") ? 'i' : is_one_of("BHILQN") ? 'u' : 0;
+  if (kind == 0) return "buffer format \"" + std::string(format) + "\"";
+  return (format[0] == '>' || format[0] == '!' ? "big-endian " : "") + number_type(kind, bytes);
 }
 
 std::optional<Found> buffer_array(nb::handle object) {
@@ -132,29 +115,27 @@ std::optional<Found> buffer_array(nb::handle object) {
   });
   if (PyObject_GetBuffer(object.ptr(), lease.get(), PyBUF_RECORDS_RO) != 0) {
     PyErr_Clear();
-    return std::nullopt;  // NumPy's, of one of ml_dtypes' dtypes, for example
+    return std::nullopt;  // for example a NumPy array of a dtype of ml_dtypes
   }
-  if (lease->readonly != 0) refuse("The array is read-only. Received: a " + type_name_of(object));
-  Found found{{}, type_of_format(lease->format)};
+  if (lease->readonly != 0) refuse_read_only(object);
+  Found found{{}, type_of_format(lease->format == nullptr ? "B" : lease->format, lease->itemsize)};
   Array& array = found.array;
   array.address = lease->buf;
   array.shape.assign(lease->shape, lease->shape + lease->ndim);
-  if (lease->strides != nullptr) array.strides.assign(lease->strides, lease->strides + lease->ndim);  // ctypes has none
+  if (lease->strides != nullptr) {  // ctypes gives none
+    array.strides.assign(lease->strides, lease->strides + lease->ndim);
+  }
   array.lease = std::move(lease);
   array.owner = nb::borrow(object);
   return found;
 }
 
-// NumPy arrays of dtypes that the buffer protocol cannot say.
+// NumPy arrays of dtypes that the buffer protocol has no format for.
 std::optional<Found> numpy_array(nb::handle object) {
   if (!nb::hasattr(object, "__array_interface__") || !nb::hasattr(object, "dtype")) return std::nullopt;
-  const nb::object dtype = object.attr("dtype");
-  std::string name = text_of(attribute(dtype, "name"));
-  if (text_of(attribute(dtype, "byteorder")) == ">") name = "big-endian " + name;
-  Found found{{}, type_named(name)};
-  const nb::object interface = object.attr("__array_interface__");
-  const nb::object data = interface["data"];
-  if (nb::cast<bool>(nb::bool_(data[1]))) refuse("The array is read-only. Received: a " + type_name_of(object));
+  Found found{{}, type_of_numpy_dtype(object.attr("dtype"))};
+  const nb::object data = object.attr("__array_interface__")["data"];
+  if (nb::cast<bool>(nb::bool_(data[1]))) refuse_read_only(object);
   Array& array = found.array;
   array.address = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(data[0]));
   array.shape = shape_from(object.attr("shape"), "shape");
@@ -165,20 +146,13 @@ std::optional<Found> numpy_array(nb::handle object) {
 
 // ---------------------------------------------------------------- __cuda_array_interface__: CuPy, Numba
 
-ElementType type_of_typestr(nb::handle object, const std::string& typestr) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> names{{{"<f4", "float32"},
-                                                                                       {"|u1", "uint8"},
-                                                                                       {"<f8", "float64"},
-                                                                                       {"<f2", "float16"},
-                                                                                       {"<i8", "int64"},
-                                                                                       {"<u8", "uint64"}}};
-  for (const auto& [code, name] : names) {
-    if (typestr == code) return type_named(std::string(name));
+std::string type_of_typestr(nb::handle object, const std::string& typestr) {
+  if (typestr.size() == 3 && typestr[0] != '>') {
+    const std::string name = number_type(typestr[1], typestr[2] - '0');
+    if (name == "uint8" || name == "int64" || name == "uint64" || dtype_named(name)) return name;
   }
-  const nb::object dtype = attribute(object, "dtype");  // ml_dtypes' have no letter of their own
-  const nb::object name = dtype.is_none() ? dtype : attribute(dtype, "name");
-  if (!name.is_none() && typestr.substr(0, 1) != ">") return type_named(text_of(name));
-  return {std::nullopt, false, false, "of the type \"" + typestr + "\""};
+  const nb::object dtype = attribute(object, "dtype");  // ml_dtypes' types have no typestr of their own
+  return nb::hasattr(dtype, "name") ? type_of_numpy_dtype(dtype) : "type \"" + typestr + "\"";
 }
 
 std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> stream) {
@@ -197,14 +171,20 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
   if (!nb::isinstance<nb::tuple>(data) || nb::len(data) != 2) {
     throw nb::type_error("The entry \"data\" of __cuda_array_interface__ must be a pair: address, read-only");
   }
-  if (nb::cast<bool>(nb::bool_(data[1]))) refuse("The array is read-only. Received: a " + type_name_of(object));
+  if (nb::cast<bool>(nb::bool_(data[1]))) refuse_read_only(object);
   Array& array = found.array;
   array.address = reinterpret_cast<void*>(unsigned_from(data[0], "The address in __cuda_array_interface__"));
   array.shape = shape_from(entry("shape"), "shape");
   if (!entry("strides").is_none()) array.strides = shape_from(entry("strides"), "strides");
-  // An address that no device owns is named by the fill's own checks, as one of the first device.
-  array.device = array.address == nullptr ? host : device_of(array.address);
-  if (array.device.is_host()) array.device = cuda(0);
+  // No memory, or no device that could hold it: the fill's own checks name the first device.
+  array.device = cuda(0);
+  if (array.address != nullptr && available().cuda_devices > 0) {
+    array.device = device_of(array.address);
+    if (array.device.is_host()) {
+      refuse("__cuda_array_interface__ is for memory of a CUDA device, and the address is on the host. Received: a " +
+             type_name_of(object));
+    }
+  }
   array.owner = nb::borrow(object);
   if (type_name_of(object).compare(0, 5, "cupy.") == 0) array.library = Library::cupy;
   if (stream) {
@@ -217,24 +197,14 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
 
 // ---------------------------------------------------------------- DLPack
 
-ElementType type_of_dlpack(const dlpack::DataType& type) {
-  const auto is = [&](std::uint8_t code, int bits) { return type.code == code && type.bits == bits; };
-  if (type.lanes == 1) {
-    if (is(dlpack::code_float, 32)) return type_named("float32");
-    if (is(dlpack::code_float, 64)) return type_named("float64");
-    if (is(dlpack::code_float, 16)) return type_named("float16");
-    if (is(dlpack::code_bfloat, 16)) return type_named("bfloat16");
-    if (is(dlpack::code_float8_e4m3fn, 8)) return type_named("float8_e4m3fn");
-    if (is(dlpack::code_float8_e5m2, 8)) return type_named("float8_e5m2");
-    if (is(dlpack::code_int, 64)) return type_named("int64");
-    if (is(dlpack::code_uint, 64)) return type_named("uint64");
-    if (is(dlpack::code_uint, 8)) return type_named("uint8");
-  }
-  return {std::nullopt, false, false,
-          "of DLPack's type code " + std::to_string(type.code) + " with " + std::to_string(type.bits) + " bits"};
+std::string type_of_dlpack(nb::dlpack::dtype type) {
+  const auto dtype = dtype_where([&](const ElementType& element) { return element.dlpack == type; });
+  if (dtype) return std::string(name_of(*dtype));
+  if (type.lanes == 1 && type.code < 2) return number_type("iu"[type.code], type.bits / 8);
+  return "DLPack's type code " + std::to_string(type.code) + " with " + std::to_string(type.bits) + " bits";
 }
 
-// The capsule, asked for without a copy, of an exporter old or new.
+// The capsule of the array itself, not of a copy, from exporters of DLPack 1 and of earlier versions.
 nb::object dlpack_capsule(nb::handle object, nb::handle stream) {
   const nb::object exporter = object.attr("__dlpack__");
   try {
@@ -246,23 +216,12 @@ nb::object dlpack_capsule(nb::handle object, nb::handle stream) {
   return exporter(nb::arg("stream") = stream);
 }
 
-template <class Managed>
-const dlpack::Tensor& take(nb::handle capsule, const char* name, const char* used_name, std::shared_ptr<void>& lease) {
-  auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), name));
-  if (managed == nullptr) throw nb::python_error();
-  if (PyCapsule_SetName(capsule.ptr(), used_name) != 0) throw nb::python_error();
-  lease = std::shared_ptr<void>(managed, [managed](void*) {
-    if (managed->deleter != nullptr) managed->deleter(managed);
-  });
-  return managed->tensor;
-}
-
 std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> stream) {
   if (!nb::hasattr(object, "__dlpack__") || !nb::hasattr(object, "__dlpack_device__")) return std::nullopt;
   const nb::object device = object.attr("__dlpack_device__")();
   const int type = nb::cast<int>(nb::int_(device[0]));
-  const bool on_device = type == dlpack::cuda || type == dlpack::cuda_managed;
-  if (!on_device && type != dlpack::cpu && type != dlpack::cuda_host) {
+  const bool on_device = type == nb::device::cuda::value || type == nb::device::cuda_managed::value;
+  if (!on_device && type != nb::device::cpu::value && type != nb::device::cuda_host::value) {
     refuse("The array must be in host memory or on a CUDA device. Received: memory of DLPack's device type " +
            std::to_string(type));
   }
@@ -276,31 +235,18 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
     stream_argument = nb::int_(array.stream == nullptr ? 1 : reinterpret_cast<std::uintptr_t>(array.stream));
   }
   const nb::object capsule = dlpack_capsule(object, stream_argument);
-  const dlpack::Tensor* tensor = nullptr;
-  if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned") != 0) {
-    const auto* managed =
-        static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
-    if (managed->major != 1) refuse("The array speaks version " + std::to_string(managed->major) + " of DLPack, not 1");
-    if ((managed->flags & dlpack::flag_read_only) != 0) {
-      refuse("The array is read-only. Received: a " + type_name_of(object));
-    }
-    if ((managed->flags & dlpack::flag_copied) != 0) {
-      refuse("The array gives away no memory but a copy of it. Received: a " + type_name_of(object));
-    }
-    tensor = &take<dlpack::ManagedVersioned>(capsule, "dltensor_versioned", "used_dltensor_versioned", array.lease);
-  } else {
-    tensor = &take<dlpack::Managed>(capsule, "dltensor", "used_dltensor", array.lease);
+  auto tensor = std::make_shared<nb::ndarray<>>();
+  if (!nb::try_cast(capsule, *tensor)) {
+    refuse("The array is read-only, or its capsule is none of DLPack 1. Received: a " + type_name_of(object));
   }
-  const ElementType element = type_of_dlpack(tensor->dtype);
-  const std::size_t size = tensor->dtype.bits / 8;
-  array.address = static_cast<unsigned char*>(tensor->data) + tensor->byte_offset;
-  array.shape.assign(tensor->shape, tensor->shape + tensor->rank);
-  if (tensor->strides != nullptr) {
-    array.strides.assign(tensor->strides, tensor->strides + tensor->rank);
-    for (std::int64_t& s : array.strides) s *= static_cast<std::int64_t>(size);
-  }
+  std::string element = type_of_dlpack(tensor->dtype());
+  array.address = tensor->data();
+  array.shape.assign(tensor->shape_ptr(), tensor->shape_ptr() + tensor->ndim());
+  array.strides.assign(tensor->stride_ptr(), tensor->stride_ptr() + tensor->ndim());
+  for (std::int64_t& s : array.strides) s *= static_cast<std::int64_t>(tensor->itemsize());
+  array.lease = std::move(tensor);
   array.owner = nb::borrow(object);
-  return Found{std::move(array), element};
+  return Found{std::move(array), std::move(element)};
 }
 
 // ---------------------------------------------------------------- any
@@ -358,37 +304,32 @@ bool Array::is_dense() const {
 
 Array array_of(nb::handle object, std::optional<CudaStream> stream) {
   Found found = found_of(object, stream);
-  if (!found.type.dtype) {
-    refuse("Weights are float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Received: an array " +
-           (found.type.name.compare(0, 3, "of ") == 0 ? found.type.name : "of " + found.type.name));
+  const std::optional<DType> dtype = dtype_named(found.type);
+  if (!dtype) {
+    refuse("Weights are float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Received: an array of " +
+           found.type);
   }
   Array& array = found.array;
-  array.dtype = *found.type.dtype;
-  if (array.strides.size() != array.shape.size()) array.strides = dense_strides(array.shape, array.dtype);
-  return std::move(found.array);
+  array.dtype = *dtype;
+  if (array.strides.size() != array.shape.size()) array.strides = dense_strides(array.shape, size_of(*dtype));
+  return std::move(array);
 }
 
 Array bytes_of(nb::handle object, std::optional<CudaStream> stream) {
   Found found = found_of(object, stream);
   Array& array = found.array;
-  bool dense = found.type.is_byte;
-  std::int64_t wanted = 1;
-  for (std::size_t j = array.strides.size(); j-- > 0 && dense;) {
-    dense = array.shape[j] == 1 || array.strides[j] == wanted;
-    wanted *= array.shape[j];
+  const bool dense = array.strides.empty() || array.strides == dense_strides(array.shape, 1);
+  if (!dense || found.type != "uint8" || array.device.is_host()) {
+    refuse("A workspace is a dense CUDA array of uint8. Received: a " + type_name_of(object) + " of " + found.type +
+           " on " + to_string(array.device));
   }
-  if (!dense || array.device.is_host()) {
-    refuse("A workspace is a dense CUDA array of uint8. Received: a " + type_name_of(object) + " of " +
-           (found.type.dtype ? std::string(name_of(*found.type.dtype)) : found.type.name) + " on " +
-           to_string(array.device));
-  }
-  return std::move(found.array);
+  return std::move(array);
 }
 
-CudaStream current_stream(Library library, Device place) {
-  if (place.is_host() || library == Library::other) return nullptr;
+CudaStream current_stream(Library library, Device device) {
+  if (device.is_host() || library == Library::other) return nullptr;
   if (library == Library::torch) {
-    const nb::object stream = nb::module_::import_("torch.cuda").attr("current_stream")(place.cuda_device);
+    const nb::object stream = nb::module_::import_("torch.cuda").attr("current_stream")(device.cuda_device);
     return stream_from(stream).value();
   }
   return stream_from(nb::module_::import_("cupy.cuda").attr("get_current_stream")()).value();
@@ -408,12 +349,12 @@ const std::uint64_t* seed_address_of(nb::handle object) {
     return reinterpret_cast<const std::uint64_t*>(unsigned_from(object, "device_seed"));
   }
   const Found found = found_of(object, CudaStream{nullptr});
-  if (!found.type.is_integer64 || found.array.device.is_host() || found.array.count() == 0) {
+  const bool is_integer64 = found.type == "int64" || found.type == "uint64";
+  if (!is_integer64 || found.array.device.is_host() || found.array.count() == 0) {
     refuse(
         "device_seed is the address of a 64-bit integer in device memory, or a CUDA array of uint64 or int64 that "
-        "holds "
-        "it. Received: a " +
-        type_name_of(object) + " of " + found.type.name + " on " + to_string(found.array.device));
+        "holds it. Received: a " +
+        type_name_of(object) + " of " + found.type + " on " + to_string(found.array.device));
   }
   return static_cast<const std::uint64_t*>(found.array.address);
 }
@@ -426,10 +367,7 @@ DType dtype_of(nb::handle object) {
     refuse("Elements have this machine's byte order. Received: dtype=" + text_of(nb::repr(object)));
   }
   if (name.is_none()) name = attribute(object, "__name__");  // numpy.float32, ml_dtypes.bfloat16, jax.numpy.float32
-  const std::string text = name.is_none() ? without_prefix(text_of(object), "torch.") : text_of(name);
-  const std::optional<DType> dtype = dtype_named(text);
-  if (!dtype) return parse_dtype(text);  // refuses it
-  return *dtype;
+  return parse_dtype(name.is_none() ? without_prefix(text_of(object), "torch.") : text_of(name));
 }
 
 nb::object empty_numpy_array(const Shape& shape, DType dtype) {
@@ -450,9 +388,9 @@ nb::object empty_numpy_array(const Shape& shape, DType dtype) {
   return numpy.attr("empty")(tuple_of(shape), type);
 }
 
-Shape dense_strides(const Shape& shape, DType dtype) {
+Shape dense_strides(const Shape& shape, std::size_t size) {
   Shape strides(shape.size());
-  auto stride = static_cast<std::int64_t>(size_of(dtype));
+  auto stride = static_cast<std::int64_t>(size);
   for (std::size_t j = shape.size(); j-- > 0;) {
     strides[j] = stride;
     stride *= shape[j] > 0 ? shape[j] : 1;

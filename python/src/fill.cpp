@@ -12,7 +12,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "fanin/error.h"
-#include "fanin/initializers.h"
+#include "fanin/fill.h"
 #include "fill.h"
 #include "strided.h"
 
@@ -22,72 +22,44 @@ using namespace nanobind::literals;
 
 namespace {
 
-nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::handle name, nb::handle subsequence,
-                      nb::handle shape, nb::handle offset, nb::handle layout, nb::handle stream, int threads,
-                      nb::handle device_seed) {
+nb::object fill_clamped(nb::object array, nb::handle init, const std::optional<Limits>& limits, nb::handle seed,
+                        nb::handle name, nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout,
+                        nb::handle stream, int threads, nb::handle device_seed) {
   const InitializerArgument initializer(init, seed);
   const Array target = array_of(array, stream_from(stream));
-  FillOptions options;
-  set_subsequence(options, name, subsequence);
+  TensorOptions options = options_from(name, subsequence, layout);
   const Shape whole = whole_shape(target, shape, offset, options);
-  options.layout = layout_from(layout);
-  options.stream = target.stream;
-  options.threads = threads;
-  options.device_seed = seed_address_of(device_seed);
-  fill(target, *initializer, whole, options);
+  const RunOptions run{target.stream, threads, CpuTarget::automatic, seed_address_of(device_seed)};
+  fill(target, *initializer, whole, options, run, limits);
   tell_of_change(target);
   return array;
 }
 
-void fill_address(nb::handle address, nb::handle dtype, int device, nb::handle shape, nb::handle init,
-                  nb::handle offset, nb::handle extent, nb::handle strides, nb::handle seed, nb::handle name,
-                  nb::handle subsequence, nb::handle layout, nb::handle stream, int threads, nb::handle device_seed,
-                  std::optional<std::pair<double, double>> limits) {
-  const InitializerArgument initializer(init, seed);
-  FillOptions options;
-  set_subsequence(options, name, subsequence);
-  const Shape whole = shape_from(shape, "shape");
-  Array target;
-  target.address = reinterpret_cast<void*>(unsigned_from(address, "address"));
-  target.dtype = dtype_of(dtype);
-  target.device = Device{device};
-  target.shape = extent.is_none() ? whole : shape_from(extent, "extent");
-  target.strides = strides.is_none() ? dense_strides(target.shape, target.dtype) : shape_from(strides, "strides");
-  if (target.strides.size() != target.shape.size()) {
-    throw InvalidArgument("There must be one stride for each extent. Received: strides=" + to_string(target.strides) +
-                          " for the shape " + to_string(target.shape));
-  }
-  if (!offset.is_none()) {
-    options.block = {shape_from(offset, "offset"), target.shape};
-  } else if (!extent.is_none()) {
-    throw InvalidArgument("extent= is that of a part of the tensor: give its offset= too");
-  }
-  options.layout = layout_from(layout);
-  options.stream = stream_from(stream).value_or(nullptr);
-  options.threads = threads;
-  options.device_seed = seed_address_of(device_seed);
-  std::optional<Limits> clamped;
-  if (limits) clamped = {limits->first, limits->second};
-  fill(target, *initializer, whole, options, clamped);
+nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::handle name, nb::handle subsequence,
+                      nb::handle shape, nb::handle offset, nb::handle layout, nb::handle stream, int threads,
+                      nb::handle device_seed) {
+  return fill_clamped(std::move(array), init, {}, seed, name, subsequence, shape, offset, layout, stream, threads,
+                      device_seed);
 }
 
-FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const FillOptions& options,
-                     std::optional<Limits> limits) {
+FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
+                     const std::optional<Limits>& limits) {
   if (!limits) return initializer.params(shape, dtype, options);
   // The compute type's parameters are those of every dtype but for the limits; and it has numbers in every window.
   FillParams params = initializer.params(shape, dtype == DType::float64 ? dtype : DType::float32, options);
-  if (params.kind != FillParams::Kind::normal || !(limits->least <= limits->most)) {
+  if (params.kind != FillParams::Kind::normal || !(limits->first <= limits->second)) {
     throw InvalidArgument("limits= are those of a truncated normal, (least, most)");
   }
   params.dtype = dtype;
-  params.min = limits->least == 0 ? -0.0 : limits->least;
-  params.max = limits->most == 0 ? 0.0 : limits->most;
+  params.min = limits->first == 0 ? -0.0 : limits->first;
+  params.max = limits->second == 0 ? 0.0 : limits->second;
+  params.clamped = true;
   return params;
 }
 
 }  // namespace
 
-Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillOptions& options) {
+Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options) {
   if (shape.is_none()) {
     if (!offset.is_none()) {
       throw InvalidArgument("offset= says where in a tensor the array lies: give the tensor's shape= too");
@@ -106,15 +78,14 @@ Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillO
   return whole;
 }
 
-void fill(const Array& array, const Initializer& initializer, const Shape& shape, const FillOptions& options,
-          std::optional<Limits> limits) {
+void fill(const Array& array, const Initializer& initializer, const Shape& shape, const TensorOptions& options,
+          const RunOptions& run, const std::optional<Limits>& limits) {
   if (array.is_dense()) {
     const nb::gil_scoped_release release;
     if (limits) {
-      fanin::fill(array.view(), params_of(initializer, shape, array.dtype, options, limits), options.stream,
-                  options.threads, options.cpu_target, options.device_seed);
+      fanin::fill(array.view(), params_of(initializer, shape, array.dtype, options, limits), run);
     } else {
-      initializer.fill(array.view(), shape, options);
+      initializer.fill(array.view(), shape, options, run);
     }
     return;
   }
@@ -124,11 +95,9 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
     throw InvalidArgument("Arrays on a device must be dense and row-major. " + received +
                           ". Fill a dense one and copy it, or fill the array that the view is of");
   }
-  if (options.threads < 0 || options.device_seed != nullptr) {
-    // Refused with the library's own words, before anything counts as a call.
-    fanin::fill({nullptr, array.dtype, 0, host}, part_of(Zeros().params({0}, array.dtype), 0, 0), nullptr,
-                options.threads, CpuTarget::automatic, options.device_seed);
-  }
+  // The library would refuse these too, but only after the fill has counted as a call of a sequence.
+  if (run.threads < 0) throw InvalidArgument("threads=" + std::to_string(run.threads) + " must not be negative");
+  if (run.device_seed != nullptr) throw InvalidArgument("A seed in device memory is for fills of device memory");
   check_no_overlap(array.shape, array.strides, size_of(array.dtype));
   const nb::gil_scoped_release release;
   fill_strided(array.address, array.shape, array.strides, params_of(initializer, shape, array.dtype, options, limits));
@@ -137,8 +106,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
                 nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads) {
   const InitializerArgument initializer(init, seed);
-  FillOptions options;
-  set_subsequence(options, name, subsequence);
+  TensorOptions options = options_from(name, subsequence, layout);
   const Shape whole = shape_from(shape, "shape");
   if (offset.is_none() != extent.is_none()) {
     throw InvalidArgument(
@@ -146,12 +114,8 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
         "give both or neither");
   }
   if (!offset.is_none()) options.block = {shape_from(offset, "offset"), shape_from(extent, "extent")};
-  options.layout = layout_from(layout);
-  options.threads = threads;
-  Array target;
-  target.dtype = dtype_of(dtype);
-  const nb::object array = empty_numpy_array(offset.is_none() ? whole : options.block.extent, target.dtype);
-  fill(array_of(array, std::nullopt), *initializer, whole, options);
+  const nb::object array = empty_numpy_array(offset.is_none() ? whole : options.block.extent, dtype_of(dtype));
+  fill(array_of(array, std::nullopt), *initializer, whole, options, {nullptr, threads});
   return array;
 }
 
@@ -199,21 +163,16 @@ is not there.)");
 
 dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. bfloat16, float8_e4m3fn and
 float8_e5m2 need the package ml_dtypes. The rest is as for fill. Raises ValueError, TypeError, ImportError, MemoryError.)");
-  m.def("fill_address", &fill_address, "address"_a, "dtype"_a, "device"_a, "shape"_a, "init"_a, nb::kw_only(),
-        "offset"_a = nb::none(), "extent"_a = nb::none(), "strides"_a = nb::none(), "seed"_a = nb::none(),
-        "name"_a = nb::none(), "subsequence"_a = nb::none(), "layout"_a = "hwio", "stream"_a = nb::none(),
-        "threads"_a = 0, "device_seed"_a = nb::none(), "limits"_a = nb::none(),
-        nb::sig("def fill_address(address: int, dtype: object, device: int, shape: Sequence[int], init: "
-                "InitializerLike, *, offset: Sequence[int] | None = None, extent: Sequence[int] | None = None, "
-                "strides: Sequence[int] | None = None, seed: SeedLike = None, name: str | None = None, "
-                "subsequence: int | None = None, layout: str = 'hwio', stream: object = None, threads: int = 0, "
-                "device_seed: object = None, limits: tuple[float, float] | None = None) -> None"),
-        R"(Fills memory by its address: for the faces of frameworks, which know where their tensors are.
-
-Nothing checks that the memory is there. device is -1 for the host or a CUDA device's number. extent, with offset, is the
-shape of a part of the tensor; strides are in bytes, one for each extent, and dense ones if not given. The stream is the
-default stream if not given. limits are numbers of the dtype, least and most, to which a truncated normal's values are
-clamped instead of its window's ends. The rest is as for fill.)");
+  m.def("fill_clamped", &fill_clamped, "array"_a, "init"_a, "limits"_a, nb::kw_only(), "seed"_a = nb::none(),
+        "name"_a = nb::none(), "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(),
+        "layout"_a = "hwio", "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
+        nb::sig("def fill_clamped(array: ArrayT, init: InitializerLike, limits: tuple[float, float] | None, *, "
+                "seed: SeedLike = None, name: str | None = None, subsequence: int | None = None, "
+                "shape: Sequence[int] | None = None, offset: Sequence[int] | None = None, layout: str = 'hwio', "
+                "stream: object = None, threads: int = 0, device_seed: object = None) -> ArrayT"),
+        "fill, except that the values of a truncated normal are clamped to limits, (least, most), numbers of the "
+        "array's\n"
+        "dtype, instead of the ends of its window. For fanin.torch.");
 }
 
 }  // namespace fanin::python

@@ -3,10 +3,12 @@
 #include "fanin/initializers.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include <initializer_list>
 #include <new>
 #include <optional>
 #include <string>
@@ -41,26 +43,11 @@ FanAxes axes_from(nb::handle input, nb::handle output) {
   return axes;
 }
 
-nb::object axes_object(const std::optional<std::vector<std::int64_t>>& axes) {
-  return axes ? nb::cast(*axes) : nb::object(nb::none());
-}
-
 nb::dict config_of(const Initializer& initializer, std::string_view form = "keras3") {
   return nb::cast<nb::dict>(json_loads(initializer.get_config(form_from(form))));
 }
 
 bool is_random(const nb::dict& config) { return config.contains("seed"); }
-
-// One parameter of the configuration.
-template <const char* const& key>
-nb::object parameter(const Initializer& initializer) {
-  return config_of(initializer)[key];
-}
-constexpr const char* mean_key = "mean";
-constexpr const char* stddev_key = "stddev";
-constexpr const char* minval_key = "minval";
-constexpr const char* maxval_key = "maxval";
-constexpr const char* value_key = "value";
 
 // What makes two initializers equal: class, parameters as numbers, and the seed.
 nb::tuple identity_of(const Initializer& initializer) {
@@ -77,32 +64,21 @@ nb::tuple identity_of(const Initializer& initializer) {
                         random ? nb::object(seed_state(initializer.seed())) : nb::object(nb::none()));
 }
 
+// The arguments that make an equal initializer, in the constructors' order.
 std::string repr_of(nb::handle self) {
   const auto& initializer = nb::cast<const Initializer&>(self);
   const nb::dict config = config_of(initializer);
-  std::vector<std::string> parameters;
-  std::string seed;
-  for (auto [key, value] : config) {
-    const std::string name = text_from(key);
-    if (name == "seed") {
-      const Seed& own = initializer.seed();
-      seed = "seed=" + (own.kind() == Seed::Kind::fixed ? std::to_string(own.value()) : to_text(own));
-    } else if (!(value.is_none() && name.find("_axes") != std::string::npos)) {
-      parameters.push_back(name + "=" + nb::cast<std::string>(nb::repr(value)));
-    }
+  std::string arguments;
+  for (const char* key : {"scale", "mode", "distribution", "mean", "stddev", "minval", "maxval", "value", "gain",
+                          "seed", "input_axes", "output_axes", "lower", "upper"}) {
+    const bool is_seed = std::string_view(key) == "seed";
+    if (!config.contains(key) || (config[key].is_none() && !is_seed)) continue;
+    arguments += (arguments.empty() ? "" : ", ") + std::string(key) + "=";
+    arguments += is_seed && initializer.seed().kind() != Seed::Kind::fixed
+                     ? to_text(initializer.seed())
+                     : nb::cast<std::string>(nb::repr(config[key]));
   }
-  // Where the constructor has it: before the axes and bounds, after what else there is.
-  if (!seed.empty()) {
-    auto at = parameters.begin();
-    while (at != parameters.end() && at->find("_axes=") == std::string::npos && at->compare(0, 6, "lower=") != 0 &&
-           at->compare(0, 6, "upper=") != 0) {
-      ++at;
-    }
-    parameters.insert(at, seed);
-  }
-  std::string text = nb::cast<std::string>(self.type().attr("__name__")) + "(";
-  for (std::size_t j = 0; j < parameters.size(); ++j) text += (j == 0 ? "" : ", ") + parameters[j];
-  return text + ")";
+  return nb::cast<std::string>(self.type().attr("__name__")) + "(" + arguments + ")";
 }
 
 nb::object call(nb::handle self, nb::handle shape, nb::handle dtype, const nb::kwargs& rest) {
@@ -130,31 +106,26 @@ nb::object call(nb::handle self, nb::handle shape, nb::handle dtype, const nb::k
   return draw(self, shape, dtype, nb::none(), name, subsequence, offset, extent, layout, 0);
 }
 
-// An object of the class that the initializer is of.
+// Sets the object to one of this class, if the initializer is of it.
 template <class Class>
-Class as_class(const Initializer& initializer, Class made) {
+bool wrap(const Initializer& initializer, nb::object& object) {
+  if (initializer.class_name() != nb::cast<std::string>(nb::type<Class>().attr("__name__"))) return false;
+  Class made;
   static_cast<Initializer&>(made) = initializer;
-  return made;
+  object = nb::cast(made);
+  return true;
+}
+
+template <class... Class>
+nb::object wrap_any(const Initializer& initializer) {
+  nb::object object;
+  (void)(wrap<Class>(initializer, object) || ...);
+  return object;
 }
 
 nb::object wrapped(const Initializer& initializer) {
-  const std::string_view name = initializer.class_name();
-  if (name == "HeNormal") return nb::cast(as_class(initializer, HeNormal(0)));
-  if (name == "HeUniform") return nb::cast(as_class(initializer, HeUniform(0)));
-  if (name == "LecunNormal") return nb::cast(as_class(initializer, LecunNormal(0)));
-  if (name == "LecunUniform") return nb::cast(as_class(initializer, LecunUniform(0)));
-  if (name == "GlorotNormal") return nb::cast(as_class(initializer, GlorotNormal(0)));
-  if (name == "GlorotUniform") return nb::cast(as_class(initializer, GlorotUniform(0)));
-  if (name == "VarianceScaling") {
-    return nb::cast(as_class(initializer, VarianceScaling(1, "fan_in", "truncated_normal", 0)));
-  }
-  if (name == "TruncatedNormal") return nb::cast(as_class(initializer, TruncatedNormal(0, 1, 0)));
-  if (name == "RandomNormal") return nb::cast(as_class(initializer, RandomNormal(0, 1, 0)));
-  if (name == "RandomUniform") return nb::cast(as_class(initializer, RandomUniform(0, 1, 0)));
-  if (name == "Constant") return nb::cast(as_class(initializer, Constant()));
-  if (name == "Zeros") return nb::cast(as_class(initializer, Zeros()));
-  if (name == "Ones") return nb::cast(as_class(initializer, Ones()));
-  return nb::cast(as_class(initializer, Identity()));
+  return wrap_any<HeNormal, HeUniform, LecunNormal, LecunUniform, GlorotNormal, GlorotUniform, VarianceScaling,
+                  TruncatedNormal, RandomNormal, RandomUniform, Constant, Zeros, Ones, Identity>(initializer);
 }
 
 nb::object get(nb::handle identifier) {
@@ -189,9 +160,11 @@ void set_state(nb::pointer_and_handle<Class> self, const nb::tuple& state) {
   if (!state[2].is_none()) self.h.attr("__dict__").attr("update")(state[2]);
 }
 
-// What all classes have of their own.
-template <class Class, class Bound>
-void bind_class(nb::module_& m, Bound& bound, const char* alias) {
+// A class with what each class has of its own, and the parameters of its configuration as attributes.
+template <class Class, class Base>
+nb::class_<Class, Base> bind_class(nb::module_& m, const char* name, const char* alias, const char* doc,
+                                   std::initializer_list<const char*> parameters = {}) {
+  auto bound = nb::class_<Class, Base>(m, name, doc);
   bound
       .def_static(
           "from_config", [](const nb::dict& config) { return Class::from_config(json_dumps(config)); }, "config"_a,
@@ -199,21 +172,25 @@ void bind_class(nb::module_& m, Bound& bound, const char* alias) {
           "From the inner configuration, as any Keras since TF 2.2 writes it. Raises ValueError for unknown keys.")
       .def("__getstate__", &get_state<Class>)
       .def("__setstate__", &set_state<Class>);
+  for (const char* parameter : parameters) {
+    bound.def_prop_ro(parameter,
+                      [parameter](const Class& self) { return nb::cast<double>(config_of(self)[parameter]); });
+  }
   m.attr(alias) = bound;
+  return bound;
 }
 
 template <class Class>
 void bind_scaled(nb::module_& m, const char* name, const char* alias, const char* doc) {
-  auto bound = nb::class_<Class, VarianceScaling>(m, name, doc)
-                   .def(
-                       "__init__",
-                       [](Class* self, nb::handle seed, nb::handle input_axes, nb::handle output_axes) {
-                         new (self) Class(seed_from(seed), axes_from(input_axes, output_axes));
-                       },
-                       "seed"_a = nb::none(), "input_axes"_a = nb::none(), "output_axes"_a = nb::none(),
-                       nb::sig("def __init__(self, seed: SeedLike = None, input_axes: Sequence[int] | None = None, "
-                               "output_axes: Sequence[int] | None = None) -> None"));
-  bind_class<Class>(m, bound, alias);
+  bind_class<Class, VarianceScaling>(m, name, alias, doc)
+      .def(
+          "__init__",
+          [](Class* self, nb::handle seed, nb::handle input_axes, nb::handle output_axes) {
+            new (self) Class(seed_from(seed), axes_from(input_axes, output_axes));
+          },
+          "seed"_a = nb::none(), "input_axes"_a = nb::none(), "output_axes"_a = nb::none(),
+          nb::sig("def __init__(self, seed: SeedLike = None, input_axes: Sequence[int] | None = None, "
+                  "output_axes: Sequence[int] | None = None) -> None"));
 }
 
 }  // namespace
@@ -272,34 +249,28 @@ Keras. Raises ValueError if the form cannot say it.)")
           nb::is_operator(), nb::sig("def __eq__(self, other: object) -> bool"))
       .def("__hash__", [](const Initializer& self) { return nb::hash(identity_of(self)); });
 
-  auto scaling =
-      nb::class_<VarianceScaling, Initializer>(m, "VarianceScaling", R"(A distribution whose variance is scale / fan.
+  bind_class<VarianceScaling, Initializer>(m, "VarianceScaling", "variance_scaling",
+                                           R"(A distribution whose variance is scale / fan.
 
 "truncated_normal" (or "normal"): sigma = sqrt(scale / fan) / 0.87962566103423978, cut at 2 sigma by rejection, so that
 sqrt(scale / fan) is what remains after the cut. "untruncated_normal": sigma = sqrt(scale / fan). "uniform": on
 [-limit, limit), limit = sqrt(3 * scale / fan). fan is max(1, fan); mode is "fan_in", "fan_out" or "fan_avg".)")
-          .def(
-              "__init__",
-              [](VarianceScaling* self, double scale, std::string_view mode, std::string_view distribution,
-                 nb::handle seed, nb::handle input_axes, nb::handle output_axes) {
-                new (self)
-                    VarianceScaling(scale, mode, distribution, seed_from(seed), axes_from(input_axes, output_axes));
-              },
-              "scale"_a = 1.0, "mode"_a = "fan_in", "distribution"_a = "truncated_normal", "seed"_a = nb::none(),
-              "input_axes"_a = nb::none(), "output_axes"_a = nb::none(),
-              nb::sig("def __init__(self, scale: float = 1.0, mode: str = 'fan_in', distribution: str = "
-                      "'truncated_normal', seed: SeedLike = None, input_axes: Sequence[int] | None = None, "
-                      "output_axes: Sequence[int] | None = None) -> None"))
-          .def_prop_ro("scale", &VarianceScaling::scale)
-          .def_prop_ro("mode", &VarianceScaling::mode)
-          .def_prop_ro("distribution", &VarianceScaling::distribution)
-          .def_prop_ro(
-              "input_axes", [](const VarianceScaling& self) { return axes_object(self.axes().input); },
-              nb::sig("def input_axes(self) -> list[int] | None"))
-          .def_prop_ro(
-              "output_axes", [](const VarianceScaling& self) { return axes_object(self.axes().output); },
-              nb::sig("def output_axes(self) -> list[int] | None"));
-  bind_class<VarianceScaling>(m, scaling, "variance_scaling");
+      .def(
+          "__init__",
+          [](VarianceScaling* self, double scale, std::string_view mode, std::string_view distribution, nb::handle seed,
+             nb::handle input_axes, nb::handle output_axes) {
+            new (self) VarianceScaling(scale, mode, distribution, seed_from(seed), axes_from(input_axes, output_axes));
+          },
+          "scale"_a = 1.0, "mode"_a = "fan_in", "distribution"_a = "truncated_normal", "seed"_a = nb::none(),
+          "input_axes"_a = nb::none(), "output_axes"_a = nb::none(),
+          nb::sig("def __init__(self, scale: float = 1.0, mode: str = 'fan_in', distribution: str = "
+                  "'truncated_normal', seed: SeedLike = None, input_axes: Sequence[int] | None = None, "
+                  "output_axes: Sequence[int] | None = None) -> None"))
+      .def_prop_ro("scale", &VarianceScaling::scale)
+      .def_prop_ro("mode", &VarianceScaling::mode)
+      .def_prop_ro("distribution", &VarianceScaling::distribution)
+      .def_prop_ro("input_axes", [](const VarianceScaling& self) { return self.axes().input; })
+      .def_prop_ro("output_axes", [](const VarianceScaling& self) { return self.axes().output; });
 
   bind_scaled<HeNormal>(m, "HeNormal", "he_normal",
                         "Truncated normal, scale 2, fan_in. He et al., \"Delving deep into rectifiers\", 2015.");
@@ -313,67 +284,52 @@ sqrt(scale / fan) is what remains after the cut. "untruncated_normal": sigma = s
   bind_scaled<GlorotUniform>(m, "GlorotUniform", "glorot_uniform",
                              "Uniform on [-limit, limit), limit = sqrt(6 / (fan_in + fan_out)).");
 
-  auto truncated_normal =
-      nb::class_<TruncatedNormal, Initializer>(
-          m, "TruncatedNormal",
-          R"(A normal, cut by rejection lower and upper standard deviations from the mean.
+  bind_class<TruncatedNormal, Initializer>(
+      m, "TruncatedNormal", "truncated_normal",
+      R"(A normal, cut by rejection lower and upper standard deviations from the mean.
 
-stddev is that before the cut. Keras's cut is always at 2; any other window with lower < upper is allowed.)")
-          .def(
-              "__init__",
-              [](TruncatedNormal* self, double mean, double stddev, nb::handle seed, double lower, double upper) {
-                new (self) TruncatedNormal(mean, stddev, seed_from(seed), lower, upper);
-              },
-              "mean"_a = 0.0, "stddev"_a = 0.05, "seed"_a = nb::none(), "lower"_a = -2.0, "upper"_a = 2.0,
-              nb::sig("def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: SeedLike = None, "
-                      "lower: float = -2.0, upper: float = 2.0) -> None"))
-          .def_prop_ro("mean", &parameter<mean_key>, nb::sig("def mean(self) -> float"))
-          .def_prop_ro("stddev", &parameter<stddev_key>, nb::sig("def stddev(self) -> float"));
-  bind_class<TruncatedNormal>(m, truncated_normal, "truncated_normal");
+stddev is that before the cut. Keras's cut is always at 2; any other window with lower < upper is allowed.)",
+      {"mean", "stddev"})
+      .def(
+          "__init__",
+          [](TruncatedNormal* self, double mean, double stddev, nb::handle seed, double lower, double upper) {
+            new (self) TruncatedNormal(mean, stddev, seed_from(seed), lower, upper);
+          },
+          "mean"_a = 0.0, "stddev"_a = 0.05, "seed"_a = nb::none(), "lower"_a = -2.0, "upper"_a = 2.0,
+          nb::sig("def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: SeedLike = None, "
+                  "lower: float = -2.0, upper: float = 2.0) -> None"));
 
-  auto random_normal =
-      nb::class_<RandomNormal, Initializer>(m, "RandomNormal", "A normal, not cut.")
-          .def(
-              "__init__",
-              [](RandomNormal* self, double mean, double stddev, nb::handle seed) {
-                new (self) RandomNormal(mean, stddev, seed_from(seed));
-              },
-              "mean"_a = 0.0, "stddev"_a = 0.05, "seed"_a = nb::none(),
-              nb::sig("def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: SeedLike = None) -> None"))
-          .def_prop_ro("mean", &parameter<mean_key>, nb::sig("def mean(self) -> float"))
-          .def_prop_ro("stddev", &parameter<stddev_key>, nb::sig("def stddev(self) -> float"));
-  bind_class<RandomNormal>(m, random_normal, "random_normal");
+  bind_class<RandomNormal, Initializer>(m, "RandomNormal", "random_normal", "A normal, not cut.", {"mean", "stddev"})
+      .def(
+          "__init__",
+          [](RandomNormal* self, double mean, double stddev, nb::handle seed) {
+            new (self) RandomNormal(mean, stddev, seed_from(seed));
+          },
+          "mean"_a = 0.0, "stddev"_a = 0.05, "seed"_a = nb::none(),
+          nb::sig("def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: SeedLike = None) -> None"));
 
-  auto random_uniform =
-      nb::class_<RandomUniform, Initializer>(
-          m, "RandomUniform", "Uniform on [minval, maxval). maxval itself never occurs, after rounding either.")
-          .def(
-              "__init__",
-              [](RandomUniform* self, double minval, double maxval, nb::handle seed) {
-                new (self) RandomUniform(minval, maxval, seed_from(seed));
-              },
-              "minval"_a = -0.05, "maxval"_a = 0.05, "seed"_a = nb::none(),
-              nb::sig("def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: SeedLike = None) -> None"))
-          .def_prop_ro("minval", &parameter<minval_key>, nb::sig("def minval(self) -> float"))
-          .def_prop_ro("maxval", &parameter<maxval_key>, nb::sig("def maxval(self) -> float"));
-  bind_class<RandomUniform>(m, random_uniform, "random_uniform");
+  bind_class<RandomUniform, Initializer>(
+      m, "RandomUniform", "random_uniform",
+      "Uniform on [minval, maxval). maxval itself never occurs, after rounding either.", {"minval", "maxval"})
+      .def(
+          "__init__",
+          [](RandomUniform* self, double minval, double maxval, nb::handle seed) {
+            new (self) RandomUniform(minval, maxval, seed_from(seed));
+          },
+          "minval"_a = -0.05, "maxval"_a = 0.05, "seed"_a = nb::none(),
+          nb::sig("def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: SeedLike = None) -> None"));
 
-  auto constant = nb::class_<Constant, Initializer>(m, "Constant", "One value everywhere.")
-                      .def(nb::init<double>(), "value"_a = 0.0)
-                      .def_prop_ro("value", &parameter<value_key>, nb::sig("def value(self) -> object"));
-  bind_class<Constant>(m, constant, "constant");
-  auto zeros = nb::class_<Zeros, Initializer>(m, "Zeros", "0 everywhere.").def(nb::init<>());
-  bind_class<Zeros>(m, zeros, "zeros");
-  auto ones = nb::class_<Ones, Initializer>(m, "Ones", "1 everywhere.").def(nb::init<>());
-  bind_class<Ones>(m, ones, "ones");
-  auto identity = nb::class_<Identity, Initializer>(
-                      m, "Identity", "gain where row and column are equal, else 0; matrices only, not always square.")
-                      .def(nb::init<double>(), "gain"_a = 1.0)
-                      .def_prop_ro("gain", [](const Identity& self) {
-                        const nb::dict config = config_of(self);
-                        return config.contains("gain") ? nb::cast<double>(config["gain"]) : 1.0;
-                      });
-  bind_class<Identity>(m, identity, "identity");
+  bind_class<Constant, Initializer>(m, "Constant", "constant", "One value everywhere.", {"value"})
+      .def(nb::init<double>(), "value"_a = 0.0);
+  bind_class<Zeros, Initializer>(m, "Zeros", "zeros", "0 everywhere.").def(nb::init<>());
+  bind_class<Ones, Initializer>(m, "Ones", "ones", "1 everywhere.").def(nb::init<>());
+  bind_class<Identity, Initializer>(m, "Identity", "identity",
+                                    "gain where row and column are equal, else 0; matrices only, not always square.")
+      .def(nb::init<double>(), "gain"_a = 1.0)
+      .def_prop_ro("gain", [](const Identity& self) {
+        const nb::dict config = config_of(self);
+        return config.contains("gain") ? nb::cast<double>(config["gain"]) : 1.0;
+      });
 
   m.def("get", &get, "identifier"_a.none(),
         nb::sig("def get(identifier: InitializerLike | type[Initializer] | None) -> Initializer | None"),

@@ -6,6 +6,7 @@
 
 #include "arrays.h"
 #include "bindings.h"
+#include "element_types.h"
 #include "fanin/cuda_devices.h"
 #include "fanin/seed.h"
 #include "fanin/version.h"
@@ -17,6 +18,9 @@ using namespace nanobind::literals;
 void bind_library(nb::module_& m) {
   m.attr("__version__") = FANIN_VERSION;
   m.attr("contract_version") = FANIN_CONTRACT_VERSION;
+  nb::list dtypes;
+  for (const ElementType& type : element_types) dtypes.append(name_of(type.dtype));
+  m.attr("dtypes") = nb::tuple(dtypes);
 
   nb::class_<Availability>(m, "Availability", "What device memory this build and this machine can fill.")
       .def_ro("cuda_built", &Availability::cuda_built, "Whether the CUDA back end is part of this build.")

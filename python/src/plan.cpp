@@ -28,7 +28,7 @@ namespace {
 // the GIL: it is released first, and whoever holds the lock may then take it.
 class OwningPlan {
  public:
-  std::size_t add(Array array, const Initializer& initializer, const Shape& shape, const FillOptions& options) {
+  std::size_t add(Array array, const Initializer& initializer, const Shape& shape, const TensorOptions& options) {
     return keep(std::move(array), [&](const View& view) { return plan_.add(initializer, view, shape, options); });
   }
 
@@ -39,17 +39,16 @@ class OwningPlan {
   std::size_t size() const { return arrays_.size(); }
 
   // With a stream, or with each device's current one.
-  void fill(std::optional<CudaStream> stream, int threads, const std::uint64_t* device_seed) {
-    if (stream) {
-      fill_with(*stream, threads, device_seed);
-    } else {
-      fill_with(current_streams(), threads, device_seed);
-    }
+  void fill(std::optional<CudaStream> stream, RunOptions run) {
+    if (!stream) return fill(current_streams(), run);
+    run.stream = *stream;
+    release_and_fill([&] { plan_.fill(run); });
   }
 
-  void fill(const std::vector<Plan::DeviceStream>& streams, int threads, const std::uint64_t* device_seed) {
-    fill_with(streams, threads, device_seed);
+  void fill(const std::vector<Plan::DeviceStream>& streams, const RunOptions& run) {
+    release_and_fill([&] { plan_.fill(streams, run); });
   }
+
   std::size_t workspace_size(int device) const {
     const nb::gil_scoped_release release;
     const std::shared_lock lock(mutex_);
@@ -89,12 +88,12 @@ class OwningPlan {
     return entry;
   }
 
-  template <class Streams>
-  void fill_with(const Streams& streams, int threads, const std::uint64_t* device_seed) {
+  template <class Fill>
+  void release_and_fill(const Fill& fill) {
     {
       const nb::gil_scoped_release release;
       const std::shared_lock lock(mutex_);
-      plan_.fill(streams, threads, CpuTarget::automatic, device_seed);
+      fill();
     }
     for (std::size_t j = 0; j < arrays_.size(); ++j) {
       const Array array = arrays_[j];  // another thread may add one
@@ -107,15 +106,15 @@ class OwningPlan {
     std::vector<Plan::DeviceStream> streams;
     for (std::size_t j = 0; j < arrays_.size(); ++j) {  // which another thread may add to while Python is asked
       const Library library = arrays_[j].library;
-      const Device place = arrays_[j].device;
-      if (place.is_host()) continue;
-      const CudaStream current = current_stream(library, place);
+      const Device device = arrays_[j].device;
+      if (device.is_host()) continue;
+      const CudaStream current = current_stream(library, device);
       const auto same = std::find_if(streams.begin(), streams.end(),
-                                     [&](const auto& one) { return one.device == place.cuda_device; });
+                                     [&](const auto& one) { return one.device == device.cuda_device; });
       if (same == streams.end()) {
-        streams.push_back({place.cuda_device, current});
+        streams.push_back({device.cuda_device, current});
       } else if (same->stream != current) {
-        throw InvalidArgument("The plan's arrays on " + to_string(place) +
+        throw InvalidArgument("The plan's arrays on " + to_string(device) +
                               " have different current streams, being of several libraries. Give stream=, or make a "
                               "plan for each");
       }
@@ -146,10 +145,8 @@ that is given other memory later (module.to, .data =) must be added again, to a 
              nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout) {
             const InitializerArgument initializer(init, seed);
             Array target = array_of(array, CudaStream{nullptr});
-            FillOptions options;
-            set_subsequence(options, name, subsequence);
+            TensorOptions options = options_from(name, subsequence, layout);
             const Shape whole = whole_shape(target, shape, offset, options);
-            options.layout = layout_from(layout);
             return self.add(std::move(target), *initializer, whole, options);
           },
           "array"_a, "init"_a, nb::kw_only(), "seed"_a = nb::none(), "name"_a = nb::none(),
@@ -173,14 +170,14 @@ that is given other memory later (module.to, .data =) must be added again, to a 
       .def(
           "fill",
           [](OwningPlan& self, nb::handle stream, int threads, nb::handle device_seed) {
-            const std::uint64_t* const seed = seed_address_of(device_seed);
-            if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream), threads, seed);
+            const RunOptions run{nullptr, threads, CpuTarget::automatic, seed_address_of(device_seed)};
+            if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream), run);
             std::vector<Plan::DeviceStream> streams;
             for (const auto& [device, one] : nb::cast<nb::dict>(stream)) {
               streams.push_back(
                   {static_cast<int>(unsigned_from(device, "A device's number")), stream_from(one).value_or(nullptr)});
             }
-            self.fill(streams, threads, seed);
+            self.fill(streams, run);
           },
           nb::kw_only(), "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
           nb::sig("def fill(self, *, stream: object = None, threads: int = 0, device_seed: object = None) -> None"),

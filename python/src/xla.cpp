@@ -16,6 +16,7 @@
 #include "arguments.h"
 #include "arrays.h"
 #include "bindings.h"
+#include "element_types.h"
 #include "fanin/cuda_devices.h"
 #include "fanin/device_blocks.h"
 #include "fanin/error.h"
@@ -76,22 +77,9 @@ Shape shape_of(const xla::CallFrame& call, std::string_view name) {
 }
 
 DType dtype_of(xla::DataType type) {
-  switch (type) {
-    case xla::DataType::f32:
-      return DType::float32;
-    case xla::DataType::f64:
-      return DType::float64;
-    case xla::DataType::f16:
-      return DType::float16;
-    case xla::DataType::bf16:
-      return DType::bfloat16;
-    case xla::DataType::f8e4m3fn:
-      return DType::float8_e4m3fn;
-    case xla::DataType::f8e5m2:
-      return DType::float8_e5m2;
-    default:
-      fail("its result has the data type " + std::to_string(static_cast<int>(type)));
-  }
+  const auto dtype = dtype_where([&](const ElementType& element) { return element.xla == type; });
+  if (!dtype) fail("its result has the data type " + std::to_string(static_cast<int>(type)));
+  return *dtype;
 }
 
 const xla::Buffer& operand_of(const xla::CallFrame& call, int which, std::int64_t rank, xla::DataType type,
@@ -185,7 +173,7 @@ Block part_within(const Call& call, const std::int32_t* number) {
 xla::Error* fill_on_host(const xla::CallFrame& frame) {
   const Call call = call_of(frame);
   ask_for_large_pages(call.result, call.bytes());
-  FillOptions options;
+  TensorOptions options;
   options.block = part_within(call, static_cast<const std::int32_t*>(call.number.data));
   const bool whole = options.block.extent == call.extent;
   if (!whole) std::memset(call.result, 0, call.bytes());
@@ -199,7 +187,7 @@ xla::Error* fill_on_host(const xla::CallFrame& frame) {
     if (whole) {
       seeded.fill({address, call.dtype, bytes, host}, call.shape, options);
     } else {
-      fill_strided(address, options.block.extent, dense_strides(call.extent, call.dtype),
+      fill_strided(address, options.block.extent, dense_strides(call.extent, size_of(call.dtype)),
                    seeded.params(call.shape, call.dtype, options));
     }
   }
@@ -211,15 +199,15 @@ xla::Error* fill_on_device(const xla::CallFrame& frame) {
   if (call.bytes() == 0) return nullptr;  // memory of no bytes is nowhere
   xla::StreamGetArguments asked{sizeof(xla::StreamGetArguments), nullptr, frame.context, nullptr};
   if (xla::Error* error = frame.api->get_stream(&asked)) return error;
-  const Device place = device_of(call.result);
-  if (place.is_host()) {
+  const Device device = device_of(call.result);
+  if (device.is_host()) {
     const Availability there = available();
     if (there.cuda_devices == 0) throw DeviceError("Cannot fill an array on a CUDA device: " + there.reason);
     fail("its result is not in a device's memory");
   }
   const DeviceBlocks blocks{call.shape, call.parts, call.tensors, static_cast<const std::uint32_t*>(call.streams.data),
                             static_cast<const std::int32_t*>(call.number.data)};
-  fill({call.result, call.dtype, call.bytes(), place}, call.initializer.params(call.shape, call.dtype), blocks,
+  fill({call.result, call.dtype, call.bytes(), device}, call.initializer.params(call.shape, call.dtype), blocks,
        static_cast<CudaStream>(asked.stream));
   return nullptr;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a custom call's handler sees of XLA's foreign function interface: the layout of version 0 of its C interface
 // (https://openxla.org/xla/custom_call, xla/ffi/api/c_api.h), as far as it is used here. A minor version only adds to
-// the ends of structures and enumerations. tests/python/test_jax.py compares the layout with the header that comes with
-// jaxlib.
+// the ends of structures and enumerations. tests/python/own/test_xla_layout.py compares the layout with the header that
+// comes with jaxlib.
 #pragma once
 
 #include <cstddef>

@@ -33,7 +33,7 @@ def parsed(output):
 
 def main():
     program, trainer, *options = sys.argv[1:]
-    device = subprocess.run([trainer, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    device = subprocess.run([trainer, *options], capture_output=True, text=True)
     if device.returncode == 77:
         print("skipped:", device.stderr.strip())
         sys.exit(77)

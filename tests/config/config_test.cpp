@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Configurations against Keras 3.15.1's own (keras/keras_configs*.json, one file per back end), and TF 2's form, names,
-// refusals and their texts.
+// Configurations against Keras 3.15.1's own (data/keras/keras_configs*.json, one file per back end), and TF 2's form,
+// names, refusals and their texts.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -133,7 +133,7 @@ Json without_null_axes(Json config) {
 
 class KerasFile : public testing::TestWithParam<const char*> {
  protected:
-  KerasFile() : file_(parse_json(fanin::test::read_text(std::string(FANIN_TEST_DATA "/keras/") + GetParam()))) {}
+  KerasFile() : file_(parse_json(fanin::test::read_text(std::string(FANIN_TEST_DATA "/data/keras/") + GetParam()))) {}
 
   // Those of fanin's classes: not Orthogonal, not STFT.
   std::vector<Json> instances() const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks whose place only the device knows: the loops over them, and what is refused. tests/python/test_xla.py fills
-// them.
+// Blocks whose place only the device knows: the loops over them, and what is refused. tests/python/own/test_xla.py
+// fills them.
 #include "api/device_blocks.h"
 
 #include <gtest/gtest.h>

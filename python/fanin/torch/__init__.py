@@ -1,29 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The functions of torch.nn.init with fanin's values, and whole models filled from one seed.
 
-    fanin.torch.kaiming_normal_(layer.weight, nonlinearity="relu")  # as torch.nn.init's, from PyTorch's generators
-    fanin.torch.init_model_(model, 42, {"*.bias": "zeros", "*": "he_normal"})  # every parameter keyed by its name
+    fanin.torch.kaiming_normal_(layer.weight, nonlinearity="relu")  # the seed comes from PyTorch's generator
+    fanin.torch.init_model_(model, 42, {"*.bias": "zeros", "*": "he_normal"})  # each parameter's values follow from its name
 
-The functions have the names, arguments, defaults, return values, warnings and errors of torch.nn.init. What is drawn
-follows from one 64-bit seed, which is taken from `generator`, or without one from the default generator of the tensor's
-device, so that torch.manual_seed is obeyed and every call differs from the one before. docs/pytorch.md has examples.
+The functions have the names, arguments, defaults, return values, warnings and errors of torch.nn.init. Each call takes a
+64-bit seed from `generator`, by default from the default generator of the tensor's device. So torch.manual_seed makes the
+values reproducible, and every call draws other values. docs/pytorch.md has examples.
 """
 
+from torch.nn.init import calculate_gain, constant, constant_, dirac, dirac_, eye, eye_, ones_, zeros_
+
 from ._functions import (
-    calculate_gain,
-    constant,
-    constant_,
-    dirac,
-    dirac_,
-    eye,
-    eye_,
     kaiming_normal,
     kaiming_normal_,
     kaiming_uniform,
     kaiming_uniform_,
     normal,
     normal_,
-    ones_,
     orthogonal_,
     sparse_,
     trunc_normal_,
@@ -33,7 +27,6 @@ from ._functions import (
     xavier_normal_,
     xavier_uniform,
     xavier_uniform_,
-    zeros_,
 )
 from ._model import init_model_
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions of torch.nn.init. Scales are computed as there, in binary64; the values are fanin's."""
+"""The functions of torch.nn.init: scales by PyTorch's formulas in binary64, values by fanin."""
 from __future__ import annotations
 
 import functools
@@ -11,15 +11,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.init import calculate_gain, constant, constant_, dirac, dirac_, eye, eye_, ones_, zeros_  # noqa: F401
+from torch.nn.init import calculate_gain
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .. import _core
-from ._fill import DTYPES, draw_seed, fill, has_memory, place_of
+from ._fill import DTYPES, draw_seed, fill, has_memory, local_block_of
 
 
 def _overridable(function: Callable) -> Callable:
-    """Lets tensors with __torch_function__ and torch function modes take a call, as PyTorch's functions do."""
+    """Hands calls with tensors that define __torch_function__, or under a torch function mode, to them, as PyTorch does."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -36,57 +36,60 @@ def _overridable(function: Callable) -> Callable:
     return call
 
 
-def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits: tuple[float, float] | None, generator,
-            same_in_torch: Callable) -> Tensor:
-    """Fills with of_seed(seed). same_in_torch does to a tensor what PyTorch would do, for its errors."""
+def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits: tuple[float, float] | None,
+            generator: torch.Generator | None, same_in_torch: Callable[[Tensor], object]) -> Tensor:
+    """Fills with of_seed(seed). same_in_torch(sample) does what PyTorch would do, and so raises PyTorch's own errors."""
     if not has_memory(tensor):
         return tensor
-    place = place_of(tensor)
+    block = local_block_of(tensor)
     try:
         if tensor.dtype not in DTYPES:
             raise TypeError(f"fanin fills tensors of {', '.join(DTYPES.values())}. Received: a tensor of {tensor.dtype}")
-        of_seed(0)  # refuses parameters before anything is drawn
+        of_seed(0)  # raises for wrong parameters before the generator advances
         if tensor.numel() == 0:
             return tensor
         seed, device_seed = draw_seed(tensor, generator)
-        fill(place, of_seed(seed), device_seed, limits)
+        fill(block, of_seed(seed), device_seed, limits)
     except (TypeError, ValueError):
-        # PyTorch draws no float8.
+        # PyTorch cannot draw float8.
         drawn_as = torch.float32 if DTYPES.get(tensor.dtype, "").startswith("float8") else tensor.dtype
         sample = torch.empty(1, dtype=drawn_as, device="cpu")
-        if 0 in place.local.stride() and not place.local.is_contiguous():
+        if 0 in block.local.stride() and not block.local.is_contiguous():
             sample = sample.expand(2)
-        same_in_torch(sample)  # PyTorch's own error, if it has one for this
+        same_in_torch(sample)
         raise
     return tensor
 
 
-def _uniform(tensor: Tensor, a: float, b: float, generator) -> Tensor:
-    if tensor.is_complex():  # as PyTorch: both parts
+def _uniform(tensor: Tensor, a: float, b: float, generator: torch.Generator | None) -> Tensor:
+    if tensor.is_complex():  # both parts, as in PyTorch
         _uniform(torch.view_as_real(tensor.detach()), a, b, generator)
         return tensor
     return _random(tensor, lambda seed: _core.RandomUniform(a, b, seed), None, generator, lambda sample: sample.uniform_(a, b))
 
 
-def _normal(tensor: Tensor, mean: float, std: float, generator) -> Tensor:
-    if tensor.is_complex():  # as PyTorch: each part has half of the variance
+def _normal(tensor: Tensor, mean: float, std: float, generator: torch.Generator | None) -> Tensor:
+    if tensor.is_complex():  # each part has half of the variance, as in PyTorch
         _normal(torch.view_as_real(tensor.detach()), mean, std / math.sqrt(2), generator)
         return tensor
     return _random(tensor, lambda seed: _core.RandomNormal(mean, std, seed), None, generator,
                    lambda sample: sample.normal_(mean, std))
 
 
-FAR = 2.0**12.5  # standard deviations, from where on a tail's length, their inverse, is less than a step of float32 there
+# A tail that begins z standard deviations from the mean is about 1 / z long. From here on that is less than the distance of
+# two float32 numbers at z.
+FAR = 2.0**12.5
 
 
 @functools.lru_cache(maxsize=256)
-def _truncated(mean: float, std: float, a: float, b: float, dtype: torch.dtype) -> tuple:
-    """What draws a normal that is cut at a and b: the second and third argument of _random. Raises ValueError."""
+def _truncated(mean: float, std: float, a: float, b: float,
+               dtype: torch.dtype) -> tuple[Callable[[int], _core.Initializer], tuple[float, float] | None]:
+    """The arguments of_seed and limits of _random for a normal that is truncated to [a, b]. Raises ValueError."""
     least, most = _inside(a, dtype, up=True), _inside(b, dtype, up=False)
     if least > most:
         raise ValueError(f"No number of {DTYPES[dtype]} is in [a, b]. Received: a={a}, b={b}")
-    # In standard deviations. The window of two on each side has a faster sampler, which is taken however mean - 2 * std and
-    # mean + 2 * std were rounded: what is outside [a, b] by that is clamped.
+    # The bounds in standard deviations. The window (-2, 2) has a faster sampler, so bounds that differ from 2 by rounding only
+    # are 2. Values that are outside [a, b] by that rounding are clamped.
     lower, upper = (float(round(z)) if abs(abs(z) - 2) < 1e-9 else z for z in ((a - mean) / std, (b - mean) / std))
     compute = np.float64 if dtype == torch.float64 else np.float32
     with np.errstate(over="ignore", under="ignore"):
@@ -94,17 +97,17 @@ def _truncated(mean: float, std: float, a: float, b: float, dtype: torch.dtype) 
         sampled = apart and 0 < compute(std) < math.inf and math.isfinite(compute(mean))
     if sampled and max(lower, -upper) <= FAR:
         huge = float(np.finfo(compute).max)
-        lower = -math.inf if lower < -1e30 or a <= -huge else lower  # no bound
+        lower = -math.inf if lower < -1e30 or a <= -huge else lower
         upper = math.inf if upper > 1e30 or b >= huge else upper
         return lambda seed: _core.TruncatedNormal(mean, std, seed, lower, upper), (least, most)
-    if (b - a) / std * max(abs(lower), abs(upper)) < 2**-24 and least < most:  # the density is the same everywhere
+    if (b - a) / std * max(abs(lower), abs(upper)) < 2**-24 and least < most:  # the density is constant
         return lambda seed: _core.RandomUniform(least, most, seed), None
     nearest = float(compute(min(max(mean, least), most)))
     return lambda seed: _core.Constant(nearest), None
 
 
 def _inside(bound: float, dtype: torch.dtype, up: bool) -> float:
-    """The smallest number of the dtype that is not below the bound, or the largest that is not above; finite if possible."""
+    """The smallest number of the dtype >= bound if up, else the largest <= bound; finite if there is one."""
     if not up:
         return -_inside(-bound, dtype, up=True)
     largest = torch.finfo(dtype).max
@@ -149,24 +152,24 @@ def _is_empty(tensor: Tensor) -> bool:
 
 @_overridable
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with a uniform distribution on [a, b). b itself never occurs, after rounding to the tensor's dtype either."""
+    """Fills with values of a uniform distribution on [a, b). No value is b, even after rounding to the tensor's dtype."""
     return _uniform(tensor, a, b, generator)
 
 
 @_overridable
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with a normal distribution, which is not cut."""
+    """Fills with values of a normal distribution, which is not truncated."""
     return _normal(tensor, mean, std, generator)
 
 
 @_overridable
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
                   generator: torch.Generator | None = None) -> Tensor:
-    """Fills with a normal distribution that is cut at a and b, which are values, not standard deviations.
+    """Fills with values of a normal distribution that is truncated to [a, b] by rejection.
 
-    Any a < b are allowed. No value is outside [a, b], after rounding to the tensor's dtype either. Where the mean is so far
-    that what is left of the distribution is narrower than a step of the values, the bound that is nearer to the mean is
-    written. Raises ValueError if no number of the tensor's dtype is in [a, b].
+    a and b are values, not standard deviations, with a <= b. No value is outside [a, b], even after rounding to the tensor's
+    dtype. If the mean is so far outside that the truncated distribution is narrower than the distance of two numbers of the
+    dtype, every value is the bound that is nearer to the mean. Raises ValueError if [a, b] contains no number of the dtype.
     """
     if not has_memory(tensor):
         return tensor
@@ -192,21 +195,27 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
 @_overridable
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills uniformly on [-l, l), l = gain * sqrt(6 / (fan_in + fan_out)); shape is (out, in, ...). Glorot's."""
+    """Fills uniformly on [-l, l) with l = gain * sqrt(6 / (fan_in + fan_out)). The shape is (out, in, ...).
+
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
+    """
     bound = math.sqrt(3.0) * _xavier_std(tensor, gain)
     return _uniform(tensor, -bound, bound, generator)
 
 
 @_overridable
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with a normal, std = gain * sqrt(2 / (fan_in + fan_out)), which is not cut; shape is (out, in, ...)."""
+    """Fills with a normal, not truncated, of std = gain * sqrt(2 / (fan_in + fan_out)). The shape is (out, in, ...)."""
     return _normal(tensor, 0.0, _xavier_std(tensor, gain), generator)
 
 
 @_overridable
 def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                      generator: torch.Generator | None = None) -> Tensor:
-    """Fills uniformly on [-l, l), l = calculate_gain(nonlinearity, a) * sqrt(3 / fan); shape is (out, in, ...). He's."""
+    """Fills uniformly on [-l, l) with l = calculate_gain(nonlinearity, a) * sqrt(3 / fan). The shape is (out, in, ...).
+
+    He et al., "Delving deep into rectifiers", 2015.
+    """
     if _is_empty(tensor):
         return tensor
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
@@ -216,7 +225,7 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonline
 @_overridable
 def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                     generator: torch.Generator | None = None) -> Tensor:
-    """Fills with a normal, std = calculate_gain(nonlinearity, a) / sqrt(fan), which is not cut; shape is (out, in, ...)."""
+    """Fills with a normal, not truncated, of std = calculate_gain(nonlinearity, a) / sqrt(fan). The shape is (out, in, ...)."""
     if _is_empty(tensor):
         return tensor
     return _normal(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
@@ -228,7 +237,7 @@ def _refused(name: str) -> Callable:
                                   "device and, for a DTensor, on how it is sharded")
 
     refuse.__name__ = refuse.__qualname__ = name
-    refuse.__doc__ = f"Not there yet: raises NotImplementedError. torch.nn.init.{name} is PyTorch's."
+    refuse.__doc__ = f"Not implemented: raises NotImplementedError. Use torch.nn.init.{name}."
     return refuse
 
 

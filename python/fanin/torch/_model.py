@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole models: every parameter keyed by its name."""
+"""Whole models: each parameter by its name."""
 from __future__ import annotations
 
 import re
@@ -13,13 +13,14 @@ from torch.nn import Module, Parameter
 
 from .. import _core
 from . import _sharding
-from ._fill import DTYPES, place_of
+from ._fill import DTYPES, local_block_of, staging_for
 
+Device = typing.Union[torch.device, str, int, None]
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
 class Slot(typing.NamedTuple):
-    """Where a module holds a parameter or buffer, and its canonical name."""
+    """A parameter or buffer, the module and key that hold it, and its name without the names of wrappers."""
 
     name: str
     owner: Module
@@ -27,35 +28,34 @@ class Slot(typing.NamedTuple):
     tensor: Tensor
 
 
-def init_model_(module: Module, seed: int | _core.Seed, rules, *, prefix: str = "",
-                device: torch.device | str | int | None = None) -> Module:
-    """Fills all parameters of a module in place and returns it.
+def init_model_(module: Module, seed: int | _core.Seed, rules: typing.Any, *, prefix: str = "",
+                device: Device = None) -> Module:
+    """Fills all parameters of a module in place and returns the module.
 
-    seed    an integer from 0 to 2**64 - 1, or a fixed fanin.Seed. The seed of all parameters whose initializer has none
-            of its own.
-    rules   which initializer a parameter has: a dictionary from patterns to initializers, or a list of such pairs or of
-            {"match": pattern, "initializer": initializer}. A pattern is a glob, in which * is any run of characters, dots
-            included, and ? is one, or a compiled regular expression; it must match the whole name, and the first that
-            does decides. Or a function of (name, parameter, the module that holds it) that returns an initializer. An
-            initializer is a fanin.Initializer, a name such as "he_normal", or a configuration of Keras's as a dictionary.
-    prefix  put before the names: of a module that is a part of a larger one, its place there and a dot.
-    device  where parameters and buffers go that are on the meta device; the default is the DTensor's mesh's device, else
-            PyTorch's default device. Others stay where they are.
+    seed    an integer in [0, 2**64), or a fixed fanin.Seed: the seed of all parameters whose initializer has none.
+    rules   the initializer of each parameter. A dictionary from patterns to initializers, or a list of such pairs or of
+            {"match": pattern, "initializer": initializer}, whose first match decides; or a function of (name, parameter,
+            module that holds it) that returns an initializer. A pattern is a glob, in which * stands for any characters,
+            dots included, and ? for one, or a compiled regular expression; it must match the whole name. An initializer is
+            a fanin.Initializer, a name such as "he_normal", or a configuration of Keras's as a dictionary.
+    prefix  is put before the names. Give a module that is part of a larger one its name in that and a dot.
+    device  the device for parameters and buffers that are on the meta device. Default: the device of the DTensor's mesh, or
+            PyTorch's default device. Others stay on their device.
 
-    A parameter's subsequence is the hash of its name, as in `fanin model`: its values do not depend on the order of the
-    parameters, on which others there are, on its dtype and device, nor on how a DTensor is sharded. The name is that of
+    A parameter's subsequence is the hash of its name, as in `fanin model`. Its values do not depend on the order of the
+    parameters, on the other parameters, on its dtype and device, or on how a DTensor is sharded. The name is that of
     state_dict without the parts that wrappers add: DataParallel, DistributedDataParallel, torch.compile, FSDP, activation
-    checkpoints. Fans are those of the whole tensor in PyTorch's layout, (out, in, ...). Tied parameters are filled once,
-    under the first name.
+    checkpoints. Fans are those of the whole tensor in PyTorch's layout, (out, in, ...). Tied parameters are filled once, under
+    the first name.
 
-    Parameters on the meta device are replaced by new ones on `device`, ties kept, which are filled straight away; make
-    optimizers afterwards. Buffers keep their values. Those on the meta device are made by their module's
-    reset_running_stats() or reset_parameters(), and refused if it has neither.
+    Parameters on the meta device are replaced by new ones, with their ties, so make optimizers afterwards. Buffers keep their
+    values. For those on the meta device, their module's reset_running_stats() or reset_parameters() is called; ValueError if
+    it has neither.
 
-    Each device's parameters are one fanin.Plan, on a CUDA device one launch on its current stream. Parameters that are
-    not dense and row-major are filled densely and copied. Raises ValueError or TypeError, with the parameter's name, for
-    one that no rule matches or that cannot be filled as asked; nothing is filled then. Warns of a rule that nothing
-    matches.
+    The parameters of each device are one fanin.Plan. On a CUDA device that is one asynchronous launch on its current stream.
+    Parameters that are not dense and row-major are filled densely and copied. Raises ValueError or TypeError, with the name of
+    the parameter and before anything is filled, if no rule matches or a parameter cannot be filled. Warns of rules that no
+    parameter takes.
     """
     seed = _seed_of(seed)
     slots = list(_slots(module, "_parameters", prefix))
@@ -67,7 +67,7 @@ def init_model_(module: Module, seed: int | _core.Seed, rules, *, prefix: str = 
     return module
 
 
-def _seed_of(seed) -> _core.Seed:
+def _seed_of(seed: int | _core.Seed | None) -> _core.Seed:
     if seed is None:
         raise TypeError("A model's seed must be given: an integer from 0 to 2**64 - 1")
     seed = _core.Seed(seed)
@@ -81,12 +81,12 @@ def _seed_of(seed) -> _core.Seed:
 
 
 def _is_wrapper(module: Module, key: str) -> bool:
-    """Whether the child is what the module wraps. `module` is a wrapper's if there is nothing else beside it."""
+    """Whether the child is what the module wraps. The key "module" means that only if the module holds nothing else."""
     return key in WRAPPERS or key == "module" and len(module._modules) == 1 and not module._parameters
 
 
 def _slots(module: Module, kind: str, prefix: str) -> Iterator[Slot]:
-    """The parameters ("_parameters") or buffers ("_buffers"), each once, in the order of named_parameters."""
+    """The parameters (kind "_parameters") or buffers ("_buffers"), each once, in the order of named_parameters."""
     seen: set[int] = set()
     names: dict[str, int] = {}
 
@@ -111,7 +111,7 @@ def _slots(module: Module, kind: str, prefix: str) -> Iterator[Slot]:
 
 
 def _refuse_flattened(module: Module) -> None:
-    """FullyShardedDataParallel's parameters are flat pieces that do not know their places, unless it has gathered them."""
+    """FullyShardedDataParallel flattens parameters, and the pieces do not say where they belong until it gathers them."""
     if any(base.__name__ == "FullyShardedDataParallel" for base in type(module).__mro__):
         if module.training_state.name != "SUMMON_FULL_PARAMS":
             raise ValueError("FullyShardedDataParallel keeps flattened pieces of parameters. Fill the model within "
@@ -122,8 +122,8 @@ def _refuse_flattened(module: Module) -> None:
 # ------------------------------------------------------------------ rules
 
 
-def _match(slots: list[Slot], rules, seed: _core.Seed) -> list[tuple[Slot, _core.Initializer]]:
-    """Each parameter's initializer, with its seed."""
+def _match(slots: list[Slot], rules: typing.Any, seed: _core.Seed) -> list[tuple[Slot, _core.Initializer]]:
+    """The initializer of each parameter, with its seed."""
     if callable(rules):
         given = [(slot, rules(slot.name, slot.tensor, slot.owner)) for slot in slots]
         for slot, initializer in given:
@@ -146,7 +146,7 @@ def _match(slots: list[Slot], rules, seed: _core.Seed) -> list[tuple[Slot, _core
     return matched
 
 
-def _initializer(given, seed: _core.Seed) -> _core.Initializer:
+def _initializer(given: typing.Any, seed: _core.Seed) -> _core.Initializer:
     initializer = None if given is None else _core.get(given)
     if initializer is None:
         raise TypeError("A rule gives an initializer: a fanin.Initializer, a name or a configuration. Received: None")
@@ -157,7 +157,7 @@ def _initializer(given, seed: _core.Seed) -> _core.Initializer:
     return initializer.with_seed(seed) if draws and initializer.seed_kind == "none" else initializer
 
 
-def _pairs(rules) -> Iterable[tuple]:
+def _pairs(rules: typing.Any) -> Iterable[tuple]:
     if isinstance(rules, Mapping):
         return rules.items()
     if isinstance(rules, str) or not isinstance(rules, Iterable):
@@ -175,7 +175,7 @@ def _pairs(rules) -> Iterable[tuple]:
     return pairs
 
 
-def _pattern(pattern) -> re.Pattern:
+def _pattern(pattern: object) -> re.Pattern:
     if isinstance(pattern, re.Pattern):
         return pattern
     if not isinstance(pattern, str):
@@ -191,15 +191,15 @@ def _named(error: Exception, slot: Slot) -> Exception:
 
 
 def _check(slot: Slot, initializer: _core.Initializer) -> None:
-    """Refuses what could be filled only in part or not at all, before anything is."""
+    """Raises what the fill of this parameter would raise, before any parameter is filled."""
     tensor = slot.tensor
     try:
         if torch.nn.parameter.is_lazy(tensor):
-            raise ValueError("it is not initialised and has no shape yet. Run a dry pass of the model first")
+            raise ValueError("it is not initialised and has no shape yet. Call the model once before")
         if tensor.dtype not in DTYPES:
             raise TypeError(f"fanin fills {', '.join(DTYPES.values())}. Received: {tensor.dtype}")
         if not tensor.is_meta or _sharding.is_dtensor(tensor):
-            local = place_of(tensor).local
+            local = local_block_of(tensor).local
             if any(stride == 0 and n > 1 for stride, n in zip(local.stride(), local.shape)):
                 raise ValueError("its elements share memory, as an expanded tensor's do")
         initializer.describe(tensor.shape, "oihw")
@@ -207,8 +207,8 @@ def _check(slot: Slot, initializer: _core.Initializer) -> None:
         raise _named(error, slot) from error
 
 
-def _materialise(module: Module, parameters: list[Slot], prefix: str, device) -> None:
-    """Gives memory to what is on the meta device."""
+def _materialise(module: Module, parameters: list[Slot], prefix: str, device: Device) -> None:
+    """Replaces parameters and buffers on the meta device by ones with memory, and resets those buffers."""
     buffers = [slot for slot in _slots(module, "_buffers", prefix) if slot.tensor.is_meta]
     resets = {}
     for name, owner, _, _ in buffers:
@@ -234,14 +234,14 @@ def _materialise(module: Module, parameters: list[Slot], prefix: str, device) ->
                              "gives it no value. Give it one first. Parameters have memory now, and no values yet")
 
 
-def _empty_like(tensor: Tensor, device) -> Tensor:
+def _empty_like(tensor: Tensor, device: Device) -> Tensor:
     if device is None:
         device = tensor.device_mesh.device_type if _sharding.is_dtensor(tensor) else torch.get_default_device()
     with torch.no_grad():
         made = torch.empty_like(tensor, device=device)
     if isinstance(tensor, Parameter):
         made = Parameter(made, requires_grad=tensor.requires_grad)
-        for key, value in vars(tensor).items():  # what people have put on it
+        for key, value in vars(tensor).items():  # attributes that users have set
             vars(made).setdefault(key, value)
         if type(tensor) is not type(made):
             made.__class__ = type(tensor)
@@ -253,13 +253,12 @@ def _fill(entries: list[tuple[Slot, _core.Initializer]]) -> None:
     copies = []
     for slot, initializer in entries:
         tensor = slot.owner._parameters[slot.key]  # a new one, if it was on the meta device
-        local, shape, offset = place_of(tensor)
+        local, shape, offset = local_block_of(tensor)
         if local.numel() == 0:
             continue
-        target = local.detach()
-        dense = local.is_contiguous() and local.data_ptr() % local.element_size() == 0
-        if not dense or local.is_neg() or not (local.is_cpu or local.is_cuda):
-            target = torch.empty(local.shape, dtype=local.dtype, device=local.device if local.is_cuda else "cpu")
+        detached = local.detach()
+        target = staging_for(detached, dense=True)
+        if target is not detached:
             copies.append((local, target))
         try:
             plans.setdefault(target.device, _core.Plan()).add(target, initializer, name=slot.name, shape=shape,

@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which block of a DTensor this process holds. Nothing is communicated: it follows from the mesh and the placements."""
+"""Which block of a DTensor this process holds. It follows from the mesh and the placements, without communication."""
 from __future__ import annotations
 
+import math
 import sys
+import typing
 
 import torch
 
 
 def is_dtensor(tensor: torch.Tensor) -> bool:
-    # Who has a DTensor has imported the module; importing it for others would take a second.
+    # A program with a DTensor has imported the module, and importing it takes a second.
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)
 
 
-def local_block(tensor) -> tuple[torch.Tensor, tuple[int, ...], tuple[int, ...] | None]:
-    """The local tensor, the whole tensor's shape, and where in it the local one begins; None if it is the whole.
+def local_block(tensor: typing.Any) -> tuple[torch.Tensor, tuple[int, ...], tuple[int, ...] | None]:
+    """The local tensor, the shape of the whole tensor, and the offset of the local one in it, None if it is the whole.
 
-    Shards are those of torch.chunk: ceil(n / parts) each, the last ones smaller or empty. Raises ValueError for
-    placements whose local tensor is no block of values: Partial and what is not known here.
+    Shards are as torch.chunk makes them: ceil(n / parts) rows each, the last shards smaller or empty. Raises ValueError for
+    placements whose local tensor is not a block of the values: Partial, and placements that are not known here.
     """
     mesh, placements = tensor.device_mesh, tensor.placements
     with torch.no_grad():
@@ -39,11 +41,11 @@ def local_block(tensor) -> tuple[torch.Tensor, tuple[int, ...], tuple[int, ...] 
     return local, shape, None if extent == list(shape) else tuple(offset)
 
 
-def _order_of_splits(tensor) -> list[int]:
-    """The mesh's dimensions that split the tensor, in the order in which they do.
+def _order_of_splits(tensor: typing.Any) -> list[int]:
+    """The dimensions of the mesh that split the tensor, in the order of the splits.
 
-    That is the mesh's order, but for _StridedShard(dim, split_factor=n): FSDP's over tensor parallelism, which splits the
-    n parts that later dimensions of the mesh make.
+    It is the mesh's order, except for _StridedShard(dim, split_factor=n), which FSDP uses over tensor parallelism: it splits
+    the n parts that later dimensions of the mesh make.
     """
     mesh, placements = tensor.device_mesh, tensor.placements
     plain, strided = [], []
@@ -54,14 +56,12 @@ def _order_of_splits(tensor) -> list[int]:
         elif kind == "_StridedShard":
             later = [other for other in range(axis + 1, mesh.ndim)
                      if getattr(placements[other], "dim", None) == placement.dim]
-            parts = 1
-            for other in later:
-                parts *= mesh.size(other)
+            parts = math.prod(mesh.size(other) for other in later)
             if parts != placement.split_factor or any(type(placements[j]).__name__ != "Shard" for j in later):
                 raise ValueError(f"The local tensor is no block of the whole. Received: a DTensor with the placements "
                                  f"{tuple(placements)} on a mesh of shape {tuple(mesh.shape)}")
             strided.append(axis)
         elif kind != "Replicate":
-            raise ValueError("A DTensor that is filled is sharded or replicated. Received: one with the placements "
+            raise ValueError("fanin fills sharded and replicated DTensors. Received: one with the placements "
                              f"{tuple(placements)}. Redistribute it first")
     return plain + strided

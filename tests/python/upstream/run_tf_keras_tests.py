@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs tf-keras's own tests of its initializers with fanin.keras's classes in their place:
 
-    KERAS_BACKEND=tensorflow tf_keras_tests.py .../tf-keras/tf_keras/initializers/initializers_test.py
+    KERAS_BACKEND=tensorflow run_tf_keras_tests.py .../tf-keras/tf_keras/initializers/initializers_test.py
 
 The file is not part of tf-keras's package. "tf_keras" before the path runs the tests on tf-keras's own classes, for comparison.
 """
@@ -12,8 +12,8 @@ import tf_keras
 
 import fanin.keras
 
-RANDOM = [name for name in fanin.keras.__all__ if name[0].isupper() and issubclass(getattr(fanin.keras, name), fanin.keras.Initializer)
-          and getattr(fanin.keras, name).__module__ == "fanin.keras"]
+RANDOM = [name for name in fanin.keras.__all__
+          if name[0].isupper() and getattr(fanin.keras, name).__module__ == "fanin.keras"]
 
 if __name__ == "__main__":
     path, = (argument for argument in sys.argv[1:] if argument != "tf_keras")

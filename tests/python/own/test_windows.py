@@ -21,7 +21,7 @@ BINS = 64
 ALARM = 1e-6  # of each comparison: 3e-4 for all of this file, were the seeds not fixed
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def expected(lower, upper):
     """The distribution, the bounds of its BINS equal parts, the most of Kolmogorov's distance and of chi-square."""
     truth = stats.truncnorm(lower, upper)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs PyTorch's own tests of torch.nn.init with fanin's functions in its place:
 
-    pytorch_tests.py .../pytorch/test/nn/test_init.py SEED
+    run_pytorch_tests.py .../pytorch/test/nn/test_init.py SEED
 
 The file is not part of PyTorch's packages. SEED is what PyTorch's generators are seeded with before each test, 1234 in
 PyTorch's CI. The tests need expecttest, and SciPy for most of them. "PyTorch" after the seed runs them on torch.nn.init as

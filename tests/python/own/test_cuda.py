@@ -5,7 +5,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from conftest import numpy_dtype, same_bits
+from support import numpy_dtype, same_bits
 
 import fanin
 
@@ -136,35 +136,39 @@ def test_plan_of_several_devices():
     cuda("cudaSetDevice", 0)
 
 
-def reads_ordinary_memory():
-    value = ctypes.c_int()
-    cuda("cudaDeviceGetAttribute", ctypes.byref(value), 88, 0)  # cudaDevAttrPageableMemoryAccess
-    return value.value != 0
+def test_host_memory_is_refused():
+    """Also pinned memory, and where the device could write to ordinary memory: it is not the array that it claims to be."""
+    ordinary = np.zeros(2, np.float32)
+    pinned = ctypes.c_void_p()
+    cuda("cudaMallocHost", ctypes.byref(pinned), ctypes.c_size_t(8))
+    ctypes.memset(pinned, 0, 8)
+    for address in (ordinary.ctypes.data, pinned.value):
+        w = Array((2,), data=(address, False))
+        for call in (lambda: fanin.fill(w, INIT), lambda: fanin.Plan().add(w, INIT),
+                     lambda: fanin.fill(Array((2,)), INIT, device_seed=Array((1,), "uint64", data=(address, False)))):
+            with pytest.raises(ValueError, match="__cuda_array_interface__.*on the host"):
+                call()
+    assert not ordinary.any() and ctypes.string_at(pinned, 8) == bytes(8)
+    cuda("cudaFreeHost", pinned)
 
 
 def test_refused():
-    host = np.zeros(2, np.float32)
     w = Array((8, 8))
     for error, message, call in [
         (ValueError, "dense and row-major", lambda: fanin.fill(Array((4, 4), strides=(4, 16)), INIT)),
         (ValueError, "read-only", lambda: fanin.fill(Array((4,), data=(w.address.value, True)), INIT)),
         (ValueError, "int64", lambda: fanin.fill(Array((4,), "int64"), INIT)),
         (fanin.DeviceError, "cuda:77", lambda: fanin.preload(77)),
-        (fanin.DeviceError, "cuda:77", lambda: fanin._core.fill_address(w.address.value, "float32", 77, (8, 8), INIT)),
     ]:
         with pytest.raises(error, match=message):
             call()
-    if not reads_ordinary_memory():
-        with pytest.raises(ValueError, match="on the host"):
-            fanin.fill(Array((2,), data=(host.ctypes.data, False)), INIT)
-    assert not w.get().any() and not host.any()
+    assert not w.get().any()
 
 
-def test_fill_address():
-    fanin.preload()
-    w = Array((8, 8), "float64")
-    fanin._core.fill_address(w.address.value, "float64", 0, (8, 8), INIT)
-    assert same_bits(w.get(), INIT((8, 8), "float64"))
+def test_limits():
+    w = Array((80, 80), "float64")
+    fanin._core.fill_clamped(w, INIT, (-0.125, 0.25))
+    assert same_bits(w.get(), np.clip(INIT((80, 80), "float64"), -0.125, 0.25))
 
 
 class DLPack:

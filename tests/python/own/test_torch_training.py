@@ -6,15 +6,14 @@ shrinks by 2^15 on its way, and the same training goes nowhere. Five seeds each,
 examples/trainer; all is deterministic on one thread of one machine, so the bounds below leave room for others.
 """
 import math
-import pathlib
 
 import pytest
+from support import DIGITS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import fanin.torch  # noqa: E402
 
-DIGITS = pathlib.Path(__file__).parents[2] / "examples" / "trainer" / "digits.csv"
 LAYERS, WIDTH, EPOCHS, BATCH, SEEDS = 30, 64, 8, 64, range(5)
 
 

@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from conftest import TESTS, numpy_dtype, same_bits
+from support import CONTRACT, numpy_dtype, same_bits
 
 import fanin
 
-GOLDEN = TESTS / "data" / "contract" / "golden"
+GOLDEN = CONTRACT / "golden"
 MANIFEST = json.loads((GOLDEN / "manifest.json").read_text())
 LARGEST = 2**56
 

@@ -2,17 +2,16 @@
 """The network of test_torch_training.py in Keras: 30 hidden layers of ReLU without normalisation train from fanin's He normal
 as from Keras's, and with a standard deviation off by the square root of 2 they do not.
 
-test_keras.py runs it on the back ends that compile; the handwritten digits are those of examples/trainer.
+test_keras_backends.py runs it on the back ends that compile; the handwritten digits are those of examples/trainer.
 """
 import os
-import pathlib
 
 import keras
 import numpy as np
+from support import DIGITS
 
 import fanin.keras
 
-DIGITS = pathlib.Path(__file__).parents[2] / "examples" / "trainer" / "digits.csv"
 LAYERS, WIDTH, EPOCHS, BATCH, SEEDS = 30, 64, 8, 64, range(3)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test_jax.py runs in processes of their own: with 8 devices of the host, and the shardings with 1, 2 and 4 too."""
+"""The initializers of fanin.jax. test_jax_devices.py runs this file with 8 host devices, and the shardings also with 1, 2 and 4."""
 import itertools
 import math
 import re
@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import same_bits
-from distributions import check
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from support import check_distribution, same_bits
 
 import fanin
 import fanin.jax as ours
@@ -182,7 +181,8 @@ def expected_of(name, arguments, shape):
     distribution = arguments.get("distribution") or {"normal": "truncated_normal", "uniform": "uniform"}[name.split("_")[1]]
     stddev = math.sqrt(scale / {"fan_in": fans[0], "fan_out": fans[1], "fan_avg": sum(fans) / 2,
                                 "fan_geo_avg": math.sqrt(fans[0] * fans[1])}[mode])
-    bound = {"uniform": math.sqrt(3) * stddev, "normal": math.inf, "truncated_normal": 2 * stddev / 0.87962566103423978}[distribution]
+    bounds = {"uniform": math.sqrt(3) * stddev, "normal": math.inf, "truncated_normal": 2 * stddev / 0.87962566103423978}
+    bound = bounds[distribution]
     return 0.0, stddev, -bound, bound
 
 
@@ -195,7 +195,8 @@ CASES = [(name, {}, MATRICES) for name in SCALED] + [
     for mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg") for distribution in ("truncated_normal", "normal", "uniform")] + [
     ("variance_scaling", dict(scale=1.0, mode="fan_in", distribution="normal", **axes), [shape]) for axes, shape in [
         (dict(in_axis=0, out_axis=1), (10, 20, 8, 9)), (dict(in_axis=(0, 1), out_axis=(-2, -1)), (10, 20, 8, 9)),
-        (dict(in_axis=1, out_axis=2, batch_axis=0), (10, 20, 8, 9)), (dict(in_axis=-1, out_axis=(0,), batch_axis=(1, 2)), (10, 20, 8, 9)),
+        (dict(in_axis=1, out_axis=2, batch_axis=0), (10, 20, 8, 9)),
+        (dict(in_axis=-1, out_axis=(0,), batch_axis=(1, 2)), (10, 20, 8, 9)),
         (dict(in_axis=0, out_axis=()), (13_007,)), (dict(out_axis=0), (200, 64))]]  # the last is Flax's Embed
 
 
@@ -209,7 +210,7 @@ def test_distribution(name, arguments, shapes, dtype):
         live = np.asarray(getattr(theirs, name)(**arguments)(jax.random.key(12), shape, "float32" if coarse else dtype))
         live = live.astype(getattr(ml_dtypes, dtype) if coarse else live.dtype).astype(np.float64).ravel()
         # Rounded, JAX's values reach the interval's end or leave it, and those of 8 bits have nowhere else to go.
-        check(values, *expected_of(name, arguments, shape), np.clip(live, values.min(), values.max()), coarse)
+        check_distribution(values, *expected_of(name, arguments, shape), np.clip(live, values.min(), values.max()), coarse)
 
 
 def test_check_can_fail():
@@ -217,13 +218,13 @@ def test_check_can_fail():
     values = np.asarray(ours.variance_scaling(**arguments)(KEY, shape)).astype(np.float64).ravel()
     live = np.asarray(theirs.variance_scaling(**arguments)(KEY, shape)).astype(np.float64).ravel()
     expected = expected_of("variance_scaling", arguments, shape)
-    check(values, *expected, live)
+    check_distribution(values, *expected, live)
     for wrong in (values * 0.87962566103423978, values * 1.05, values + 0.02, np.sign(values) * values.std()):
         with pytest.raises(AssertionError):
-            check(wrong, *expected, live)
+            check_distribution(wrong, *expected, live)
     for name, value in [("mode", "fan_out"), ("scale", 1.8)]:  # 64 for 200 inputs
         with pytest.raises(AssertionError):
-            check(values, *expected_of("variance_scaling", {**arguments, name: value}, shape), live)
+            check_distribution(values, *expected_of("variance_scaling", {**arguments, name: value}, shape), live)
 
 
 # ---------------------------------------------------------------- transformations
@@ -343,7 +344,8 @@ def test_sharded_keys():
     keys = jax.random.split(KEY, 8)
     expected = np.array([np.asarray(ours.he_normal()(key, (8, 6))) for key in keys])
     sharded = jax.device_put(keys, NamedSharding(mesh(), P(("x", "y"))))
-    for spec, local in [(P(("x", "y")), True), (P(("x", "y"), "z"), True), (P("z", "x"), False), (P(None, "x"), False), (P(), False)]:
+    for spec, local in [(P(("x", "y")), True), (P(("x", "y"), "z"), True), (P("z", "x"), False), (P(None, "x"), False),
+                        (P(), False)]:
         fill = jax.jit(jax.vmap(lambda key: ours.he_normal()(key, (8, 6))), out_shardings=NamedSharding(mesh(), spec))
         assert in_place(fill(sharded), expected), spec
         assert in_place(fill(keys), expected), spec
@@ -355,7 +357,8 @@ def test_sharded_keys():
         sharded = jax.device_put(keys, P("x"))
         array = jax.vmap(lambda key: ours.he_normal()(key, (8, 6), out_sharding=P(None, "y")))(sharded)
         assert array.sharding.spec == P("x", None, "y") and in_place(array, expected)
-        for fill in (jax.vmap(lambda key: ours.he_normal()(key, (8, 6))), jax.jit(jax.vmap(lambda key: ours.he_normal()(key, (8, 6))))):
+        ensemble = jax.vmap(lambda key: ours.he_normal()(key, (8, 6)))
+        for fill in (ensemble, jax.jit(ensemble)):
             array = fill(sharded)  # as the keys are
             assert jax.typeof(array).sharding.spec == P("x", None, None) and in_place(array, expected)
 
@@ -451,7 +454,8 @@ def call(stream=(42, 0, 0, 0), place=(0, 0), result=((4, 3), "float32"), **attri
     attributes = {"shape": np.array([4, 3]), "parts": np.array([1, 1]), "distribution": "normal", "mean": np.float64(0),
                   "stddev": np.float64(1), **attributes}
     fill = jax.ffi.ffi_call("fanin_fill", jax.ShapeDtypeStruct(*result))
-    return fill(jnp.array(stream, jnp.uint32), jnp.array(place, jnp.int32), **{k: v for k, v in attributes.items() if v is not None})
+    attributes = {k: v for k, v in attributes.items() if v is not None}
+    return fill(jnp.array(stream, jnp.uint32), jnp.array(place, jnp.int32), **attributes)
 
 
 @pytest.mark.parametrize("wrong", [

@@ -6,7 +6,7 @@ from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int64, c_size_t
 
 import numpy as np
 import pytest
-from conftest import DTYPES, numpy_dtype, same_bits
+from support import DTYPES, numpy_dtype, same_bits
 
 import fanin
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyTorch's tensors as arrays."""
 import pytest
+from support import numpy_dtype
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -15,10 +16,10 @@ def bits(tensor):
 
 
 def whole(shape, dtype="float32", **options):
-    """The same weights, made in an array of bytes."""
-    memory = torch.zeros(shape, dtype=getattr(torch, dtype))
-    fanin._core.fill_address(memory.data_ptr(), dtype, -1, shape, INIT, **options)
-    return memory
+    """The same weights, made by NumPy's face."""
+    numpy_dtype(dtype)  # may skip
+    raw = fanin.draw(INIT, shape, dtype, **options).reshape(-1).view("u1")
+    return torch.from_numpy(raw).view(getattr(torch, dtype)).reshape(shape)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

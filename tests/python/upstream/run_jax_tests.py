@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs JAX's own tests of jax.nn.initializers with fanin's functions in its place:
 
-    jax_tests.py .../jax/tests/nn_test.py [TEST ...]
+    run_jax_tests.py .../jax/tests/nn_test.py [TEST ...]
 
 The file is not part of JAX's packages. Without names the tests are NNInitializersTest; of other files, those that use
 initializers are ShardingInTypesTest.test_he_normal and test_nn_uniform in pjit_test.py. They need absl-py and SciPy.

@@ -5,7 +5,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from conftest import numpy_dtype, same_bits
+from support import numpy_dtype, same_bits
 
 import fanin
 
@@ -166,6 +166,13 @@ class OtherDevice(DLPack):
         return (self.kind, 0)
 
 
+def test_dlpack_of_other_types():
+    with pytest.raises(ValueError, match="int32"):
+        fanin.fill(DLPack(np.zeros(3, np.int32), new=False), INIT)
+    with pytest.raises(ValueError, match="type code 5 with 64 bits"):
+        fanin.fill(DLPack(np.zeros(3, np.complex64), new=False), INIT)
+
+
 @pytest.mark.parametrize("kind, error, message", [(10, ValueError, "device type 10"), (2, fanin.DeviceError, "cuda:0")])
 def test_dlpack_elsewhere(kind, error, message):
     if kind == 2 and fanin.available().cuda_devices:
@@ -221,8 +228,10 @@ REFUSED = [
     (lambda: bytearray(8), {}, ValueError, "uint8"),
     (lambda: np.zeros(3, np.int32), {}, ValueError, "int32"),
     (lambda: np.zeros(3, bool), {}, ValueError, "bool"),
+    (lambda: np.zeros(3, np.int8), {}, ValueError, "int8"),
+    (lambda: np.zeros(3, np.uint64), {}, ValueError, "uint64"),
     (lambda: np.zeros(3, np.complex64), {}, ValueError, "Zf"),
-    (lambda: np.zeros(3, np.longdouble), {}, ValueError, "longdouble"),
+    (lambda: np.zeros(3, np.longdouble), {}, ValueError, np.dtype(np.longdouble).name),
     (lambda: np.zeros(3, object), {}, ValueError, "buffer format"),
     (lambda: np.zeros(3, ">f4"), {}, ValueError, "big-endian float32"),
     (lambda: np.float32(3), {}, ValueError, "read-only"),
@@ -305,16 +314,14 @@ def test_draw_refusals():
             fanin.draw(INIT, *arguments, **options)
 
 
-def test_fill_address(dtype):
-    type_ = numpy_dtype(dtype)
-    base = np.zeros((6, 10), type_)
-    fill = fanin._core.fill_address
-    assert fill(base.ctypes.data, dtype, -1, base.shape, INIT) is None
-    assert same_bits(base, whole((6, 10), dtype))
-    part = base[:3, ::2]
-    fill(part.ctypes.data, type_, -1, (8, 8), "he_normal", seed=42, extent=part.shape, offset=(1, 2), strides=part.strides)
-    assert same_bits(part.copy(), whole((8, 8), dtype)[1:4, 2:7].copy())
-    for arguments, options in [((0, dtype, -1, (3,), INIT), {}), ((base.ctypes.data, dtype, -1, (3,), INIT), {"extent": (2,)}),
-                               ((base.ctypes.data, dtype, -1, (3,), INIT), {"strides": (4, 4)})]:
-        with pytest.raises(ValueError):
-            fill(*arguments, **options)
+def test_limits(dtype):
+    """Of fanin.torch's truncated normals: values beyond the limits, of any strides, are the limits."""
+    limits = (-0.125, 0.25)
+    base = np.zeros((60, 50), numpy_dtype(dtype))
+    for target in (base, base[::2, ::-3]):
+        assert fanin._core.fill_clamped(target, INIT, limits) is target
+        inner = np.clip(whole(target.shape, dtype).astype("f8"), *limits)
+        assert (target.astype("f8") == inner).all() and {target.min(), target.max()} == set(limits)
+    for init, wrong in [(fanin.RandomUniform(seed=1), limits), (INIT, (1.0, 0.0)), (INIT, (float("nan"), 1.0))]:
+        with pytest.raises(ValueError, match="limits"):
+            fanin._core.fill_clamped(base, init, wrong)

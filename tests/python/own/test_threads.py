@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import same_bits
+from support import same_bits
 
 import fanin
 

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test_keras.py runs once for each back end of Keras, in a process of its own, with KERAS_BACKEND set."""
+"""The initializers of fanin.keras. test_keras_backends.py runs this file once for each back end, in a process of its own."""
 import contextlib
 import json
 import math
-import pathlib
 import threading
 import warnings
 
 import keras
-import keras_tests
 import ml_dtypes
 import numpy as np
 import pytest
-from distributions import check
+from support import KERAS, check_distribution
 
 import fanin
 import fanin.keras as ours
@@ -281,17 +279,17 @@ def test_distribution(name, parameters, dtype):
         live = array_of(theirs[name](**parameters, seed=12)(shape, "float32" if coarse else dtype))
         live = live.astype(getattr(ml_dtypes, dtype) if coarse else live.dtype).astype(np.float64).ravel()
         # Rounded, a framework's values reach the interval's end or leave it, and those of 8 bits have nowhere else to go.
-        check(values, *expected_of(name, parameters, shape), np.clip(live, values.min(), values.max()), coarse)
+        check_distribution(values, *expected_of(name, parameters, shape), np.clip(live, values.min(), values.max()), coarse)
 
 
 def test_check_can_fail():
     values = np.random.default_rng(1).standard_normal(12_800) * 0.05
     live = np.random.default_rng(2).standard_normal(12_800) * 0.05
     expected = expected_of("RandomNormal", {}, (64, 200))
-    check(values, *expected, live)
+    check_distribution(values, *expected, live)
     for wrong in (values * 1.05, values + 0.005, values.clip(-0.08, 0.08), np.sign(values) * 0.05):
         with pytest.raises(AssertionError):
-            check(wrong, *expected, live)
+            check_distribution(wrong, *expected, live)
 
 
 # ---------------------------------------------------------------- Keras's ways
@@ -317,7 +315,7 @@ def test_configurations_are_keras(name):
 
 
 def test_recorded_configurations():
-    recorded = json.loads((pathlib.Path(__file__).parents[1] / "data" / "keras" / "keras_configs.json").read_text())
+    recorded = json.loads((KERAS / "keras_configs.json").read_text())
     seen = 0
     for instance in recorded["instances"]:
         if instance["cls"] in CLASSES and KERAS_3_15 and "SeedGenerator" not in str(instance):
@@ -442,7 +440,7 @@ def test_sharded_over_devices():
     if BACKEND != "jax":
         pytest.skip("JAX's")
     import jax
-    assert len(jax.devices()) == 4  # test_keras.py asks for them
+    assert len(jax.devices()) == 4  # test_keras_backends.py asks for them
     mesh = keras.distribution.DeviceMesh((2, 2), ("batch", "model"))
     layouts = keras.distribution.LayoutMap(mesh)
     layouts[".*kernel"] = (None, "model")
@@ -527,12 +525,3 @@ def test_other_threads():
     for thread in threads:
         thread.join()
     assert right == [True] * 4
-
-
-# ---------------------------------------------------------------- Keras's own tests
-
-def test_keras_own():
-    result = keras_tests.run()
-    if result is None:
-        pytest.skip("this Keras comes without its tests")
-    assert result.testsRun >= 10 and result.wasSuccessful(), result.errors + result.failures

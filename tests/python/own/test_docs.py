@@ -2,14 +2,13 @@
 """Every Python block of the pages is a program that runs."""
 import importlib.util
 import os
-import pathlib
 import re
 import subprocess
 import sys
 
 import pytest
+from support import PROJECT
 
-PROJECT = pathlib.Path(__file__).parents[2]
 BLOCKS = [(page, number, text) for page in ("docs/python.md", "docs/pytorch.md", "docs/keras.md", "docs/jax.md", "README.md")
           for number, text in enumerate(re.findall(r"^```python\n(.*?)^```", (PROJECT / page).read_text(), re.M | re.S))]
 

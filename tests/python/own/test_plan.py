@@ -4,7 +4,7 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import numpy_dtype, same_bits
+from support import numpy_dtype, same_bits
 
 import fanin
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""fanin.keras on each of Keras's back ends, of which a process has one: keras_cases.py, and keras_training.py."""
+"""fanin.keras on each of Keras's back ends. A process has one back end, so each case is a process of its own."""
 import importlib.util
 import os
 import pathlib
@@ -27,20 +27,9 @@ def run(program, backend, home):
 
 @pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "tensorflow"])
 def test_backend(backend, tmp_path):
-    run("keras_cases.py", backend, tmp_path)
+    run("keras_initializers.py", backend, tmp_path)
 
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 def test_training(backend, tmp_path):
     run("keras_training.py", backend, tmp_path)
-
-
-@pytest.mark.skipif("FANIN_TF_KERAS_TESTS" not in os.environ,
-                    reason="FANIN_TF_KERAS_TESTS does not name tf-keras's initializers/initializers_test.py")
-def test_tf_keras_own():
-    if importlib.util.find_spec("tf_keras") is None:
-        pytest.skip("tf-keras is not installed")
-    program = pathlib.Path(__file__).with_name("tf_keras_tests.py")
-    done = subprocess.run([sys.executable, program, os.environ["FANIN_TF_KERAS_TESTS"]], capture_output=True, text=True,
-                          env={**os.environ, "KERAS_BACKEND": "tensorflow"})
-    assert done.returncode == 0, done.stdout + done.stderr

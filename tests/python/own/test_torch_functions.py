@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import DTYPES
+from support import DTYPES
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -420,7 +420,7 @@ def test_tensors_without_strides_or_memory():
         fake = torch.empty(3, 3)
     assert ours.normal_(fake) is fake and ours.trunc_normal_(fake) is fake
     nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged)
-    with pytest.raises(TypeError, match="made of other tensors"):
+    with pytest.raises(TypeError, match="consists of other tensors"):
         ours.normal_(nested)
 
 

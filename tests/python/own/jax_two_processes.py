@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One of the two processes of test_jax.py's test_processes: jax_process.py PORT NUMBER"""
+"""One of the two processes of a multi-process JAX program, which test_jax_devices.py starts: jax_two_processes.py PORT NUMBER"""
 import sys
 
 import jax

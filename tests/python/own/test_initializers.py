@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import TESTS, same_bits
+from support import KERAS, same_bits
 
 import fanin
 
@@ -26,7 +26,7 @@ def made(name, **arguments):
 
 
 def keras(file):
-    contents = json.loads((TESTS / "data" / "keras" / file).read_text())
+    contents = json.loads((KERAS / file).read_text())
     return contents, [i for i in contents["instances"] if i["cls"] in NAMES]
 
 
