@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks whose place only the device knows: the loops over them, and what is refused. tests/python/test_xla.py fills
-// them.
+// Tests blocks whose position only the device knows: their loops, and refusals. tests/python/test_xla.py fills them.
 #include "api/device_blocks.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +19,7 @@ using fanin::detail::BlockLoops;
 
 constexpr std::int64_t outside = -1;
 
-// The tensor's index of each element of a block, in the order of memory, as a back end finds it.
+// The index in the tensor of each element of a block, in the order of memory, as a back end computes it.
 std::vector<std::int64_t> by_loops(const BlockLoops& loops) {
   std::vector<std::int64_t> indices;
   for (std::uint64_t n = 0; n < loops.map.count; ++n) {
@@ -41,7 +40,7 @@ std::vector<std::int64_t> by_loops(const BlockLoops& loops) {
   return indices;
 }
 
-// The same, straight from the definition.
+// The same, from the definition.
 std::vector<std::int64_t> by_definition(const Shape& shape, const Shape& parts,
                                         const std::vector<std::int32_t>& number) {
   std::vector<std::int64_t> indices{0};
