@@ -23,7 +23,7 @@ DRAWING = "docs/architecture.svg"
 
 CLI_IS_PUBLIC_ONLY = False
 
-# Room: its folder, layer, horizontal place in the drawing, and job.
+# Room: its folder, its layer, its horizontal position in the drawing, and its job.
 ROOMS = {
     "core": ("src/core", 0, 215, "the value contract: pure functions"),
     "base": ("src/base", 0, 535, "dtype, shape, view, text, errors"),
@@ -39,7 +39,7 @@ ROOMS = {
     "python": ("python/src", 7, 625, "the extension module"),
 }
 
-# Rooms of the lowest layer whose order matters: base may include core.
+# base may include core, which is drawn beside it.
 SAME_LAYER = {("base", "core")}
 
 # Public headers without a source of their name. Each other one belongs to the room of the source that has its name.
@@ -208,20 +208,24 @@ def drawing(tree):
             ya = yb = top[a] + BOX_HEIGHT // 2
             side = BOX_WIDTH // 2 if xb > xa else -BOX_WIDTH // 2
             xa, xb = xa + side, xb - side
-        else:  # not at the very middle where the other room stands aside, so that arrows stay apart
+        else:  # towards the other room, so that arrows stay apart
             shift = max(-60, min(60, (xb - xa) // 3))
             xa, xb = xa + shift, xb - shift
+        line = f"M{xa} {ya}L{xb} {yb}"
+        if abs(top[a] - top[b]) > ROW_HEIGHT and abs(ROOMS[a][2] - ROOMS[b][2]) > BOX_WIDTH:  # around the rooms between
+            side = ROOMS[b][2] + (BOX_WIDTH // 2 if xa > xb else -BOX_WIDTH // 2)
+            line = f"M{ROOMS[a][2]} {ya}V{top[b] + BOX_HEIGHT // 2}H{side}"
         kind = "good" if allowed(a, b) else "bad"
-        out.append(f'<path d="M{xa} {ya}L{xb} {yb}" fill="none" stroke="{colours[kind]}" stroke-width="1.5" '
+        out.append(f'<path d="{line}" fill="none" stroke="{colours[kind]}" stroke-width="1.5" '
                    f'marker-end="url(#{kind})"/>')
     for room in rooms:
         folder, _, x, job = ROOMS[room]
         left, y = x - BOX_WIDTH // 2, top[room]
-        used = ", ".join(tree.targets(room)) or "nothing"
+        used = "uses " + (", ".join(tree.targets(room)) or "nothing")
         out.append(f'<rect x="{left}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6" fill="#eef2f6" '
                    'stroke="#808890"/>')
         for dy, size, weight, colour, text in ((19, 14, "bold", "#102030", folder + "/"), (36, 11, "normal", "#102030", job),
-                                               (53, 9, "normal", "#506070", "includes " + used)):
+                                               (53, 9 if len(used) < 46 else 8, "normal", "#506070", used)):
             out.append(f'<text x="{x}" y="{y + dy}" font-size="{size}" font-weight="{weight}" fill="{colour}">{text}</text>')
     out.append("</svg>")
     return "\n".join(out) + "\n"
