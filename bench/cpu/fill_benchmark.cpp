@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rates of fills of host memory on one thread, with memset as the ceiling beside them: scripts/benchmark.
+// Measures fills of host memory on one thread, with memset as the ceiling: scripts/benchmark.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -21,7 +21,7 @@ void count(benchmark::State& state, std::size_t bytes) {
 
 void memset_of(benchmark::State& state) {
   fanin::Tensor memory({elements}, fanin::DType::float32);
-  std::memset(memory.data(), 1, memory.bytes());  // page faults are not what is timed
+  std::memset(memory.data(), 1, memory.bytes());  // so that page faults are not timed
   for (auto _ : state) {
     std::memset(memory.data(), 0x3c, memory.bytes());  // some processors write zeros over zeros much faster
     benchmark::ClobberMemory();
@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
       const std::string label = std::string(name) + "/" + std::string(fanin::name_of(dtype));
       benchmark::RegisterBenchmark(label.c_str(), fill_with, fanin::make(name, 1), dtype);
     }
-    // Narrow windows, and the half of a normal: a rejection sampler of its own, and half of the draws rejected.
+    // Narrow windows, which have their own sampler, and half of a normal, which rejects half of the draws.
     for (const auto& [lower, upper] : {std::pair(1.0, 2.0), {-0.5, 0.5}, {3.0, 8.0}, {0.0, infinity}}) {
       const std::string label = "truncated_normal from " + std::to_string(lower) + " to " + std::to_string(upper) +
                                 "/" + std::string(fanin::name_of(dtype));

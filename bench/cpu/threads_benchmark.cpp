@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What starts threads best, from which size on they pay, and how long kinds of elements take beside each other: the
-// figures behind src/cpu/shares.h. Every row is interleaved, in memory whose pages are there, with a pause before each
-// call, so that a runtime's threads that wait busily do not run beside another's.
+// Measures ways to start threads, the size from which threads pay, and the relative cost of the kinds of elements:
+// src/cpu/shares.h uses these figures. All rows are interleaved, in touched memory, with a pause before each call, so
+// that the spinning threads of one runtime do not run beside those of another.
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
 #include <tbb/task_arena.h>
@@ -26,15 +26,15 @@ using fanin::DType;
 using fanin::FillParams;
 
 struct Spread {
-  double low, median, high;  // quartiles outside
+  double low, median, high;  // low and high are quartiles
 };
 
-// Microseconds of each way, by quartiles, over interleaved repetitions.
+// Microseconds of each way over interleaved repetitions: quartiles and median.
 std::vector<Spread> measure(const std::vector<std::function<void()>>& ways, int repetitions) {
   std::vector<std::vector<double>> times(ways.size());
   std::vector<std::size_t> order(ways.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::mt19937 random;  // a call is faster behind one that woke the other cores
+  std::mt19937 random;  // the order matters: a call is faster after one that woke the other cores
   for (int repetition = -1; repetition < repetitions; ++repetition) {  // the first one starts the runtimes' threads
     std::shuffle(order.begin(), order.end(), random);
     for (const std::size_t way : order) {
@@ -53,7 +53,7 @@ std::vector<Spread> measure(const std::vector<std::function<void()>>& ways, int 
   return spreads;
 }
 
-// A fill in `parts` even parts, each for any thread.
+// A fill in `parts` even parts, each of which any thread can do.
 class Parts {
  public:
   Parts(const fanin::View& view, const FillParams& whole, int parts) {
@@ -137,7 +137,8 @@ void ways_by_size(fanin::Tensor& memory, const char* name, int threads) {
   std::printf("\n");
 }
 
-// How long elements take, in the unit of work: the time in which zeros write a byte of memory that is not in the cache.
+// Measures the cost of an element in units of work. A unit is the time in which a fill of zeros writes a byte of memory
+// that is not in the cache.
 void weights(fanin::Tensor& memory) {
   constexpr std::int64_t count = std::int64_t{1} << 21;
   const auto nanoseconds = [&](const char* name, DType dtype, std::int64_t n) {
@@ -162,7 +163,7 @@ void weights(fanin::Tensor& memory) {
   std::printf("\n\n");
 }
 
-// What a tensor of a plan, and a row of a block, take besides their elements.
+// Measures the cost of a tensor in a plan, and of a row in a block, besides their elements.
 void overheads(fanin::Tensor& memory) {
   const fanin::HeNormal init(1);
   constexpr std::int64_t tensors = 10000;
@@ -201,7 +202,7 @@ int main() {
   const auto threads = static_cast<int>(std::thread::hardware_concurrency());
   cost_of_a_thread();
   ways_by_size(memory, "he_normal", threads);
-  ways_by_size(memory, "zeros", threads);  // the ceiling: how memory itself scales
+  ways_by_size(memory, "zeros", threads);  // the ceiling: how memory bandwidth scales
   weights(memory);
   overheads(memory);
   return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fills of device memory beside memset, a plain store kernel, cuRAND and what people write by hand, timed by CUDA
-// events. A program of its own rather than one of Google Benchmark's, which machines with a GPU seldom have.
+// Compares fills of device memory with memset, a plain store kernel, cuRAND and hand-written kernels, timed by CUDA
+// events. It does not use Google Benchmark, because few machines with a GPU have it.
 #include <cuda_runtime.h>
 #include <curand_kernel.h>
 #include <thrust/device_ptr.h>
@@ -49,7 +49,7 @@ void check(cudaError_t error, const char* what) {
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-// ---- what stands beside fanin -------------------------------------------------------------------------------------
+// ---- rivals -------------------------------------------------------------------------------------------------------
 
 __global__ void store_16_bytes(uint4* out, std::size_t count, uint4 value) {
   const std::size_t step = std::size_t{gridDim.x} * blockDim.x;
@@ -64,13 +64,13 @@ constexpr const char* nothing = "a kernel of nothing";
 void store(void* memory, std::size_t bytes, unsigned max_blocks, cudaStream_t stream) {
   const std::size_t count = bytes / 16;
   const std::size_t blocks = std::min<std::size_t>((count + store_threads - 1) / store_threads, max_blocks);
-  // Not zeros: a device may compress them.
+  // A device may compress zeros.
   store_16_bytes<<<static_cast<unsigned>(blocks), store_threads, 0, stream>>>(
       static_cast<uint4*>(memory), count, make_uint4(0x3c9d2f41u, 0xbd1b7a63u, 0x3e27c095u, 0xbf0d56e7u));
   CUDA_CHECK(cudaGetLastError());
 }
 
-// A state for every element, which makes the values independent of the grid: what people write by hand.
+// The usual hand-written kernel: a state per element, so that the values do not depend on the grid.
 struct ByHand {
   enum Kind { normal, truncated_normal, uniform } kind;
   __device__ float operator()(std::uint64_t i) const {
@@ -132,18 +132,18 @@ struct Options {
   std::vector<std::string> only;
 };
 
-// Something to time. Work is put on the stream; nothing waits.
+// Something to time. `run` puts work on the stream and does not wait.
 struct Workload {
-  std::string group;  // of the report
+  std::string group;  // the report's section
   std::string name;
-  std::string dtype;  // "bytes" for memory
+  std::string dtype;  // "bytes" for memset and stores
   std::size_t bytes;
   std::size_t elements;
   std::function<void(cudaStream_t)> run;
   std::string how = "stream";
-  std::string policy;      // of a sweep: "table_copies threads_per_block blocks"
+  std::string policy;      // in a sweep: "table_copies threads_per_block blocks"
   double fills = 1;        // in one run
-  bool only_warm = false;  // if there is no more than the cache holds
+  bool only_warm = false;  // measure only with a warm cache
   int lead = 2;            // flushes before it, which give the host time to put it on the stream
 };
 
@@ -170,18 +170,18 @@ class Bench {
     CUDA_CHECK(cudaMemGetInfo(&free, &total));
     while (options_.max_bytes > free / 2) options_.max_bytes /= 2;
     CUDA_CHECK(cudaMalloc(&memory_, options_.max_bytes));
-    // Twice the cache. Its lines are then someone else's, and dirty: a fill has to wait for their writing back, too.
+    // Twice the cache's size, so that all cache lines are dirty and a fill must wait until they are written back.
     flush_bytes_ = options_.quick ? 1 << 16 : 2 * static_cast<std::size_t>(std::max(device_.l2CacheSize, 1 << 20));
     CUDA_CHECK(cudaMalloc(&flush_, flush_bytes_));
   }
 
-  // Returns whether nothing broke off. What was measured till then is kept.
+  // Returns false if a measurement fails; earlier ones are kept.
   bool measure_all() {
     try {
       warm_up();
       make_generators();
       plan();
-      // The largest first: they are what the bars are read on, should time run out.
+      // The largest sizes come first, because the bars use them and time may run out.
       const std::size_t step = options_.quick ? 16 : 4;
       size(options_.max_bytes);
       layouts(options_.max_bytes / 4);
@@ -212,7 +212,7 @@ class Bench {
   fanin::Device place() const { return fanin::cuda(options_.device); }
   unsigned multiprocessors() const { return static_cast<unsigned>(device_.multiProcessorCount); }
 
-  // Clocks rise when there is work.
+  // Work raises the clocks.
   void warm_up() {
     const auto start = Clock::now();
     do {
@@ -221,8 +221,8 @@ class Bench {
     } while (!options_.quick && seconds_since(start) < 0.5);
   }
 
-  // Time of one fill. The stream is kept busy before the first event, so that the host's time for a single launch is
-  // not measured; that of many small ones is, as in a program that makes them.
+  // The time of one fill. The stream is busy before the first event, so that the host's time for a single launch is
+  // hidden. For many small launches it is not, as in a program that makes them.
   double time(const Workload& w, bool cold, int launches) {
     if (cold) {
       for (int j = 0; j < w.lead; ++j) store(flush_, flush_bytes_, ~0u, stream_);
@@ -238,7 +238,7 @@ class Bench {
     return static_cast<double>(milliseconds) * 1e-3 / launches / w.fills;
   }
 
-  // Once each in every round, in a random order, so that the machine's moods meet all alike.
+  // Each round runs every workload once, in a random order, so that changes of the machine's speed affect all alike.
   void measure(const std::vector<Workload>& workloads, int repetitions) {
     const std::size_t first = rows_.size();
     for (const Workload& w : workloads) {
@@ -248,7 +248,7 @@ class Bench {
         break;
       }
       try {
-        time(w, false, 1);  // loads its kernels
+        time(w, false, 1);  // loads the kernels
         const double once = time(w, false, 1) * w.fills;
         const double launches = std::clamp(2e-4 / std::max(once, 1e-9), 1.0, options_.quick ? 2.0 : 64.0);
         const bool can_be_warm = w.bytes <= flush_bytes_;
@@ -269,7 +269,7 @@ class Bench {
         row.seconds.push_back(time(row.what, row.l2 == "cold", row.launches));
       }
     }
-    for (std::size_t j = first; j < rows_.size(); ++j) rows_[j].what.run = nullptr;  // may hold what goes away
+    for (std::size_t j = first; j < rows_.size(); ++j) rows_[j].what.run = nullptr;  // it may refer to objects that end
   }
 
   void add_memory(std::vector<Workload>& to, const std::string& group, std::size_t bytes) {
@@ -283,7 +283,7 @@ class Bench {
                   [=](cudaStream_t s) { store(p, bytes, blocks, s); }});
   }
 
-  // A matrix of so many elements, of fan-in 64.
+  // A matrix with fan-in 64.
   static fanin::Shape shape_of(std::size_t elements) { return {64, static_cast<std::int64_t>(elements / 64)}; }
 
   using Run = std::function<void(cudaStream_t)>;
@@ -364,7 +364,7 @@ class Bench {
     measure(all, options_.repetitions);
   }
 
-  // ---- what is not one dense, aligned tensor with the usual window
+  // ---- shards, unaligned memory, windows, copies
 
   void layouts(std::size_t bytes) {
     std::vector<Workload> all;
@@ -384,7 +384,7 @@ class Bench {
       const fanin::TruncatedNormal init(0.0, 0.05, 42, lower, upper);
       all.push_back(fill_of("layout", std::string("window ") + name, init, DType::float32, bytes));
     }
-    // A master in float32 and its copy in bfloat16.
+    // A float32 master and its bfloat16 copy.
     const fanin::Shape shape = shape_of(bytes / 4);
     const fanin::View master = view_at(0, DType::float32, bytes);
     const fanin::View copy = view_at(bytes, DType::bfloat16, bytes / 2);
@@ -404,7 +404,7 @@ class Bench {
     for (std::size_t half = bytes / 2; half >= 1024; half /= options_.quick ? 64 : 16) streams(half);
   }
 
-  // Two fills of so many bytes: one after the other, and at once.
+  // Two fills of this size, in sequence and concurrently.
   void streams(std::size_t bytes) {
     const fanin::Shape shape = shape_of(bytes / 4);
     const Run first = filling(he_normal_, view_at(0, DType::float32, bytes), shape);
@@ -441,7 +441,7 @@ class Bench {
     }
   }
 
-  // The sizes of a model's matrices, where it matters how evenly multiprocessors share the work.
+  // Sizes of a model's matrices, where the balance between multiprocessors matters.
   void middle() {
     const std::size_t most = std::min<std::size_t>(std::size_t{1} << 23, options_.max_bytes / 4);
     std::vector<std::size_t> counts;
@@ -467,7 +467,7 @@ class Bench {
     fanin::Shape shape;
   };
 
-  // GPT-2's parameters, as in examples/models/gpt2.json; narrower by a power of two if there is no room.
+  // GPT-2's parameters, as in examples/models/gpt2.json; narrower by a power of two if the memory is too small.
   static std::vector<Tensor> gpt2(int narrower) {
     const std::int64_t width = 768 >> narrower;
     std::vector<Tensor> all{{"wte.weight", {50257 >> narrower, width}}, {"wpe.weight", {1024 >> narrower, width}}};
@@ -505,7 +505,7 @@ class Bench {
         for (const std::int64_t extent : tensor.shape) count *= static_cast<std::size_t>(extent);
         places.push_back(bytes);
         elements += count;
-        bytes += (count * 4 + 255) / 256 * 256;  // as allocators align
+        bytes += (count * 4 + 255) / 256 * 256;  // the alignment of allocators
       }
       if (bytes > options_.max_bytes) continue;
       const fanin::Zeros zeros;
@@ -530,7 +530,7 @@ class Bench {
                      [&](cudaStream_t s) { model.fill({s}); }});
       all.push_back({"plan", "fanin, one fill of the same size", "float32", elements * 4, elements,
                      fill_of("", "", normal_, DType::float32, elements / 64 * 64 * 4).run});
-      for (Workload& w : all) w.lead = 10;  // the host needs longer for many tensors
+      for (Workload& w : all) w.lead = 10;  // the host takes longer for many tensors
       measure(all, options_.repetitions);
       if (wanted(all[all.size() - 2])) time_host(all[all.size() - 2], 10);
       return;
@@ -538,9 +538,9 @@ class Bench {
     left_out_["GPT-2"] = "no room";
   }
 
-  // ---- small fills: what a launch costs
+  // ---- small fills: the cost of a launch
 
-  // So many runs in a graph.
+  // A graph with several runs.
   Workload in_graph(const Workload& w) {
     constexpr int fills = 100;
     CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
@@ -654,7 +654,7 @@ class Bench {
           launch.shared_bytes = fanin::gpu::shared_bytes(usual.header.tables, c, kind.has_table, threads);
           if (!fanin::gpu::can_launch(launch)) continue;
           const std::uint32_t resident = blocks_per_sm(launch.shared_bytes, threads);
-          // A second wave evens out what the first one leaves.
+          // A second wave can balance the first one.
           for (const std::uint32_t waves : {1u, 2u}) {
             launch.blocks = static_cast<std::uint32_t>(facts.multiprocessors) * resident * waves;
             add(launch, "");
@@ -697,7 +697,7 @@ class Bench {
 #endif
 };
 
-// ---- what comes out -----------------------------------------------------------------------------------------------
+// ---- output -------------------------------------------------------------------------------------------------------
 
 double quantile(std::vector<double> values, double q) {
   if (values.empty()) return 0;
@@ -709,7 +709,7 @@ double quantile(std::vector<double> values, double q) {
 }
 
 void Bench::print() const {
-  // By group, bytes, cache and way: the fastest of memset and the store kernels.
+  // The fastest of memset and the store kernels, by group, bytes, cache and way.
   const auto place = [](const Row& row) {
     return row.what.group + " " + std::to_string(row.what.bytes) + " " + row.l2 + " " + row.what.how;
   };

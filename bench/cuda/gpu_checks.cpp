@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks that are too large for the tests: fills of 4 GiB of device memory, bit for bit against the host's, and two
-// streams at once. With --profile nothing but two fills, for a profiler to look at.
+// Checks that are too large for the tests: compares fills of 4 GiB of device memory, and of two concurrent streams,
+// with the host's, bit for bit. With --profile it only runs two fills, for a profiler.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -76,7 +76,7 @@ class Checks {
     two_streams();
   }
 
-  // Fills as count_instructions counts them, the first to load the kernel.
+  // The fill that count_instructions counts, twice: the first one loads the kernel.
   void two_fills() {
     const fanin::FillParams params =
         fanin::HeNormal(42).params({64, static_cast<std::int64_t>(bytes_ / 256)}, DType::float32);
@@ -116,7 +116,7 @@ class Checks {
     std::fflush(stdout);
   }
 
-  // All at once on the device, piece by piece on the host.
+  // Fills all elements at once on the device, and in pieces on the host.
   void compare(const std::string& name, const fanin::FillParams& params) {
     const auto begin = Clock::now();
     CUDA_CHECK(cudaMemset(memory_, 0xA5, bytes_));
@@ -139,7 +139,7 @@ class Checks {
     add(name, total * size, equal, checksum, begin);
   }
 
-  // Ten times: both halves at once.
+  // Fills both halves concurrently, ten times.
   void two_streams() {
     const auto begin = Clock::now();
     const std::size_t half = std::min(bytes_ / 2, piece / 4) / 256 * 256;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a multiprocessor can issue: the rates that the budget of a fill rests on. Threads of one block per
-// multiprocessor, which no other block shares, run chains of one instruction between two readings of the clock.
-//   rate      1024 threads, eight chains each: operations of a lane per cycle and multiprocessor
-//   latency   one warp, one chain: cycles from an operation to the next that needs its result
+// Measures what a multiprocessor can issue; the budget of a fill rests on these rates. One block per multiprocessor
+// runs chains of one instruction between two readings of the clock, and no other block shares the multiprocessor.
+//   rate      1024 threads, eight chains each: a lane's operations per cycle and multiprocessor
+//   latency   one warp, one chain: cycles from an operation to the next one that needs its result
 #include <cuda_runtime.h>
 #include <curand_kernel.h>
 
@@ -32,21 +32,22 @@ __device__ __forceinline__ std::uint32_t shared_address() {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_words));
 }
 
-// What the compiler does not know. Every thread reads its own, lest the compiler know that they are all alike.
+// Numbers that the compiler does not know. Each thread reads its own copy, so that the compiler cannot know that all
+// threads have the same.
 struct Numbers {
   std::uint32_t a, b;
   std::uint32_t zero;
 };
 
 struct Operation {
-  static constexpr double operations = 1;  // of a lane, in one application
+  static constexpr double operations = 1;  // per lane and application
   static constexpr bool dependent = true;
   static constexpr int unrolled = 16;
-  static constexpr int active_lanes = 32;  // of a warp
+  static constexpr int active_lanes = 32;  // per warp
 };
 
-// An operation has a state, made from a number, that every application replaces by one that depends on it. In assembly,
-// lest the compiler find a shorter way to the same result.
+// An operation has a state, which is made from a number. Each application replaces it by one that depends on it. The
+// operations are in assembly, so that the compiler cannot shorten them.
 template <class T>
 struct Register : Operation {
   using State = T;
@@ -64,7 +65,7 @@ struct ImadWide : Register<std::uint64_t> {
   static constexpr const char* name = "IMAD.WIDE.U32";
   static __device__ State make(std::uint32_t n, std::uint32_t) { return 0x9E3779B97F4A7C15u * (n + 1); }
   static __device__ std::uint32_t result(State s) { return static_cast<std::uint32_t>(s ^ s >> 32); }
-  // Of both halves, lest the compiler drop one.
+  // Uses both halves, so that the compiler does not drop one.
   static __device__ void apply(State& s, const Numbers&) {
     asm volatile("{.reg .u32 low, high;\n\tmov.b64 {low, high}, %0;\n\tmul.wide.u32 %0, low, high;}" : "+l"(s));
   }
@@ -150,12 +151,12 @@ struct F2fp : Register<std::uint32_t> {
                  : "+r"(s)
                  : "f"(__uint_as_float(n.a)));
 #else
-    s += n.a;  // has no such instruction
+    s += n.a;  // this architecture has no such instruction
 #endif
   }
 };
 
-// The two kinds of a Philox round together: do they get in each other's way?
+// The two kinds of instructions of a Philox round together: does one slow down the other?
 struct ImadWideAndLop3 : Register<std::uint64_t> {
   static constexpr const char* name = "IMAD.WIDE.U32 and LOP3, one after the other";
   static constexpr double operations = 2;
@@ -170,15 +171,15 @@ struct ImadWideAndLop3 : Register<std::uint64_t> {
 
 struct Philox : Operation {
   static constexpr const char* name = "Philox4x32-10 (cuRAND's), blocks of 4 words";
-  static constexpr int unrolled = 1;  // a block has some 60 instructions: a loop must fit into their cache
+  static constexpr int unrolled = 1;  // a block has about 60 instructions: a loop must fit into the cache
   using State = uint4;
   static __device__ State make(std::uint32_t n, std::uint32_t) { return make_uint4(n, n + 1, n + 2, n + 3); }
   static __device__ std::uint32_t result(State s) { return s.x ^ s.y ^ s.z ^ s.w; }
   static __device__ void apply(State& s, const Numbers& n) { s = curand_Philox4x32_10(s, make_uint2(n.a, n.b)); }
 };
 
-// Look-ups of random entries: the table is one cycle through all entries, whose copies lie side by side; every entry
-// is the address of the next one.
+// Look-ups of random entries. The table is one cycle through all entries: each entry is the address of the next one.
+// The copies of an entry lie side by side.
 template <int copies>
 struct LookUp : Register<std::uint32_t> {
   static constexpr const char* name = copies == 1    ? "LDS, random entries of 1 KiB, 1 copy"
@@ -189,7 +190,7 @@ struct LookUp : Register<std::uint32_t> {
                                                      : "LDS, random entries of 1 KiB, 32 copies";
   static __device__ State make(std::uint32_t n, std::uint32_t) {
     for (std::uint32_t j = threadIdx.x; j < table_entries * copies; j += blockDim.x) {
-      // A linear congruence with one cycle. Lanes begin anywhere.
+      // A linear congruential generator with one cycle. Lanes begin at different entries.
       const std::uint32_t next = (j / copies * 141u + 89u) % table_entries;
       shared_words[j] = shared_address() + (next * copies + j % copies) * 4;
     }
@@ -203,7 +204,7 @@ struct LookUp : Register<std::uint32_t> {
   }
 };
 
-// 16 bytes a lane, consecutive. Behind them are a logic instruction or two, which take a fraction of their time.
+// 16 consecutive bytes per lane. One or two logic instructions follow each access; they take a fraction of its time.
 template <bool store>
 struct Wide16 : Register<std::uint32_t> {
   static constexpr const char* name = store ? "STS.128, consecutive" : "LDS.128, consecutive";
@@ -217,7 +218,7 @@ struct Wide16 : Register<std::uint32_t> {
   static __device__ void apply(State& s, const Numbers& n) {
     if (store) {
       asm volatile("st.shared.v4.u32 [%0], {%1, %2, %1, %2};" ::"r"(s), "r"(n.a), "r"(n.b) : "memory");
-      s ^= n.zero;  // two stores to one place would be one
+      s ^= n.zero;  // the compiler would merge two stores to one address
     } else {
       std::uint32_t x, y, z, w;
       asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x), "=r"(y), "=r"(z), "=r"(w) : "r"(s) : "memory");
@@ -226,8 +227,8 @@ struct Wide16 : Register<std::uint32_t> {
   }
 };
 
-// `lanes` of each warp add to one word, all warps to the same. What comes back is kept, as a queue's place is.
-// Operations are counted by warp.
+// `lanes` of each warp add to one word, which all warps share. The result is used, as for a place in a queue.
+// Operations are counted per warp.
 template <int lanes>
 struct Atomic : Register<std::uint32_t> {
   static constexpr const char* name = lanes == 1    ? "ATOMS.ADD, 1 lane on one address (by warp)"
@@ -238,7 +239,7 @@ struct Atomic : Register<std::uint32_t> {
                                                     : "ATOMS.ADD, 32 lanes on one address (by warp)";
   static constexpr double operations = 1.0 / 32;
   static constexpr int active_lanes = lanes;
-  // If the compiler knew that all lanes add to one place, it would make one addition of them.
+  // If the compiler knew that all lanes add to one address, it would merge the additions.
   static __device__ void apply(State& s, const Numbers& n) {
     asm volatile("atom.shared.add.u32 %0, [%1], %0;" : "+r"(s) : "r"(shared_address() + n.zero) : "memory");
   }
@@ -276,8 +277,8 @@ double median(std::vector<double> values) {
 
 struct Result {
   std::string name;
-  double rate = 0;     // operations of a lane per cycle and multiprocessor
-  double latency = 0;  // cycles; 0: has none
+  double rate = 0;     // a lane's operations per cycle and multiprocessor
+  double latency = 0;  // cycles; 0: not measured
 };
 
 class Rates {
@@ -333,7 +334,7 @@ class Rates {
   template <class Op, int count>
   double cycles_of(unsigned threads) {
     auto* const kernel = run<Op, count>;
-    // So much shared memory that no two blocks fit onto one multiprocessor.
+    // With this much shared memory, two blocks do not fit onto one multiprocessor.
     const std::size_t shared = std::max<std::size_t>(shared_bytes, device_.sharedMemPerMultiprocessor / 2 + 1024);
     CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
     std::vector<double> all;
@@ -344,12 +345,12 @@ class Rates {
       CUDA_CHECK(cudaGetLastError());
       CUDA_CHECK(cudaEventRecord(after_));
       CUDA_CHECK(cudaMemcpy(cycles.data(), cycles_, sizeof(std::uint64_t) * blocks(), cudaMemcpyDeviceToHost));
-      if (j == 0) continue;  // loads the kernel
+      if (j == 0) continue;  // the first launch loads the kernel
       float milliseconds = 0;
       CUDA_CHECK(cudaEventElapsedTime(&milliseconds, before_, after_));
       const std::vector<double> of_blocks(cycles.begin(), cycles.end());
       all.push_back(median(of_blocks));
-      // Of the longest run, where the launch hardly counts.
+      // The longest run gives the clock, because there the launch counts least.
       if (milliseconds > longest_) {
         longest_ = milliseconds;
         clock_mhz_ = all.back() / (static_cast<double>(milliseconds) * 1e3);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One report of what scripts/gpu_check found: stages, bars, the model beside the measurements, tables, and a plot if matplotlib is there.
+"""Makes the report of scripts/gpu_check: stages, bars, the model beside the measurements, tables, and a plot if matplotlib is installed.
 
-    gpu_report.py DIRECTORY      reads stages.tsv, machine.txt, benchmark.json, checks.json, second_device.json, rivals.json, issue_rates.json,
-                                 profile.csv and model.json there, those that are there; without a model.json, the repository's
-                                 dev/sass/h200.json. Writes report.md, gpu_rates.png and results.tar, which has all
-                                 that is in the directory but the largest files, if they are too large
+    gpu_report.py DIRECTORY      reads those of stages.tsv, machine.txt, benchmark.json, checks.json, second_device.json, rivals.json,
+                                 issue_rates.json, profile.csv and model.json that are in the directory; without a model.json, the
+                                 repository's dev/sass/h200.json. Writes report.md, gpu_rates.png and results.tar, which has all
+                                 files of the directory, without the largest ones if these are too large
 """
 import csv
 import json
@@ -15,7 +15,7 @@ import statistics
 import sys
 import tarfile
 
-LEAST_FOR_BARS = 1 << 28  # bytes: smaller fills are a matter of launches, not of rates
+LEAST_FOR_BARS = 1 << 28  # bytes: launches decide the time of smaller fills
 MOST_IN_TAR = 16 << 20  # bytes
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -36,7 +36,7 @@ def bandwidth(row):
 
 
 def half_spread(row):
-    """Half the range of the middle half of the samples, as a part of the median."""
+    """Half the width of the middle half of the samples, as a fraction of the median."""
     if len(row["seconds"]) < 2:
         return 0.0
     low, _, high = statistics.quantiles(row["seconds"], n=4, method="inclusive")
@@ -72,7 +72,7 @@ class Results:
             return {}
 
     def some(self, name=None, dtype=None, group="size", size=None, l2=None, how=None):
-        """`name`: how it begins."""
+        """`name` is the beginning of the row's name."""
         return [r for r in self.rows if r["group"] == group and (name is None or r["name"].startswith(name)) and
                 (dtype is None or r["dtype"] == dtype) and (size is None or r["bytes"] == size) and
                 (l2 is None or r["l2"] == l2) and (how is None or r["how"] == how)]
@@ -81,17 +81,17 @@ class Results:
         return min(self.some(*arguments, **options), key=lambda r: seconds(r) / r["elements"], default=None)
 
     def ceiling(self, size=None, group="size", l2="cold"):
-        """The better of memset and the store kernel."""
+        """The faster of memset and the store kernel."""
         return self.best(dtype="bytes", group=group, size=size or self.most, l2=l2)
 
     def rival(self, name, dtype="float32"):
-        """At the largest size that was measured."""
+        """The row of the largest measured size."""
         found = [r for r in self.some(name, dtype, "rivals") if r["bytes"] >= LEAST_FOR_BARS]
         return max(found, key=lambda r: r["bytes"], default=None)
 
 
 def profiled(path):
-    """By metric: the number that Nsight Compute gives for the one kernel that it was shown, and its unit."""
+    """Nsight Compute's number and unit for the profiled kernel, by metric."""
     try:
         rows = list(csv.reader(line for line in path.read_text().splitlines() if line.startswith('"')))
     except OSError:
@@ -102,7 +102,7 @@ def profiled(path):
             try:
                 found[name] = (float(value.replace(",", "")), unit)
             except ValueError:
-                pass  # a name, or nothing
+                pass  # not a number
     return found
 
 
@@ -138,7 +138,7 @@ def bars(results):
         judge(f"float32 HeNormal, times the elements/s of {what}", bar, over(ours, theirs, rate), remark)
     model = next(iter(results.some("fanin plan, GPT-2", group="plan", l2="cold")), None)
     if model and model["name"] != "fanin plan, GPT-2":
-        model = None  # narrower than it is
+        model = None  # a narrower model was measured
     memset = next(iter(results.some("cudaMemset", group="plan", l2="cold")), None)
     judge("GPT-2's 148 tensors, float32, times the time of one memset", 1.3, over(model, memset, seconds), at_most=True)
     return rows
@@ -159,11 +159,11 @@ def bar_section(results):
     return lines + [""]
 
 
-# ---------------------------------------------------------------- the model beside what was measured
+# ---------------------------------------------------------------- the model beside the measurements
 
 DENSE = "HeNormal float32 2^28"
 
-# The model's workload: the group, name and dtype of the benchmark's.
+# The model's workload: the group, name and dtype of the benchmark's row.
 WORKLOADS = {
     DENSE: ("size", "fanin HeNormal", "float32"),
     "HeNormal float32 2^20": ("middle", "fanin HeNormal", "float32"),
@@ -181,7 +181,7 @@ WORKLOADS = {
     "TruncatedNormal[1,2] float32 2^28": ("layout", "fanin window [1, 2]", "float32"),
 }
 
-# The model's unit: metrics of Nsight Compute's that say how busy it was, in percent; the first that is there.
+# The model's unit: Nsight Compute's metrics that say how busy it was, in percent. The first one that exists is used.
 METRICS = {
     "issue": ["sm__inst_issued.avg.pct_of_peak_sustained", "sm__issue_active.avg.pct_of_peak_sustained", "smsp__issue_active.avg.pct_of_peak_sustained",
               "smsp__inst_issued.avg.pct_of_peak_sustained"],
@@ -199,7 +199,7 @@ METRICS = {
     "memory": ["dram__throughput.avg.pct_of_peak_sustained", "dram__bytes_write.sum.pct_of_peak_sustained"],
 }
 
-# What gpu_issue_rates measures: the model's pipe and its slots, for the load/store unit passes of a warp instruction.
+# A row of gpu_issue_rates: the model's pipe and its slots; for the load/store unit, the passes of a warp instruction.
 RATES = {
     "IMAD (low 32 bits)": ("FMA-heavy", 1), "IMAD.WIDE.U32": ("FMA-heavy", 2), "IMAD.HI.U32": ("FMA-heavy", 2), "IDP.4A": ("FMA-heavy", 1),
     "LOP3": ("ALU", 1), "IADD3": ("ALU", 1), "SHF": ("ALU", 1), "PRMT": ("ALU", 1), "I2FP (int to float)": ("ALU", 1), "FMNMX": ("ALU", 1),
@@ -215,7 +215,7 @@ def lowest(figures):
 
 
 def measured_for(workload, results):
-    """The benchmark's row whose size is nearest to the model's, if it is near enough to be compared."""
+    """The benchmark's row whose size is nearest to the model's, if it is near enough to compare."""
     group, name, dtype = WORKLOADS.get(workload, ("", "", ""))
     words = workload.split()
     power_of_two = next((int(w[2:]) for w in words if w.startswith("2^")), 0)
@@ -226,7 +226,7 @@ def measured_for(workload, results):
 
 
 def percent_busy(unit, profile):
-    """(percent, metric), by the profiler."""
+    """(percent, metric) from the profiler."""
     for beginning in METRICS.get(unit, []):
         for end in ("_active", "_elapsed"):
             if beginning + end in profile:
@@ -241,7 +241,7 @@ def hardware():
     try:
         from sass import hardware as module
         return module
-    except Exception:  # of a later version
+    except Exception:  # a file of another version
         return None
 
 
@@ -484,7 +484,7 @@ def markdown(folder, results, plotted, too_large):
 
 # ---------------------------------------------------------------- the plot
 
-# Label, group, how a name begins, dtype, colour, style; of several the fastest.
+# Label, group, beginning of the name, dtype, colour, style. The fastest of several rows is drawn.
 LINES = {
     "GB/s, cold L2": (bandwidth, [
         ("memset or store kernel", "size", "", "bytes", "#8a8a8a", "--"), ("fanin uniform", "size", "fanin uniform", "float32", "#f59e0b", "-"),
@@ -501,7 +501,7 @@ LINES = {
 
 
 def plot(folder, results):
-    """The file's name, or why there is none."""
+    """The file's name, or the reason why there is none."""
     if len(results.sizes) < 2:
         return "fewer than two sizes were measured"
     try:
@@ -530,10 +530,10 @@ def plot(folder, results):
     return "gpu_rates.png"
 
 
-# ---------------------------------------------------------------- all in one file
+# ---------------------------------------------------------------- the archive
 
 TAR = "results.tar"
-OF_REPORT = 1 << 20  # room for the report itself, which is written when it is known what has room
+OF_REPORT = 1 << 20  # space for the report itself, which is written last
 
 
 def in_tar(size):
@@ -541,7 +541,7 @@ def in_tar(size):
 
 
 def what_fits(folder, most=MOST_IN_TAR):
-    """(files for the tar, files that are too large): of all that is there, the smallest first."""
+    """(files for the archive, files that are too large), smallest first."""
     files = sorted((f for f in folder.rglob("*") if f.is_file() and f.name not in (TAR, "report.md")), key=lambda f: (f.stat().st_size, f.name))
     room, kept = most - OF_REPORT - 20 * 512, []
     for file in files:
@@ -559,7 +559,7 @@ def main():
     results = Results(folder)
     try:
         plotted = plot(folder, results)
-    except Exception as error:  # the report is worth more than its picture
+    except Exception as error:  # the report matters more than the plot
         plotted = f"{type(error).__name__}: {error}"
     kept, left_out = what_fits(folder)
     too_large = [f"{TAR} has all files but these, which are too large for its {MOST_IN_TAR >> 20} MiB: " +

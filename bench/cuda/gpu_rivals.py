@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What PyTorch's and JAX's own initializers take on the GPU, for gpu_report.py to put beside fanin's fills.
+"""Times PyTorch's and JAX's own initializers on the GPU; gpu_report.py puts them beside fanin's fills.
 
-Each framework is a process of its own; one that is not there, or breaks off, is reported with its reason. Nothing is
-installed. PyTorch writes to memory that is there and is timed by CUDA events, with a flushed L2. JAX is jitted,
-allocates what it returns, and is timed by the clock, over as many calls as take some milliseconds."""
+Each framework runs in its own process. One that is missing or fails is reported with the reason. Nothing is
+installed. PyTorch writes to existing memory and is timed by CUDA events, with a flushed L2. JAX is jitted,
+allocates its result, and is timed by the clock, over as many calls as take a few milliseconds."""
 import argparse
 import json
 import os
@@ -38,7 +38,7 @@ class NotHere(Exception):
 
 
 def torch_workloads(given):
-    """Version, then a function that gives a size's workloads: (name, dtype, elements, run). `run(k)` gives the seconds of a call."""
+    """The version, and a function that returns the workloads of a size: (name, dtype, elements, run). `run(k)` returns a call's seconds."""
     import torch
     gpu = given.device == "gpu"
     if gpu and not torch.cuda.is_available():
@@ -63,7 +63,7 @@ def torch_workloads(given):
             call(tensor)
             return time.perf_counter() - begin
         flush.fill_(1)
-        flush.fill_(2)  # long enough for the host to put the call on the stream
+        flush.fill_(2)  # takes long enough for the host to put the call on the stream
         before, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         before.record()
         call(tensor)
@@ -82,7 +82,7 @@ def torch_workloads(given):
 
 
 def jax_workloads(given):
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves memory to others
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves memory for the others
     if given.device == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
@@ -96,7 +96,7 @@ def jax_workloads(given):
     keys = {"": jax.random.key(42), ", rbg keys": jax.random.key(42, impl="rbg")}
 
     def timed(function, key):
-        result = function(key).block_until_ready()  # compiled the first time
+        result = function(key).block_until_ready()  # the first call compiles
         begin = time.perf_counter()
         result = function(key).block_until_ready()
         once = time.perf_counter() - begin
@@ -124,7 +124,7 @@ FRAMEWORKS = {"PyTorch": torch_workloads, "JAX": jax_workloads}
 
 
 def measure(given):
-    """One framework, in this process."""
+    """Measures one framework in this process."""
     begin = time.perf_counter()
     try:
         version, of_size = FRAMEWORKS[given.framework](given)
@@ -140,7 +140,7 @@ def measure(given):
         for name, dtype, elements, run in of_size(size):
             try:
                 run()
-            except Exception as error:  # out of memory, mostly
+            except Exception as error:  # mostly out of memory
                 left_out[f"{name}, {dtype}, {size} bytes"] = (str(error).splitlines() or [type(error).__name__])[0]
                 continue
             rows.append({"group": "rivals", "name": name, "dtype": dtype, "bytes": size, "elements": elements,
@@ -175,7 +175,7 @@ def main():
         for key in ("versions", "left_out"):
             merged[key].update(part.get(key, {}))
         merged["rows"] += part.get("rows", [])
-        if given.json:  # now, lest the next one's trouble take it away
+        if given.json:  # now, so that a failure of the next framework does not lose it
             with open(given.json, "w") as file:
                 json.dump(merged, file)
     for row in merged["rows"]:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a fill of device memory costs the host: its time, its calls of the CUDA runtime and driver, and its allocations.
-// A runtime that does nothing stands in for CUDA's, so no device is needed, and the time is fanin's own. It takes
-// nothing but public headers, so that it compiles with older versions of the library, too.
+// Measures what a fill of device memory costs the host: time, calls of the CUDA runtime and driver, and allocations. A
+// runtime that does nothing replaces CUDA's. So no device is needed, and the time is fanin's own. Only public headers
+// are included, so that this file also compiles with older versions of the library.
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 
@@ -19,14 +19,14 @@
 
 namespace {
 
-std::size_t calls = 0;  // other than launches
+std::size_t calls = 0;  // except launches
 std::size_t launches = 0;
 std::size_t allocations = 0;
 int current = 0;
 
 int contexts[2];
 CUcontext context_of(int device) { return reinterpret_cast<CUcontext>(&contexts[device]); }
-int before[8];  // devices below the current one on the stack of contexts
+int before[8];  // the devices below the current one on the stack of contexts
 int depth = 0;
 
 CUresult context_device(CUdevice* device) {
@@ -93,7 +93,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int) {
                                                                  : 0;
   return cudaSuccess;
 }
-// Addresses from here on are memory of device 1.
+// This address and those above are memory of device 1.
 constexpr std::uintptr_t memory_of_1 = std::uintptr_t{1} << 44;
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* address) {
   ++calls;
@@ -166,13 +166,13 @@ void* memory(std::uintptr_t offset, int device) {
   return reinterpret_cast<void*>((device == 1 ? memory_of_1 : std::uintptr_t{1} << 40) + offset);
 }
 
-// f(made), which is made anew each time, unless f is called many times over.
+// Measures f(made). Each round makes a new argument; with several repetitions, f is called once before they are timed.
 template <class Make, class F>
 void measure(const char* what, int repetitions, const Make& make, const F& f) {
   double best = 1e30;
   for (int round = 0; round < 15; ++round) {
     auto made = make();
-    if (repetitions > 1) f(made);  // what is done once
+    if (repetitions > 1) f(made);  // does the work that only the first call does
     calls = launches = allocations = 0;
     const auto start = std::chrono::steady_clock::now();
     for (int n = 0; n < repetitions; ++n) f(made);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures fanin's fills of host memory beside its rivals', in one run. bench/peers/run starts it, after installing the
-rivals. Every rival is a process of its own, kept waiting, warm and pinned to one core; in every round each measurement
-runs once, in a random order, and only one at a time."""
+"""Measures fanin's fills of host memory beside those of its rivals, in one run. bench/peers/run installs the rivals and
+starts this program. Each rival is its own process, which waits, warm and pinned to one core. Each round runs every
+measurement once, in a random order, one at a time."""
 import argparse
 import datetime
 import json
@@ -19,8 +19,8 @@ import report
 import rivals
 
 FULL, QUICK, SMALL = 1 << 26, 1 << 22, 1 << 10  # elements
-TOO_SLOW = 2.5  # seconds: a rival that takes longer is measured on fewer elements, and the tables say so
-LEAST = 0.02  # seconds of a measurement: shorter runs are repeated
+TOO_SLOW = 2.5  # seconds: a slower rival is measured on fewer elements, and the tables say so
+LEAST = 0.02  # seconds: shorter runs are repeated
 
 
 def arguments():
@@ -37,7 +37,7 @@ def arguments():
     parser.add_argument("--repetitions", type=int, metavar="N", help="default: 15")
     parser.add_argument("--only", metavar="NAMES", help="of the rivals only these: " + ", ".join(rivals.RIVALS))
     parser.add_argument("--core", type=int, help="where to measure; default: the last core that this process may use")
-    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # of the arguments: is all that is done
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # only checks the arguments
     given = parser.parse_args()
     allowed = sorted(os.sched_getaffinity(0))
     if given.core is None:
@@ -62,7 +62,7 @@ def arguments():
 
 
 class Worker:
-    """A rival in a process of its own; rivals.py has the questions."""
+    """A rival in its own process; rivals.py lists the requests."""
 
     def __init__(self, name, given):
         self.name = name
@@ -98,7 +98,7 @@ class Worker:
 
 
 class Measurement:
-    """One case at one size on so many threads."""
+    """One case with one size and number of threads."""
 
     def __init__(self, worker, case, elements, threads=1):
         self.worker, self.case, self.wanted, self.elements, self.threads = worker, case, elements, elements, threads
@@ -112,7 +112,7 @@ class Measurement:
     def prepare(self):
         full, self.elements = self.elements, min(self.elements, QUICK)
         seconds = self.worker.ask({"prepare": self.which()})["seconds"]
-        while self.elements < full and seconds * 4 < TOO_SLOW:  # else the next size up takes too long
+        while self.elements < full and seconds * 4 < TOO_SLOW:  # the next larger size must not take too long
             larger = self.elements * 4 if seconds * full / self.elements > TOO_SLOW else full
             self.elements = min(larger, full)
             seconds = self.worker.ask({"prepare": self.which()})["seconds"]
@@ -130,7 +130,7 @@ class Measurement:
 
 
 def wanted(worker, given):
-    """(case, elements, threads) of all that is to be measured of a rival, without doubles."""
+    """(case, elements, threads) of each measurement of a rival, without duplicates."""
     few = sorted({1, min(2, len(given.cores))})
     counts = sorted({min(1 << j, len(given.cores)) for j in range(len(given.cores).bit_length() + 1)})
     found = {}
@@ -158,7 +158,7 @@ def say(text):
 
 
 def start(given):
-    """The workers that could be started, and why others could not."""
+    """The workers that started, and the reasons of those that did not."""
     workers, left_out = [], {}
     for name in given.only:
         if name == "MKL forced" and not any(w.name == "MKL" and w.version.endswith("kernels: def") for w in workers):
@@ -175,7 +175,7 @@ def start(given):
 
 
 def warm(workers, given, left_out):
-    """Compiles, touches memory and finds how often each run must be repeated. What cannot is left out."""
+    """Compiles, touches memory and finds the number of repeats of each run. Leaves out those that fail."""
     measurements = []
     for worker in workers:
         say(f"Warming up {worker.name}")
@@ -212,12 +212,12 @@ def first_line(*command):
         return "unknown"
 
 
-# The widest first.
+# Widest first.
 VECTORS = [("avx512f", "AVX-512"), ("avx2", "AVX2"), ("sse4_2", "SSE4.2"), ("sve", "SVE"), ("asimd", "NEON")]
 
 
 def machine():
-    """What a reader of the figures must know of where they come from."""
+    """The machine and software that the figures come from."""
     info = {}
     with open("/proc/cpuinfo") as file:
         for line in file:

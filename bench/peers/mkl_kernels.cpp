@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// MKL's random numbers use SSE2 on a processor of another maker than Intel, whatever it can do, and no setting changes
-// that: they are in libmkl_vml_def.so. Preloaded, this hands MKL the file of the same functions that PEERS_MKL_KERNELS
-// names ("avx512", "avx2") in its place, so that fanin is compared with the best that MKL can do on this processor.
+// On processors that are not Intel's, MKL's random numbers use SSE2, from libmkl_vml_def.so, and no setting changes
+// that. If this library is preloaded, MKL gets the file that PEERS_MKL_KERNELS names ("avx512", "avx2") instead, which
+// has the same functions. So fanin is compared with the best that MKL can do on this processor.
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -12,7 +12,7 @@ namespace {
 using Open = void* (*)(const char*, int);
 using Find = void* (*)(void*, const char*);
 
-// The real dlsym cannot be asked for by dlsym. Its version names glibc's release: 2.34 moved it.
+// dlsym cannot look up the real dlsym, but dlvsym can. The version is glibc's release: 2.34 moved dlsym.
 Find real_dlsym() {
   static const Find find = [] {
     for (const char* version : {"GLIBC_2.34", "GLIBC_2.2.5"}) {
@@ -24,7 +24,7 @@ Find real_dlsym() {
 }
 
 void* kernels = nullptr;      // the library that MKL got
-void* expected_by = nullptr;  // the function by which MKL checks that it got the one it wanted
+void* expected_by = nullptr;  // the function with which MKL checks that it got the library it wanted
 
 }  // namespace
 

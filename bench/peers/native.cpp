@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What bench/peers/run measures in C++: the two ceilings, fanin through its public interface, std::normal_distribution,
-// and calls of MKL. rivals.py loads it. A measurement returns the seconds that `repeats` runs took, or a negative
-// number; peers_error() then says why.
+// The measurements of bench/peers/run in C++: the two ceilings, fanin through its public interface,
+// std::normal_distribution, and calls of MKL. rivals.py loads this library. A measurement returns the seconds of
+// `repeats` runs, or a negative number; then peers_error() gives the reason.
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -26,13 +26,13 @@ double seconds_of(int repeats, Run run) {
   const auto start = std::chrono::steady_clock::now();
   for (int j = 0; j < repeats; ++j) {
     run();
-    asm volatile("" ::: "memory");  // or a compiler may leave out a run whose memory nobody reads
+    asm volatile("" ::: "memory");  // so that the compiler keeps runs whose memory nobody reads
   }
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Calls part(address, bytes) for equal parts of the memory, each on a thread of its own, the first on the caller's.
-// The memory begins at a page, and so do the parts.
+// Calls part(address, bytes) for equal parts of the memory, each on its own thread, the first on the caller's. The
+// memory begins at a page, and so does each part.
 template <class Part>
 void in_parts(std::byte* memory, std::size_t bytes, int threads, Part part) {
   const auto parts = static_cast<std::size_t>(threads);
@@ -45,11 +45,11 @@ void in_parts(std::byte* memory, std::size_t bytes, int threads, Part part) {
   for (std::thread& other : others) other.join();
 }
 
-// The ceilings write a number that is not 0: some processors write zeros over zeros three times as fast, and weights
-// are no zeros. peers_memset_zeros shows how much.
+// The ceilings write a nonzero number: some processors write zeros over zeros three times as fast, and weights are not
+// zeros. peers_memset_zeros shows the difference.
 constexpr int value_of_ceiling = 0x3c;
 
-// Stores that go past the caches, as wide as this processor has them. Memory at a multiple of 64.
+// Streaming stores, which bypass the caches, of this processor's full width. The memory is aligned to 64 bytes.
 #if defined(__AVX512F__)
 constexpr bool has_stream = true;
 void stream(std::byte* memory, std::size_t bytes) {
@@ -127,7 +127,7 @@ double peers_fanin(const char* initializer, const char* dtype, void* memory, std
 
 const char* peers_fanin_version() { return FANIN_VERSION; }
 
-// vsRngUniform and vsRngGaussian have this type.
+// `generate` has the type of vsRngUniform and vsRngGaussian.
 double peers_mkl(int (*generate)(int, void*, int, float*, float, float), void* generator, int method, float* out,
                  int count, float a, float b, int repeats) {
   int status = 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The tables, the bars and the plot of what measure.py measured.
+"""Makes the tables, the bars and the plot from measure.py's results.
 
     report.py RESULTS.json [OUT.png]      prints the tables again, and draws the plot again
 """
@@ -28,7 +28,7 @@ def rate(result):
 
 
 def spread(result):
-    """The middle half of the samples, as a part of the median."""
+    """The width of the middle half of the samples, as a fraction of the median."""
     if len(result["seconds"]) < 2:
         return 0.0
     low, _, high = statistics.quantiles(result["seconds"], n=4, method="inclusive")
@@ -36,7 +36,7 @@ def spread(result):
 
 
 def share_of_core(results):
-    """What part of the time the measured processes, while they ran on one thread, were on their core."""
+    """The part of the time in which the measured processes had their core, while they ran on one thread."""
     alone = [r for r in results if r["threads"] == 1]
     return sum(sum(r["on core"]) * r["repeats"] for r in alone) / sum(sum(r["seconds"]) * r["repeats"] for r in alone)
 
@@ -46,7 +46,7 @@ def fastest(results):
 
 
 def ratio(ours, theirs):
-    """How many times as many elements a second, and the middle half of that within the rounds."""
+    """The ratio of elements a second, and the middle half of the rounds' ratios."""
     rounds = [ours["elements"] / a / (theirs["elements"] / b) for a, b in zip(ours["seconds"], theirs["seconds"])]
     low, _, high = statistics.quantiles(rounds, n=4, method="inclusive") if len(rounds) > 1 else (rounds * 3)
     return rate(ours) / rate(theirs), low, high
@@ -58,7 +58,7 @@ class Results:
         self.all = data["results"]
 
     def some(self, rival=None, what=None, how="", dtype="float32", wanted=None, threads=1):
-        """rival: a name, or several; wanted: elements, or the most that were measured."""
+        """rival: a name or several; wanted: a number of elements, or None for the largest measured."""
         rivals = (rival,) if isinstance(rival, str) else rival
         wanted = wanted or self.data["most"]
         return [r for r in self.all if (rivals is None or r["rival"] in rivals) and (what is None or r["what"] == what)
@@ -72,7 +72,7 @@ class Results:
 
 MKL = ("MKL", "MKL forced")
 FRAMEWORKS = ("PyTorch", "PyTorch compiled", "JAX", "Keras on TensorFlow", "Keras on JAX", "Keras on PyTorch")
-# What fanin is to reach on a processor with AVX-512: a distribution, against what, how many times its elements a second.
+# The bars for a processor with AVX-512: a distribution, a rival, and the ratio of elements a second that fanin must reach.
 AGAINST = [
     (TRUNCATED, "MKL's plain Gaussian, Philox", 1.5), (TRUNCATED, "the ceiling", 0.42),
     (TRUNCATED, "the fastest of Keras, JAX, PyTorch", 25),
@@ -81,7 +81,7 @@ AGAINST = [
 
 
 def bars(results):
-    """(what, bar, measured, low, high, met, remark) of each; measured is None where it could not be."""
+    """(what, bar, measured, low, high, met, remark) of each bar; measured is None if it was not measured."""
     rows = []
 
     def compare(label, ours, theirs, bar, remark=""):
@@ -93,7 +93,7 @@ def bars(results):
 
     for what, against, bar in AGAINST:
         if "MKL" in against:
-            for rival in MKL:  # as it comes, and forced to the kernels it would use on another maker's processor
+            for rival in MKL:  # as it comes, and forced to the kernels that it uses on Intel's processors
                 theirs = results.one(rival, UNIFORM if what == UNIFORM else NORMAL, "Philox")
                 if theirs:
                     compare(f"{what} against {against}", results.one("fanin", what), theirs, bar,
@@ -243,7 +243,7 @@ def small_section(results):
 def markdown(data):
     results = Results(data)
     machine = data["machine"]
-    # once each: fanin's targets are one fanin
+    # fanin's targets count as one rival
     versions = dict.fromkeys(f"{'fanin' if name.startswith('fanin') else name} {version}" for name, version in data["versions"].items())
     lines = [
         "## Host memory beside its rivals", "",
@@ -283,7 +283,7 @@ def markdown(data):
 
 # ---------------------------------------------------------------- the plot
 
-# The lines of a panel: label, rivals, part of `how`, colour, style. Of several results the fastest is drawn.
+# The lines of a panel: label, rivals, part of `how`, colour, style. The fastest of several results is drawn.
 LINES = [
     ("memset or streaming stores", ("memory",), "", "#8a8a8a", "--"),
     ("fanin", ("fanin",), "", "#c2410c", "-"),
@@ -311,7 +311,7 @@ def plot(data, path):
         for label, rivals, how, colour, style in LINES:
             of = "memory" if rivals == ("memory",) else what
             if what == TRUNCATED and rivals == MKL:
-                of = NORMAL  # MKL has no truncated normal: its plain one
+                of = NORMAL  # MKL has no truncated normal, so its plain normal is drawn
             points = [(r["elements"], rate(r)) for r in (results.one(rivals, of, how, wanted=s) for s in sizes) if r]
             if len(points) > 1:
                 ours = label == "fanin"

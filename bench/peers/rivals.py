@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What bench/peers/run measures. As a program: one rival in a process of its own, so that each has its environment, threads
-and memory to itself. measure.py starts it, and asks on standard input, a line of JSON a question:
+"""The rivals of bench/peers/run. Run as a program, this file is one rival in its own process, with its own environment, threads
+and memory. measure.py starts it and sends requests to its standard input, a line of JSON each:
 
     rivals.py NAME CORES MOST_ELEMENTS      CORES: "3,2,1"; runs on one thread use the first
 
-    {"prepare": [CASE, ROWS, COLUMNS, THREADS]}               compiles, warms up, answers how long a run then took
-    {"run": [CASE, ROWS, COLUMNS, THREADS], "repeats": N}     answers the seconds of one of N runs, and of them on a core
+    {"prepare": [CASE, ROWS, COLUMNS, THREADS]}               compiles, warms up, answers the seconds of a run after that
+    {"run": [CASE, ROWS, COLUMNS, THREADS], "repeats": N}     answers the seconds of one of N runs, elapsed and on a core
 
-A case is a number in the list that is the first answer.
+The first answer is a list of cases; CASE is a position in it.
 """
 import ctypes
 import glob
@@ -30,8 +30,8 @@ TRUNCATED, NORMAL, UNIFORM = "truncated normal", "normal", "uniform"
 STDDEV, LIMIT = 0.05, 0.05  # Keras's defaults
 DTYPES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8, "float8_e4m3fn": 1, "float8_e5m2": 1}
 
-# One thread and warm memory for all. The allocator keeps what is freed and asks for huge pages, so that a rival that
-# must allocate its result finds warm pages of the same kind as those that write to memory that is there.
+# All rivals get one thread and warm memory. The allocator keeps freed memory and requests huge pages, so that a rival that
+# allocates its result gets warm pages of the same kind as one that writes to existing memory.
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     "MKL_THREADING_LAYER": "SEQUENTIAL",
@@ -44,22 +44,22 @@ ENVIRONMENT = {
 
 
 class Case(NamedTuple):
-    what: str  # TRUNCATED, NORMAL, UNIFORM, "memory" for the ceilings, "zeros" for a memset of those
-    how: str   # which of the rival's ways
-    prepare: Callable  # (rows, columns, threads) to a function of the repeats that answers the seconds of all of them
+    what: str  # TRUNCATED, NORMAL, UNIFORM, "memory" for the ceilings, "zeros" for a memset of zeros
+    how: str   # the rival's method
+    prepare: Callable  # (rows, columns, threads) -> a function of the repeats that returns the seconds of all of them
     dtype: str = "float32"
-    threads: bool = False  # can use several
-    curve: bool = True  # is measured at every size, not only at the largest
+    threads: bool = False  # can use several threads
+    curve: bool = True  # measured at every size, not only at the largest
 
 
 class Rival(NamedTuple):
-    start: Callable  # (most elements) to (version, cases)
+    start: Callable  # (most elements) -> (version, cases)
     environment: dict = {}
-    title: str = ""  # if it is not the name
+    title: str = ""  # if it differs from the name
 
 
 def memory_of(size):
-    """Touched memory of that many bytes, at a huge page."""
+    """Touched memory of that many bytes, aligned to a huge page."""
     import numpy as np
     page = 1 << 21
     memory = np.empty(size + page, np.uint8)
@@ -69,7 +69,7 @@ def memory_of(size):
 
 
 def timed(call):
-    """For prepare: measures a Python function."""
+    """A measurement of a Python function, for prepare."""
     def run(repeats):
         start = time.perf_counter()
         for _ in range(repeats):
@@ -164,7 +164,7 @@ def mkl(most):
         return Case(what, engine + suffix, prepare, curve=method != 1)
     cases = [case(engine, number, *way) for engine, number in engines.items() for way in ways]
     cases = [c for c in cases if c is not None]
-    cases[0].prepare(1, 1024, 1)(1)  # now it has loaded its kernels
+    cases[0].prepare(1, 1024, 1)(1)  # loads the kernels
     with open("/proc/self/maps") as maps:
         kernels = sorted({line.split("libmkl_vml_")[1].split(".")[0] for line in maps if "libmkl_vml_" in line})
     return f"{importlib.metadata.version('mkl')}, kernels: {kernels[0]}", cases
@@ -205,7 +205,7 @@ def pytorch(most):
             out = memory[:rows * columns].view(rows, columns)
             return timed(lambda: fill(out))
         return Case(what, how, prepare)
-    # trunc_normal_ has absolute bounds: two standard deviations, as HeNormal
+    # trunc_normal_'s bounds are absolute: two standard deviations, as for HeNormal
     return torch.__version__, [
         case(TRUNCATED, "trunc_normal_", lambda out: init.trunc_normal_(out, 0, STDDEV, -2 * STDDEV, 2 * STDDEV)),
         case(NORMAL, "normal_", lambda out: init.normal_(out, 0, STDDEV)),
@@ -217,7 +217,7 @@ def pytorch_compiled(most):
     torch.set_num_threads(1)
     init = torch.nn.init
 
-    # trunc_normal_ is not here: it reads numbers back in the middle, so there is nothing whole to compile
+    # trunc_normal_ is left out: it reads numbers back in the middle, so it does not compile to one graph
     def case(what, how, fill):
         def prepare(rows, columns, threads):
             out = torch.ones(rows, columns)
@@ -285,7 +285,7 @@ TARGETS = ("portable", "sse4", "avx2", "avx512", "avx512_vbmi") if X86 else ("po
 
 
 def wide_kernels():
-    """The widest of MKL's kernels that this processor can run, for peers_mkl_kernels."""
+    """The widest of MKL's kernels that this processor can run; peers_mkl_kernels takes its name."""
     with open("/proc/cpuinfo") as file:
         flags = next((line.split() for line in file if line.startswith("flags")), [])
     return "avx512" if {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= set(flags) else "avx2"
@@ -295,7 +295,7 @@ RIVALS = {"memory": Rival(ceiling), "fanin": Rival(fanin)}
 for _target in TARGETS:
     RIVALS["fanin " + _target] = Rival(fanin, {"FANIN_CPU_TARGET": _target})
 RIVALS["MKL"] = Rival(mkl)
-# Needed where MKL itself takes its slowest kernels; elsewhere measure.py leaves it out.
+# Only for processors on which MKL itself takes its slowest kernels; measure.py leaves it out on others.
 RIVALS["MKL forced"] = Rival(mkl, {"LD_PRELOAD": str(MKL_KERNELS), "PEERS_MKL_KERNELS": wide_kernels() if X86 else ""})
 RIVALS["NumPy"] = Rival(numpy)
 RIVALS["PyTorch"] = Rival(pytorch)
@@ -308,16 +308,16 @@ RIVALS["C++"] = Rival(std_normal)
 
 def serve(name, cores, most):
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not be taken for answers
+    os.dup2(2, 1)  # so that libraries' messages are not taken for answers
     cores = [int(core) for core in cores.split(",")]
-    os.sched_setaffinity(0, cores[:1])  # before any library looks, and starts threads
+    os.sched_setaffinity(0, cores[:1])  # before a library counts cores and starts threads
 
     def answer(value):
         answers.write(json.dumps(value) + "\n")
         answers.flush()
     try:
         version, cases = RIVALS[name].start(most)
-    except Exception as problem:  # whatever it is, the others can still be measured
+    except Exception as problem:  # the other rivals can still be measured
         answer({"error": f"{type(problem).__name__}: {problem}"})
         return
     answer({"version": version, "cases": [[c.what, c.how, c.dtype, c.threads, c.curve] for c in cases]})
@@ -342,5 +342,5 @@ def serve(name, cores, most):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # measure.py ends us by closing the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # measure.py ends this process by closing the pipe
     serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))

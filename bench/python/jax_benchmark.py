@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures fanin.jax beside jax.nn.initializers: 4096 x 4096 values, and small calls. Figures are medians of calls in turn; JAX's
-own are jitted too, as whoever is in a hurry does it, and zeros show what new memory alone costs. Prints a table in Markdown. On
-one processor, after scripts/test, which installs JAX:
+"""Measures fanin.jax beside jax.nn.initializers: 4096 x 4096 values, and small calls. Figures are medians of alternating calls.
+JAX's own initializers are measured jitted too, and zeros show the cost of new memory. Prints a table in Markdown. Run it on one
+processor, after scripts/test, which installs JAX:
 
     taskset -c 1 build/python/venv/bin/python bench/python/jax_benchmark.py
 """

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures fanin.keras beside keras.initializers on one back end: 4096 x 4096 values, and small calls. Each pair runs in turn;
-figures are medians. Prints a table in Markdown. On one processor, after scripts/test --all, which installs the back ends:
+"""Measures fanin.keras beside keras.initializers on one back end: 4096 x 4096 values, and small calls. The calls of a
+pair alternate; figures are medians. Prints a table in Markdown. Run it on one processor, after scripts/test --all, which installs
+the back ends:
 
     for b in tensorflow jax torch numpy; do
       KERAS_BACKEND=$b taskset -c 1 build/python/venv/bin/python bench/python/keras_benchmark.py
@@ -21,7 +22,7 @@ SHAPE = (4096, 4096)
 
 
 def finished(tensor):
-    """Waits for it."""
+    """Waits for the array."""
     return tensor.block_until_ready() if BACKEND == "jax" else tensor
 
 

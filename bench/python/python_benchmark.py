@@ -27,7 +27,7 @@ NAMES = ("he_normal", "random_normal", "he_uniform")
 
 
 class FillArgs(ctypes.Structure):
-    """fanin_fill_args of fanin/fanin.h."""
+    """The struct fanin_fill_args of fanin/fanin.h."""
 
     _fields_ = [("struct_size", ctypes.c_size_t), ("address", ctypes.c_void_p), ("capacity", ctypes.c_size_t),
                 ("dtype", ctypes.c_int32), ("cuda_device", ctypes.c_int32), ("rank", ctypes.c_size_t),
@@ -38,7 +38,7 @@ class FillArgs(ctypes.Structure):
 
 
 def library_fill(library, name, seed, array, threads):
-    """A call that fills a float32 array by the C++ library itself."""
+    """A call that fills a float32 array with the C++ library, without the package."""
     initializer = ctypes.c_void_p()
     shape = (ctypes.c_int64 * array.ndim)(*array.shape)
     arguments = FillArgs(struct_size=ctypes.sizeof(FillArgs), address=array.ctypes.data, capacity=array.nbytes,

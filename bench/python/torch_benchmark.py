@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures fanin.torch beside torch.nn.init in one process, on one thread: 2^24 elements, and small calls. Each pair
-runs in turn; figures are medians. Prints tables in Markdown. Run it with build/python/venv/bin/python, after scripts/test."""
+"""Measures fanin.torch beside torch.nn.init in one process, on one thread: 2^24 elements, and small calls. The calls of
+a pair alternate; figures are medians. Prints tables in Markdown. Run it with build/python/venv/bin/python, after scripts/test."""
 import timeit
 
 import torch

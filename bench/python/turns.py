@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Timing of calls that run in turn, for the benchmarks of the Python package's faces."""
+"""Times calls that alternate, for the benchmarks of fanin.torch, fanin.keras and fanin.jax."""
 import statistics
 import time
 
 
 def medians(calls, rounds, uncounted=1):
-    """The median of each call's time in seconds, over the rounds that come after some that are not counted."""
+    """The median of each call's time in seconds, over `rounds` rounds after the uncounted ones."""
     samples = [[] for _ in calls]
     for _ in range(uncounted + rounds):
         for call, taken in zip(calls, samples):

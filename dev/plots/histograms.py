@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the tensors of a file that `fanin model` wrote against the densities that were wanted.
+"""Draws the tensors of a file that `fanin model` wrote, with the densities that they should have.
 
     histograms.py FILE.safetensors REPORT.json OUT.png
 
@@ -25,8 +25,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 MOST_PANELS = 6
-MOST_ELEMENTS = 20_000_000  # of one panel; of more, every second, third... is drawn
-REACH = 6  # standard deviations shown where a normal has no bound: of 20 million draws all but 0.04
+MOST_ELEMENTS = 20_000_000  # in one panel; of more elements every second, third... is drawn
+REACH = 6  # standard deviations shown for a normal without bounds; of 20 million draws 0.04 are outside
 BINS = 120
 
 FOUND, WANTED, GREY = "#9dc3e6", "#c2410c", "#555555"
@@ -37,14 +37,14 @@ PARAMETERS = ("mean", "stddev", "lower", "upper", "low", "high")
 
 
 class BadInput(Exception):
-    """What a user can mend; printed as one line."""
+    """An error that a user can correct; printed as one line."""
 
 
 # ---------------------------------------------------------------- input
 
 
 class Safetensors:
-    """Eight bytes of header length, the header as JSON, the data."""
+    """A safetensors file: eight bytes of header length, the header as JSON, the data."""
 
     def __init__(self, path):
         self.path = path
@@ -102,7 +102,7 @@ def read_report(path):
 
 
 class Group:
-    """Tensors of one distribution."""
+    """The tensors of one distribution."""
 
     def __init__(self, tensors):
         self.tensors = tensors
@@ -111,7 +111,7 @@ class Group:
         self.step = max(1, math.ceil(self.count / MOST_ELEMENTS))
 
     def window(self):
-        """Where the density is drawn: its support, or REACH standard deviations."""
+        """The window in which the density is drawn: its support, or REACH standard deviations."""
         w = self.wanted
         if w["kind"] == "uniform":
             return w["low"], w["high"]
@@ -122,7 +122,7 @@ class Group:
         return w["mean"] + w["stddev"] * left, w["mean"] + w["stddev"] * right
 
     def density(self):
-        """The wanted density as a curve over the window, which has mass 1, and its standard deviation."""
+        """The expected density as a curve of mass 1 over the window, and its standard deviation."""
         x = np.linspace(*self.window(), 4001)
         if self.wanted["kind"] == "uniform":
             y = np.ones_like(x)
@@ -134,12 +134,12 @@ class Group:
         return x, y, math.sqrt(np.trapz((x - mean) ** 2 * y, x))
 
     def edges(self, dtypes):
-        """BINS bins over the window, so that its ends are edges, and a few on either side of it."""
+        """BINS bins over the window, whose ends are edges, and a few bins on either side."""
         low, high = self.window()
         margin = 0 if self.wanted["kind"] == "normal" else BINS // 12
         edges = low + (high - low) / BINS * np.arange(-margin, BINS + margin + 1)
-        # Between two numbers of a coarse dtype, where rounding parts them: else one bin would hold more of these
-        # numbers than the next, and the histogram would look like a comb.
+        # For a coarse dtype, edges lie where rounding separates two of its numbers. Otherwise one bin would hold more
+        # of these numbers than the next, and the histogram would look like a comb.
         if "BF16" in dtypes:
             snapped = (edges.astype(np.float32).view(np.uint32) & 0xFFFF0000 | 0x8000).view(np.float32)
         elif "F16" in dtypes:
@@ -156,11 +156,11 @@ def groups_of(tensors):
     for t in tensors:
         parameters = tuple(None if t.get(p) is None else f"{t[p]:.9g}" for p in PARAMETERS)
         by_key.setdefault((t["kind"], parameters), []).append(t)
-    return sorted(map(Group, by_key.values()), key=lambda group: -group.count)  # stable: ties in the report's order
+    return sorted(map(Group, by_key.values()), key=lambda group: -group.count)  # stable, so ties keep the report's order
 
 
 def is_random(t):
-    """A uniform or normal of no width is a constant, too."""
+    """True also for a uniform or normal without width."""
     if t["kind"] == "uniform":
         return t["low"] != t["high"]
     return t["kind"] not in ("constant", "identity") and t["stddev"] != 0
@@ -220,7 +220,7 @@ def draw_group(figure, place, group, file):
     rows = place.subgridspec(2, 1, height_ratios=(2.6, 1), hspace=0.12) if bell else [place]
     top = figure.add_subplot(rows[0])
     panels = [top]
-    if bell:  # on a log scale the tails can be seen
+    if bell:  # a log scale shows the tails
         tails = figure.add_subplot(rows[1], sharex=top)
         panels.append(tails)
         top.tick_params(labelbottom=False)
@@ -251,7 +251,7 @@ def draw_group(figure, place, group, file):
     elif bell:
         bounds = [w["mean"] + w["stddev"] * w[key] for key in ("lower", "upper") if w.get(key) is not None]
         ticks = [(at, "cut" if at in bounds else "") for at in (low, high)]
-        if low + 0.2 * (high - low) < w["mean"] < high - 0.2 * (high - low):  # else the labels would touch
+        if low + 0.2 * (high - low) < w["mean"] < high - 0.2 * (high - low):  # otherwise the labels would touch
             ticks.append((w["mean"], "mean"))
     else:
         ticks = [(low, "low"), (low + (high - low) / 2, "middle"), (high, "high")]
@@ -276,7 +276,7 @@ def draw_group(figure, place, group, file):
 
 
 def constants_line(tensors):
-    """One line for all that has no density: "98 tensors are constant: 73 zeros, 25 ones"."""
+    """One line for the tensors without a density: "98 tensors are constant: 73 zeros, 25 ones"."""
     lines = []
     constants = [t for t in tensors if t["kind"] != "identity"]
     if constants:
@@ -309,7 +309,7 @@ def draw(file, report, out):
     notes += [f"not drawn: {plural(n, 'tensor')} of dtype {dtype}" for dtype, n in skipped.items()]
     notes = [note for note in notes if note]
 
-    # All in inches, so that text keeps its size and distance whatever the number of panels.
+    # All lengths are in inches, so that text keeps its size and distance for any number of panels.
     columns = {1: 1, 2: 2, 4: 2}.get(len(shown), 3) if shown else 2
     rows = math.ceil(len(shown) / columns)
     head, panel, gap, axis, line = (1.75, 3.3, 1.6, 0.55, 0.22) if shown else (0.7, 0, 0, 0, 0.22)
@@ -337,7 +337,7 @@ def draw(file, report, out):
         height = 0.2 + line * (len(notes) - 1 - k)
         figure.text(left, height / size[1], note[0].upper() + note[1:] + ".", fontsize=10.5, color="#333333")
 
-    # Beside the picture, then renamed: OUT.png is the old one or the whole new one.
+    # Written under another name and then renamed, so that OUT.png is the old picture or the complete new one.
     beside = f"{out}.{os.getpid()}.tmp"
     try:
         figure.savefig(beside, dpi=110, format="png")

@@ -3,7 +3,7 @@
 
     plots.py DIRECTORY
 
-Needs fanin, ml_dtypes and matplotlib. What needs JAX or PyTorch is left out without it, and the reason is printed."""
+Needs fanin, ml_dtypes and matplotlib. Without JAX or PyTorch, the pictures that need them are left out, with a message."""
 import argparse
 import fnmatch
 import json
@@ -28,7 +28,7 @@ FOUND, WANTED = "#9dc3e6", "#c2410c"
 
 
 def density(d, x):
-    """Of a Description's distribution, at x."""
+    """The density of a Description's distribution at x."""
     low, high = d.bounds
     if d.distribution == "uniform":
         return np.where((x >= low) & (x < high), 1 / (high - low), 0)
@@ -57,7 +57,7 @@ def draw_layers(out):
 
 
 def truncated_distribution(x):
-    """The distribution function of what he_normal promises, x in its standard deviations."""
+    """The distribution function of he_normal, x in standard deviations."""
     phi = np.vectorize(lambda z: math.erf(z / math.sqrt(2)) / 2)
     z = np.clip(x * 0.87962566103423978, -2, 2)
     return 0.5 + phi(z) / (2 * phi(2.0))
@@ -93,7 +93,7 @@ def draw_bfloat16(out):
 
 
 def rate(call, count):
-    """10^9 elements a second, the median of calls in a fifth of a second, five at least."""
+    """10^9 elements a second: the median of the calls of a fifth of a second, at least five."""
     call()
     times, end = [], time.perf_counter() + 0.2
     while len(times) < 5 or time.perf_counter() < end:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The interface as C++20 programs write it, without a warning.
+// Checks that C++20 programs can use the interface in their style, without a warning.
 #include <gtest/gtest.h>
 
 #include <fanin/fanin.hpp>

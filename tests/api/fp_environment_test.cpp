@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The caller's floating-point environment changes no bit and is left as it was. This program is linked with
-// -ffast-math where the compiler then sets flush-to-zero at start-up.
+// Checks that the caller's floating-point environment changes no bit and that fills preserve it. This program is linked
+// with -ffast-math, with which some compilers set flush-to-zero at start-up.
 #include <gtest/gtest.h>
 
 #include <cfenv>
@@ -17,8 +17,8 @@
 
 namespace {
 
-// What <cfenv> does not reach: the processor's control and status bits as one number. all_wrong() is: round upward,
-// flush subnormals, trap inexact results, which nearly every operation gives, and no flag raised.
+// The processor's control and status bits as one number; <cfenv> does not give access to all of them. all_wrong()
+// rounds upward, flushes subnormals, traps inexact results, which nearly every operation gives, and raises no flag.
 #if defined(__x86_64__)
 #define KNOWN_PROCESSOR 1
 constexpr std::uint64_t flush = 0x8040;  // results and operands
@@ -40,7 +40,7 @@ void set_control(std::uint64_t bits) {
   asm volatile("msr fpcr, %0\n\tmsr fpsr, %1" ::"r"(bits & 0xffffffff), "r"(bits >> 32));
 }
 constexpr std::uint64_t all_wrong(std::uint64_t bits) {
-  // The last three are ones that the C library's default environment leaves as they are.
+  // The C library's default environment does not change the last three.
   constexpr std::uint64_t upward = 1u << 22, trap_inexact = 1u << 12, flush_halves = 1u << 19, default_nan = 1u << 25,
                           alternative_half = 1u << 26;
   return (bits & 0xffffffff) | upward | flush | trap_inexact | flush_halves | default_nan | alternative_half;
@@ -52,7 +52,7 @@ constexpr std::int64_t elements = 300000;  // enough for several threads
 std::vector<fanin::Initializer> initializers() {
   return {fanin::HeNormal(1),
           fanin::RandomNormal(0.3, 1.7, 2),
-          fanin::RandomNormal(0, 1e-40, 3),  // subnormal throughout
+          fanin::RandomNormal(0, 1e-40, 3),  // all values are subnormal
           fanin::RandomUniform(-0.1, 0.3, 4),
           fanin::RandomUniform(-1e-39, 1e-39, 5),
           fanin::TruncatedNormal(0.25, 0.05, 6)};
@@ -66,7 +66,7 @@ std::vector<unsigned char> fill(const fanin::Initializer& init, fanin::DType dty
   return bytes;
 }
 
-// Everything that depends on floating-point arithmetic: fills of each dtype, plans, descriptions and texts.
+// All results that depend on floating-point arithmetic: fills of each dtype, plans, descriptions and texts.
 std::vector<std::vector<unsigned char>> everything(int threads) {
   std::vector<std::vector<unsigned char>> all;
   for (const fanin::Initializer& init : initializers()) {
@@ -75,7 +75,7 @@ std::vector<std::vector<unsigned char>> everything(int threads) {
       try {
         all.push_back(fill(init, dtype, threads));
       } catch (const fanin::InvalidArgument&) {
-        all.emplace_back();  // no value inside the bounds
+        all.emplace_back();  // no value of the dtype is inside the bounds
       }
     }
     std::vector<float> planned(elements);
@@ -103,7 +103,7 @@ class FpEnvironment : public testing::Test {
   }
   void TearDown() override { std::fesetenv(&before_); }
 
-  // Under the environment that is now set.
+  // In the environment that is now set.
   void check() {
 #if defined(KNOWN_PROCESSOR)
     const std::uint64_t before = control();

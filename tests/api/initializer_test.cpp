@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Initializers: constructors, seeds, blocks, ways to cut a fill, and refusals that leave memory as it was.
+// Tests initializers: constructors, seeds, blocks, splits of a fill, and refusals that leave memory unchanged.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -136,7 +136,7 @@ TEST(Constructors, LowerCaseNamesAreTheSameClasses) {
   static_assert(std::is_same_v<fanin::identity, fanin::Identity>);
 }
 
-// Each class is its VarianceScaling, to the bit.
+// Each class equals its VarianceScaling, bit for bit.
 TEST(Constructors, NamedClassesDrawAsVarianceScaling) {
   const Shape shape{7, 5, 3};
   const auto same = [&](const Initializer& named, double scale, const char* mode, const char* distribution) {
@@ -164,7 +164,7 @@ TEST(Seeds, FixedIsTheSameAlways) {
   EXPECT_EQ(filled(he, small), first);
   EXPECT_EQ(filled(fanin::HeNormal(42), small), first);
   EXPECT_NE(filled(fanin::HeNormal(43), small), first);
-  EXPECT_NE(filled(fanin::HeNormal(42 + (std::uint64_t{1} << 32)), small), first);  // the high half counts
+  EXPECT_NE(filled(fanin::HeNormal(42 + (std::uint64_t{1} << 32)), small), first);  // the seed's high half matters
 }
 
 TEST(Seeds, NoneIsDrawnOnceAndCanBeGivenAgain) {
@@ -172,7 +172,7 @@ TEST(Seeds, NoneIsDrawnOnceAndCanBeGivenAgain) {
   const fanin::HeNormal other;
   EXPECT_EQ(he.seed().kind(), Seed::Kind::none);
   EXPECT_LT(he.seed().value(), std::uint64_t{1} << 63);
-  EXPECT_NE(he.seed().value(), other.seed().value());  // by chance once in 2^63 runs
+  EXPECT_NE(he.seed().value(), other.seed().value());  // they are equal by chance once in 2^63 runs
   const Bytes first = filled(he, small);
   EXPECT_EQ(filled(he, small), first);
   EXPECT_EQ(filled(fanin::HeNormal(he), small), first);
@@ -221,7 +221,7 @@ TEST(Seeds, SequenceCallUsesItsNumber) {
   }
 }
 
-// The number counts calls of the initializer, whatever base each call has.
+// The number counts the initializer's calls, whatever subsequence each call gives.
 TEST(Seeds, SequenceAddsToTheBase) {
   const fanin::RandomNormal sequence(0, 1, Seed::sequence(7));
   const fanin::RandomNormal fixed(0, 1, 7);
@@ -236,7 +236,7 @@ TEST(Seeds, SequenceAddsToTheBase) {
   EXPECT_EQ(filled(sequence, small), expected(5));
 }
 
-// operator(), fill and params each count; describe and get_config do not.
+// operator(), fill and params count as calls; describe and get_config do not.
 TEST(Seeds, WhatCountsAsACall) {
   const fanin::HeNormal sequence(Seed::sequence(7));
   sequence.describe(small);
@@ -244,12 +244,12 @@ TEST(Seeds, WhatCountsAsACall) {
   EXPECT_EQ(sequence.params(small, DType::float32).subsequence, 0u);
   sequence(small);
   filled(sequence, small);
-  filled(sequence, {0, 3});  // nothing to write is a call all the same
+  filled(sequence, {0, 3});  // an empty fill counts as a call
   EXPECT_EQ(sequence.params(small, DType::float32).subsequence, 4u);
 }
 
 TEST(Seeds, ARefusedCallIsNotCounted) {
-  const fanin::RandomNormal sequence(0, 1e-50, Seed::sequence(7));  // no number of binary32
+  const fanin::RandomNormal sequence(0, 1e-50, Seed::sequence(7));  // not representable in binary32
   alignas(double) float memory[66];
   TensorOptions both = with_name("a");
   both.subsequence = 1;
@@ -317,7 +317,7 @@ TEST(Seeds, EightThreadsShareOneSequence) {
   std::vector<std::thread> threads;
   for (std::vector<std::uint64_t>& mine : taken) {
     threads.emplace_back([&] {
-      for (++ready; ready < 8;) std::this_thread::yield();  // all at once
+      for (++ready; ready < 8;) std::this_thread::yield();  // all threads start at once
       for (std::size_t j = 0; j < calls; ++j) mine.push_back(sequence.params({3, 4}, DType::float32).subsequence);
     });
   }
@@ -336,19 +336,19 @@ TEST(Seeds, EightThreadsShareOneSequence) {
 TEST(Seeds, NamesAndSubsequences) {
   const fanin::HeNormal he(42);
   const Bytes plain = filled(he, small);
-  EXPECT_EQ(filled(he, small, DType::float32, with_subsequence(0)), plain);  // without a name it is 0
+  EXPECT_EQ(filled(he, small, DType::float32, with_subsequence(0)), plain);  // the default is 0
   const Bytes kernel = filled(he, small, DType::float32, with_name("dense/kernel"));
   EXPECT_EQ(filled(he, small, DType::float32, with_subsequence(subsequence_of("dense/kernel"))), kernel);
   EXPECT_NE(kernel, plain);
   EXPECT_NE(filled(he, small, DType::float32, with_name("dense_1/kernel")), kernel);
-  EXPECT_NE(filled(he, small, DType::float32, with_name("")), plain);  // the empty name is a name
+  EXPECT_NE(filled(he, small, DType::float32, with_name("")), plain);  // the empty name counts as a name
   EXPECT_NE(filled(he, small, DType::float32, with_subsequence(std::uint64_t{1} << 63)), plain);
   TensorOptions both = with_name("a");
   both.subsequence = 0;
   expect_refused([&] { filled(he, small, DType::float32, both); }, {"name=\"a\"", "subsequence=0"});
 }
 
-// Without names one seed gives the same draws for any distribution: values in the same places have the same sign.
+// Without names, one seed gives the same draws for every distribution: values at the same index have the same sign.
 TEST(Seeds, SameDrawsWithoutNames) {
   const auto he = values_of<float>(filled(fanin::HeNormal(42), {8, 16}));
   const auto lecun = values_of<float>(filled(fanin::LecunNormal(42), {16, 8}));
@@ -387,7 +387,7 @@ void expect_block(const Kind& kind, const Bytes& whole, const Shape& shape, cons
       << text_of(kind) << " offset " << fanin::to_string(block.offset) << " extent " << fanin::to_string(block.extent);
 }
 
-// Every offset and extent of a small tensor, the empty ones too.
+// Tests every offset and extent of a small tensor, empty ones too.
 TEST(Blocks, EveryBlockOfASmallTensor) {
   const Shape shape{3, 4, 5};
   std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>> ranges(3);
@@ -411,14 +411,14 @@ TEST(Blocks, EveryBlockOfASmallTensor) {
 TEST(Blocks, OfRankTwelve) {
   const Shape shape{2, 3, 1, 2, 3, 4, 1, 3, 2, 5, 1, 3};
   const Block blocks[] = {
-      {{0, 1, 0, 1, 0, 1, 0, 1, 0, 2, 0, 1}, {2, 2, 1, 1, 3, 2, 1, 1, 2, 2, 1, 2}},  // partial everywhere
+      {{0, 1, 0, 1, 0, 1, 0, 1, 0, 2, 0, 1}, {2, 2, 1, 1, 3, 2, 1, 1, 2, 2, 1, 2}},  // partial in every dimension
       {{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {1, 3, 1, 2, 3, 4, 1, 3, 2, 5, 1, 3}},  // contiguous
       {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}, {2, 3, 1, 2, 3, 4, 1, 3, 2, 5, 1, 1}},  // one column: stride 3
-      {{0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, {2, 3, 1, 2, 1, 4, 1, 3, 2, 5, 1, 3}},  // one of the middle
-      {{0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0}, {2, 1, 1, 2, 3, 1, 1, 3, 2, 3, 1, 3}},  // runs joined and not
+      {{0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, {2, 3, 1, 2, 1, 4, 1, 3, 2, 5, 1, 3}},  // one index in a middle dimension
+      {{0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0}, {2, 1, 1, 2, 3, 1, 1, 3, 2, 3, 1, 3}},  // some dimensions join
       {{1, 2, 0, 1, 2, 3, 0, 2, 1, 4, 0, 2}, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},  // the last element
-      {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {2, 3, 1, 2, 3, 4, 1, 3, 2, 5, 1, 3}},  // all of it
-      {{2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3}, {0, 3, 1, 2, 3, 4, 1, 3, 2, 5, 0, 0}},  // nothing, at the very end
+      {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {2, 3, 1, 2, 3, 4, 1, 3, 2, 5, 1, 3}},  // the whole tensor
+      {{2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3}, {0, 3, 1, 2, 3, 4, 1, 3, 2, 5, 0, 0}},  // empty, at the very end
       {{0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1}, {2, 3, 1, 2, 2, 4, 1, 3, 2, 5, 1, 2}},
   };
   for (const Kind& kind : block_kinds()) {
@@ -427,7 +427,7 @@ TEST(Blocks, OfRankTwelve) {
   }
 }
 
-// The most loops that a block can need: 34 of extent 2 in 3, one outside them and a column inside them.
+// A block with the largest number of loops: 34 with extent 2 of 3, one outside them and a column inside them.
 TEST(Blocks, OfTheMostLoops) {
   Shape shape(36, 3);
   shape.front() = 2;
@@ -441,7 +441,7 @@ TEST(Blocks, OfTheMostLoops) {
   ASSERT_EQ(params.index.count, std::uint64_t{1} << 35);
   Choices choices(1);
   for (int j = 0; j < 200; ++j) {
-    // Element `first` of the block is the element whose digits in base 2 choose each index.
+    // The binary digits of `first` choose the index in each dimension.
     const std::uint64_t first = choices.below(1u << 31) * 16 + choices.below(16);
     Shape one = offset;
     for (std::size_t d = 0; d < 35; ++d) one[d] += static_cast<std::int64_t>(first >> (34 - d) & 1);
@@ -457,16 +457,16 @@ TEST(Blocks, Refusals) {
   const fanin::HeNormal he(1);
   const Shape shape{3, 4};
   const Block bad[] = {
-      {{0, 0}, {4, 4}},   // too far in a dimension
-      {{0, 1}, {3, 4}},   // too far by the offset
+      {{0, 0}, {4, 4}},   // too long in a dimension
+      {{0, 1}, {3, 4}},   // too long after the offset
       {{4, 0}, {0, 4}},   // empty, but outside
       {{-1, 0}, {1, 1}},  // negative
       {{0, 0}, {1, -1}},
-      {{0}, {1}},  // another rank
+      {{0}, {1}},  // wrong rank
       {{0, 0, 0}, {1, 1, 1}},
       {{0, 0}, {1}},
       {{0}, {1, 1}},
-      {{0, 0}, {}},  // one of the two alone
+      {{0, 0}, {}},  // only one of the two
       {{}, {3, 4}},
       {{std::numeric_limits<std::int64_t>::max(), 0}, {1, 1}},
       {{1, 0}, {std::numeric_limits<std::int64_t>::max(), 1}},
@@ -485,7 +485,7 @@ TEST(Blocks, Refusals) {
         he.params(shape, DType::float32, with_block({0, 2}, {3, 3}));
       },
       {"dimension 1", "[0, 2]", "[3, 3]", "[3, 4]"});
-  // A scalar has no dimension to cut.
+  // A scalar has no dimension to split.
   EXPECT_THROW(he.params({}, DType::float32, with_block({0}, {1})), InvalidArgument);
 }
 
@@ -551,12 +551,12 @@ TEST(Constant, EveryElementAndDType) {
     EXPECT_EQ(filled(fanin::Ones(), {5}, dtype), filled(fanin::Constant(1), {5}, dtype)) << name_of(dtype);
   }
   EXPECT_TRUE(std::signbit(values_of<float>(filled(fanin::Constant(-0.0), {1}))[0]));
-  // Finite in binary32, past the largest number of the dtype: that number.
+  // A number that is finite in binary32 but larger than the dtype's largest becomes that largest number.
   EXPECT_EQ(values_of<std::uint16_t>(filled(fanin::Constant(-1e10), {1}, DType::float16))[0], 0xfbff);
   EXPECT_EQ(filled(fanin::Constant(1e10), {1}, DType::float8_e4m3fn)[0], 0x7e);
 }
 
-// The seed of what is not random is no matter, of a sequence neither.
+// Initializers that are not random ignore the seed, also the seed of a sequence.
 TEST(Constant, IgnoresTheSeed) {
   const Initializer ones = fanin::make("ones", Seed::sequence(3));
   EXPECT_EQ(filled(ones, {4}), filled(fanin::Ones(), {4}));
@@ -579,7 +579,7 @@ TEST(SmallTensors, WithoutElements) {
   }
   EXPECT_NO_THROW(
       fanin::HeNormal(1).fill({nullptr, DType::float32, 0, fanin::host}, {3, 4}, with_block({1, 1}, {0, 2})));
-  // An extent of 0 allows any others.
+  // With an extent of 0, the others may be anything.
   EXPECT_EQ(filled(fanin::RandomNormal(0, 1, 1), {std::int64_t{1} << 40, 0}).size(), 0u);
 }
 
@@ -594,9 +594,9 @@ TEST(SmallTensors, Scalars) {
   EXPECT_TRUE(tensor.shape().empty());
 }
 
-// What a call makes: memory of its own, aligned to 64 bytes.
+// A call returns new memory, aligned to 64 bytes.
 TEST(SmallTensors, OfACall) {
-  std::vector<fanin::Tensor> tensors;  // all alive, so that their addresses differ
+  std::vector<fanin::Tensor> tensors;  // all alive at once, so that their addresses differ
   for (const DType dtype : all_dtypes) {
     for (std::int64_t extent = 1; extent < 20; ++extent) tensors.push_back(fanin::Ones()({extent, 3}, dtype));
   }
@@ -679,14 +679,14 @@ std::vector<Kind> cut_kinds() {
           {fanin::TruncatedNormal(0, 1, 5), DType::float16}};
 }
 
-// Boundaries 0 = b0 < b1 < ... = length; about `pieces` of them, at odd places where there is room.
+// Boundaries 0 = b0 < b1 < ... = length, for about `pieces` pieces, at odd numbers where possible.
 std::vector<std::uint64_t> cuts(std::uint64_t length, std::uint64_t pieces, Choices& choices) {
   std::set<std::uint64_t> places{0, length};
   for (std::uint64_t j = 1; j < pieces; ++j) places.insert(std::min(length, choices.below(length) | 1));
   return {places.begin(), places.end()};
 }
 
-// Writes a prepared fill piece by piece, the last pieces first.
+// Writes a prepared fill in pieces, the last piece first.
 void fill_in_parts(const View& view, const FillParams& params, int threads, Choices& choices) {
   const auto bounds = cuts(params.index.count, 1 + choices.below(9), choices);
   for (std::size_t j = bounds.size() - 1; j-- > 0;) {
@@ -697,7 +697,7 @@ void fill_in_parts(const View& view, const FillParams& params, int threads, Choi
   }
 }
 
-// Copies a block's dense bytes to its place in the tensor.
+// Copies a block's dense bytes to its position in the tensor.
 void place_block(unsigned char* tensor, const Block& block, const Bytes& dense, std::size_t size) {
   const auto at = [](const Shape& v, std::size_t j) { return static_cast<std::size_t>(v[j]); };
   const std::size_t run = at(block.extent, 2) * size;
@@ -710,7 +710,7 @@ void place_block(unsigned char* tensor, const Block& block, const Bytes& dense, 
   }
 }
 
-// Fills every block of a partition of the tensor, at an address of its own, and puts them together.
+// Fills every block of a partition of the tensor, each at its own address, and assembles them.
 void fill_in_blocks(const Kind& kind, unsigned char* tensor, int threads, bool in_parts, Choices& choices) {
   const std::size_t size = size_of(kind.dtype);
   std::vector<std::vector<std::uint64_t>> bounds;
@@ -752,7 +752,7 @@ TEST(OneTensor, SixtyFourWaysToCutIt) {
     const Bytes& expected = whole[way % kinds.size()];
     const int threads = 1 + static_cast<int>(way / 4 % 5);
     Choices choices(way);
-    // Any multiple of the element's size is an address; what lies before and behind stays as it is.
+    // Any multiple of the element's size is a legal address, and the memory around the fill does not change.
     const std::size_t before = (1 + choices.below(70)) * size_of(kind.dtype);
     Bytes memory(before + expected.size() + 64, poison);
     const View view{memory.data() + before, kind.dtype, expected.size(), fanin::host};
@@ -804,12 +804,12 @@ TEST(OneTensor, UnderEveryRoundingMode) {
         after = std::fegetround();
       }
       EXPECT_EQ(got, expected) << text_of(kind) << " mode " << mode;
-      EXPECT_EQ(after, mode);  // and the caller's mode is still there
+      EXPECT_EQ(after, mode);  // the caller's mode is preserved
     }
   }
 }
 
-// The layout changes fans, never the order of elements.
+// The layout changes fans, but not the order of elements.
 TEST(OneTensor, LayoutChangesFansAlone) {
   TensorOptions oihw;
   oihw.layout = fanin::Layout::oihw;
@@ -821,7 +821,7 @@ TEST(OneTensor, LayoutChangesFansAlone) {
   for (std::size_t j = 0; j < torch.size(); ++j) EXPECT_EQ(torch[j], 2 * keras[j]);
 }
 
-// ---------------------------------------------------------------- refusals leave memory as it was
+// ---------------------------------------------------------------- refusals leave memory unchanged
 
 struct Attempt {
   const char* name;
@@ -985,7 +985,7 @@ TEST(Views, OfTheHostAreRead) {
   });
 }
 
-// params has no memory to save, but an enumerator that is none of ours must not come out of it either.
+// params writes no memory, but it must refuse a number that is not an enumerator too.
 TEST(BadInput, ParamsOfAnUnknownDType) {
   const auto bad = static_cast<DType>(6);
   for (const Initializer& initializer : {Initializer(fanin::HeNormal(1)), Initializer(fanin::RandomUniform(0, 1, 1)),
@@ -995,7 +995,7 @@ TEST(BadInput, ParamsOfAnUnknownDType) {
   }
 }
 
-// The same numbers where the compute type is binary64 are no trouble, nor is a large fan.
+// The same numbers are legal if the compute type is binary64, and so is a large fan.
 TEST(BadInput, Float64HoldsMore) {
   for (const Initializer& initializer :
        {Initializer(fanin::RandomNormal(0, 1e-50, 1)),
@@ -1007,7 +1007,7 @@ TEST(BadInput, Float64HoldsMore) {
       EXPECT_TRUE(std::isfinite(v) && v != 0) << initializer.get_config();
     }
   }
-  // HeNormal's stddev is never lost: the least is that of 2^56 inputs.
+  // HeNormal's stddev never becomes zero: the smallest one is that of 2^56 inputs.
   const Shape widest{std::int64_t{1} << 56, 1};
   for (const DType dtype : all_dtypes) {
     EXPECT_NO_THROW(fanin::HeNormal(1).params(widest, dtype)) << name_of(dtype);
@@ -1015,7 +1015,7 @@ TEST(BadInput, Float64HoldsMore) {
   }
 }
 
-// The last elements of the largest tensor have indices of their own.
+// The last elements of the largest tensor have distinct indices.
 TEST(SmallTensors, TheEndOfTheLargest) {
   const std::int64_t most = std::int64_t{1} << 56;
   const fanin::RandomUniform uniform(0, 1, 1);
@@ -1026,7 +1026,8 @@ TEST(SmallTensors, TheEndOfTheLargest) {
   EXPECT_EQ(std::set<double>(last.begin(), last.end()).size(), 6u);
 }
 
-// Made before main(), and used after it by a destructor: nothing depends on the order of static objects.
+// This object is made before main() and used after it by a destructor: the library does not depend on the order of
+// static objects.
 struct AtExit {
   fanin::Initializer made = fanin::deserialize(R"({"class_name": "HeNormal", "config": {"seed": 1}})");
   ~AtExit() { fanin::deserialize(fanin::serialize(made)); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Peak memory of a 4 GiB fill is 4 GiB plus little: nothing is drawn into a temporary. On a machine with less than 6
-// GiB free, or with the argument --small, 256 MiB are filled instead.
+// Checks that the peak memory of a 4 GiB fill is little more than 4 GiB, so that nothing is drawn into a temporary.
+// With less than 6 GiB free, or with the argument --small, it fills 256 MiB instead.
 #include <sys/resource.h>
 
 #include <cstdint>
@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
 #endif
   const bool small = argc > 1 && std::string(argv[1]) == "--small";
   const std::int64_t mib = !small && available_kib() >= 6144 * kib_per_mib ? 4096 : 256;
-  fanin::HeNormal(1)({1000});  // what a first fill loads is not what is measured
+  fanin::HeNormal(1)({1000});  // the memory that a first fill loads is not measured
   const std::int64_t before = peak_kib();
   const fanin::Tensor tensor = fanin::HeNormal(1)({mib, 1 << 18});
   const std::int64_t extra = peak_kib() - before - mib * kib_per_mib;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plans: the same bits as separate fills, and refusals that leave a plan as it was.
+// Tests plans: the same bits as separate fills, and refusals that leave a plan unchanged.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ using fanin::test::with_block;
 using fanin::test::with_name;
 using fanin::test::with_subsequence;
 
-// Poisoned memory that is given out piece by piece, with a gap behind each. Poison that is left shows what was written.
+// Poisoned memory that is handed out in pieces, with a gap after each. The remaining poison shows what was not written.
 class Arena {
  public:
   explicit Arena(std::size_t bytes) : memory_(bytes / sizeof(double)) { clear(); }
@@ -55,7 +55,7 @@ class Arena {
     return {base() + first, dtype, bytes, fanin::host};
   }
 
-  // Everything that was not given out is as it was.
+  // Memory that was not handed out is unchanged.
   testing::AssertionResult gaps_untouched() const {
     std::size_t at = 0;
     for (const auto& [first, bytes] : taken_) {
@@ -89,7 +89,7 @@ bool untouched(const View& view) {
   return fanin::test::all_poison(first, first + view.capacity);
 }
 
-// What an entry of a plan is made from, and the bytes that a fill of its own gives.
+// The arguments of a plan's entry, and the bytes that a separate fill gives.
 struct Entry {
   Initializer initializer;
   Shape shape;
@@ -125,7 +125,7 @@ Initializer initializer_number(std::uint64_t number, std::uint64_t seed) {
   }
 }
 
-// 300 tensors of mixed kinds, dtypes, sizes and blocks; each has a name, and so draws of its own.
+// 300 tensors of mixed kinds, dtypes, sizes and blocks. Each has a name, and therefore its own draws.
 std::vector<Entry> mixed_entries(Arena& arena) {
   std::vector<Entry> entries;
   Choices choices(1);
@@ -251,13 +251,13 @@ TEST(PlanCopies, AreTheSameDrawsInTheirDType) {
   for (const DType dtype : all_dtypes) {
     views.push_back(arena.take(dtype, 99));
     ASSERT_EQ(plan.add_copy(views.size() % 2 == 0 ? 0 : views.size() - 2, views.back()),
-              views.size() - 1);  // of copies too
+              views.size() - 1);  // of a copy too
   }
   plan.fill();
   for (const View& view : views) {
     EXPECT_TRUE(holds(view, filled(normal, shape, view.dtype, options))) << name_of(view.dtype);
   }
-  // Rounded, not drawn anew: float16 and bfloat16 are within half a unit of the float32 values.
+  // A copy is rounded, not drawn again: float16 and bfloat16 are within half a unit of the float32 values.
   const auto* master = static_cast<const float*>(views[0].address);
   const auto* rounded = static_cast<const std::uint16_t*>(views[4].address);
   ASSERT_EQ(views[4].dtype, DType::bfloat16);
@@ -312,7 +312,7 @@ TEST(PlanCopies, Refusals) {
 
 // ---------------------------------------------------------------- conflicts of draws
 
-// The draws of an entry that meets {HeNormal, seed 1, subsequence 0, shape {8, 6}, whole}.
+// The draws of an entry that conflicts, or not, with {HeNormal, seed 1, subsequence 0, shape {8, 6}, whole}.
 struct Meeting {
   const char* name;
   Initializer initializer;
@@ -363,7 +363,7 @@ TEST(PlanConflicts, OfEqualSeedAndSubsequence) {
   }
 }
 
-// Blocks of one tensor: exact in every dimension.
+// For blocks of one tensor, conflicts are found exactly in every dimension.
 TEST(PlanConflicts, OfBlocksOfOneTensor) {
   const fanin::HeNormal he(1);
   const Shape shape{8, 6};
@@ -405,7 +405,7 @@ TEST(PlanConflicts, OfMemory) {
   plan.add(fanin::HeNormal(1), {bytes + 64, DType::float32, 64, fanin::host}, {16}, "a");  // bytes 64 to 127
   plan.add(fanin::HeNormal(1), {bytes + 160, DType::float32, 32, fanin::host}, {8}, "b");  // bytes 160 to 191
   const auto add = [&](std::size_t first, DType dtype, std::int64_t count) {
-    const std::size_t capacity = 256 - first;  // of which only the elements' bytes count
+    const std::size_t capacity = 256 - first;  // only the elements' bytes count
     plan.add(fanin::Zeros(), {bytes + first, dtype, capacity, fanin::host}, {count});
   };
   expect_refused([&] { add(64, DType::float32, 16); }, {"memory overlaps", "entry 0"});
@@ -482,7 +482,7 @@ TEST(PlanRefusals, LeaveThePlanAsItWas) {
   plan.fill();
   EXPECT_TRUE(holds(kept, filled(he, {3, 4})));
   EXPECT_TRUE(untouched(spare));
-  // Neither the memory nor the draws of a refused entry are taken.
+  // A refused entry takes neither memory nor draws.
   EXPECT_EQ(plan.add(he, spare, {3, 4}, "b"), 1u);
   plan.fill();
   EXPECT_TRUE(holds(spare, filled(he, {3, 4}, DType::float32, with_name("b"))));
@@ -515,9 +515,9 @@ TEST(PlanSequences, AreCountedWhenAnEntryIsAdded) {
     plan.add(sequence, views.back(), {3, 4});
   }
   views.push_back(arena.take(DType::float32, 12));
-  plan.add_copy(2, views.back());                    // no call
-  EXPECT_EQ(filled(sequence, {3, 4}), expected(4));  // calls of both kinds share the count
-  for (int time = 0; time < 2; ++time) {             // and a fill is none
+  plan.add_copy(2, views.back());                    // not a call
+  EXPECT_EQ(filled(sequence, {3, 4}), expected(4));  // fills and entries share the count
+  for (int time = 0; time < 2; ++time) {             // filling the plan is not a call
     plan.fill();
     for (std::size_t j = 0; j < 3; ++j) EXPECT_TRUE(holds(views[j], expected(1 + j))) << j;
     EXPECT_TRUE(holds(views[3], expected(3)));
@@ -525,7 +525,7 @@ TEST(PlanSequences, AreCountedWhenAnEntryIsAdded) {
   EXPECT_EQ(filled(sequence, {3, 4}), expected(5));
 }
 
-// As for a fill: what is refused was no call, so that what is added next has the draws it would have had.
+// A refused entry is not a call, as for a fill: the next entry has the draws that it would have had.
 TEST(PlanSequences, RefusedEntriesAreNotCounted) {
   Arena arena(1 << 16);
   const Shape shape{3, 4};
@@ -542,7 +542,7 @@ TEST(PlanSequences, RefusedEntriesAreNotCounted) {
   EXPECT_EQ(sequence.params(shape, DType::float32).subsequence, 0u);
 }
 
-// Threads that add to plans of their own share one count: each entry has draws of its own.
+// Threads that add to separate plans share one count, so each entry has its own draws.
 TEST(PlanSequences, ThreadsShareOneCount) {
   constexpr std::size_t adders = 4;
   constexpr std::size_t calls = 5000;
@@ -554,7 +554,7 @@ TEST(PlanSequences, ThreadsShareOneCount) {
   for (std::size_t adder = 0; adder < adders; ++adder) {
     threads.emplace_back([&, first = values.data() + adder * calls] {
       Plan plan;
-      for (++ready; ready < adders;) std::this_thread::yield();  // all at once
+      for (++ready; ready < adders;) std::this_thread::yield();  // all threads start at once
       for (std::size_t j = 0; j < calls; ++j) {
         try {
           plan.add(sequence, fanin::view(first + j, 1), {1});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parts of the program that are easier to test from inside.
+// Unit tests of the program.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -56,7 +56,7 @@ TEST(Extents, AreReadStrictly) {
   using fanin::cli::parse_extents;
   EXPECT_EQ(parse_extents("scalar", "--shape"), fanin::Shape{});
   EXPECT_EQ(parse_extents("2, 3", "--shape"), (fanin::Shape{2, 3}));
-  EXPECT_EQ(parse_extents("-2", "--shape"), fanin::Shape{-2});  // refused later, with the reason
+  EXPECT_EQ(parse_extents("-2", "--shape"), fanin::Shape{-2});  // refused later, with a reason
   for (const char* bad : {"", ",", "2,", "2,,3", "2.0", "2x3", "a", "2 3", "9223372036854775808"}) {
     EXPECT_THROW(parse_extents(bad, "--shape"), fanin::InvalidArgument) << bad;
   }

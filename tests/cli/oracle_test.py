@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`fanin fill` against the independent oracle: random kinds, parameters, dtypes, seeds, subsequences, offsets and thread
-counts, bit for bit, and refused where the oracle refuses.
+"""Compares `fanin fill` with the independent oracle for random kinds, parameters, dtypes, seeds, subsequences, offsets and
+thread counts: the same bits, and the same refusals.
 
     oracle_test.py PROGRAM [CASES]
 """
@@ -35,7 +35,7 @@ DTYPES = ["float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_
 
 
 def random_spec(rng):
-    """A case as the oracle takes it; about one in seven is refused."""
+    """A case for the oracle; about one in seven is refused."""
     scale = lambda: 10.0 ** rng.uniform(-9, 5) * rng.choice([1, 1, 1, 2.0 ** -20])
     signed = lambda: rng.choice([-1, 1]) * scale()
     spec = {"seed": rng.choice([0, 1, 42, 2 ** 64 - 1, rng.getrandbits(64)]),
@@ -75,7 +75,7 @@ def main():
     cases = int(sys.argv[2]) if len(sys.argv) > 2 else 400
     rng = random.Random(20261122)
     fills = refusals = 0
-    samplers = dict.fromkeys(WINDOWS, 0)  # fills of each
+    samplers = dict.fromkeys(WINDOWS, 0)  # the number of fills of each
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "w.npy")
         for case in range(cases):
@@ -100,7 +100,7 @@ def main():
             if spec["kind"] == "truncated_normal" and spec["stddev"] > 0:
                 for sampler, windows in WINDOWS.items():
                     samplers[sampler] += (spec["lower"], spec["upper"]) in windows
-        # Large enough for every thread to have a share.
+        # Large enough for a share per thread.
         spec = {"kind": "truncated_normal", "mean": 0.0, "stddev": math.sqrt(2 / 512) / 0.87962566103423978, "lower": -2.0,
                 "upper": 2.0, "seed": 42, "subsequence": oracle.fnv1a("größe"), "start": 0, "count": 512 * 1024}
         for dtype in DTYPES:
@@ -109,7 +109,7 @@ def main():
                 subprocess.run([program, "fill", "--init", "he_normal", "--shape", "512,1024", "--dtype", dtype, "--seed", "42",
                                 "--name", "größe", "--threads", str(threads), "--out", out], check=True, capture_output=True)
                 assert np.load(out).tobytes() == expected.tobytes(), (dtype, threads)
-        # What `describe --json` says is a case for the oracle.
+        # The output of `describe --json` is a case for the oracle.
         described = json.loads(subprocess.run([program, "describe", "--init", "glorot_uniform", "--shape", "3,3,8,16", "--json"],
                                               check=True, capture_output=True).stdout)
         subprocess.run([program, "fill", "--init", "glorot_uniform", "--shape", "3,3,8,16", "--seed", "5", "--out", out],

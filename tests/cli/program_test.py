@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The program from outside: what it prints, its exit codes, and that bad input writes and loses nothing.
+"""Tests the program: its output, its exit codes, and that bad input writes and loses nothing.
 
     program_test.py PROGRAM
 """
@@ -38,7 +38,7 @@ class InFolder(unittest.TestCase):
         self.out = os.path.join(self.folder.name, "w.npy")
 
     def refused(self, *arguments, says=""):
-        """Exit code 2, a message, nothing on standard output, and the folder as it was."""
+        """Expects exit code 2, a message, nothing on standard output, and an unchanged folder."""
         before = {name: pathlib.Path(self.folder.name, name).read_bytes() for name in os.listdir(self.folder.name)
                   if os.path.isfile(os.path.join(self.folder.name, name))}
         result = run(*arguments)
@@ -81,7 +81,7 @@ class Fill(InFolder):
         self.assertEqual(part[-24:], b"".join(rows))
 
     def test_large_tensors_go_through_in_pieces(self):
-        # 3 pieces of the buffer; the same bits as the library's one fill of the middle.
+        # The program fills its buffer 3 times; the bits are those of one fill of the middle by the library.
         shape = "5000,9000"
         result = run("fill", "--init", "he_normal", "--shape", shape, "--seed", "3", "--out", os.path.join(self.folder.name, "a.bin"))
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -192,7 +192,7 @@ class Fill(InFolder):
         self.assertTrue(os.path.exists("/dev/full"))
         os.unlink(full)
 
-        # A limit of the file's size stands for a full disk: the file that was there stays, and no other.
+        # A limit on the file size simulates a full disk: the old file stays, and no other file.
         pathlib.Path(self.out).write_bytes(b"precious")
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
         result = run(*fill, "--out", self.out, preexec_fn=limit)
@@ -209,7 +209,7 @@ class Fill(InFolder):
         self.addCleanup(process.kill)
         deadline = time.monotonic() + 60
         while len(os.listdir(self.folder.name)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)  # until the unfinished file is there
+            time.sleep(0.01)  # until the unfinished file exists
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(), -signal.SIGTERM)
         self.assertEqual(os.listdir(self.folder.name), ["w.npy"])
@@ -314,13 +314,13 @@ class Model(InFolder):
         self.assertEqual(len(header), 148)
         self.assertEqual(header["h.11.attn.c_attn.weight"]["shape"], [768, 2304])
         self.assertEqual(len(data), 4 * 124439808)
-        # A tensor of the model is the fill of that name.
+        # A tensor of the model equals a fill with that name.
         npy = os.path.join(self.folder.name, "one.bin")
         run("fill", "--init", "random_normal", "--set", "stddev=0.02", "--shape", "768,2304", "--seed", "42", "--name",
             "h.11.attn.c_attn.weight", "--out", npy)
         begin, end = header["h.11.attn.c_attn.weight"]["data_offsets"]
         self.assertEqual(pathlib.Path(npy).read_bytes(), data[begin:end])
-        # Another order, other neighbours and one thread change nothing.
+        # Another order, other tensors and one thread change nothing.
         again = os.path.join(self.folder.name, "again.safetensors")
         run("model", str(PROJECT / "examples/models/gpt2.json"), "--seed", "42", "--threads", "1", "--out", again)
         self.assertEqual(pathlib.Path(again).read_bytes(), pathlib.Path(out).read_bytes())

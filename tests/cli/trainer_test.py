@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""examples/trainer on a CUDA device against its twin in NumPy: the initial parameters bit for bit (the device's fill against
-the host's), the first epochs' losses closely, and the test accuracy that both reach.
+"""Compares examples/trainer on a CUDA device with its NumPy version: the initial parameters bit for bit (the device's fill
+with the host's), the losses of the first epochs within a tolerance, and the final test accuracy.
 
     trainer_test.py PROGRAM TRAINER [OPTIONS of both]
 
-PROGRAM is fanin, TRAINER the compiled example. Exit code 77: there is no device.
+PROGRAM is fanin, TRAINER the compiled example. Exit code 77: there is no CUDA device.
 """
 import pathlib
 import re
@@ -19,13 +19,13 @@ except ImportError:
     sys.exit(77)
 
 TWIN = pathlib.Path(__file__).resolve().parent.parent.parent / "examples/trainer/trainer.py"
-CLOSE_EPOCHS = 3        # later the two may drift apart: what is rounded in another order grows
-LOSS_TOLERANCE = 1e-4   # relative; seen: 1e-6
+CLOSE_EPOCHS = 3        # later epochs may drift apart, because other rounding errors grow
+LOSS_TOLERANCE = 1e-4   # relative; 1e-6 was measured
 ACCURACY_TOLERANCE = 0.01
 
 
 def parsed(output):
-    """The lines about parameters, and each epoch's loss and accuracy."""
+    """The lines with parameters, and the loss and accuracy of each epoch."""
     lines = output.splitlines()
     epochs = [re.fullmatch(r"epoch \d+ loss (\S+) test accuracy (\S+)", line) for line in lines]
     return ([line for line, epoch in zip(lines, epochs) if not epoch], [(float(e[1]), float(e[2])) for e in epochs if e])

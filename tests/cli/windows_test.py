@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Truncated normals of many windows against SciPy's distribution: Kolmogorov and Smirnov, and chi-square over 256 cells.
+"""Compares truncated normals of many windows with SciPy's distribution: Kolmogorov-Smirnov, and chi-square over 256 cells.
 
-Seeds are fixed, so that a run gives the same answer always. Each check would fail a correct generator with a seed of its
-own with probability 1e-7; there are 96 of them, so that all together raise a false alarm with probability below 1e-5.
-Controls show that each kind of check refuses values that are slightly wrong.
+Seeds are fixed, so every run gives the same answer. With a random seed, a correct generator would fail a check with
+probability 1e-7. There are 96 checks, so the probability of a false alarm is below 1e-5 in total.
+Controls show that each kind of check rejects slightly wrong values.
 
     windows_test.py PROGRAM
 """
@@ -26,8 +26,8 @@ CELLS = 256
 LEAST = 1e-7  # a p-value
 
 WINDOWS = [
-    (-2, 2),  # by the table of the curve up to 2
-    (-3, 3), (-1.25, 1.25), (-0.5, 4), (0, 2.5), (0, math.inf), (-math.inf, 0), (-math.inf, 2.2),  # by the whole curve's
+    (-2, 2),  # the table of the curve up to 2
+    (-3, 3), (-1.25, 1.25), (-0.5, 4), (0, 2.5), (0, math.inf), (-math.inf, 0), (-math.inf, 2.2),  # the table of the whole curve
     (-0.01, 0.02), (-0.5, 0.5), (0, 1), (-2, 0), (-1, 1.4),  # box, around 0
     (1, 2), (-1.75, -0.5), (0.1, 1.7), (5, 5.01), (8, 8.1),  # box
     (2, math.inf), (3, 8), (8, 9), (-9, -8), (-math.inf, -0.75), (0.001, 3),  # tail
@@ -35,7 +35,7 @@ WINDOWS = [
 
 
 def cdf(x, lower, upper):
-    """Of a standard normal within the window; on the side of 0 where the tails keep their digits."""
+    """The distribution of a standard normal within the window, on the side of 0 where tails keep their digits."""
     if lower > 0:
         return 1 - cdf(-x, -upper, -lower)
     below = special.ndtr(lower)
@@ -65,7 +65,7 @@ def main():
             return np.load(out)
 
         for lower, upper in WINDOWS:
-            # Its own law, by SciPy's own name for it.
+            # SciPy has this distribution under its own name.
             at = np.linspace(max(lower, -9), min(upper, 9), 101)
             assert np.allclose(cdf(at, lower, upper), stats.truncnorm.cdf(at, lower, upper), rtol=0, atol=1e-6), (lower, upper)
             for dtype in ("float32", "float64"):
@@ -74,7 +74,7 @@ def main():
                 for check, p in zip(("Kolmogorov and Smirnov", "chi-square"), p_values(x, lower, upper)):
                     assert p > LEAST, "[%s, %s], %s: %s has p = %g" % (lower, upper, dtype, check, p)
                     fewest = min(fewest, p)
-        # Controls: a bound that is a little off, values that avoid some cells, and what the box sampler proposes.
+        # Controls: a bound that is slightly wrong, values that avoid some cells, and the box sampler's proposals.
         x = drawn(1, 2, "float32", "control").astype(np.float64)
         assert max(p_values(x, 1, 2.05)) < LEAST and max(p_values(x, 0.99, 2)) < LEAST
         u = cdf(x, 1, 2)

@@ -43,9 +43,9 @@ using fanin::test::RoundingMode;
 
 // ---------------------------------------------------------------- helpers
 
-// Whether Python's == would call them equal: numbers by value (1 == 1.0 == True), objects in any order of keys.
+// Compares as Python's == does: numbers by value (1 == 1.0 == True), objects in any order of keys.
 bool python_equal(const Json& a, const Json& b) {
-  if (a.is_number_integer() && b.is_number_integer()) return a == b;  // exact: some do not fit a double
+  if (a.is_number_integer() && b.is_number_integer()) return a == b;  // exact, because some do not fit a double
   double x = 0;
   double y = 0;
   if (number_of(a, x, true) && number_of(b, y, true)) return x == y || (std::isnan(x) && std::isnan(y));
@@ -99,7 +99,7 @@ const std::map<std::string, Initializer (*)(std::string_view)> from_config{
     {"Identity", read_as<fanin::Identity>},
 };
 
-// The same for what has a scale, a mode and a distribution.
+// The same for classes with a scale, a mode and a distribution.
 template <class Class>
 VarianceScaling scaling_as(std::string_view json) {
   return Class::from_config(json);
@@ -119,7 +119,7 @@ bool has_negative_seed(const Json& config) {
   return config.contains("seed") && config["seed"].is_number_integer() && config["seed"] < 0;
 }
 
-// What fanin writes without being told of the axes: Keras before 3.15 does not know them.
+// The configuration that fanin writes if no axes are set: Keras before 3.15 does not know them.
 Json without_null_axes(Json config) {
   const bool set = !config.value("input_axes", Json()).is_null() || !config.value("output_axes", Json()).is_null();
   if (!set) {
@@ -135,7 +135,7 @@ class KerasFile : public testing::TestWithParam<const char*> {
  protected:
   KerasFile() : file_(parse_json(fanin::test::read_text(std::string(FANIN_TEST_DATA "/data/keras/") + GetParam()))) {}
 
-  // Those of fanin's classes: not Orthogonal, not STFT.
+  // The instances of fanin's classes; Orthogonal and STFT are missing.
   std::vector<Json> instances() const {
     std::vector<Json> ours;
     for (const Json& instance : file_["instances"]) {
@@ -160,7 +160,8 @@ TEST_P(KerasFile, ReadAndWrittenAgain) {
     const auto& class_from_config = from_config.at(instance["cls"].get<std::string>());
     SCOPED_TRACE(serialized);
     if (has_negative_seed(instance["get_config"])) {
-      // Keras takes these and fails in the call (JAX, NumPy) or wraps them: here the reader is told what to write.
+      // Keras accepts these and fails in the call (JAX, NumPy) or wraps them. fanin's message says what to write
+      // instead.
       expect_refused([&] { deserialize(serialized); }, {"seed=-1", "18446744073709551615"});
       expect_refused([&] { class_from_config(config); }, {"seed=-1", "18446744073709551615"});
       ++refused;
@@ -180,7 +181,7 @@ TEST_P(KerasFile, ReadAndWrittenAgain) {
   EXPECT_EQ(refused, 2u);
 }
 
-// ---------------------------------------------------------------- what Keras's keyword arguments mean
+// ---------------------------------------------------------------- Keras's keyword arguments
 
 Seed seed_of(const Json& arguments) {
   const Json seed = arguments.value("seed", Json());
@@ -205,7 +206,7 @@ double number(const Json& arguments, const char* key, double otherwise) {
   return value;
 }
 
-// The constructor's call that has these keyword arguments.
+// Calls the constructor with these keyword arguments.
 Initializer constructed(const std::string& name, const Json& arguments) {
   const Seed seed = seed_of(arguments);
   const FanAxes axes = axes_of(arguments);
@@ -240,17 +241,17 @@ TEST_P(KerasFile, ConstructedFromTheSameArguments) {
     SCOPED_TRACE(name + dump_json(arguments));
     Json expected = without_null_axes(instance["get_config"]);
     for (auto& argument : arguments.items()) {
-      // The file has Python's repr of what JSON does not know: tuples, SeedGenerator objects. Their JSON is the
-      // config's.
+      // For values that JSON does not have, tuples and SeedGenerator objects, the file has Python's repr. The config
+      // has their JSON.
       const bool repr = argument.value().is_string() && argument.value().get<std::string>().find_first_of("<(") == 0;
       if (repr) argument.value() = expected[argument.key()];
     }
-    if (has_negative_seed(expected)) continue;  // refused, see above
+    if (has_negative_seed(expected)) continue;  // refused; tested above
     if (arguments.contains("value") && !expected["value"].is_number() && !expected["value"].is_boolean() &&
         arguments["value"] != parse_json("Infinity")) {
-      continue;  // arrays: no constructor takes them
+      continue;  // arrays, which no constructor takes
     }
-    // Keras's Identity forgets its gain, ours does not.
+    // Keras's Identity loses its gain, fanin's does not.
     if (name == "Identity" && arguments.contains("gain")) expected["gain"] = arguments["gain"];
     EXPECT_TRUE(same(config_of(constructed(name, arguments)), expected));
     ++compared;
@@ -258,7 +259,7 @@ TEST_P(KerasFile, ConstructedFromTheSameArguments) {
   EXPECT_EQ(compared, 90u);
 }
 
-// The attributes that the object in Keras had.
+// The attributes of the object in Keras.
 TEST_P(KerasFile, MeansTheSameParameters) {
   for (const Json& instance : instances()) {
     const auto name = instance["cls"].get<std::string>();
@@ -285,7 +286,7 @@ TEST_P(KerasFile, MeansTheSameParameters) {
     } else if (double value = 0; name == "Constant" && number_of(attributes["value"], value, true)) {
       EXPECT_EQ(initializer.describe({2, 2}).distribution.value, value);
     } else if (name == "Constant") {
-      EXPECT_THROW(initializer.describe({2, 2}), InvalidArgument);  // an array: kept, but not filled
+      EXPECT_THROW(initializer.describe({2, 2}), InvalidArgument);  // an array is kept, but cannot be filled
     }
     const Json seed = instance["get_config"].value("seed", Json());
     if (seed.is_object()) {
@@ -365,7 +366,7 @@ TEST(Forms, KeysInKerasOrder) {
   for (const Default& d : defaults) {
     SCOPED_TRACE(d.class_name);
     const Initializer initializer = from_config.at(d.class_name)("{}");
-    // dump() keeps the order of keys, so that texts are compared, not objects.
+    // dump() keeps the order of keys, so this compares texts, not objects.
     EXPECT_EQ(initializer.get_config(), dump_json(parse_json(d.keras3)));
     EXPECT_EQ(initializer.get_config(ConfigForm::tf2), dump_json(parse_json(d.tf2)));
     const std::string name = d.class_name;
@@ -387,7 +388,7 @@ TEST(Forms, AxesAreKeptAsTheyWereGiven) {
         R"({"seed":1,"input_axes":[],"output_axes":[]})"}) {
     EXPECT_EQ(again(config), config);
   }
-  // One key alone was written by no Keras; both are written then.
+  // No Keras writes only one of the keys, so fanin writes both.
   EXPECT_EQ(again(R"({"seed":1,"output_axes":[1]})"), R"({"seed":1,"input_axes":null,"output_axes":[1]})");
   EXPECT_EQ(fanin::HeNormal(1).get_config(), R"({"seed":1})");
   EXPECT_EQ(fanin::HeNormal(1, {{{0}}, std::nullopt}).get_config(),
@@ -449,7 +450,7 @@ TEST(Forms, TruncatedNormalWithOtherBounds) {
             R"({"seed":3,"mean":0.0,"stddev":1.0,"lower":-2.0,"upper":3.0})");
 }
 
-// What Keras accepts and no fill can write stays in the configuration.
+// Values that Keras accepts but no fill can write stay in the configuration.
 TEST(Forms, ConstantsOfAnyKind) {
   for (const char* value :
        {"Infinity", "-Infinity", "NaN", "1", "true", "false", "-0.0", "[1.0,2.0]", "[[Infinity],[NaN]]",
@@ -482,15 +483,15 @@ TEST(OuterForm, ConfigMayBeMissingOrNull) {
   EXPECT_EQ(fanin::HeNormal::from_config("null").get_config(), R"({"seed":null})");
 }
 
-// Keras 2 writes {"class_name": ..., "config": ...} with these keys alone.
+// Keras 2 writes {"class_name": ..., "config": ...} with only these keys.
 TEST(OuterForm, SharedObjectIdIsNotWritten) {
   const std::string plain = R"({"class_name":"HeNormal","config":{"seed":1}})";
   const std::string shared = R"({"class_name":"HeNormal","config":{"seed":1},"shared_object_id":140})";
   EXPECT_EQ(serialize(deserialize(shared), ConfigForm::tf2), plain);
 }
 
-// TF 2.2's he_uniform is a function whose object says it is a VarianceScaling, with four keys; under its own name the
-// same four keys are read if they say the same.
+// TF 2.2's he_uniform is a function that returns a VarianceScaling, whose configuration has four keys. Under the name
+// HeUniform these four keys are accepted if they have HeUniform's values.
 TEST(OuterForm, Tf22Functions) {
   const std::string four = R"({"scale": 2.0, "mode": "fan_in", "distribution": "uniform", "seed": 5})";
   const Initializer scaling = deserialize(R"({"class_name": "VarianceScaling", "config": )" + four + "}");
@@ -508,7 +509,7 @@ TEST(OuterForm, Tf22Functions) {
   for (const char* other : others) {
     expect_refused([&] { fanin::HeUniform::from_config(other); }, {"HeUniform", "scale", "VarianceScaling"});
   }
-  // Part of them is no TF 2.2: unknown keys.
+  // TF 2.2 always writes all four; fewer are unknown keys.
   expect_refused([&] { fanin::HeUniform::from_config(R"({"scale": 2.0})"); }, {"HeUniform", "\"scale\""});
 }
 
@@ -550,7 +551,7 @@ TEST(OuterForm, Refusals) {
     SCOPED_TRACE(c.json);
     expect_refused([&] { deserialize(c.json); }, {c.part});
   }
-  // from_config wants the inner object.
+  // from_config takes the inner object.
   EXPECT_THROW(fanin::HeNormal::from_config(R"("he_normal")"), InvalidArgument);
   expect_refused([] { fanin::HeNormal::from_config(R"({"class_name": "HeNormal", "config": {}})"); }, {"class_name"});
 }
@@ -574,7 +575,7 @@ TEST_P(KerasFile, NamesThatKerasAccepts) {
   EXPECT_EQ(accepted, 31u);
 }
 
-// A Python literal as JSON, where there is such a thing.
+// A Python literal as JSON, if JSON has it.
 std::optional<std::string> json_of_python(std::string literal) {
   if (literal.empty() || std::string("(<b").find(literal[0]) != std::string::npos || literal.find("array") == 0) {
     return std::nullopt;
@@ -588,7 +589,8 @@ std::optional<std::string> json_of_python(std::string literal) {
 }
 
 TEST_P(KerasFile, IdentifiersThatKerasRefuses) {
-  // Refused by Keras 3 as names, but here by design: TF 2's V2 names and dotted names, and Constant with its default.
+  // Keras 3 refuses these names, but fanin accepts them by design: TF 2's V2 names, dotted names, and Constant with its
+  // default.
   const std::vector<std::string> ours{"\"RandomNormalV2\"", "\"keras.initializers.Zeros\"", "Constant", "constant"};
   std::size_t refused = 0;
   std::size_t accepted = 0;
@@ -597,7 +599,7 @@ TEST_P(KerasFile, IdentifiersThatKerasRefuses) {
     SCOPED_TRACE(row["identifier"].get<std::string>());
     if (!json || std::find(ours.begin(), ours.end(), *json) != ours.end()) continue;
     if (*json == "null") {
-      EXPECT_THROW(deserialize(*json), InvalidArgument);  // Keras's None; there is no such Initializer
+      EXPECT_THROW(deserialize(*json), InvalidArgument);  // Keras's None, for which there is no Initializer
     } else if (row.contains("result")) {
       EXPECT_EQ(class_of(*json), "HeNormal");
       ++accepted;
@@ -672,14 +674,14 @@ TEST(Names, RefusedWithTheNearest) {
       {"keras.layers.HeNormal", "keras.layers.HeNormal"},
       {"keras.initializers.", "keras.initializers."},
       {"normalV2", "normalV2"},
-      {"random_normalV2", "random_normalV2"},  // TF 2 has RandomNormalV2 alone
+      {"random_normalV2", "random_normalV2"},  // TF 2 has only RandomNormalV2
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
     expect_refused([&] { fanin::make(c.name); }, {c.part});
     expect_refused([&] { deserialize(dump_json(c.name)); }, {c.part});
   }
-  // Nothing is like this, so that nothing is suggested.
+  // No name is similar, so there is no suggestion.
   const std::string text = fanin::test::refusal([] { fanin::make("quaternion_sawtooth"); });
   EXPECT_EQ(text.find("Did you mean"), std::string::npos) << text;
 }
@@ -713,7 +715,7 @@ TEST(Parameters, Refusals) {
       {"VarianceScaling", R"({"scale": NaN})", {"scale", "nan"}},
       {"VarianceScaling", R"({"scale": Infinity})", {"scale", "inf"}},
       {"VarianceScaling", R"({"scale": -Infinity})", {"scale", "inf"}},
-      // mode, case-sensitive, and distribution, not so
+      // mode, which is case-sensitive, and distribution, which is not
       {"VarianceScaling", R"({"mode": "FAN_IN"})", {"Invalid `mode` argument: FAN_IN", "Did you mean \"fan_in\"?"}},
       {"VarianceScaling", R"({"mode": "fan_inn"})", {"Did you mean \"fan_in\"?"}},
       {"VarianceScaling", R"({"mode": "fan_geo_avg"})", {"fan_geo_avg"}},
@@ -739,7 +741,7 @@ TEST(Parameters, Refusals) {
       {"HeNormal", R"({"input_axes": [0.5]})", {"input_axes"}},
       {"HeNormal", R"({"output_axes": ["0"]})", {"output_axes"}},
       {"HeNormal", R"({"output_axes": [null]})", {"output_axes"}},
-      // the others' numbers
+      // the numbers of the other classes
       {"RandomNormal", R"({"mean": "a"})", {"mean", "RandomNormal"}},
       {"RandomNormal", R"({"mean": NaN})", {"mean", "nan"}},
       {"RandomNormal", R"({"mean": Infinity})", {"mean", "inf"}},
@@ -769,7 +771,7 @@ TEST(Parameters, Refusals) {
   }
 }
 
-// The same checks guard the constructors.
+// The constructors make the same checks.
 TEST(Parameters, ConstructorsRefuseTheSame) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const double nan = std::nan("");
@@ -835,7 +837,7 @@ TEST(Text, DuplicateKeys) {
   expect_refused([] { deserialize(R"({"class_name": "Zeros", "class_name": "Ones"})"); }, {"\"class_name\""});
   expect_refused([] { deserialize(R"({"class_name": "Constant", "config": {"value": {"a": 1, "a": 1}}})"); },
                  {"\"a\""});
-  // The same key in two objects is no duplicate.
+  // The same key in two objects is not a duplicate.
   EXPECT_EQ(class_of(R"({"class_name": "Constant", "config": {"value": {"config": {"value": 1}}}})"), "Constant");
 }
 
@@ -848,7 +850,7 @@ TEST(Text, UnicodeAndSpaces) {
   EXPECT_EQ(fanin::HeNormal::from_config(config).get_config(), config);
 }
 
-// Python's tokens are values, and no string is one of them.
+// Python's tokens are values, and a string that contains one stays a string.
 TEST(Text, PythonTokensAreValuesAlone) {
   const auto value = [](const std::string& text) {
     return fanin::Constant::from_config(R"({"value":)" + text + "}").get_config();
@@ -863,8 +865,8 @@ TEST(Text, PythonTokensAreValuesAlone) {
   }
 }
 
-// Text of any depth is refused or kept, and does not exhaust the stack. In processes of their own: a stack that is
-// exhausted ends the process.
+// Text of any nesting depth is refused or kept, and does not exhaust the stack. The test uses child processes, because
+// an exhausted stack ends the process.
 TEST(TextDeathTest, DeepNesting) {
   const std::size_t depth = 200000;
   const std::string deep = std::string(depth, '[') + std::string(depth, ']');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The value contract against known answers: Random123's for Philox, the golden vectors for everything else.
+// Checks the value contract against known answers: Random123's for Philox, the golden vectors for everything else.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -91,7 +91,7 @@ TEST(NegLog, GoldenBits) {
   }
 }
 
-// The bound of 0.87 ulp that the documentation states, and monotony, over every 64th float of (0, 1].
+// Checks the documented bound of 0.87 ulp and that neglog is monotone, for every 64th float of (0, 1].
 TEST(NegLog, UlpBoundAndMonotone) {
   double worst = 0;
   float previous = std::numeric_limits<float>::infinity();
@@ -108,10 +108,10 @@ TEST(NegLog, UlpBoundAndMonotone) {
   }
   EXPECT_EQ(fanin::core::neglog(1.0F), 0.0F);
   EXPECT_LT(worst, 0.87);
-  EXPECT_GT(worst, 0.5);  // the measurement itself works
+  EXPECT_GT(worst, 0.5);  // so the measurement works
 }
 
-// The tables of the header, of its source and of the contract are one, and the boxes that loops look up are theirs.
+// The header's tables equal their source and the contract's, and the boxes that loops look up come from them.
 class Tables : public testing::TestWithParam<std::pair<const char*, const fanin::core::Ziggurat*>> {};
 
 TEST_P(Tables, HeaderAndSourceHoldTheContractsNumbers) {
@@ -187,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(All, Tables,
                                          std::pair{"cut_at_2", &fanin::core::cut_table}),
                          [](const auto& table) { return std::string(table.param.first); });
 
-// The bounds of the samplers' windows, to the last bit.
+// The boundaries between samplers are exact to the last bit.
 TEST(Window, HasItsSampler) {
   using fanin::core::Sampler;
   using fanin::core::sampler_of;
@@ -209,7 +209,7 @@ TEST(Window, HasItsSampler) {
   EXPECT_EQ(sampler_of(1e30, infinity), Sampler::tail);
 }
 
-// A source of bits that follows a script: exact words in, the branch and the number of blocks out.
+// A source of scripted words, which counts the blocks that are read.
 struct Script {
   static inline std::vector<std::uint32_t> tags;
   static inline std::uint32_t word = 0;
@@ -238,18 +238,18 @@ TEST(Trial, ReadsARetryOnlyWhenItMust) {
 TEST(Trial, EndsAfter63Failures) {
   using namespace fanin::core;
   Script::tags.clear();
-  Script::word = 0x7fffff00u;  // every retry fails as well
+  Script::word = 0x7fffff00u;  // every retry fails too
   const Accepted none = first_accepted<Script>({1, 2}, 5, Script::word, {-2.0F, 2.0F}, normal_table);
   EXPECT_EQ(none.trial, trials);
   EXPECT_EQ(bits_of(none.z), 0u);
   EXPECT_EQ(bits_of(static_cast<float>(refine(none, ~0u, normal_table))), 0u);
   EXPECT_EQ(Script::tags.back(), 63u);
 
-  // Narrow windows end at the bound that is nearer to 0.
+  // If every trial of a narrow window fails, the value is the bound nearer to 0.
   Script::word = 0;
   Script::tags.clear();
   const NarrowWindow below = narrow_window(-6, -5.0000001);
-  struct Never {  // u_x of 1 and u_y of 1: x is the far bound, and under the curve there is nothing
+  struct Never {  // u_x = u_y = 1: x is the far bound, and the point is above the curve
     static Words block(Words counter, Key) {
       Script::tags.push_back(counter.y >> 24);
       return {0, 0, ~0u, ~0u};
@@ -268,7 +268,7 @@ TEST(Trial, EndsAfter63Failures) {
 
 template <class Format>
 void check_narrow(int digits) {
-  // Every finite pattern survives decode and encode, and values halfway between two go to the even one.
+  // Decoding and encoding keep every finite pattern, and values halfway between two round to the even one.
   for (std::uint32_t p = 0; p <= Format::largest; ++p) {
     const float v = Format::decode(p);
     ASSERT_EQ(std::uint32_t{Format::encode(v)}, p);
@@ -328,9 +328,9 @@ fanin::FillParams params_of(const Json& spec) {
       fanin::parse_dtype(spec["dtype"].get<std::string>()), spec["seed"], spec["subsequence"]);
 }
 
-// Every vector of the manifest, bit for bit, with every instruction set, on 1 and 3 threads, and every refusal.
+// Checks every vector of the manifest, bit for bit, with every instruction set, on 1 and 3 threads, and every refusal.
 TEST(Golden, EveryFillBitForBit) {
-  // NumPy's NaN is no JSON.
+  // NumPy writes NaN, which is not JSON.
   const std::string text = std::regex_replace(read_text(golden + "manifest.json"), std::regex(": NaN"), ": \"NaN\"");
   const Json manifest = Json::parse(text);
   std::size_t fills = 0;

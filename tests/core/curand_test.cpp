@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words of the CPU path are cuRAND's words: cuRAND's own device header, compiled for the host.
+// Compares the CPU path's words with cuRAND's, from cuRAND's own device header compiled for the host.
 #include <gtest/gtest.h>
 
 #define QUALIFIERS static inline
@@ -16,7 +16,7 @@ using fanin::core::Philox;
 using fanin::core::Words;
 
 TEST(CuRand, BlocksAreItsBlocks) {
-  std::mt19937 engine(1);  // any inputs will do
+  std::mt19937 engine(1);  // the inputs are arbitrary
   const auto random = [&engine] { return static_cast<std::uint32_t>(engine()); };
   for (int j = 0; j < 10000; ++j) {
     const uint4 counter{random(), random(), random(), random()};
@@ -27,7 +27,7 @@ TEST(CuRand, BlocksAreItsBlocks) {
   }
 }
 
-// head(i) is what curand_init(seed, subsequence, i) followed by curand() returns.
+// head(i) is the word that curand() returns after curand_init(seed, subsequence, i).
 TEST(CuRand, HeadsAreItsSequence) {
   const fanin::core::Stream streams[] = {{0, 0}, {42, 7}, {~0ull, (1ull << 63) + 5}, {0x123456789abcdef0, 3}};
   for (const auto& stream : streams) {

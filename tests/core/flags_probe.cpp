@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plain arithmetic, compiled twice: with the determinism flags behind flags that ask for the opposite, and without
-// them.
+// Plain arithmetic that is compiled twice with flags that ask for inexact arithmetic: once the determinism flags follow
+// them, once not.
 namespace FANIN_PROBE {
 
 #include "core/flags_probe.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The determinism flags take effect: plain arithmetic behind -Ofast and an instruction set with fused multiply-add is
-// exact with them, and is not without them, so that the check can fail.
+// Checks that the determinism flags work. With -ffast-math and fused multiply-add, plain arithmetic is exact with them.
+// Without them it is not, which shows that the check can fail.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -14,14 +14,14 @@ namespace without_flags {
 
 namespace {
 
-// Inputs come through volatile memory, so that nothing is computed by the compiler.
+// Inputs are volatile, so that the compiler computes nothing.
 float hidden(float v) {
   volatile float memory = v;
   return memory;
 }
 
 const float a = 1 + 0x1p-12F;
-const float square = 1 + 0x1p-11F;  // of a, rounded: a * a = 1 + 2^-11 + 2^-24, halfway between two floats
+const float square = 1 + 0x1p-11F;  // a * a, rounded: a * a = 1 + 2^-11 + 2^-24, halfway between two floats
 
 TEST(Flags, ProductAndSumAreNotFused) {
   EXPECT_EQ(with_flags::product_and_sum(hidden(a), hidden(a), hidden(-square)), 0.0F);

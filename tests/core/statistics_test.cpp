@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The values as random numbers: moments, cells, distribution function, tails, correlations, on 2^22 elements.
+// Tests values as random numbers: moments, cells, distribution function, tails and correlations of 2^22 elements.
 //
-// Seeds are fixed, so that a run gives the same answer always. The bounds are such that a correct generator would fail
-// a check with a seed of its own with probability below 3e-9: |z| < 6 for what is normally distributed (2e-9), and
-// sqrt(n) * D < 3.25 for Kolmogorov and Smirnov (2 * exp(-2 * 3.25^2) = 1.3e-9). There are 91 checks of correct values,
-// so that all of them together raise a false alarm with probability below 3e-7.
-// Each kind of check has controls: values that are slightly wrong, and that it must refuse.
+// Seeds are fixed, so every run gives the same answer. With a random seed, a correct generator would fail a check with
+// probability below 3e-9: the bounds are |z| < 6 for normally distributed statistics (2e-9), and sqrt(n) * D < 3.25 for
+// Kolmogorov-Smirnov (2 * exp(-2 * 3.25^2) = 1.3e-9). There are 91 checks of correct values, so the probability of a
+// false alarm is below 3e-7 in total.
+// Each kind of check has controls: slightly wrong values that it must reject.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -39,9 +39,9 @@ constexpr double ks_bound = 3.25;
 const Shape shape{2048, 2048};
 constexpr double n = 2048.0 * 2048.0;
 
-// ---------------------------------------------------------------- what the values should be
+// ---------------------------------------------------------------- expected distributions
 
-// A distribution that is symmetric about `mean`: even central moments (the odd ones are 0), and its CDF.
+// A distribution that is symmetric about `mean`: its even central moments (the odd ones are 0) and its CDF.
 struct Law {
   double mean;
   double m2, m4, m6, m8;
@@ -78,7 +78,7 @@ void check(Failures& failures, const std::string& name, double z) {
   if (!(std::abs(z) < z_bound)) failures.insert(name);
 }
 
-// Sample moments about the true mean are means of n independent numbers: their variance follows from higher moments.
+// Sample moments about the true mean are means of n independent numbers, so higher moments give their variance.
 Failures failing_moments(const Values& values, const Law& law) {
   double s1 = 0;
   double s2 = 0;
@@ -99,8 +99,8 @@ Failures failing_moments(const Values& values, const Law& law) {
   return failures;
 }
 
-// Chi-square over 256 cells of equal probability, made a z by Wilson and Hilferty's cube root; and Kolmogorov and
-// Smirnov's largest distance to the exact CDF.
+// Chi-square over 256 cells of equal probability, turned into a z by Wilson and Hilferty's cube root, and the
+// Kolmogorov-Smirnov distance to the exact CDF.
 Failures failing_shape(const Values& values, const Law& law) {
   std::vector<double> u(values.size());
   std::transform(values.begin(), values.end(), u.begin(), law.cdf);
@@ -123,7 +123,7 @@ Failures failing_shape(const Values& values, const Law& law) {
   return failures;
 }
 
-// Counts beyond some standard deviations on each side, made z by Anscombe's root of a Poisson number.
+// Counts beyond some standard deviations on each side, turned into z by Anscombe's root of a Poisson number.
 Failures failing_tails(const Values& values) {
   Failures failures;
   for (const double sigmas : {3.0, 4.0}) {
@@ -137,7 +137,8 @@ Failures failing_tails(const Values& values) {
   return failures;
 }
 
-// The correlation of two lists, of their squares too: pairs of independent numbers give sums of variance pairs.
+// The correlation of two lists, and of their squares. For independent numbers the sum over the pairs has the variance
+// `pairs`.
 Failures failing_correlation(const float* a, const float* b, std::size_t pairs, const Law& law) {
   double products = 0;
   double squares = 0;
@@ -154,7 +155,7 @@ Failures failing_correlation(const float* a, const float* b, std::size_t pairs, 
   return failures;
 }
 
-// With the 4 next elements: one Philox block has 4 words.
+// Correlations with the next 4 elements, because a Philox block has 4 words.
 Failures failing_lags(const Values& values, const Law& law) {
   Failures failures;
   for (std::size_t lag = 1; lag <= 4; ++lag) {
@@ -195,7 +196,7 @@ Values changed(Values values, const F& change) {
   return values;
 }
 
-// Every hundredth value is that of another list.
+// Takes every hundredth value from another list.
 Values contaminated(Values values, const float* other) {
   for (std::size_t j = 0; j < values.size(); j += 100) values[j] = other[j];
   return values;
@@ -206,7 +207,7 @@ const Values& normal_values() {
   return values;
 }
 
-// HeNormal of 2048 inputs, by the standard deviation before the cut: what remains has variance 2 / 2048.
+// HeNormal of 2048 inputs, by its standard deviation before truncation. After truncation the variance is 2 / 2048.
 const Values& he_values() {
   static const Values values = scaled(drawn(fanin::HeNormal(20240607)), 0.87962566103423978 / std::sqrt(2.0 / 2048));
   return values;
@@ -227,7 +228,7 @@ TEST(Statistics, CentredUniform) {
   EXPECT_EQ(list(failing(drawn(fanin::RandomUniform(-1, 1, 4)), uniform(-1, 1))), "");
 }
 
-// The law of HeNormal's variance itself, not by the constant above: 2 / fan_in after the cut.
+// HeNormal's variance after truncation is 2 / fan_in, independent of the constant above.
 TEST(Statistics, HeNormalHasItsVariance) {
   double sum = 0;
   for (const float value : drawn(fanin::HeNormal(5))) sum += static_cast<double>(value) * value;
@@ -282,21 +283,21 @@ TEST(StatisticsControl, Variance) {
   EXPECT_EQ(failing_moments(scaled(he_values(), 1.01), truncated_at_2()).count("variance"), 1u);
 }
 
-// sqrt(scale / fan) without the correction for the cut, as in some older libraries.
+// sqrt(scale / fan) without the correction for truncation, as in some older libraries.
 TEST(StatisticsControl, CutWithoutItsCorrection) {
   const Failures failures = failing(scaled(he_values(), 0.87962566103423978), truncated_at_2());
   for (const char* name : {"variance", "kurtosis", "cells", "Kolmogorov-Smirnov"})
     EXPECT_EQ(failures.count(name), 1u) << name;
 }
 
-// An untruncated normal of the same variance.
+// An untruncated normal with the same variance.
 TEST(StatisticsControl, NormalForTruncatedNormal) {
   const Failures failures = failing(scaled(normal_values(), 0.87962566103423978), truncated_at_2());
   EXPECT_EQ(failures.count("variance"), 0u);
   for (const char* name : {"kurtosis", "cells", "Kolmogorov-Smirnov"}) EXPECT_EQ(failures.count(name), 1u) << name;
 }
 
-// Hermite polynomials change one moment and leave the lower ones.
+// Hermite polynomials change one moment and keep the lower ones.
 TEST(StatisticsControl, SkewnessAndKurtosis) {
   const auto skewed = changed(normal_values(), [](double x) { return x + 0.01 * (x * x - 1); });
   EXPECT_EQ(list(failing_moments(skewed, standard_normal())), "skewness; ");
@@ -308,10 +309,10 @@ TEST(StatisticsControl, CellsAndDistance) {
   const Failures wide = failing_shape(scaled(normal_values(), 1.01), standard_normal());
   EXPECT_EQ(wide.count("cells"), 1u);
   EXPECT_EQ(wide.count("Kolmogorov-Smirnov"), 1u);
-  // 8 bits of a fraction are missing: cells are hit as often, but each at its lower end.
+  // Fractions lack 8 bits: cells are hit as often, but only at their lower ends.
   const auto coarse = changed(drawn(fanin::RandomUniform(0, 1, 3)), [](double u) { return std::floor(u * 256) / 256; });
   EXPECT_EQ(list(failing_shape(coarse, uniform(0, 0.5))), "Kolmogorov-Smirnov; ");
-  // One cell in four lends one in fifty of its values to the next: the distance stays small.
+  // One cell in four gives one in fifty of its values to the next, which keeps the distance small.
   auto uneven = drawn(fanin::RandomUniform(0, 1, 3));
   for (std::size_t j = 0; j < uneven.size(); ++j) {
     if (j % 50 == 0 && static_cast<int>(uneven[j] * 256) % 4 == 0) uneven[j] += 1.0F / 256;
@@ -329,11 +330,11 @@ TEST(StatisticsControl, Tails) {
 
 TEST(StatisticsControl, Neighbours) {
   const Values& values = normal_values();
-  // A copy of the next element, in one place of a hundred.
+  // One element in a hundred is a copy of the next.
   auto copies = values;
   for (std::size_t j = 0; j + 1 < copies.size(); j += 100) copies[j] = copies[j + 1];
   EXPECT_EQ(list(failing_lags(copies, standard_normal())), "correlation at lag 1; correlation of squares at lag 1; ");
-  // The same with the sign of another draw: the values do not correlate, their squares do.
+  // The same with the sign of another draw: the squares correlate, but not the values.
   for (std::size_t j = 0; j + 1 < copies.size(); j += 100) copies[j] = std::copysign(copies[j + 1], values[j]);
   EXPECT_EQ(list(failing_lags(copies, standard_normal())), "correlation of squares at lag 1; ");
 

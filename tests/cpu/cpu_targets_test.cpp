@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every instruction set's loop against the portable one, which the contract's golden vectors test (as they do these).
+// Compares every instruction set's loop with the portable one. The contract's golden vectors test all of them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -76,19 +76,19 @@ const std::vector<Case> cases = {
     {"tail far out", normal(0, 1, -infinity, -30)},
     {"tail near 0", normal(0, 1, 0x1p-20, infinity)},
     {"small values", normal(0, 1e-6)},  // subnormal in the narrow formats
-    {"tiny values", normal(0, 1e-38)},  // subnormal everywhere but in float64
+    {"tiny values", normal(0, 1e-38)},  // subnormal except in float64
     {"wide values", normal(0, 60)},     // float8 is clamped
     {"he_uniform", uniform(-0.0931, 0.0931)},
     {"unit uniform", uniform(0, 1)},
     {"uniform with an end that rounding reaches", uniform(1, 1 + 0x1p-3)},
     {"narrow uniform with an offset", uniform(-0.75, -0.7)},
     {"uniform that does not scale exactly", uniform(-1e-35, 1e-35)},
-    {"uniform that does not in float64", uniform(-1e-310, 1e-310)},  // refused in the others
+    {"uniform that does not in float64", uniform(-1e-310, 1e-310)},  // refused in other dtypes
 };
 
 constexpr std::uint64_t one = 1;
 
-// Some of these make the counter's low word overflow, at the quad's number (2^34) or the element's (2^32).
+// Some of these overflow the counter's low word, in the quad's number (at 2^34) or in the element's (at 2^32).
 const std::uint64_t starts[] = {
     0, 1, 6, 4095, (one << 32) - 77, (one << 34) - 4096 - 70, (one << 34) - 3, (one << 41) + 2, (one << 56) - 20000};
 const std::uint64_t counts[] = {1, 3, 4, 5, 16, 31, 64, 127, 128, 130, 515, 1024, 4096, 9001};
@@ -99,7 +99,7 @@ std::vector<CpuTarget> vector_targets() {
   return targets;
 }
 
-// The distribution in this dtype, or nothing if the contract refuses it.
+// Prepares the distribution in this dtype; returns false if the contract refuses it.
 bool prepared(FillParams& params, const Distribution& d, DType dtype, std::uint64_t start, std::uint64_t count) {
   try {
     const fanin::Shape shape{std::int64_t{1} << 56};
@@ -112,7 +112,7 @@ bool prepared(FillParams& params, const Distribution& d, DType dtype, std::uint6
   }
 }
 
-// Fills memory that is `shift` elements past an aligned address, and returns it with what lies around it.
+// Fills memory that is `shift` elements past an aligned address, and returns it with the memory around it.
 std::vector<unsigned char> filled(const FillParams& params, std::uint64_t shift, CpuTarget target, int threads = 1) {
   const std::size_t size = size_of(params.dtype);
   std::vector<unsigned char> bytes((params.index.count + 2 * shift + 64) * size, 0xca);
@@ -122,7 +122,7 @@ std::vector<unsigned char> filled(const FillParams& params, std::uint64_t shift,
   const fanin::FillJob job{bytes.data() + offset, params};
   const CpuTarget ran = fanin::cpu::fill(&job, 1, threads, target);
   EXPECT_EQ(ran, params.index.count < 32 ? CpuTarget::portable : target)
-      << name_of(target);  // a few are done one by one
+      << name_of(target);  // the portable loop does short fills
   return {bytes.begin() + static_cast<std::ptrdiff_t>(offset - shift * size),
           bytes.begin() + static_cast<std::ptrdiff_t>(offset + (params.index.count + shift) * size)};
 }
@@ -168,7 +168,7 @@ TEST(CpuTargets, SameBitsAsThePortableLoop) {
           }
         }
       }
-      // All but what the format cannot hold.
+      // Only formats that cannot hold the values refuse some.
       if ((dtype == DType::float32 && !tiniest) || dtype == DType::float64) {
         EXPECT_EQ(compared, vector_targets().size() * std::size(starts) * std::size(counts)) << c.name;
       }
@@ -176,8 +176,8 @@ TEST(CpuTargets, SameBitsAsThePortableLoop) {
   }
 }
 
-// Counts around the ends of pieces (2048 elements, past which lists of rejected elements live on) and of sessions
-// (65,532 elements, where they end).
+// Counts around the ends of pieces (2048 elements; the list of rejected elements continues in the next piece) and of
+// sessions (65,532 elements; the list ends).
 TEST(CpuTargets, EndsOfPiecesAndSessions) {
   for (const Case& c : cases) {
     if (c.distribution.kind == Distribution::Kind::uniform) continue;
@@ -196,7 +196,7 @@ TEST(CpuTargets, EndsOfPiecesAndSessions) {
   }
 }
 
-// Long enough for the stores that bypass the cache, in pieces of any length, on several threads.
+// Runs that are long enough for stores that bypass the cache, in pieces of any length, on several threads.
 TEST(CpuTargets, LongRunsInAnyPieces) {
   for (const char* name : {"he_normal", "normal with a mean", "half of a normal", "box", "tail below 0 with a mean",
                            "he_uniform", "unit uniform"}) {
@@ -234,7 +234,7 @@ TEST(CpuTargets, ForcedByTheEnvironment) {
     setenv("FANIN_CPU_TARGET", std::string(name_of(target)).c_str(), 1);
     EXPECT_EQ(fanin::cpu_target(), target);
     EXPECT_EQ(fanin::cpu::fill(&job, 1, 1, CpuTarget::automatic), target);
-    // What the code asks for goes first.
+    // The call's target takes precedence over the environment's.
     EXPECT_EQ(fanin::cpu::fill(&job, 1, 1, CpuTarget::portable), CpuTarget::portable);
   }
   for (const char* wrong : {"avx3", "AVX2", "sve,neon"}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads of host fills: how the work is split, who touches which page, how many are started, and surroundings that
-// break thread pools: fork, exit, a user's own threads, small stacks, no threads left.
+// Tests the threads of host fills: the split of the work, the first touch of each page, the number of threads, and
+// situations that break thread pools: fork, exit, a user's own threads, small stacks, no threads left.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -47,12 +47,12 @@ namespace {
 
 using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
 
-// The definition below stands before the system's (or a sanitizer's).
+// The definition below takes precedence over the system's (or a sanitizer's).
 const auto next_create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
 
-std::atomic<int> started{0};              // so far
-std::atomic<int> left{INT_MAX};           // before pthread_create fails as it does when the system has no more
-std::atomic<std::size_t> stack_bytes{0};  // of threads that ask for no size; 0: the system's default
+std::atomic<int> started{0};              // threads so far
+std::atomic<int> left{INT_MAX};           // threads until pthread_create fails as without resources
+std::atomic<std::size_t> stack_bytes{0};  // for threads that request no size; 0: the system's default
 
 }  // namespace
 
@@ -86,7 +86,7 @@ using fanin::test::on_threads;
 using fanin::test::poison;
 using fanin::test::view_of;
 
-// How many threads f() starts, its own not counted.
+// The number of threads that f() starts, without the caller's.
 template <class F>
 int started_by(const F& f) {
   const int before = started;
@@ -100,13 +100,13 @@ Shape normals_for(std::uint64_t shares) {
   return {static_cast<std::int64_t>((shares * least_work_per_thread + work - 1) / work)};
 }
 
-// CPUs that the calling thread may run on.
+// The number of CPUs that the calling thread may run on.
 int allowed_cpus() {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// Fills some memory that is long enough to be shared, and compares: what every odd surrounding must be able to do.
+// Fills memory that is large enough for several threads, and compares it. This must work in every situation.
 class Sample {
  public:
   Sample() : expected_(filled(he_, shape_, DType::float32, {}, on_threads(1))), got_(expected_.size()) {}
@@ -132,8 +132,8 @@ FillJob job_of(const Initializer& initializer, DType dtype, std::int64_t count) 
 
 std::uint64_t work_of(const std::vector<FillJob>& jobs) { return fanin::cpu::work_of(jobs.data(), jobs.size()); }
 
-// Every element is in one share, shares go through memory in order, and no share's work is off by more than a few
-// elements.
+// Expects that every element is in one share, shares are in the order of memory, and each share's work is even up to a
+// few elements.
 void expect_even_split(const std::vector<FillJob>& jobs, std::uint64_t shares) {
   const std::uint64_t total = work_of(jobs);
   const std::uint64_t even = total / shares;
@@ -154,7 +154,7 @@ void expect_even_split(const std::vector<FillJob>& jobs, std::uint64_t shares) {
                             ASSERT_LE(element, part_of.params.index.count);
                             work += count * fanin::cpu::work_of(part_of.params);
                           });
-    // Both ends are rounded to whole groups of elements, and the last share has the remainder.
+    // Both ends are rounded to whole groups of elements, and the last share gets the remainder.
     const std::uint64_t slack = fanin::cpu::share_granularity * 2 * fanin::cpu::narrow_work * 2 + shares;
     ASSERT_LE(work > even ? work - even : even - work, slack) << "share " << share << " of " << shares;
   }
@@ -195,7 +195,8 @@ TEST(Shares, OfAnyPlan) {
 
 // ---------------------------------------------------------------- first touch
 
-// Fresh memory of which every page faults once, and notes the thread that did it. One may live at a time.
+// Fresh memory whose pages each fault once; the handler notes the thread that touched the page. Only one may exist at a
+// time.
 class FreshPages {
  public:
   explicit FreshPages(std::size_t bytes) : touched_by_((bytes + page() - 1) / page()) {
@@ -224,7 +225,7 @@ class FreshPages {
 
   unsigned char* data() const { return memory_; }
 
-  // The first byte of each stretch of pages that one thread was the first to touch.
+  // The first byte of each stretch of pages that one thread touched first.
   std::vector<std::size_t> stretches() const {
     std::vector<std::size_t> begins;
     pthread_t last{};
@@ -238,12 +239,12 @@ class FreshPages {
  private:
   static inline FreshPages* current = nullptr;
 
-  // In a signal handler of the thread that touched.
+  // Runs in a signal handler of the thread that touched the page.
   void touched(const void* address) {
     const auto at = reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(memory_);
-    if (at / page() >= touched_by_.size()) _exit(139);  // a crash
+    if (at / page() >= touched_by_.size()) _exit(139);  // a real crash
     pthread_t nobody{};
-    // Where shares meet, two threads may come at once.
+    // Two threads may touch the page where their shares meet.
     touched_by_[at / page()].compare_exchange_strong(nobody, pthread_self());
     mprotect(memory_ + at / page() * page(), page(), PROT_READ | PROT_WRITE);
   }
@@ -253,7 +254,7 @@ class FreshPages {
   struct sigaction before_ = {};
 };
 
-// Each thread touches one stretch, and they meet where the work is shared evenly.
+// Expects that each thread touches one stretch, and that the stretches meet where the work is split evenly.
 void expect_stretches(const FreshPages& memory, const std::vector<std::size_t>& begins) {
   const std::vector<std::size_t> got = memory.stretches();
   ASSERT_EQ(got.size(), begins.size());
@@ -288,9 +289,9 @@ TEST(FirstTouch, OfAPlanIsByTheThreadThatFillsThePage) {
   for (int j = 0; j < 500; ++j) entries.push_back({fanin::HeUniform(1), DType::bfloat16, 64 + j % 9});
   entries.push_back({fanin::HeUniform(1), DType::bfloat16, unit * 2});
   entries.push_back({fanin::HeNormal(1), DType::float64, unit});
-  entries.push_back({fanin::Ones(), DType::float64, unit});  // qemu loses faults of memset's zeros
+  entries.push_back({fanin::Ones(), DType::float64, unit});  // not zeros: QEMU loses the faults of a memset of zeros
 
-  // Laid end to end, each at a multiple of its size.
+  // The tensors lie one after another, each at a multiple of its element's size.
   std::vector<FillJob> jobs;
   std::vector<std::size_t> places;
   std::size_t bytes = 0;
@@ -371,7 +372,7 @@ TEST(Limit, WithoutOneAsManyAsTheProcessMayRunOn) {
   EXPECT_EQ(fanin::available_threads(), allowed_cpus());
   EXPECT_EQ(started_by([&] { plan.fill(); }), std::min(allowed_cpus(), shares) - 1);
   if (allowed_cpus() == 1) std::puts("One CPU is available: that more are used is not checked");
-  // A thread that may run on one CPU starts none.
+  // A thread that may run on only one CPU starts none.
   std::thread([&] {
     cpu_set_t set;
     ASSERT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
@@ -411,7 +412,7 @@ TEST(UsersThreads, FillAllAtOnce) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// One plan, filled from several threads into the same memory one after the other, as it allows.
+// One plan may be filled from several threads into the same memory, one after the other.
 TEST(UsersThreads, FillOnePlanInTurn) {
   const Shape shape = normals_for(4);
   const Bytes expected = filled(fanin::HeNormal(1), shape);
@@ -425,7 +426,7 @@ TEST(UsersThreads, FillOnePlanInTurn) {
   }
 }
 
-// The C library's default on musl, and what some users give theirs. The fill's own threads get no more.
+// musl's default stack size, which some users also set. The fill's own threads get no more.
 TEST(UsersThreads, HaveSmallStacks) {
 #if defined(FANIN_ASAN)
   constexpr std::size_t stack = 512 << 10;  // instrumented frames are larger
@@ -436,7 +437,7 @@ TEST(UsersThreads, HaveSmallStacks) {
       fanin::HeNormal(1),  fanin::RandomNormal(0.5, 2, 1), fanin::TruncatedNormal(0, 1, 1, 0, 9),
       fanin::HeUniform(1), fanin::RandomUniform(0, 1, 1),  fanin::Constant(0.75),
       fanin::Identity()};
-  const Shape shape{normals_for(2)[0] / 128 + 1, 256};  // uniforms are shared too
+  const Shape shape{normals_for(2)[0] / 128 + 1, 256};  // enough uniforms for two threads, too
   for (const Initializer& initializer : initializers) {
     for (const DType dtype : all_dtypes) {
       const Bytes expected = filled(initializer, shape, dtype);
@@ -457,8 +458,8 @@ TEST(UsersThreads, HaveSmallStacks) {
 
 constexpr auto deadline = std::chrono::seconds(120);
 
-// The status with which a child that does f() ends: f() leaves by itself, or its result is the status. Negative if a
-// signal ended it or it hung.
+// The exit status of a child process that runs f(): f() exits, or its result is the status. Negative if a signal ended
+// the child or it hung.
 template <class F>
 int status_of_child(const F& f) {
   std::fflush(nullptr);
@@ -492,7 +493,7 @@ TEST(Fork, AfterFillsOnThreads) {
   for (const int threads : {0, 1, 2, 4}) {
     EXPECT_EQ(status_of_child([&] { return sample.right(threads) ? 0 : 1; }), 0) << threads;
   }
-  // Grandchildren, as of a data loader's workers.
+  // Grandchildren, as a data loader's workers start them.
   EXPECT_EQ(status_of_child([&] {
               if (!sample.right(2)) return 1;
               return status_of_child([&] { return sample.right(2) ? 0 : 2; });
@@ -501,7 +502,7 @@ TEST(Fork, AfterFillsOnThreads) {
   EXPECT_TRUE(sample.right(2));
 }
 
-// qemu's user mode answers for the program in /proc/self, but not in /proc/thread-self.
+// QEMU's user mode shows the emulated program in /proc/self, but itself in /proc/thread-self.
 bool emulated() {
   const auto target = [](const char* link) {
     char path[PATH_MAX] = {};
@@ -541,11 +542,11 @@ TEST(Fork, WhileOtherThreadsFill) {
   for (std::thread& other : others) other.join();
 }
 
-// What a child fills while it exits, and what came of it.
+// The fill that a child makes while it exits, and the number of fills that were right.
 Sample* exit_sample = nullptr;
 int exit_fills = 0;
 
-// Made before all other static objects of the program, the library's too, and destroyed after them.
+// Constructed before all other static objects of the program and the library, and destroyed after them.
 struct DestroyedLast {
   ~DestroyedLast() {
     if (exit_sample == nullptr) return;

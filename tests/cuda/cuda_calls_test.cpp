@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the CUDA back end asks of the runtime and of the driver. All functions that it uses are defined here, in front
-// of the real ones: they write down every call, and pretend that there are three devices, or none, on top of one.
+// Tests the calls of the CUDA back end to the runtime and the driver. This program defines all functions that the back
+// end uses, in place of the real ones. They record every call and simulate three devices, or none, on top of one.
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
@@ -23,33 +23,33 @@
 namespace {
 
 constexpr int devices = 3;
-constexpr int with_pageable_memory = 2;  // this one reads ordinary host memory
+constexpr int with_pageable_memory = 2;  // this device reads ordinary host memory
 
-// The calling thread's contexts, each by its device, the current one last.
+// The devices of the calling thread's stack of contexts, the current one last.
 std::vector<int> contexts;
-int chosen = 0;        // by cudaSetDevice
+int chosen = 0;        // with cudaSetDevice
 std::set<int> active;  // devices that have a primary context
 bool has_driver_functions = true;
 bool is_capturing = false;
 cudaError_t devices_error = cudaSuccess;
 cudaError_t launch_error = cudaSuccess;
-int launch_errors = 0;                                       // so many launches fail
-const void* device_memory_of_1 = nullptr;                    // this address is in memory of device 1
-void* mapped_to = nullptr;                                   // where the device sees pinned memory
-bool is_unmapped = false;                                    // it does not see it
-std::vector<std::string> calls;                              // each with the current device
+int launch_errors = 0;                                       // this many launches fail
+const void* device_memory_of_1 = nullptr;                    // an address in memory of device 1
+void* mapped_to = nullptr;                                   // the device's address of pinned memory
+bool is_unmapped = false;                                    // the device cannot access pinned memory
+std::vector<std::string> calls;                              // each with the device that was current
 std::vector<cudaStream_t> streams;                           // of launches
 std::vector<const void*> sources;                            // of copies
-std::vector<std::pair<cudaHostFn_t, void*>> host_functions;  // that a stream has not come to yet
+std::vector<std::pair<cudaHostFn_t, void*>> host_functions;  // that the stream has not run yet
 
-std::size_t allocations = 0;  // other than in the functions below
+std::size_t allocations = 0;  // except those of the functions below
 int in_calls = 0;
-const void* watched = nullptr;  // memory
+const void* watched = nullptr;  // memory whose release is noted
 bool watched_is_free = false;
 
 int current() { return contexts.empty() ? chosen : contexts.back(); }
 
-// A call, which is written down. What it allocates is not the back end's.
+// Records a call. Allocations during its lifetime are not the back end's.
 class Call {
  public:
   explicit Call(const char* name) {
@@ -61,7 +61,7 @@ class Call {
   Call& operator=(const Call&) = delete;
 };
 
-// As what needs a context does.
+// Makes the chosen device's primary context, as calls that need a context do.
 void make_context() {
   if (!contexts.empty()) return;
   contexts.push_back(chosen);
@@ -293,13 +293,13 @@ class CudaCalls : public testing::Test {
   View part(std::size_t offset, std::size_t size, int device = 1) const {
     return {static_cast<unsigned char*>(memory_) + offset, DType::float32, size, cuda(device)};
   }
-  // What has been called since the last time.
+  // The calls since the last call of this function.
   static Calls taken() {
     Calls all;
     std::swap(all, calls);
     return all;
   }
-  // Runs f and gives the number of allocations by operator new that it made.
+  // The number of allocations with operator new while f runs.
   template <class F>
   static std::size_t allocations_of(const F& f) {
     calls.reserve(calls.size() + 10000);
@@ -308,7 +308,7 @@ class CudaCalls : public testing::Test {
     f();
     return allocations - before;
   }
-  // So many small tensors, of 16 bytes each.
+  // A plan of small tensors, of 16 bytes each.
   Plan plan_of(int tensors) const {
     Plan plan;
     for (int n = 0; n < tensors; ++n) {
@@ -322,8 +322,8 @@ class CudaCalls : public testing::Test {
   void* memory_ = nullptr;
 };
 
-// Of this program's imports from the runtime, those that are not defined above are of kernels' registration. So no call
-// of the back end is missing in what the tests count.
+// All functions that this program imports from the runtime are defined above, except those that register kernels. So
+// the tests count every call of the back end.
 TEST_F(CudaCalls, AllAreWrittenDown) {
   std::vector<std::string> missing;
   dl_iterate_phdr(
@@ -341,13 +341,13 @@ TEST_F(CudaCalls, AllAreWrittenDown) {
           }
         }
         EXPECT_TRUE(symbols != nullptr && names != nullptr && hash != nullptr);
-        for (std::uint32_t j = 1; hash != nullptr && j < hash[1]; ++j) {  // those that are imported come first
+        for (std::uint32_t j = 1; hash != nullptr && j < hash[1]; ++j) {  // imported symbols come first
           const std::string name = names + symbols[j].st_name;
           if (name.compare(0, 4, "cuda") == 0 || name.compare(0, 2, "cu") == 0) {
             static_cast<std::vector<std::string>*>(found)->push_back(name);
           }
         }
-        return 1;  // no more than the program itself
+        return 1;  // stops after the program itself
       },
       &missing);
   EXPECT_EQ(missing, std::vector<std::string>{});
@@ -453,7 +453,7 @@ TEST_F(CudaCalls, AnUploadKeepsItsSourceUntilItIsCopied) {
   }
   EXPECT_FALSE(watched_is_free);
   ASSERT_EQ(host_functions.size(), 1u);
-  host_functions[0].first(host_functions[0].second);  // the stream comes to it
+  host_functions[0].first(host_functions[0].second);  // the stream runs it
   host_functions.clear();
   EXPECT_TRUE(watched_is_free);
   watched = nullptr;
@@ -486,7 +486,7 @@ TEST_F(CudaCalls, AFailureRestoresTheContext) {
   EXPECT_TRUE(contexts.empty());
 }
 
-// As after cudaDeviceReset, or in another context of the device.
+// This happens after cudaDeviceReset, or in another context of the device.
 TEST_F(CudaCalls, AKernelThatWasPreparedInAnotherContextIsPreparedAgain) {
   HeNormal(1).fill(view(), {10, 100});
   taken();
@@ -503,7 +503,7 @@ TEST_F(CudaCalls, AKernelThatWasPreparedInAnotherContextIsPreparedAgain) {
             std::string::npos);
 }
 
-// In a process of their own, in which no device has been asked yet.
+// Tests in a child process, in which no call has reached a device yet.
 using CudaCallsDeathTest = CudaCalls;
 
 TEST_F(CudaCallsDeathTest, NoDeviceAndNoDriverAreNoErrors) {
@@ -528,7 +528,7 @@ TEST_F(CudaCallsDeathTest, NoDeviceAndNoDriverAreNoErrors) {
   EXPECT_EXIT(body(), testing::ExitedWithCode(0), "");
 }
 
-// cudaSetDevice takes their place, and restores what was the current device.
+// Without them, cudaSetDevice is used, also to restore the current device.
 TEST_F(CudaCallsDeathTest, WithoutTheDriversFunctions) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto body = [&] {
@@ -601,7 +601,7 @@ TEST_F(CudaCalls, OrdinaryMemoryIsForDevicesThatReadIt) {
   const auto fill_on = [&](int device) { Zeros().fill({memory, DType::float32, sizeof memory, cuda(device)}, {4}); };
   EXPECT_NE(test::refusal<InvalidArgument>([&] { fill_on(1); }).find("ordinary host memory"), std::string::npos);
   EXPECT_EQ(count_of(taken(), "cudaLaunchKernel"), 0);
-  launch_error = cudaErrorLaunchOutOfResources;  // nothing that stands in for a device can write there
+  launch_error = cudaErrorLaunchOutOfResources;  // no emulated device can write there
   launch_errors = 1;
   EXPECT_NE(test::refusal<DeviceError>([&] { fill_on(with_pageable_memory); }).find("launch"), std::string::npos);
   EXPECT_EQ(count_of(taken(), "cudaLaunchKernel"), 1);

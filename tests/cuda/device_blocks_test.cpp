@@ -20,7 +20,7 @@ using fanin::detail::BlockLoops;
 
 constexpr std::int64_t outside = -1;
 
-// The tensor's index of each element of a block, in the order of memory, as a back end finds it.
+// The index in the tensor of each element of a block, in the order of memory, as a back end computes it.
 std::vector<std::int64_t> by_loops(const BlockLoops& loops) {
   std::vector<std::int64_t> indices;
   for (std::uint64_t n = 0; n < loops.map.count; ++n) {
@@ -41,7 +41,7 @@ std::vector<std::int64_t> by_loops(const BlockLoops& loops) {
   return indices;
 }
 
-// The same, straight from the definition.
+// The same, from the definition.
 std::vector<std::int64_t> by_definition(const Shape& shape, const Shape& parts,
                                         const std::vector<std::int32_t>& number) {
   std::vector<std::int64_t> indices{0};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The value contract's functions compile for the device and give the host's bits there, with random bits from cuRAND.
+// Checks that the value contract's functions compile for the device and give the host's bits there, with random bits
+// from cuRAND.
 #include <cuda_runtime.h>
 #include <curand_kernel.h>
 #include <gtest/gtest.h>
@@ -26,7 +27,7 @@ struct CuRand {
   }
 };
 
-// All that one element can become; without padding, so that it can be compared as bytes.
+// All values of one element. There is no padding, so that the bytes can be compared.
 struct Values {
   double centred64, unit64, normal64;
   float centred, unit, normal32;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Devices as a program meets them: no context where nobody asked for one, captures that come before anything else, and
-// memory of every origin. Each test has a process of its own, in which nothing has touched a device before. Skips
-// without a device, and some tests with one alone.
+// Tests devices in a fresh process: no context on a device that nobody uses, captures before any other call, and memory
+// of every origin. Each test runs in its own process, in which nothing has used a device before. All tests skip without
+// a device, and some with only one.
 #include <cuda.h>
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
@@ -48,7 +48,7 @@ bool is_any_current() {
   return context != nullptr;
 }
 
-// Which devices have a context.
+// The devices that have a context.
 std::vector<int> with_contexts() {
   std::vector<int> all;
   for (int device = 0; device < available().cuda_devices; ++device) {
@@ -63,7 +63,7 @@ class DevicesDeathTest : public testing::Test {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     if (available().cuda_devices == 0) GTEST_SKIP() << "no CUDA device: " << available().reason;
   }
-  // What f() asserts, in a process of its own. A death test's output is shown if it fails.
+  // Runs f(), with its assertions, and ends the process. A death test shows the output if it fails.
   template <class F>
   [[noreturn]] static void alone(const F& f) {
     f();
@@ -106,7 +106,7 @@ TEST_F(DevicesDeathTest, HostMemoryNeedsNoContext) {
   });
 }
 
-// Everything that this program can do, on the last device alone.
+// Uses the whole interface on the last device only.
 TEST_F(DevicesDeathTest, OtherDevicesAreLeftAlone) {
   EXPECT_ALONE({
     const int device = available().cuda_devices - 1;
@@ -204,7 +204,7 @@ TEST_F(DevicesDeathTest, APlanOfSeveralDevices) {
 
 // ---- captures
 
-// What f(stream) puts on a captured stream, replayed.
+// Captures the work that f(stream) puts on a stream, and replays it.
 template <class F>
 void capture_and_replay(const F& f) {
   cudaStream_t stream = nullptr;
@@ -239,7 +239,7 @@ TEST_F(DevicesDeathTest, ACaptureBeforePreload) {
   });
 }
 
-// Of all devices, in the thread that captures and in another one.
+// Preloads all devices, in the capturing thread and in another one.
 TEST_F(DevicesDeathTest, PreloadDuringACapture) {
   EXPECT_ALONE({
     Tensor tensor({30, 50}, DType::float32, cuda(0));
@@ -296,7 +296,7 @@ TEST_F(DevicesDeathTest, RegisteredHostMemory) {
   });
 }
 
-// The plan's end comes before the stream has come to the copy.
+// The plan is destroyed before the stream runs the copy.
 TEST_F(DevicesDeathTest, AnUploadOutlivesItsPlan) {
   EXPECT_ALONE({
     constexpr std::size_t count = 2000;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CUDA back end: the host's bits for every way to launch, and what a user of streams expects. Skips without a
-// device; an emulator of the CUDA runtime can stand in for one.
+// Tests the CUDA back end: the host's bits for every launch policy, and the behaviour on streams. Skips without a
+// device; an emulator of the CUDA runtime can replace one.
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ using test::RoundingMode;
 
 #define CUDA_OK(call) ASSERT_EQ(call, cudaSuccess) << cudaGetErrorString(cudaGetLastError())
 
-// Device memory that remembers what nobody may write: `margin` bytes on either side.
+// Device memory with a margin of `margin` bytes on either side that nobody may write.
 class DeviceBytes {
  public:
   static constexpr std::size_t margin = 256;
@@ -43,7 +43,7 @@ class DeviceBytes {
   DeviceBytes(const DeviceBytes&) = delete;
   DeviceBytes& operator=(const DeviceBytes&) = delete;
 
-  // Also for streams that do not wait for the default one.
+  // Waits, so that this also holds for streams that do not wait for the default one.
   void clear() {
     cudaMemset(memory_, untouched, size_ + 2 * margin);
     cudaDeviceSynchronize();
@@ -71,14 +71,14 @@ class Gpu : public testing::Test {
   }
 };
 
-// What the portable loop writes.
+// The bytes that the portable loop writes.
 std::vector<unsigned char> host_bytes(const FillParams& params) {
   std::vector<unsigned char> bytes(params.index.count * size_of(params.dtype));
   fill({bytes.data(), params.dtype, bytes.size(), host}, params, {nullptr, 1, CpuTarget::portable});
   return bytes;
 }
 
-// Expects the bytes at `offset`, and nothing touched around them.
+// Expects the bytes at `offset`, and unchanged memory around them.
 void expect_only(const DeviceBytes& memory, std::size_t offset, const std::vector<unsigned char>& expected,
                  const std::string& what) {
   const std::vector<unsigned char> got = memory.all();
@@ -91,7 +91,7 @@ void expect_only(const DeviceBytes& memory, std::size_t offset, const std::vecto
   }
 }
 
-// How a launch of one job is cut up; 0: as the library does it.
+// The launch policy of one job; 0: the library's choice.
 struct Cut {
   std::uint32_t tile_slots, table_copies, threads, blocks;
 };
@@ -99,7 +99,7 @@ constexpr Cut usual{};
 
 gpu::DeviceFacts h200() { return {90, 132, 227 * 1024 - 1024}; }
 
-// One job by one launch.
+// One job in one launch.
 struct OneJob {
   std::vector<std::uint64_t> words = std::vector<std::uint64_t>(sizeof(gpu::SmallParameters::data) / 8);
   gpu::Launch launch{};
@@ -140,7 +140,7 @@ struct OneJob {
   }
 };
 
-// Many jobs, by launches with large parameters.
+// Many jobs, in launches with large parameters.
 struct Launches {
   std::vector<gpu::Launch> all;
 
@@ -185,12 +185,12 @@ std::vector<Case> all_kinds() {
           {"zeros", Zeros()}};
 }
 
-// Elements first ... first + count - 1 of a tensor of one dimension, as long as indices go.
+// Elements first ... first + count - 1 of the longest tensor of one dimension.
 FillParams dense(const Initializer& initializer, DType dtype, std::uint64_t first, std::uint64_t count) {
   return part_of(initializer.params({std::int64_t{1} << 56}, dtype, {.subsequence = 77}), first, count);
 }
 
-// Any window, also such as no initializer has.
+// Any window, also one that no initializer has.
 FillParams window(double lower, double upper, DType dtype, std::uint64_t count) {
   FillParams params = dense(TruncatedNormal(0.0, 1.0, 11), dtype, 5, count);
   params.lower = lower;
@@ -217,7 +217,7 @@ TEST_F(Gpu, GivesTheSameBitsForEveryCutGridAndAlignment) {
   for (const Case& c : all_kinds()) {
     for (const DType dtype : all_dtypes) {
       for (Cut cut : cuts()) {
-        // All of these in turn rather than all together.
+        // The combinations alternate, because all of them would take too long.
         const std::uint64_t first = n % 7;
         const std::uint64_t count = n % 5 == 0 ? 1 + n % 11 : 2000 + n % 13;
         cut.blocks = 1 + n % 3;
@@ -238,7 +238,7 @@ TEST_F(Gpu, EveryCountFromOneOnWritesNothingElse) {
   }
 }
 
-// Counters carry from their low word to their high one at 2^34 elements; 2^56 - 1 is the last index.
+// Counters carry from the low word to the high word at 2^34 elements; 2^56 - 1 is the last index.
 TEST_F(Gpu, WindowsOfHugeTensors) {
   unsigned n = 0;
   for (const std::uint64_t first :
@@ -258,7 +258,7 @@ TEST_F(Gpu, BlocksAndIdentitiesOfHugeTensors) {
   struct Part {
     Shape shape;
     Block block;
-    std::uint64_t first, count;  // of the block's elements; a count of 0: all
+    std::uint64_t first, count;  // which of the block's elements; a count of 0: all
   };
   constexpr std::int64_t large = std::int64_t{1} << 40;
   const std::vector<Part> parts{
@@ -286,7 +286,7 @@ TEST_F(Gpu, BlocksAndIdentitiesOfHugeTensors) {
   }
 }
 
-// The last tiles of fills of more than 2^31 to 2^40 elements, as if other warps had written all before.
+// Fills of more than 2^31 to 2^40 elements, of which only the last tiles are launched.
 TEST_F(Gpu, TilesOfHugeFills) {
   unsigned n = 0;
   for (const int bits : {31, 32, 34, 40}) {
@@ -303,7 +303,7 @@ TEST_F(Gpu, TilesOfHugeFills) {
         ASSERT_EQ(one.launch.header.tiles, (at + 4096) / 1024);
         const auto before = static_cast<std::uint32_t>(at / 1024);
         gpu::Job encoded = one.job();
-        encoded.tile_begin -= before;  // wraps: what is launched as tile 0 is the job's number `before`
+        encoded.tile_begin -= before;  // wraps: tile 0 of the launch is the job's tile number `before`
         one.set_job(encoded);
         one.launch.header.tiles -= before;
         gpu::launch(one.launch, one.words.data(), nullptr);
@@ -319,7 +319,7 @@ gpu::DeviceFacts facts_of(int capability) {
   return {capability, capability == 75 ? 40 : 108, kibibytes * 1024 - 1024};
 }
 
-// As it is done on other devices.
+// With the policies of other devices.
 TEST_F(Gpu, EveryKindAndDtypeAsOnOtherDevices) {
   unsigned n = 0;
   for (const Case& c : all_kinds()) {
@@ -341,7 +341,7 @@ TEST_F(Gpu, EveryKindAndDtypeAsOnOtherDevices) {
   }
 }
 
-// A part of a long row takes as many tiles as it has elements for, not as its block's rows have.
+// A part of a long row takes the tiles that its elements need, not those that the block's rows need.
 TEST_F(Gpu, PartsOfLongRowsAreShort) {
   const Block block{{3, 5}, {4, std::int64_t{1} << 33}};
   const FillParams whole =
@@ -356,7 +356,7 @@ TEST_F(Gpu, PartsOfLongRowsAreShort) {
 
 TEST_F(Gpu, WindowsOfEveryShape) {
   const double infinity = std::numeric_limits<double>::infinity();
-  // By each sampler: the two tables, box and tail.
+  // Windows of each sampler: the two tables, box and tail.
   const double windows[][2] = {{-2, 2},        {-0.7, 0.7}, {0, infinity},  {-infinity, 0.1}, {-1, 3},   {-3.7, 3.7},
                                {-infinity, 3}, {-9, 9},     {-2.5, 1.2},    {1, 2},           {-2, -1},  {3, infinity},
                                {-5, -2},       {8, 9},      {1, 1.0000001}, {-1e-9, 1e-9},    {100, 200}};
@@ -434,7 +434,7 @@ TEST_F(Gpu, Identities) {
   }
 }
 
-// As many for each warp as in large tensors.
+// Each warp fills as many elements as in large tensors.
 TEST_F(Gpu, AMillionElementsByFewWarps) {
   for (const Initializer& init : {Initializer(HeNormal(9)), Initializer(RandomNormal(0.0, 1.0, 10))}) {
     expect_host_bits(dense(init, DType::float32, 1, (1u << 20) + 3), {256, 4, 128, 1}, 0,
@@ -462,7 +462,7 @@ TEST_F(Gpu, AMillionElementsAsOnOtherDevices) {
   EXPECT_GE(launched, 1);
 }
 
-// The host's part of a fill works by the default rules, whatever the caller's are.
+// The host's part of a fill uses the default rounding mode, whatever the caller's is.
 TEST_F(Gpu, UnderEveryRoundingMode) {
   constexpr std::int64_t count = 1000;
   for (const Initializer& init :
@@ -522,7 +522,7 @@ TEST_F(Gpu, PinnedAndManagedMemoryCountAsTheDevices) {
     CUDA_OK(cudaDeviceSynchronize());
     EXPECT_EQ(std::memcmp(memory, expected.data(), 4000), 0);
     std::memset(memory, 0, 4000);
-    init.fill({memory, DType::float32, 4000, host}, {10, 100});  // by the processor
+    init.fill({memory, DType::float32, 4000, host}, {10, 100});  // on the CPU
     EXPECT_EQ(std::memcmp(memory, expected.data(), 4000), 0);
   }
   CUDA_OK(cudaFreeHost(pinned));
@@ -544,9 +544,9 @@ TEST_F(Gpu, ReadsInTheOrderOfTheStream) {
     EXPECT_EQ(got.back(), DeviceBytes::untouched);
     got.pop_back();
     EXPECT_EQ(got, expected);
-    read(got.data(), {memory.data() + 1, DType::float64, 3, cuda(0)}, stream);  // any bytes
+    read(got.data(), {memory.data() + 1, DType::float64, 3, cuda(0)}, stream);  // bytes of any alignment
     EXPECT_EQ(std::memcmp(got.data(), expected.data() + 1, 3), 0);
-    void* pinned = nullptr;  // which copies do not wait for by themselves
+    void* pinned = nullptr;  // copies to it do not wait by themselves
     CUDA_OK(cudaMallocHost(&pinned, expected.size()));
     read(pinned, memory.view(DType::bfloat16), stream);
     EXPECT_EQ(std::memcmp(pinned, expected.data(), expected.size()), 0);
@@ -581,7 +581,7 @@ TEST_F(Gpu, RefusesWhatCannotBeFilled) {
   expect_only(memory, 0, {}, "untouched");
 }
 
-// As the contract of View says.
+// View documents this.
 TEST_F(Gpu, OrdinaryMemoryIsFilledWhereTheDeviceCanAccessIt) {
   const HeNormal init(1);
   std::vector<float> memory(1000);
@@ -605,7 +605,7 @@ TEST_F(Gpu, OrdinaryMemoryIsFilledWhereTheDeviceCanAccessIt) {
 
 // ---- plans --------------------------------------------------------------------------------------------------------
 
-// A graph of what f() puts on the stream.
+// A graph of the work that f() puts on the stream.
 class Captured {
  public:
   template <class F>
@@ -639,7 +639,7 @@ class Captured {
   cudaGraphExec_t executable_ = nullptr;
 };
 
-// GPT-2's 148 tensors, its 768 features divided by `divisor`.
+// GPT-2's 148 tensors, with its 768 features divided by `divisor`.
 std::vector<Shape> gpt2(std::int64_t divisor) {
   const std::int64_t d = 768 / divisor;
   std::vector<Shape> shapes{{50257 / divisor, d}, {1024 / divisor, d}, {d}, {d}};
@@ -664,7 +664,7 @@ const Initializer& initializer_for(const Shape& shape, std::size_t n) {
                       : lecun;
 }
 
-// The same plan for the device and the host, with a place in memory for each entry.
+// The same plan for the device and the host, with memory for each entry.
 struct Twin {
   Plan device, host;
   std::vector<std::size_t> offsets;
@@ -853,7 +853,7 @@ TEST_F(Gpu, AMasterAndItsCopiesAreOnePass) {
     plan.fill();
     expect_only(memory, 0, expected, c.name);
   }
-  // An original leads to its copies.
+  // An original and its copies are one job.
   std::vector<FillJob> jobs;
   for (std::size_t n = 0; n < 5; ++n) {
     jobs.push_back(
@@ -893,8 +893,8 @@ TEST_F(Gpu, ManyThreadsFillAtOnce) {
 
 TEST(GpuPolicy, FitsIntoTheSharedMemoryOfItsDevice) {
   for (const int capability : {75, 80, 86, 87, 89, 90, 100, 103, 120}) {
-    // What a block can have, from the CUDA programming guide's table of compute capabilities, less what the back end
-    // leaves for the kernel's own.
+    // The shared memory of a block, from the CUDA programming guide's table of compute capabilities, minus the part
+    // that the back end reserves for the kernel.
     const std::uint32_t kibibytes = capability < 80                                             ? 64
                                     : capability == 80 || capability == 87                      ? 163
                                     : capability == 86 || capability == 89 || capability >= 120 ? 99
@@ -905,10 +905,10 @@ TEST(GpuPolicy, FitsIntoTheSharedMemoryOfItsDevice) {
         const gpu::Policy policy = gpu::policy_for(device, tables, true, tiles);
         EXPECT_LE(policy.shared_bytes, device.shared_bytes_per_block);
         EXPECT_EQ(policy.threads % 32, 0u);
-        EXPECT_LE(policy.threads, 384u);  // 65536 registers, of which a thread takes 168
+        EXPECT_LE(policy.threads, 384u);  // 65536 registers, and a thread uses 168
         EXPECT_GE(policy.blocks, 1u);
         EXPECT_LE(policy.blocks, 132u);
-        // A bank of its own for each lane, but where two tables do not fit.
+        // Each lane has its own bank, unless two tables do not fit.
         EXPECT_EQ(policy.table_copies, capability < 80 && tables == 3 ? 16u : 32u);
       }
     }
@@ -916,8 +916,7 @@ TEST(GpuPolicy, FitsIntoTheSharedMemoryOfItsDevice) {
   }
 }
 
-// How much of the time in which its busiest multiprocessor works a device's others work, too, if all tiles take as
-// long.
+// The average load of a device's multiprocessors, relative to the busiest one, if all tiles take the same time.
 double busy(const gpu::Launch& launch, std::uint32_t multiprocessors) {
   const std::uint32_t warps = launch.blocks * (launch.threads / 32);
   std::uint64_t most = 0;
@@ -940,7 +939,7 @@ TEST(GpuPolicy, KeepsAllMultiprocessorsBusy) {
   }
 }
 
-// Tiles of what costs less have more elements.
+// Tiles of cheaper elements have more elements.
 TEST(GpuPolicy, TilesAreWeightedByWhatTheyCost) {
   const auto slots = [](const Initializer& init, DType dtype) {
     return OneJob({nullptr, init.params({1 << 20}, dtype, {})}).job().tile_slots;

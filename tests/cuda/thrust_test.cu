@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fanin/thrust.h: Thrust's vectors, pointers and spans get the host's bits, and statistics on the device are those of a
-// long double on the host. Skips without a device; an emulator of the CUDA runtime can stand in for one.
+// Tests fanin/thrust.h: Thrust's vectors, pointers and spans get the host's bits, and statistics on the device equal
+// those in long double on the host. Skips without a device; an emulator of the CUDA runtime can replace one.
 #include <gtest/gtest.h>
 #include <thrust/device_vector.h>
 #include <thrust/host_vector.h>
@@ -45,7 +45,7 @@ TensorOptions with_name(const char* name) {
   return options;
 }
 
-// The host's tensor as elements of the device's type.
+// The host's tensor as elements of the device type.
 template <class T>
 std::vector<T> on_host(const Initializer& initializer, const Shape& shape, const TensorOptions& options = {}) {
   std::vector<T> elements(element_count(shape));
@@ -81,7 +81,7 @@ TYPED_TEST(ThrustElements, GetTheHostsBits) {
   ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   EXPECT_TRUE(holds(thrust::raw_pointer_cast(managed.data()), expected)) << "universal_vector";
 
-  // From the second element on, as a pointer and as a span.
+  // The fill begins at the second element, given as a pointer and as a span.
   thrust::device_vector<T> longer(count + 2);
   fill(initializer, longer.data() + 1, count, shape, options);
   EXPECT_TRUE(holds(thrust::raw_pointer_cast(longer.data()) + 1, expected)) << "device_ptr";
@@ -104,7 +104,7 @@ double value_of(T element) {
   }
 }
 
-// In two passes and long double.
+// Statistics in two passes and long double.
 template <class T>
 Statistics expected_of(const std::vector<T>& elements, double lower, double upper, const HistogramRange& range = {}) {
   Statistics s;
@@ -153,7 +153,7 @@ Statistics expected_of(const std::vector<T>& elements, double lower, double uppe
   return s;
 }
 
-// NaN where NaN is expected, else within the tolerance.
+// Expects NaN if NaN is expected, else a number within the tolerance.
 void expect_near(double got, double expected, double tolerance, const char* what) {
   if (std::isnan(expected)) {
     EXPECT_TRUE(std::isnan(got)) << what << " is " << got;
@@ -162,7 +162,7 @@ void expect_near(double got, double expected, double tolerance, const char* what
   }
 }
 
-// Counts and extremes are equal; moments are within `tolerance`, in units of the standard deviation's powers.
+// Expects equal counts and extremes, and moments within `tolerance`, in units of the standard deviation's powers.
 void expect_same(const Statistics& got, const Statistics& expected, double tolerance = 1e-12) {
   EXPECT_EQ(got.count, expected.count);
   EXPECT_EQ(got.nans, expected.nans);
@@ -174,7 +174,7 @@ void expect_same(const Statistics& got, const Statistics& expected, double toler
   expect_near(got.min, expected.min, 0, "min");
   expect_near(got.max, expected.max, 0, "max");
   const double sd = expected.standard_deviation;
-  // The mean itself is rounded, which counts where the deviations are small beside it.
+  // The mean itself is rounded, which matters if the deviations are much smaller.
   expect_near(got.mean, expected.mean, tolerance * sd + 4e-16 * std::abs(expected.mean), "mean");
   expect_near(got.standard_deviation, sd, tolerance * sd, "standard_deviation");
   expect_near(got.skewness, expected.skewness, 10 * tolerance * std::max(1.0, expected.kurtosis), "skewness");
@@ -226,12 +226,12 @@ TYPED_TEST(ThrustElements, AreConstant) {
 
 TYPED_TEST(ThrustElements, MayNotBeNumbers) {
   using T = TypeParam;
-  // NaN first: it must not become what deviations are taken from. float8_e4m3fn has no infinities.
+  // The first element is NaN, which must not become the reference of the deviations. float8_e4m3fn has no infinities.
   std::vector<T> elements(3000, static_cast<T>(2.0F));
   elements[1] = static_cast<T>(-1.0F);
   elements[0] = elements[2048] = static_cast<T>(std::numeric_limits<float>::quiet_NaN());
   if constexpr (!std::is_same_v<T, __nv_fp8_e4m3>) {
-    // Of float8_e5m2 by its bits, since a conversion saturates.
+    // float8_e5m2 is given by its bits, because a conversion saturates.
     if constexpr (std::is_same_v<T, __nv_fp8_e5m2>) {
       elements[7].__x = 0x7c;
       elements[8].__x = elements[9].__x = 0xfc;
@@ -277,7 +277,7 @@ TEST_F(Thrust, StatisticsBearALargeMeanAndAnOutlier) {
   expect_same(statistics(vector), expected_of(elements, -infinity, infinity), 1e-10);
 }
 
-// More than one tile for each of the most blocks that there are.
+// The largest number of blocks, with more than one tile for each.
 TEST_F(Thrust, StatisticsOfMoreThanTheBlocksTakeAtOnce) {
   std::vector<__nv_fp8_e5m2> elements(detail::device::max_blocks * detail::device::tile + 5000);
   for (std::size_t j = 0; j < elements.size(); ++j) {
@@ -307,7 +307,7 @@ TEST_F(Thrust, StatisticsAreTheSameEachTimeOnAnyStream) {
 
 // ---------------------------------------------------------------- places and refusals
 
-// Without a device, too.
+// This works without a device, too.
 TEST(ThrustPlaces, OrdinaryMemoryIsFilledByTheHost) {
   const HeNormal initializer{7};
   const std::vector<float> expected = on_host<float>(initializer, {20, 30});

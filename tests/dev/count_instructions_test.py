@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""dev/sass: results and counts of small kernels, to which function instructions belong, passes of memory accesses, bars, single roundings.
+"""Tests dev/sass: results and counts of small kernels, the functions of instructions, passes of memory accesses, bars, single roundings.
 Exit status 77: there is no CUDA compiler or no disassembler."""
 
 import pathlib
@@ -38,7 +38,7 @@ extern "C" __global__ void small(unsigned* out, unsigned rounds) {
 """
 BLOCKS, THREADS, ROUNDS = 3, 96, 17
 
-# One warp's accesses whose costs are known.
+# Accesses of one warp with known costs.
 PATTERNS = """
 extern "C" __global__ void patterns(unsigned* out, uint4* wide) {
   __shared__ uint4 quads[32 * 8];
@@ -52,7 +52,7 @@ extern "C" __global__ void patterns(unsigned* out, uint4* wide) {
 }
 """
 
-# Functions in a header, called, inlined and shared.
+# Functions in a header that are called, inlined and shared.
 HEADER = """
 namespace {
 template <class T> __device__ __forceinline__ T stirred(T x) { return x * 2654435761u ^ x >> 7; }
@@ -71,7 +71,7 @@ __global__ void entry(unsigned* out) {
 
 
 def rounded(x):
-    """A rational number as binary32 bits, by integer arithmetic; normal numbers and zero."""
+    """A rational number as binary32 bits, with integer arithmetic; only for normal numbers and zero."""
     if x == 0:
         return 0
     n, e = abs(x), 0
@@ -124,12 +124,12 @@ def check_kernel(nvdisasm, arch, folder):
             hardware.pipe_of(i)
     assert issued["BAR"] == [warps, warps], f"sm_{arch}: barriers {issued['BAR']}"
     assert sum(issued["STG"]) == warps, f"sm_{arch}: stores {issued['STG']}"
-    # The line of the first loop: each of its instructions is issued once a round, what surrounds them once.
+    # In the first loop's line, each instruction of the loop is issued once per round, and those around it once.
     loop = next(n for n, text in enumerate(KERNEL.splitlines(), 1) if "2654435761u" in text)
     source = lines.Source(elf, "small")
     on_line = [n for i, n in zip(function.instructions, counts.issued) if source.chain(i.address)[-1][2] == loop]
     assert max(on_line) == warps * ROUNDS, f"sm_{arch}: rounds {on_line}"
-    # 11 of a warp's threads, at most, go through the second loop, up to four times.
+    # At most 11 of a warp's threads run the second loop, up to four times.
     inner = [n for i, n in zip(function.instructions, counts.issued) if "IMAD.WIDE" in i.text and n > warps]
     assert all(n <= 4 * warps for n in inner), f"sm_{arch}: divergent rounds {inner}"
 
@@ -154,10 +154,10 @@ def check_patterns(nvdisasm, arch, folder):
     traffic = executed(cubin, function, arch, (0, 4096), 8192).traffic
     found = {(i.opcode, "128" in i.modifiers): tuple(counter.get(i.index, 0) for counter in (traffic.passes, traffic.sectors, traffic.partial))
              for i in function.instructions if i.index in traffic.passes and i.opcode != "LDC"}
-    assert found == {("STS", False): (2, 0, 0),  # every second bank twice
-                     ("ATOMS", False): (8, 0, 0),  # eight threads for each of four words
+    assert found == {("STS", False): (2, 0, 0),  # every second bank is used twice
+                     ("ATOMS", False): (8, 0, 0),  # eight threads share each of four words
                      ("LDS", True): (4, 0, 0), ("STG", True): (4, 16, 0),
-                     ("STG", False): (16, 16, 16)}, f"sm_{arch}: {found}"  # a line each
+                     ("STG", False): (16, 16, 16)}, f"sm_{arch}: {found}"  # each access takes one line
     assert len(traffic.written) == 32
 
 
@@ -200,7 +200,7 @@ def check_memory_model():
     assert memory_model.shared(every, [4 * 32 * n for n in every], 4) == 32
     assert memory_model.shared(every, [n for n in every], 1) == 1
     assert memory_model.shared(every, [8 * n for n in every], 8) == 2
-    assert memory_model.shared([0, 31], [0, 8], 8) == 2  # of different halves
+    assert memory_model.shared([0, 31], [0, 8], 8) == 2  # these are in different halves
     assert memory_model.shared([0, 1], [0, 8], 8) == 1
     assert memory_model.shared(every, [32 * n for n in every], 16) == 8  # a quarter's eight threads meet in half of the banks
     assert memory_model.atomic([0] * 7, False) == 7
@@ -229,7 +229,7 @@ def check_roundings():
     draw = random.Random(1)
     for _ in range(20000):
         a, b, c = (machine.f32(draw.choice((0, 1 << 31)) + (draw.randrange(100, 150) << 23) + draw.randrange(1 << 23)) for _ in range(3))
-        if draw.random() < 0.5:  # nearly a tie
+        if draw.random() < 0.5:  # close to a tie
             c = machine.f32(machine.b32(a * b * 2.0 ** draw.choice((-25, -24, 23, 24, 25))))
         exact = Fraction(a) * Fraction(b) + Fraction(c)
         assert machine.fma32(a, b, c) == rounded(exact), (a, b, c)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fans against Keras 3.15.1's and PyTorch 2.15's own answers (keras/fans_*.json), and what the initializers make of
-// them: describe().
+// Compares fans with the answers of Keras 3.15.1 and PyTorch 2.15 (keras/fans_*.json), and tests describe(), which
+// shows what the initializers compute from them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ Json rows_of(const std::string& file) {
   return fanin::detail::parse_json(fanin::test::read_text(keras + file))["rows"];
 }
 
-// The shape, if its extents are integers; Python takes others too, and a Shape cannot hold them.
+// The shape, if all extents are integers. Python accepts other extents, which a Shape cannot hold.
 std::optional<Shape> shape_of(const Json& row) {
   Shape shape;
   for (const Json& extent : row["shape"]) {
@@ -63,7 +63,7 @@ TEST(Fans, AsKeras) {
     SCOPED_TRACE(row.dump());
     const auto shape = shape_of(row);
     if (!shape) continue;
-    // Keras multiplies negative extents like any others; here they are refused, as is what Keras refuses.
+    // Keras multiplies negative extents like any others; fanin refuses them, and whatever Keras refuses.
     const bool negative = std::any_of(shape->begin(), shape->end(), [](std::int64_t extent) { return extent < 0; });
     if (negative || row.contains("error")) {
       EXPECT_THROW(compute_fans(*shape, Layout::hwio, axes_of(row)), InvalidArgument);
@@ -82,7 +82,7 @@ TEST(Fans, AsKeras) {
 TEST(Fans, OihwAsPyTorch) {
   std::size_t answers = 0;
   for (const Json& row : rows_of("fans_torch.json")) {
-    if (!row.contains("fan_in")) continue;  // rank below 2, more bytes than PyTorch can count, or another function
+    if (!row.contains("fan_in")) continue;  // rank below 2, too many bytes for PyTorch, or another function
     SCOPED_TRACE(row.dump());
     const Fans fans = compute_fans(*shape_of(row), Layout::oihw);
     EXPECT_EQ(fans.fan_in, row["fan_in"].get<std::uint64_t>());
@@ -129,8 +129,8 @@ TEST(Fans, Below2To63) {
   EXPECT_EQ(largest.fan_in, std::uint64_t{1} << 62);
   EXPECT_EQ(largest.fan_out, std::uint64_t{1} << 62);
   EXPECT_THROW(compute_fans({2 * half, half, half}), InvalidArgument);
-  EXPECT_THROW(compute_fans({2, half, half, 1}), InvalidArgument);  // fan_in alone
-  EXPECT_THROW(compute_fans({2, half, 1, half}), InvalidArgument);  // fan_out alone
+  EXPECT_THROW(compute_fans({2, half, half, 1}), InvalidArgument);  // only fan_in overflows
+  EXPECT_THROW(compute_fans({2, half, 1, half}), InvalidArgument);  // only fan_out overflows
   EXPECT_THROW(compute_fans({half, 2 * half}, Layout::hwio, {{{0, 1}}, {{1}}}), InvalidArgument);
   EXPECT_EQ(compute_fans({0, half, half, half}).fan_in, 0u);  // a zero wins over an overflow
 }
@@ -144,7 +144,7 @@ TEST(Fans, LayoutNames) {
 
 // ---------------------------------------------------------------- describe()
 
-// sqrt(scale / max(1, fan)), operation by operation as Keras's VarianceScaling has it.
+// sqrt(scale / max(1, fan)), with the operations of Keras's VarianceScaling.
 double scaled_root(double factor, double scale, const std::string& mode, const Fans& fans) {
   const auto in = static_cast<double>(fans.fan_in);
   const auto out = static_cast<double>(fans.fan_out);
@@ -152,7 +152,7 @@ double scaled_root(double factor, double scale, const std::string& mode, const F
   return std::sqrt(factor * (scale / (fan > 1.0 ? fan : 1.0)));
 }
 
-// The number behind the last "=" of a derivation.
+// The number after the last "=" of a derivation.
 double result_of(const std::string& derivation) {
   return std::strtod(derivation.c_str() + derivation.rfind('=') + 1, nullptr);
 }
@@ -202,10 +202,10 @@ void expect_scaled(const Scaled& scaled, const Description& d, const Fans& fans)
   EXPECT_EQ(got.lower, truncated ? -2.0 : -std::numeric_limits<double>::infinity());
   EXPECT_EQ(got.upper, truncated ? 2.0 : std::numeric_limits<double>::infinity());
   EXPECT_EQ(result_of(d.derivation), stddev) << d.derivation;
-  EXPECT_NEAR(fanin::moments_of(got).stddev / remaining, 1.0, 1e-15);  // what the 0.8796 is for
+  EXPECT_NEAR(fanin::moments_of(got).stddev / remaining, 1.0, 1e-15);  // this is what the 0.8796 corrects
 }
 
-// The classes' formulas, to the last bit, for fans from 0 to over 2^32.
+// Checks the classes' formulas, to the last bit, for fans from 0 to over 2^32.
 TEST(Describe, ScaleFormulas) {
   const Shape shapes[] = {{},
                           {1},
@@ -258,7 +258,7 @@ TEST(Describe, AxesMakeTheFans) {
   EXPECT_EQ(fanin::HeUniform(1, axes).describe({512, 8, 64}).distribution.high, std::sqrt(6.0 / 512));
   EXPECT_EQ(fanin::VarianceScaling(1, "fan_out", "uniform", 1, {{{0}}, {{1}}}).describe({2, 5, 7}).distribution.high,
             std::sqrt(3.0 / 5));
-  // One list alone does not count.
+  // One list alone has no effect.
   EXPECT_EQ(fanin::HeUniform(1, {{{0}}, std::nullopt}).describe({512, 8, 64}).fans.fan_in, 4096u);
   EXPECT_THROW(fanin::HeUniform(1, {{{3}}, {{0}}}).describe({512, 8, 64}), InvalidArgument);
 }
@@ -278,7 +278,7 @@ TEST(Describe, ClassesWithoutFans) {
   const Distribution truncated = described(fanin::TruncatedNormal(1, 0.5, 1), "TruncatedNormal");
   EXPECT_EQ(truncated.kind, Distribution::Kind::truncated_normal);
   EXPECT_EQ(truncated.mean, 1.0);
-  EXPECT_EQ(truncated.stddev, 0.5);  // that of Keras: before the cut, not corrected
+  EXPECT_EQ(truncated.stddev, 0.5);  // as in Keras: before truncation, not corrected
   EXPECT_EQ(truncated.lower, -2.0);
   EXPECT_EQ(truncated.upper, 2.0);
   const Distribution half = described(fanin::TruncatedNormal(0, 1, 1, 0, infinity), "TruncatedNormal");

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Every public header compiles alone, and needs nothing but the standard library; fanin/thrust.h alone, which programs
-# include if they want it, is for nvcc and needs the CUDA toolkit.
+# Checks that every public header compiles alone and needs only the standard library. Only fanin/thrust.h is for nvcc and
+# needs the CUDA toolkit.
 #
 #     tests/package/headers.sh SOURCE_DIR
 #
-# Tried with every one of g++ and clang++ that is installed, the C headers with gcc and clang, and that one with nvcc.
+# It tries g++ and clang++, gcc and clang for the C headers, and nvcc for fanin/thrust.h, as far as they are installed.
 set -euo pipefail
 export LC_ALL=C
 
@@ -27,19 +27,19 @@ for header in fanin/*; do [[ $header == fanin/thrust.h ]] || headers+=("$header"
 warnings=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)
 foreign='cuda|thrust|/cub/|curand|nlohmann|hwy'
 
-# compiles COMPILER LANGUAGE STANDARD HEADER [WARNING...]: the header, twice, is all of a source file. Leaves the files
-# that it took in $work/taken. These are looked at because a wrong #include compiles where the CUDA toolkit's headers, say,
-# are on the compiler's own path.
+# compiles COMPILER LANGUAGE STANDARD HEADER [WARNING...]: compiles a source that includes the header twice and nothing else.
+# Writes the included files to $work/taken and checks them, because a wrong #include compiles if, for example, the CUDA
+# toolkit's headers are on the compiler's default path.
 compiles() {
   printf '#include "%s"\n#include "%s"\nextern int not_empty;\n' "$4" "$4" |
     "$1" -x "$2" "-std=$3" "${warnings[@]}" "${@:5}" -fsyntax-only -I. -MD -MT header -MF "$work/rule" - ||
     fail "$4 does not compile alone as $3 with $1"
   tr -s ' \\\n' '\n' <"$work/rule" >"$work/taken"
-  grep -q "$4$" "$work/taken" || fail "$1 does not say which files $4 takes in"
-  if grep -iE "$foreign" "$work/taken"; then fail "$4 takes in these files, with $1"; fi
+  grep -q "$4$" "$work/taken" || fail "$1 does not say which files $4 includes"
+  if grep -iE "$foreign" "$work/taken"; then fail "$4 includes these files, with $1"; fi
 }
 
-# The standard library's headers have no suffix and no folder; C's are in the C headers.
+# The standard library's headers have no suffix and no folder. The C headers include those of C.
 for header in "${headers[@]}"; do
   if grep -HnE '^ *# *include' "$header" | grep -vE '[<"](fanin/[a-z_]+\.h|[a-z_]+|std(def|int)\.h)[>"]'; then
     fail "$header includes more than the standard library and fanin's own headers"
@@ -65,10 +65,10 @@ done
 [[ $compilers -gt 0 ]] || fail "neither g++ nor clang++ is installed"
 
 if ! command -v nvcc >/dev/null; then
-  echo "skipped: fanin/thrust.h, since there is no nvcc"
+  echo "skipped: fanin/thrust.h, because there is no nvcc"
   exit 0
 fi
-# by_nvcc STANDARD: the source in the standard input, with warnings as errors.
+# by_nvcc STANDARD: compiles standard input, with warnings as errors.
 by_nvcc() {
   cat >"$work/thrust.cu"
   nvcc "-std=$1" -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow -I. -c -o "$work/thrust.o" "$work/thrust.cu" 2>"$work/said"
@@ -83,7 +83,7 @@ void f(const fanin::Initializer& init, std::span<__half> weights, std::span<cons
   fanin::statistics(others);
 }
 END
-# refuses PARAMETER TEXT: a fill of such a v does not compile, and the compiler says the text.
+# refuses PARAMETER TEXT: a fill of the parameter v does not compile, and the compiler prints the text.
 refuses() {
   if by_nvcc c++17 <<END
 #include "fanin/thrust.h"

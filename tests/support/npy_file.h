@@ -20,7 +20,7 @@ struct NpyFile {
   }
 };
 
-// Throws std::runtime_error for what is no such file.
+// Throws std::runtime_error if the file is not a NumPy file.
 NpyFile read_npy(const std::string& path);
 
 std::string read_text(const std::string& path);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What several test programs share.
+// Helpers that several test programs share.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,12 +24,12 @@ using Bytes = std::vector<unsigned char>;
 inline constexpr std::array<DType, 6> all_dtypes{DType::float32,  DType::float64,       DType::float16,
                                                  DType::bfloat16, DType::float8_e4m3fn, DType::float8_e5m2};
 
-// What memory holds before a fill, so that a byte that was not written shows.
+// Memory has this byte before a fill, which shows bytes that were not written.
 inline constexpr unsigned char poison = 0xca;
 
 // ---------------------------------------------------------------- refusals
 
-// The text of the Error that f() must throw. Any other exception fails the test by itself.
+// Returns the text of the Error that f() must throw. Any other exception fails the test.
 template <class Error = InvalidArgument, class F>
 std::string refusal(const F& f) {
   try {
@@ -41,7 +41,7 @@ std::string refusal(const F& f) {
   return {};
 }
 
-// f() throws InvalidArgument, and its text has each of the parts.
+// Expects that f() throws InvalidArgument with a text that contains each of the parts.
 template <class F>
 void expect_refused(const F& f, std::initializer_list<std::string_view> parts) {
   const std::string text = refusal(f);
@@ -54,7 +54,7 @@ void expect_refused(const F& f, std::initializer_list<std::string_view> parts) {
 
 inline View view_of(Bytes& bytes, DType dtype) { return {bytes.data(), dtype, bytes.size(), host}; }
 
-// The bytes in host memory of a tensor or of its block.
+// The bytes of a tensor, or of a block of it, after a fill of host memory.
 inline Bytes filled(const Initializer& initializer, const Shape& shape, DType dtype = DType::float32,
                     const TensorOptions& options = {}, const RunOptions& run = {}) {
   const bool whole = options.block.offset.empty() && options.block.extent.empty();
@@ -83,7 +83,7 @@ inline TensorOptions with_block(Shape offset, Shape extent) {
   return options;
 }
 
-// The elements of a block, copied one by one out of the whole tensor's bytes.
+// The elements of a block, copied one by one from the whole tensor's bytes.
 inline Bytes slice(const Bytes& tensor, const Shape& shape, const Block& block, std::size_t element_size) {
   Bytes result;
   const std::uint64_t count = element_count(block.extent);
@@ -114,9 +114,9 @@ inline bool all_poison(const unsigned char* first, const unsigned char* last) {
   return std::all_of(first, last, [](unsigned char byte) { return byte == poison; });
 }
 
-// ---------------------------------------------------------------- surroundings
+// ---------------------------------------------------------------- environment
 
-// The calling thread's rounding mode while this lives.
+// Sets the calling thread's rounding mode during its lifetime.
 class RoundingMode {
  public:
   explicit RoundingMode(int mode) : saved_(std::fegetround()) { std::fesetround(mode); }
@@ -128,12 +128,12 @@ class RoundingMode {
   int saved_;
 };
 
-// Choices that are the same on every machine; std::uniform_int_distribution's are not.
+// Makes random choices that are the same on every machine; std::uniform_int_distribution's are not.
 class Choices {
  public:
   explicit Choices(std::uint64_t seed) : state_(seed) {}
 
-  // In [0, bound).
+  // A number in [0, bound).
   std::uint64_t below(std::uint64_t bound) {
     state_ = state_ * 6364136223846793005u + 1442695040888963407u;
     return (state_ >> 33) % bound;

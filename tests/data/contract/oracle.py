@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Independent oracle of the value contract (VALUES.md), in NumPy only.
+"""Independent oracle of the value contract (docs/VALUES.md), which needs only NumPy.
 
 It computes what a fill must write, bit for bit, from (seed, subsequence, element index),
 distribution and dtype. It shares no code with the library and is slow on purpose:
@@ -49,7 +49,7 @@ def block(index, tag, seed, subsequence):
 
 
 def head_words(i, seed, subsequence, tag=0):
-    """Word i mod 4 of block i div 4: for tag 0 exactly curand()'s i-th word."""
+    """Word i mod 4 of block i div 4; for tag 0 this is curand()'s i-th word."""
     i = np.asarray(i, U64)
     b = np.stack(block(i >> U64(2), tag, seed, subsequence))
     return b[(i & U64(3)).astype(np.int64), np.arange(i.size)]
@@ -178,7 +178,7 @@ def one_trial(head, extra, tables):
     ux, uy = unit(extra[2]), unit(extra[3])
     ex = fma32(ux, tables["dx"][box], tables["xlo"][box])
     ey = fma32(uy, tables["dy"][box], tables["ylo"][box])
-    l = neg_log(np.maximum(ey, F32(1e-30)))  # only box 0, which does not use it, has ey = 0
+    l = neg_log(np.maximum(ey, F32(1e-30)))  # ey = 0 occurs only in box 0, which does not use it
     box_kept = (ex * ex).astype(F32) < (l + l).astype(F32)
     a = (neg_log(ux) * tables["inv_x1"]).astype(F32)
     b = neg_log(uy)
@@ -197,7 +197,7 @@ def clamp(v, lo, hi):
 
 
 def sampler_of(lo, hi):
-    """Which way a window is sampled (VALUES.md, section 3): decided by comparisons of the binary64 bounds alone."""
+    """The sampler of a window (VALUES.md, section 3), from comparisons of the binary64 bounds alone."""
     if lo == -2 and hi == 2:
         return "cut_at_2"
     if lo <= 0 <= hi:
@@ -231,23 +231,23 @@ def normal_trials(i, seed, subsequence, lo, hi, all_tables, want64):
         if pending.size == 0:
             return z32, z64
         refinement = block(i[pending], 128 + trial + 1, seed, subsequence)[0] if want64 else refinement[~ok]
-    z32[pending], z64[pending] = 0, 0  # every trial failed; every window that is sampled so holds 0
+    z32[pending], z64[pending] = 0, 0  # every trial failed; all windows of these samplers contain 0
     return z32, z64
 
 
 def more_digits(refinement):
-    """(2r + 1 - 2^29) 2^-53: what refines a point that has no fraction of its own."""
+    """(2r + 1 - 2^29) 2^-53, which refines a point that has no fraction of its own."""
     return (2 * (np.asarray(refinement, U64) >> U64(3)).astype(I64) + 1 - (1 << 29)).astype(F64) * 2.0 ** -53
 
 
 def narrow_trials(i, seed, subsequence, lo, hi, sampler, want64):
-    """Windows with little of the normal's mass: trial t of element i draws from block retry(i, t + 1)."""
+    """The box and tail samplers: trial t of element i draws from block retry(i, t + 1)."""
     i = np.asarray(i, U64)
     n = i.size
     sign = -1 if hi < 0 else 1
     low, high = (-hi, -lo) if sign < 0 else (lo, hi)  # binary64; now high > 0
     a = max(low, 0.0)  # the point of the window that is nearest to 0
-    with np.errstate(over="ignore"):  # of an infinite window, which is no box
+    with np.errstate(over="ignore"):  # an infinite window, which does not use the box
         low32, high32, a32, dx32 = F32(low), F32(high), F32(a), F32(high - low)
     rate = (a + math.sqrt(a * a + 4)) / 2
     inv_rate, delta = F32(1 / rate), F32(rate - a)
@@ -255,7 +255,7 @@ def narrow_trials(i, seed, subsequence, lo, hi, sampler, want64):
     pending = np.arange(n)
     for trial in range(TRIALS):
         words = block(i[pending], trial + 1, seed, subsequence)
-        np.seterr(over="ignore", invalid="ignore")  # far out; a comparison with NaN keeps nothing
+        np.seterr(over="ignore", invalid="ignore")  # far in the tail; a comparison with NaN keeps nothing
         ux, l = unit(words[2]), neg_log(unit(words[3]))
         if sampler == "box":
             x = fma32(ux, dx32, low32)
@@ -449,7 +449,7 @@ def golden_cases():
 
 
 def edge_cases():
-    """Parameters at the edge of what is legal, and past it."""
+    """Parameters at the edge of the legal range, and beyond it."""
     at = {"seed": 11, "subsequence": 2, "start": 5, "count": 64}
     t = lambda sd, mean=0.0, lo=-2.0, hi=2.0, dt="float32": dict(at, kind="truncated_normal", mean=mean, stddev=sd, lower=lo, upper=hi, dtype=dt)
     n = lambda sd, mean=0.0, dt="float32": dict(at, kind="normal", mean=mean, stddev=sd, dtype=dt)
