@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fanin/initializers.h"
 
-#include <memory>
+#include <string>
 #include <utility>
+#include <variant>
 
 #include "api/access.h"
 #include "fanin/error.h"
@@ -10,18 +11,12 @@
 
 namespace fanin {
 
-using detail::ScalingFormula;
-
 namespace {
 
-Initializer make_scaled(const detail::ScaledClass& kind, Seed seed, FanAxes axes) {
-  return detail::Access::make(std::make_shared<ScalingFormula>(kind, std::move(axes)), std::move(seed));
-}
-
-// A VarianceScaling is made with a ScalingFormula, but another initializer may have been assigned to its base.
-const ScalingFormula& scaling_of(const detail::Formula& formula) {
-  const auto* scaling = dynamic_cast<const ScalingFormula*>(&formula);
-  if (scaling != nullptr) return *scaling;
+// A VarianceScaling is made with these parameters, but another initializer may have been assigned to its base.
+const detail::Parameter& scaling_parameter(const detail::Formula& formula, std::size_t number, std::string_view name) {
+  const detail::Parameters& all = formula.parameters();
+  if (all.size() > number && all[number].name == name) return all[number];
   throw InvalidArgument("This object holds a " + std::string(formula.class_name()) + " now, which has no scale");
 }
 
@@ -29,54 +24,54 @@ const ScalingFormula& scaling_of(const detail::Formula& formula) {
 
 VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::string_view distribution, Seed seed,
                                  FanAxes axes)
-    : Initializer(std::make_shared<ScalingFormula>(
-                      detail::ScaledClass{detail::variance_scaling_name, scale, detail::parse_mode(mode),
-                                          detail::parse_distribution(distribution)},
-                      std::move(axes)),
-                  std::move(seed)) {}
+    : Initializer(detail::variance_scaling(scale, mode, distribution, std::move(axes)), std::move(seed)) {}
 
-double VarianceScaling::scale() const { return scaling_of(formula()).kind().scale; }
+double VarianceScaling::scale() const { return std::get<double>(scaling_parameter(formula(), 0, "scale").value); }
 
-std::string_view VarianceScaling::mode() const { return name_of(scaling_of(formula()).kind().mode); }
+std::string_view VarianceScaling::mode() const {
+  return std::get<std::string>(scaling_parameter(formula(), 1, "mode").value);
+}
 
-std::string_view VarianceScaling::distribution() const { return name_of(scaling_of(formula()).kind().distribution); }
+std::string_view VarianceScaling::distribution() const {
+  return std::get<std::string>(scaling_parameter(formula(), 2, "distribution").value);
+}
 
-const FanAxes& VarianceScaling::axes() const { return scaling_of(formula()).axes(); }
+const FanAxes& VarianceScaling::axes() const {
+  scaling_parameter(formula(), 3, "input_axes");
+  return formula().axes();
+}
 
-HeNormal::HeNormal(Seed seed, FanAxes axes)
-    : VarianceScaling(make_scaled(detail::he_normal_class, std::move(seed), std::move(axes))) {}
+HeNormal::HeNormal(Seed seed, FanAxes axes) : VarianceScaling(detail::he_normal(std::move(axes)), std::move(seed)) {}
 
-HeUniform::HeUniform(Seed seed, FanAxes axes)
-    : VarianceScaling(make_scaled(detail::he_uniform_class, std::move(seed), std::move(axes))) {}
+HeUniform::HeUniform(Seed seed, FanAxes axes) : VarianceScaling(detail::he_uniform(std::move(axes)), std::move(seed)) {}
 
 LecunNormal::LecunNormal(Seed seed, FanAxes axes)
-    : VarianceScaling(make_scaled(detail::lecun_normal_class, std::move(seed), std::move(axes))) {}
+    : VarianceScaling(detail::lecun_normal(std::move(axes)), std::move(seed)) {}
 
 LecunUniform::LecunUniform(Seed seed, FanAxes axes)
-    : VarianceScaling(make_scaled(detail::lecun_uniform_class, std::move(seed), std::move(axes))) {}
+    : VarianceScaling(detail::lecun_uniform(std::move(axes)), std::move(seed)) {}
 
 GlorotNormal::GlorotNormal(Seed seed, FanAxes axes)
-    : VarianceScaling(make_scaled(detail::glorot_normal_class, std::move(seed), std::move(axes))) {}
+    : VarianceScaling(detail::glorot_normal(std::move(axes)), std::move(seed)) {}
 
 GlorotUniform::GlorotUniform(Seed seed, FanAxes axes)
-    : VarianceScaling(make_scaled(detail::glorot_uniform_class, std::move(seed), std::move(axes))) {}
+    : VarianceScaling(detail::glorot_uniform(std::move(axes)), std::move(seed)) {}
 
 TruncatedNormal::TruncatedNormal(double mean, double stddev, Seed seed, double lower, double upper)
-    : Initializer(std::make_shared<detail::TruncatedNormalFormula>(mean, stddev, lower, upper), std::move(seed)) {}
+    : Initializer(detail::truncated_normal(mean, stddev, lower, upper), std::move(seed)) {}
 
 RandomNormal::RandomNormal(double mean, double stddev, Seed seed)
-    : Initializer(std::make_shared<detail::NormalFormula>(mean, stddev), std::move(seed)) {}
+    : Initializer(detail::random_normal(mean, stddev), std::move(seed)) {}
 
 RandomUniform::RandomUniform(double minval, double maxval, Seed seed)
-    : Initializer(std::make_shared<detail::UniformFormula>(minval, maxval), std::move(seed)) {}
+    : Initializer(detail::random_uniform(minval, maxval), std::move(seed)) {}
 
-Constant::Constant(double value)
-    : Initializer(std::make_shared<detail::ConstantFormula>(detail::ConstantValue{value, {}}), Seed(0)) {}
+Constant::Constant(double value) : Initializer(detail::constant(value), Seed(0)) {}
 
-Zeros::Zeros() : Initializer(std::make_shared<detail::FixedConstantFormula>("Zeros", 0.0), Seed(0)) {}
+Zeros::Zeros() : Initializer(detail::zeros(), Seed(0)) {}
 
-Ones::Ones() : Initializer(std::make_shared<detail::FixedConstantFormula>("Ones", 1.0), Seed(0)) {}
+Ones::Ones() : Initializer(detail::ones(), Seed(0)) {}
 
-Identity::Identity(double gain) : Initializer(std::make_shared<detail::IdentityFormula>(gain), Seed(0)) {}
+Identity::Identity(double gain) : Initializer(detail::identity(gain), Seed(0)) {}
 
 }  // namespace fanin

@@ -36,7 +36,7 @@ Initializer read_inner(const KerasClass& keras_class, Json config) {
   }
   Seed seed = formula.is_random() ? reader.seed() : defaults.seed();
   reader.finish();
-  return Access::make(formula.with(parameters), std::move(seed));
+  return Access::make(formula.with(std::move(parameters)), std::move(seed));
 }
 
 std::vector<std::string> outer_keys() {

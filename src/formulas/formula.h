@@ -33,32 +33,48 @@ struct Parameter {
 };
 using Parameters = std::vector<Parameter>;
 
-// How an initializer gets from a tensor's shape to a distribution. Immutable.
-class Formula {
- public:
-  virtual ~Formula() = default;
+// What the initializers of a class have in common. Functions throw InvalidArgument.
+struct FormulaClass {
+  std::string_view name;
+  bool is_random;      // elements are drawn, so that there is a seed
+  bool allows_blocks;  // a block of the tensor may be asked for
 
-  virtual std::string_view class_name() const = 0;
+  // Refuses values that no shape or dtype can make legal, and writes the others in one spelling.
+  void (*check)(Parameters& parameters);
 
-  // Whether elements are drawn, so that there is a seed.
-  virtual bool is_random() const { return true; }
-
-  virtual const FanAxes& axes() const;
-
-  // Whether a block of the tensor may be asked for.
-  virtual bool allows_blocks() const { return true; }
-
-  // What to draw for a tensor of this shape and these fans. Throws InvalidArgument for a shape that is not allowed.
-  virtual Distribution distribution(const Shape& shape, const Fans& fans) const = 0;
+  // What to draw for a tensor of this shape and these fans. Refuses a shape that is not allowed.
+  Distribution (*distribution)(const Parameters& parameters, const Shape& shape, const Fans& fans);
 
   // How that distribution follows from the fans, for a reader.
-  virtual std::string derivation(const Fans& fans, const Distribution& distribution) const = 0;
+  std::string (*derivation)(const Parameters& parameters, const Fans& fans, const Distribution& distribution);
+};
 
-  virtual Parameters parameters() const { return {}; }
+// How an initializer gets from a tensor's shape to a distribution: a class and its parameters. Immutable.
+class Formula {
+ public:
+  // Throws InvalidArgument.
+  Formula(const FormulaClass& formula_class, Parameters parameters);
 
-  // The formula of the same class with these values for its parameters(), in their order. Throws InvalidArgument for
-  // values that no shape or dtype can make legal.
-  virtual std::shared_ptr<const Formula> with(const Parameters& parameters) const = 0;
+  std::string_view class_name() const { return class_->name; }
+  bool is_random() const { return class_->is_random; }
+  bool allows_blocks() const { return class_->allows_blocks; }
+  const Parameters& parameters() const { return parameters_; }
+  const FanAxes& axes() const { return axes_; }
+
+  Distribution distribution(const Shape& shape, const Fans& fans) const {
+    return class_->distribution(parameters_, shape, fans);
+  }
+  std::string derivation(const Fans& fans, const Distribution& distribution) const {
+    return class_->derivation(parameters_, fans, distribution);
+  }
+
+  // The formula of the same class with these parameters. Throws InvalidArgument, also if they change a fixed one.
+  std::shared_ptr<const Formula> with(Parameters parameters) const;
+
+ private:
+  const FormulaClass* class_;
+  Parameters parameters_;
+  FanAxes axes_;
 };
 
 }  // namespace fanin::detail

@@ -16,22 +16,22 @@ namespace {
 // Standard deviation of a standard normal that is cut at +-2 (scipy.stats.truncnorm.std(-2, 2)), with Keras's digits.
 constexpr double stddev_cut_at_2 = 0.87962566103423978;
 
-void check_finite(std::string_view name, double v) {
-  if (std::isfinite(v)) return;
-  throw InvalidArgument("Argument `" + std::string(name) + "` must be finite. Received: " + std::string(name) + "=" +
-                        to_text(v));
-}
-
-void check_stddev(double stddev) {
-  check_finite("stddev", stddev);
-  if (stddev < 0) throw InvalidArgument("Argument `stddev` must not be negative. Received: stddev=" + to_text(stddev));
-}
-
 double number_in(const Parameters& parameters, std::size_t j) { return std::get<double>(parameters[j].value); }
+const std::string& text_in(const Parameters& parameters, std::size_t j) {
+  return std::get<std::string>(parameters[j].value);
+}
+
+void check_finite(const Parameters& parameters) {
+  for (const Parameter& parameter : parameters) {
+    const auto* number = std::get_if<double>(&parameter.value);
+    if (number == nullptr || std::isfinite(*number) || parameter.name == "lower" || parameter.name == "upper") continue;
+    const std::string name(parameter.name);
+    throw InvalidArgument("Argument `" + name + "` must be finite. Received: " + name + "=" + to_text(*number));
+  }
+}
 
 Distribution constant_of(double value) {
   Distribution d;
-  d.kind = Distribution::Kind::constant;
   d.value = value;
   return d;
 }
@@ -60,245 +60,236 @@ Distribution truncated_normal_of(double mean, double stddev, double lower, doubl
   return d;
 }
 
-constexpr const char* constant_derivation = "every element is the same";
-
-}  // namespace
-
-const FanAxes& Formula::axes() const {
-  static const FanAxes none;
-  return none;
+std::string parameters_derivation(const Parameters& parameters, const Fans&, const Distribution&) {
+  return std::string(parameters[0].name) + " and " + std::string(parameters[1].name) + " are parameters";
 }
 
-std::string_view name_of(FanMode mode) {
-  switch (mode) {
-    case FanMode::fan_in:
-      return "fan_in";
-    case FanMode::fan_out:
-      return "fan_out";
-    case FanMode::fan_avg:
-      return "fan_avg";
-  }
-  return "";
+std::string constant_derivation(const Parameters&, const Fans&, const Distribution&) {
+  return "every element is the same";
 }
 
-std::string_view name_of(ScaledDistribution distribution) {
-  switch (distribution) {
-    case ScaledDistribution::truncated_normal:
-      return "truncated_normal";
-    case ScaledDistribution::untruncated_normal:
-      return "untruncated_normal";
-    case ScaledDistribution::uniform:
-      return "uniform";
-  }
-  return "";
-}
-
-FanMode parse_mode(std::string_view name) {
-  for (const FanMode mode : {FanMode::fan_in, FanMode::fan_out, FanMode::fan_avg}) {
-    if (name == name_of(mode)) return mode;
-  }
-  const std::vector<std::string> names{"fan_in", "fan_out", "fan_avg"};
-  throw InvalidArgument("Invalid `mode` argument: " + std::string(name) + ". Please use one of " + list_of(names) +
-                        "." + suggestion(name, names));
-}
-
-ScaledDistribution parse_distribution(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  if (lower == "normal") return ScaledDistribution::truncated_normal;  // Keras's older spelling
-  for (const ScaledDistribution d :
-       {ScaledDistribution::truncated_normal, ScaledDistribution::untruncated_normal, ScaledDistribution::uniform}) {
-    if (lower == name_of(d)) return d;
-  }
-  const std::vector<std::string> names{"truncated_normal", "untruncated_normal", "uniform", "normal"};
-  throw InvalidArgument("Invalid `distribution` argument: " + std::string(name) + ". Please use one of " +
-                        list_of(names) + "." + suggestion(name, names));
-}
+void check_nothing(Parameters&) {}
 
 // ---------------------------------------------------------------- VarianceScaling and its named cases
 
-ScalingFormula::ScalingFormula(const ScaledClass& kind, FanAxes axes, bool axes_stated)
-    : kind_(kind), axes_(std::move(axes)), axes_stated_(axes_stated || axes_.input || axes_.output) {
-  check_finite("scale", kind_.scale);
-  if (kind_.scale <= 0) {
-    throw InvalidArgument("Argument `scale` must be positive float. Received: scale=" + to_text(kind_.scale));
-  }
+void check_name(const char* argument, const std::string& name, const std::vector<std::string>& allowed) {
+  if (std::find(allowed.begin(), allowed.end(), name) != allowed.end()) return;
+  throw InvalidArgument("Invalid `" + std::string(argument) + "` argument: " + name + ". Please use one of " +
+                        list_of(allowed) + "." + suggestion(name, allowed));
 }
 
-double ScalingFormula::fan(const Fans& fans) const {
-  switch (kind_.mode) {
-    case FanMode::fan_in:
-      return static_cast<double>(fans.fan_in);
-    case FanMode::fan_out:
-      return static_cast<double>(fans.fan_out);
-    case FanMode::fan_avg:
-      break;
+// scale, mode, distribution, input_axes, output_axes
+void check_scaling(Parameters& parameters) {
+  check_finite(parameters);
+  if (const double scale = number_in(parameters, 0); scale <= 0) {
+    throw InvalidArgument("Argument `scale` must be positive float. Received: scale=" + to_text(scale));
   }
-  return static_cast<double>(fans.fan_in + fans.fan_out) / 2.0;
+  check_name("mode", text_in(parameters, 1), {"fan_in", "fan_out", "fan_avg"});
+  std::string distribution = text_in(parameters, 2);
+  for (char& c : distribution) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  check_name("distribution", distribution, {"truncated_normal", "untruncated_normal", "uniform", "normal"});
+  parameters[2].value = distribution == "normal" ? "truncated_normal" : distribution;  // Keras's older spelling
+  // Keras 3.15's axes are written if a configuration stated them or they are set.
+  const auto is_given = [](const Parameter& p) { return p.is_stated || std::get<AxisList>(p.value); };
+  parameters[3].is_stated = parameters[4].is_stated = is_given(parameters[3]) || is_given(parameters[4]);
 }
 
-Distribution ScalingFormula::distribution(const Shape&, const Fans& fans) const {
-  const double variance = kind_.scale / std::max(1.0, fan(fans));
-  switch (kind_.distribution) {
-    case ScaledDistribution::truncated_normal:
-      return truncated_normal_of(0, std::sqrt(variance) / stddev_cut_at_2, -2, 2);
-    case ScaledDistribution::untruncated_normal:
-      return normal_of(0, std::sqrt(variance));
-    case ScaledDistribution::uniform:
-      break;
-  }
+double fan_of(const Parameters& parameters, const Fans& fans) {
+  const std::string& mode = text_in(parameters, 1);
+  const double fan = mode == "fan_in"    ? static_cast<double>(fans.fan_in)
+                     : mode == "fan_out" ? static_cast<double>(fans.fan_out)
+                                         : static_cast<double>(fans.fan_in + fans.fan_out) / 2.0;
+  return std::max(1.0, fan);
+}
+
+Distribution scaling_distribution(const Parameters& parameters, const Shape&, const Fans& fans) {
+  const double variance = number_in(parameters, 0) / fan_of(parameters, fans);
+  const std::string& distribution = text_in(parameters, 2);
+  if (distribution == "truncated_normal") return truncated_normal_of(0, std::sqrt(variance) / stddev_cut_at_2, -2, 2);
+  if (distribution == "untruncated_normal") return normal_of(0, std::sqrt(variance));
   const double limit = std::sqrt(3.0 * variance);
   return uniform_of(-limit, limit);
 }
 
-std::string ScalingFormula::derivation(const Fans& fans, const Distribution& d) const {
-  const std::string mode(name_of(kind_.mode));
-  const std::string fan_text = to_text(std::max(1.0, fan(fans)));
-  const std::string scale = to_text(kind_.scale);
-  switch (kind_.distribution) {
-    case ScaledDistribution::truncated_normal:
-      return "stddev = sqrt(scale / " + mode + ") / 0.87962566103423978 = sqrt(" + scale + " / " + fan_text +
+std::string scaling_derivation(const Parameters& parameters, const Fans& fans, const Distribution& d) {
+  const std::string& mode = text_in(parameters, 1);
+  const std::string fan = to_text(fan_of(parameters, fans));
+  const std::string scale = to_text(number_in(parameters, 0));
+  switch (d.kind) {
+    case Distribution::Kind::truncated_normal:
+      return "stddev = sqrt(scale / " + mode + ") / 0.87962566103423978 = sqrt(" + scale + " / " + fan +
              ") / 0.87962566103423978 = " + to_text(d.stddev) + ", cut at 2 stddev";
-    case ScaledDistribution::untruncated_normal:
-      return "stddev = sqrt(scale / " + mode + ") = sqrt(" + scale + " / " + fan_text + ") = " + to_text(d.stddev);
-    case ScaledDistribution::uniform:
-      break;
+    case Distribution::Kind::normal:
+      return "stddev = sqrt(scale / " + mode + ") = sqrt(" + scale + " / " + fan + ") = " + to_text(d.stddev);
+    default:
+      return "limit = sqrt(3 * scale / " + mode + ") = sqrt(3 * " + scale + " / " + fan + ") = " + to_text(d.high);
   }
-  return "limit = sqrt(3 * scale / " + mode + ") = sqrt(3 * " + scale + " / " + fan_text + ") = " + to_text(d.high);
 }
 
-Parameters ScalingFormula::parameters() const {
-  return {{"scale", kind_.scale, is_named()},
-          {"mode", std::string(name_of(kind_.mode)), is_named()},
-          {"distribution", std::string(name_of(kind_.distribution)), is_named()},
-          {"input_axes", axes_.input, false, axes_stated_},
-          {"output_axes", axes_.output, false, axes_stated_}};
+constexpr FormulaClass scaling_class(std::string_view name) {
+  return {name, true, true, check_scaling, scaling_distribution, scaling_derivation};
 }
 
-std::shared_ptr<const Formula> ScalingFormula::with(const Parameters& parameters) const {
-  const ScaledClass given{kind_.name, number_in(parameters, 0), parse_mode(std::get<std::string>(parameters[1].value)),
-                          parse_distribution(std::get<std::string>(parameters[2].value))};
-  const bool is_same =
-      given.scale == kind_.scale && given.mode == kind_.mode && given.distribution == kind_.distribution;
-  if (is_named() && !is_same) {
-    throw InvalidArgument(std::string(kind_.name) + " has scale=" + to_text(kind_.scale) + ", mode=\"" +
-                          std::string(name_of(kind_.mode)) + "\", distribution=\"" +
-                          std::string(name_of(kind_.distribution)) +
-                          "\", and the config says otherwise; use VarianceScaling for other parameters");
-  }
-  FanAxes axes{std::get<AxisList>(parameters[3].value), std::get<AxisList>(parameters[4].value)};
-  return std::make_shared<ScalingFormula>(given, std::move(axes), parameters[3].is_stated || parameters[4].is_stated);
+FormulaPointer scaling(const FormulaClass& formula_class, double scale, std::string_view mode,
+                       std::string_view distribution, FanAxes axes, bool is_fixed) {
+  return std::make_shared<Formula>(formula_class, Parameters{{"scale", scale, is_fixed},
+                                                             {"mode", std::string(mode), is_fixed},
+                                                             {"distribution", std::string(distribution), is_fixed},
+                                                             {"input_axes", std::move(axes.input), false, false},
+                                                             {"output_axes", std::move(axes.output), false, false}});
 }
 
 // ---------------------------------------------------------------- TruncatedNormal, RandomNormal, RandomUniform
 
-TruncatedNormalFormula::TruncatedNormalFormula(double mean, double stddev, double lower, double upper)
-    : mean_(mean), stddev_(stddev), lower_(lower), upper_(upper) {
-  check_finite("mean", mean);
-  check_stddev(stddev);
+void check_normal(Parameters& parameters) {
+  check_finite(parameters);
+  if (const double stddev = number_in(parameters, 1); stddev < 0) {
+    throw InvalidArgument("Argument `stddev` must not be negative. Received: stddev=" + to_text(stddev));
+  }
+}
+
+void check_truncated_normal(Parameters& parameters) {
+  check_normal(parameters);
+  const double lower = number_in(parameters, 2);
+  const double upper = number_in(parameters, 3);
   if (!(lower < upper)) {
     throw InvalidArgument("Argument `lower` must be less than `upper`. Received: lower=" + to_text(lower) +
                           ", upper=" + to_text(upper));
   }
+  parameters[2].is_stated = parameters[3].is_stated = lower != -2 || upper != 2;  // Keras cuts at 2, always
 }
 
-Distribution TruncatedNormalFormula::distribution(const Shape&, const Fans&) const {
-  return truncated_normal_of(mean_, stddev_, lower_, upper_);
-}
-
-std::string TruncatedNormalFormula::derivation(const Fans&, const Distribution&) const {
-  return "mean and stddev are parameters, cut at " + to_text(lower_) + " and " + to_text(upper_) + " stddev";
-}
-
-Parameters TruncatedNormalFormula::parameters() const {
-  const bool is_kerass = lower_ == -2 && upper_ == 2;
-  return {
-      {"mean", mean_}, {"stddev", stddev_}, {"lower", lower_, false, !is_kerass}, {"upper", upper_, false, !is_kerass}};
-}
-
-std::shared_ptr<const Formula> TruncatedNormalFormula::with(const Parameters& p) const {
-  return std::make_shared<TruncatedNormalFormula>(number_in(p, 0), number_in(p, 1), number_in(p, 2), number_in(p, 3));
-}
-
-NormalFormula::NormalFormula(double mean, double stddev) : mean_(mean), stddev_(stddev) {
-  check_finite("mean", mean);
-  check_stddev(stddev);
-}
-
-Distribution NormalFormula::distribution(const Shape&, const Fans&) const { return normal_of(mean_, stddev_); }
-
-std::string NormalFormula::derivation(const Fans&, const Distribution&) const {
-  return "mean and stddev are parameters";
-}
-
-Parameters NormalFormula::parameters() const { return {{"mean", mean_}, {"stddev", stddev_}}; }
-
-std::shared_ptr<const Formula> NormalFormula::with(const Parameters& p) const {
-  return std::make_shared<NormalFormula>(number_in(p, 0), number_in(p, 1));
-}
-
-UniformFormula::UniformFormula(double minval, double maxval) : minval_(minval), maxval_(maxval) {
-  check_finite("minval", minval);
-  check_finite("maxval", maxval);
+void check_uniform(Parameters& parameters) {
+  check_finite(parameters);
+  const double minval = number_in(parameters, 0);
+  const double maxval = number_in(parameters, 1);
   if (minval > maxval) {
     throw InvalidArgument("Argument `minval` must not be greater than `maxval`. Received: minval=" + to_text(minval) +
                           ", maxval=" + to_text(maxval));
   }
 }
 
-Distribution UniformFormula::distribution(const Shape&, const Fans&) const { return uniform_of(minval_, maxval_); }
+constexpr FormulaClass truncated_normal_class{"TruncatedNormal",
+                                              true,
+                                              true,
+                                              check_truncated_normal,
+                                              [](const Parameters& p, const Shape&, const Fans&) {
+                                                return truncated_normal_of(number_in(p, 0), number_in(p, 1),
+                                                                           number_in(p, 2), number_in(p, 3));
+                                              },
+                                              [](const Parameters& p, const Fans& fans, const Distribution& d) {
+                                                return parameters_derivation(p, fans, d) + ", cut at " +
+                                                       to_text(d.lower) + " and " + to_text(d.upper) + " stddev";
+                                              }};
 
-std::string UniformFormula::derivation(const Fans&, const Distribution&) const {
-  return "minval and maxval are parameters";
-}
+constexpr FormulaClass random_normal_class{
+    "RandomNormal",
+    true,
+    true,
+    check_normal,
+    [](const Parameters& p, const Shape&, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
+    parameters_derivation};
 
-Parameters UniformFormula::parameters() const { return {{"minval", minval_}, {"maxval", maxval_}}; }
-
-std::shared_ptr<const Formula> UniformFormula::with(const Parameters& p) const {
-  return std::make_shared<UniformFormula>(number_in(p, 0), number_in(p, 1));
-}
+constexpr FormulaClass random_uniform_class{
+    "RandomUniform",
+    true,
+    true,
+    check_uniform,
+    [](const Parameters& p, const Shape&, const Fans&) { return uniform_of(number_in(p, 0), number_in(p, 1)); },
+    parameters_derivation};
 
 // ---------------------------------------------------------------- Constant, Zeros, Ones, Identity
 
-Distribution ConstantFormula::distribution(const Shape&, const Fans&) const {
-  if (!value_.number) {
-    throw InvalidArgument("Constant can be filled with a single number only. Received: value=" + value_.json);
-  }
-  return constant_of(*value_.number);
+Distribution constant_distribution(const Parameters& parameters, const Shape&, const Fans&) {
+  const auto& value = std::get<ConstantValue>(parameters[0].value);
+  if (value.number) return constant_of(*value.number);
+  throw InvalidArgument("Constant can be filled with a single number only. Received: value=" + value.json);
 }
 
-std::string ConstantFormula::derivation(const Fans&, const Distribution&) const { return constant_derivation; }
-
-std::shared_ptr<const Formula> ConstantFormula::with(const Parameters& parameters) const {
-  return std::make_shared<ConstantFormula>(std::get<ConstantValue>(parameters[0].value));
-}
-
-Distribution FixedConstantFormula::distribution(const Shape&, const Fans&) const { return constant_of(value_); }
-
-std::string FixedConstantFormula::derivation(const Fans&, const Distribution&) const { return constant_derivation; }
-
-std::shared_ptr<const Formula> FixedConstantFormula::with(const Parameters&) const {
-  return std::make_shared<FixedConstantFormula>(class_name_, value_);
-}
-
-IdentityFormula::IdentityFormula(double gain) : gain_(gain) { check_finite("gain", gain); }
-
-Distribution IdentityFormula::distribution(const Shape& shape, const Fans&) const {
+Distribution identity_distribution(const Parameters& parameters, const Shape& shape, const Fans&) {
   if (shape.size() != 2) {
     throw InvalidArgument("Identity matrix initializer can only be used for 2D matrices. Received: shape=" +
                           to_string(shape) + " of rank " + std::to_string(shape.size()) + ".");
   }
-  Distribution d = constant_of(gain_);
+  Distribution d = constant_of(number_in(parameters, 0));
   d.kind = Distribution::Kind::identity;
   return d;
 }
 
-std::string IdentityFormula::derivation(const Fans&, const Distribution&) const {
-  return "gain on the diagonal, 0 elsewhere";
+constexpr FormulaClass constant_class{"Constant",         false, true, check_nothing, constant_distribution,
+                                      constant_derivation};
+
+constexpr FormulaClass zeros_class{"Zeros",
+                                   false,
+                                   true,
+                                   check_nothing,
+                                   [](const Parameters&, const Shape&, const Fans&) { return constant_of(0); },
+                                   constant_derivation};
+
+constexpr FormulaClass ones_class{"Ones",
+                                  false,
+                                  true,
+                                  check_nothing,
+                                  [](const Parameters&, const Shape&, const Fans&) { return constant_of(1); },
+                                  constant_derivation};
+
+constexpr FormulaClass identity_class{"Identity",
+                                      false,
+                                      false,
+                                      [](Parameters& parameters) { check_finite(parameters); },
+                                      identity_distribution,
+                                      [](const Parameters&, const Fans&, const Distribution&) -> std::string {
+                                        return "gain on the diagonal, 0 elsewhere";
+                                      }};
+
+FormulaPointer formula(const FormulaClass& formula_class, Parameters parameters) {
+  return std::make_shared<Formula>(formula_class, std::move(parameters));
 }
 
-std::shared_ptr<const Formula> IdentityFormula::with(const Parameters& parameters) const {
-  return std::make_shared<IdentityFormula>(number_in(parameters, 0));
+constexpr FormulaClass variance_scaling_class = scaling_class("VarianceScaling");
+constexpr FormulaClass he_normal_class = scaling_class("HeNormal");
+constexpr FormulaClass he_uniform_class = scaling_class("HeUniform");
+constexpr FormulaClass lecun_normal_class = scaling_class("LecunNormal");
+constexpr FormulaClass lecun_uniform_class = scaling_class("LecunUniform");
+constexpr FormulaClass glorot_normal_class = scaling_class("GlorotNormal");
+constexpr FormulaClass glorot_uniform_class = scaling_class("GlorotUniform");
+
+}  // namespace
+
+FormulaPointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes) {
+  return scaling(variance_scaling_class, scale, mode, distribution, std::move(axes), false);
 }
+FormulaPointer he_normal(FanAxes axes) {
+  return scaling(he_normal_class, 2, "fan_in", "truncated_normal", std::move(axes), true);
+}
+FormulaPointer he_uniform(FanAxes axes) {
+  return scaling(he_uniform_class, 2, "fan_in", "uniform", std::move(axes), true);
+}
+FormulaPointer lecun_normal(FanAxes axes) {
+  return scaling(lecun_normal_class, 1, "fan_in", "truncated_normal", std::move(axes), true);
+}
+FormulaPointer lecun_uniform(FanAxes axes) {
+  return scaling(lecun_uniform_class, 1, "fan_in", "uniform", std::move(axes), true);
+}
+FormulaPointer glorot_normal(FanAxes axes) {
+  return scaling(glorot_normal_class, 1, "fan_avg", "truncated_normal", std::move(axes), true);
+}
+FormulaPointer glorot_uniform(FanAxes axes) {
+  return scaling(glorot_uniform_class, 1, "fan_avg", "uniform", std::move(axes), true);
+}
+
+FormulaPointer truncated_normal(double mean, double stddev, double lower, double upper) {
+  return formula(truncated_normal_class, {{"mean", mean}, {"stddev", stddev}, {"lower", lower}, {"upper", upper}});
+}
+FormulaPointer random_normal(double mean, double stddev) {
+  return formula(random_normal_class, {{"mean", mean}, {"stddev", stddev}});
+}
+FormulaPointer random_uniform(double minval, double maxval) {
+  return formula(random_uniform_class, {{"minval", minval}, {"maxval", maxval}});
+}
+FormulaPointer constant(double value) { return formula(constant_class, {{"value", ConstantValue{value, {}}}}); }
+FormulaPointer identity(double gain) { return formula(identity_class, {{"gain", gain}}); }
+FormulaPointer zeros() { return formula(zeros_class, {}); }
+FormulaPointer ones() { return formula(ones_class, {}); }
 
 }  // namespace fanin::detail
