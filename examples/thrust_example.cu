@@ -12,14 +12,14 @@ int main() {
     return 1;
   }
 
-  // In device memory, with the bits that host memory would get.
+  // Fills device memory with the bits that host memory would get.
   const fanin::HeNormal init{42};
   thrust::device_vector<__half> weights(512 * 2048);
   fanin::TensorOptions options;
   options.name = "h.0.mlp.c_fc.weight";
   fanin::fill(init, weights, {512, 2048}, options);
 
-  // One pass on the device: moments, what is outside the truncation's bounds, and a histogram of 8 bins.
+  // Reads the tensor once, on the device: moments, values out of the truncation's bounds, and a histogram of 8 bins.
   const fanin::Distribution asked = init.describe({512, 2048}).distribution;
   const double bound = asked.stddev * asked.upper;
   const fanin::Statistics got = fanin::statistics(weights, -bound, bound, {8, -bound, bound});
