@@ -29,7 +29,7 @@ std::string text_from(nb::handle object) {
   const char* text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
   if (text == nullptr) {
     PyErr_Clear();
-    throw InvalidArgument("A text must be one that UTF-8 can hold. Received: " +
+    throw InvalidArgument("Text must be encodable as UTF-8. Received: " +
                           std::string(nb::str(nb::steal(PyObject_ASCII(object.ptr()))).c_str()));
   }
   return {text, static_cast<std::size_t>(size)};

@@ -162,9 +162,7 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
     throw nb::type_error("__cuda_array_interface__ must be a dictionary");
   }
   const auto entries = nb::borrow<nb::dict>(interface);
-  const auto entry = [&](const char* key) -> nb::object {
-    return entries.contains(key) ? nb::object(entries[key]) : nb::object(nb::none());
-  };
+  const auto entry = [&](const char* key) { return entries.get(key, nb::none()); };
   if (!entry("mask").is_none()) refuse("Arrays with a mask cannot be filled");
   Found found{{}, type_of_typestr(object, text_of(entry("typestr")))};
   const nb::object data = entry("data");
@@ -237,7 +235,7 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
   const nb::object capsule = dlpack_capsule(object, stream_argument);
   auto tensor = std::make_shared<nb::ndarray<>>();
   if (!nb::try_cast(capsule, *tensor)) {
-    refuse("The array is read-only, or its capsule is none of DLPack 1. Received: a " + type_name_of(object));
+    refuse("The array is read-only, or its DLPack capsule has an unknown form. Received: a " + type_name_of(object));
   }
   std::string element = type_of_dlpack(tensor->dtype());
   array.address = tensor->data();

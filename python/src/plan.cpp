@@ -38,18 +38,41 @@ class OwningPlan {
 
   std::size_t size() const { return arrays_.size(); }
 
-  // On the given stream, or on the current stream of each device.
-  void fill(std::optional<CudaStream> stream, int threads, const std::uint64_t* device_seed) {
-    if (stream) {
-      fill_with(*stream, threads, device_seed);
-    } else {
-      fill_with(current_streams(), threads, device_seed);
+  // Streams: one stream, or a vector with one for each device.
+  template <class Streams>
+  void fill(const Streams& streams, int threads, const std::uint64_t* device_seed) {
+    {
+      const nb::gil_scoped_release release;
+      const std::shared_lock lock(mutex_);
+      plan_.fill(streams, threads, CpuTarget::automatic, device_seed);
+    }
+    for (std::size_t j = 0; j < arrays_.size(); ++j) {
+      const Array array = arrays_[j];  // a copy: another thread may add an array
+      tell_of_change(array);
     }
   }
 
-  void fill(const std::vector<Plan::DeviceStream>& streams, int threads, const std::uint64_t* device_seed) {
-    fill_with(streams, threads, device_seed);
+  // The current stream of each device.
+  std::vector<Plan::DeviceStream> current_streams() const {
+    std::vector<Plan::DeviceStream> streams;
+    for (std::size_t j = 0; j < arrays_.size(); ++j) {  // another thread may add arrays while Python runs
+      const Library library = arrays_[j].library;
+      const Place place = arrays_[j].place;
+      if (place.is_host()) continue;
+      const CudaStream current = current_stream(library, place);
+      const auto same = std::find_if(streams.begin(), streams.end(),
+                                     [&](const auto& one) { return one.device == place.cuda_device; });
+      if (same == streams.end()) {
+        streams.push_back({place.cuda_device, current});
+      } else if (same->stream != current) {
+        throw InvalidArgument("The plan's arrays on " + to_string(place) +
+                              " are of libraries with different current streams. Give stream=, or make a plan for "
+                              "each library");
+      }
+    }
+    return streams;
   }
+
   std::size_t workspace_size(int device) const {
     const nb::gil_scoped_release release;
     const std::shared_lock lock(mutex_);
@@ -87,40 +110,6 @@ class OwningPlan {
     const std::size_t entry = add(array.view());
     arrays_.push_back(std::move(array));
     return entry;
-  }
-
-  template <class Streams>
-  void fill_with(const Streams& streams, int threads, const std::uint64_t* device_seed) {
-    {
-      const nb::gil_scoped_release release;
-      const std::shared_lock lock(mutex_);
-      plan_.fill(streams, threads, CpuTarget::automatic, device_seed);
-    }
-    for (std::size_t j = 0; j < arrays_.size(); ++j) {
-      const Array array = arrays_[j];  // a copy: another thread may add an array
-      tell_of_change(array);
-    }
-  }
-
-  // The current stream of each device.
-  std::vector<Plan::DeviceStream> current_streams() const {
-    std::vector<Plan::DeviceStream> streams;
-    for (std::size_t j = 0; j < arrays_.size(); ++j) {  // another thread may add arrays while Python runs
-      const Library library = arrays_[j].library;
-      const Place place = arrays_[j].place;
-      if (place.is_host()) continue;
-      const CudaStream current = current_stream(library, place);
-      const auto same = std::find_if(streams.begin(), streams.end(),
-                                     [&](const auto& one) { return one.device == place.cuda_device; });
-      if (same == streams.end()) {
-        streams.push_back({place.cuda_device, current});
-      } else if (same->stream != current) {
-        throw InvalidArgument("The plan's arrays on " + to_string(place) +
-                              " are of libraries with different current streams. Give stream=, or make a plan for "
-                              "each library");
-      }
-    }
-    return streams;
   }
 
   Plan plan_;
@@ -172,7 +161,8 @@ gets new memory later (module.to, .data =), make a new plan.)")
           "fill",
           [](OwningPlan& self, nb::handle stream, int threads, nb::handle device_seed) {
             const std::uint64_t* const seed = seed_address_of(device_seed);
-            if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream), threads, seed);
+            if (stream.is_none()) return self.fill(self.current_streams(), threads, seed);
+            if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream).value(), threads, seed);
             std::vector<Plan::DeviceStream> streams;
             for (const auto& [device, one] : nb::cast<nb::dict>(stream)) {
               streams.push_back(

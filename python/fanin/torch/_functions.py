@@ -233,11 +233,11 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinea
 
 def _refused(name: str) -> Callable:
     def refuse(*args, **kwargs):
+        """Not implemented: raises NotImplementedError. Use the function of torch.nn.init."""
         raise NotImplementedError(f"fanin.torch has no {name} yet. Use torch.nn.init.{name}, whose values depend on the "
                                   "device and, for a DTensor, on how it is sharded")
 
     refuse.__name__ = refuse.__qualname__ = name
-    refuse.__doc__ = f"Not implemented: raises NotImplementedError. Use torch.nn.init.{name}."
     return refuse
 
 
