@@ -10,7 +10,8 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
-      # This machine's GPU, or what most have; must stand before the language is enabled. The preset "release" has all.
+      # This machine's GPU, else two common ones. The variable must be set before the language is enabled. The preset
+      # "release" sets all architectures.
       execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
                       OUTPUT_VARIABLE fanin_capabilities ERROR_QUIET RESULT_VARIABLE fanin_status)
       string(REGEX MATCHALL "[0-9]+\\.[0-9]" fanin_capabilities "${fanin_capabilities}")
@@ -19,19 +20,19 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
       if(fanin_status EQUAL 0 AND fanin_capabilities)
         set(CMAKE_CUDA_ARCHITECTURES ${fanin_capabilities})
       else()
-        set(CMAKE_CUDA_ARCHITECTURES 80 90)  # each with its PTX
+        set(CMAKE_CUDA_ARCHITECTURES 80 90)  # machine code and PTX of each
       endif()
     endif()
     enable_language(CUDA)
-    find_package(CUDAToolkit 12.1 REQUIRED)  # the first with 32 KiB of kernel parameters
+    find_package(CUDAToolkit 12.1 REQUIRED)  # the first version with 32 KiB of kernel parameters
     set(FANIN_CUDA_FOUND TRUE)
-    # Static, so that a library with a CUDA back end also loads where there is no CUDA.
+    # The static runtime, so that a library with a CUDA back end also loads on a machine without CUDA.
     set(FANIN_CUDA_RUNTIME CUDA::cudart_static)
   elseif(FANIN_CUDA STREQUAL "ON")
     message(FATAL_ERROR "FANIN_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, put nvcc on the PATH "
-                        "or set CUDACXX; or configure with FANIN_CUDA=AUTO or OFF for host memory alone.")
+                        "or set CUDACXX; or configure with FANIN_CUDA=AUTO or OFF to fill only host memory.")
   else()
-    message(STATUS "fanin: no CUDA compiler; building for host memory alone")
+    message(STATUS "fanin: no CUDA compiler found; the library fills only host memory")
   endif()
 endif()
 if(FANIN_CUDA_FOUND)

@@ -18,7 +18,7 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/fanin-config-version.cmak
 install(FILES ${PROJECT_BINARY_DIR}/fanin-config.cmake ${PROJECT_BINARY_DIR}/fanin-config-version.cmake
   DESTINATION ${FANIN_PACKAGE_DIR})
 
-# A static library in a C program needs the C++ runtime named.
+# A C program that links the static library must also link the C++ runtime.
 set(FANIN_PC_LIBS "-lstdc++ -pthread -lm")
 if(FANIN_CUDA_FOUND)
   string(APPEND FANIN_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
@@ -30,7 +30,7 @@ else()
   set(FANIN_PC_STATIC_LIBS "${FANIN_PC_LIBS}")
   set(FANIN_PC_PRIVATE_LIBS "")
 endif()
-# Paths relative to the file itself, so that the installed tree can be moved.
+# Paths are relative to the file itself, so that the installed tree can be moved.
 foreach(dir PREFIX FULL_INCLUDEDIR)
   cmake_path(RELATIVE_PATH CMAKE_INSTALL_${dir} BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig OUTPUT_VARIABLE FANIN_PC_${dir})
 endforeach()

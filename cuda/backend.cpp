@@ -62,7 +62,7 @@ class LoadingDuringCapture {
 // Loads a kernel for the current device, and asks for as much shared memory as there is, so that threads that launch
 // at once ask for the same.
 void prepare(std::size_t number, int ordinal) {
-  const Device& there = device(ordinal);
+  const DeviceState& there = state_of(ordinal);
   const LoadingDuringCapture loading;
   cudaFuncAttributes attributes{};
   check(cudaFuncGetAttributes(&attributes, kernel_of(number)), "Cannot load the kernels for", ordinal);
@@ -82,7 +82,7 @@ void start(const Launch& launch, Header* parameters, int ordinal, CudaStream str
     return cudaLaunchKernel(kernel_of(number), dim3(launch.blocks), dim3(launch.threads), arguments,
                             launch.shared_bytes, stream);
   };
-  const bool ready = device(ordinal).prepared[number].load(std::memory_order_relaxed);
+  const bool ready = state_of(ordinal).prepared[number].load(std::memory_order_relaxed);
   if (!ready) prepare(number, ordinal);
   cudaError_t error = attempt();
   if (error == cudaErrorInvalidValue && ready) {
@@ -126,7 +126,7 @@ void launch(const Launch& launch, const std::uint64_t* words, CudaStream stream,
 DeviceFacts facts_here() {
   int ordinal = 0;
   check(cudaGetDevice(&ordinal), "Cannot tell the current CUDA device");
-  return device(ordinal).facts;
+  return state_of(ordinal).facts;
 }
 
 bool can_launch(const Launch& launch) {
@@ -145,7 +145,7 @@ void* device_address(void* address, const CurrentDevice& current) {
   };
   switch (attributes.type) {
     case cudaMemoryTypeUnregistered:
-      if (!device(current.ordinal()).reads_pageable_memory) {
+      if (!state_of(current.ordinal()).reads_pageable_memory) {
         refuse(
             "of ordinary host memory, which this device cannot access. Give device, managed or pinned memory, or say "
             "that the memory is on the host");
@@ -175,7 +175,7 @@ void preload(int ordinal) {
 
 void fill(const FillJob& job, const CurrentDevice& current, CudaStream stream, const std::uint64_t* device_seed) {
   SmallParameters parameters;
-  encode_each(&job, 1, device(current.ordinal()).facts, parameters.data, sizeof parameters.data / 8,
+  encode_each(&job, 1, state_of(current.ordinal()).facts, parameters.data, sizeof parameters.data / 8,
               [&](const Launch& launch) { start(launch, &parameters.header, current.ordinal(), stream, device_seed); });
 }
 
@@ -183,7 +183,7 @@ std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, i
   const std::size_t capacity = where == JobsIn::parameters ? sizeof LargeParameters::data / 8 : max_words;
   const std::unique_ptr<std::uint64_t[]> words(new std::uint64_t[capacity]);
   auto launches = std::make_shared<Launches>();
-  encode_each(jobs, count, device(ordinal).facts, words.get(), capacity, [&](const Launch& launch) {
+  encode_each(jobs, count, state_of(ordinal).facts, words.get(), capacity, [&](const Launch& launch) {
     launches->all.push_back({launch, {words.get(), words.get() + launch.words}});
   });
   return launches;
@@ -265,12 +265,12 @@ void read(void* to, const void* from, std::size_t bytes, const CurrentDevice& cu
   check(cudaStreamSynchronize(stream), "Cannot read from", current.ordinal());
 }
 
-void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes) {
-  const int ordinal = (to_place.is_host() ? from_place : to_place).cuda_device;
+void copy(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
+  const int ordinal = (to_device.is_host() ? from_device : to_device).cuda_device;
   constexpr const char* failed = "An earlier operation failed on";
-  if (!from_place.is_host() && from_place.cuda_device != ordinal) {
-    const CurrentDevice current(from_place.cuda_device);
-    check(cudaDeviceSynchronize(), failed, from_place.cuda_device);
+  if (!from_device.is_host() && from_device.cuda_device != ordinal) {
+    const CurrentDevice current(from_device.cuda_device);
+    check(cudaDeviceSynchronize(), failed, from_device.cuda_device);
   }
   const CurrentDevice current(ordinal);
   check(cudaDeviceSynchronize(), failed, ordinal);

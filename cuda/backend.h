@@ -6,9 +6,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "fanin/available.h"
-#include "fanin/view.h"
-#include "fill_job.h"
+#include "fanin/device.h"
+#include "params/fill_job.h"
 
 namespace fanin::gpu {
 
@@ -16,10 +15,10 @@ Availability available();
 
 // The device that new memory goes to, the calling thread's current one, or the host if there is none.
 // Throws DeviceError.
-Place current_place();
+Device current_device();
 
 // The device that owns the memory, or the host. Makes no context. Throws DeviceError.
-Place place_of(const void* address);
+Device device_of(const void* address);
 
 // While it lives, the calling thread's current context is one of the device: the one that is, or else the device's
 // primary context. No other device gets a context by it. Throws DeviceError if the device cannot be used.
@@ -76,6 +75,6 @@ void release(void* memory, int device) noexcept;
 void read(void* to, const void* from, std::size_t bytes, const CurrentDevice& device, CudaStream stream);
 
 // Between devices, or a device and the host; waits for the devices, before and after. Throws DeviceError.
-void copy(void* to, Place to_place, const void* from, Place from_place, std::size_t bytes);
+void copy(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes);
 
 }  // namespace fanin::gpu

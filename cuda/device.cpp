@@ -59,7 +59,7 @@ const Driver& driver() {
 // The back end's only state: what does not change while a process lives.
 struct Slot {
   std::atomic<bool> known;
-  Device device;
+  DeviceState state;
 };
 constexpr int max_devices = 64;  // more than CUDA has
 Slot slots[max_devices];
@@ -71,13 +71,13 @@ int attribute(cudaDeviceAttr what, int ordinal) {
   return value;
 }
 
-void ask(int ordinal, Device* device) {
-  device->facts.capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor, ordinal) +
-                             attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
-  device->facts.multiprocessors = attribute(cudaDevAttrMultiProcessorCount, ordinal);
-  device->facts.shared_bytes_per_block =
+void ask(int ordinal, DeviceState* state) {
+  state->facts.capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor, ordinal) +
+                            attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
+  state->facts.multiprocessors = attribute(cudaDevAttrMultiProcessorCount, ordinal);
+  state->facts.shared_bytes_per_block =
       static_cast<std::uint32_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal)) - fixed_shared_bytes;
-  device->reads_pageable_memory = attribute(cudaDevAttrPageableMemoryAccess, ordinal) != 0;
+  state->reads_pageable_memory = attribute(cudaDevAttrPageableMemoryAccess, ordinal) != 0;
 }
 
 [[noreturn]] void refuse(int ordinal, const std::string& why) {
@@ -92,7 +92,7 @@ void check(CUresult error, int ordinal, const char* of) {
 CUcontext primary_context(int ordinal) {
   CUcontext context = nullptr;
   check(driver().retain(&context, ordinal), ordinal, "cuDevicePrimaryCtxRetain");
-  device(ordinal).context.store(context, std::memory_order_relaxed);
+  state_of(ordinal).context.store(context, std::memory_order_relaxed);
   return context;
 }
 
@@ -103,8 +103,8 @@ void fail(cudaError_t error, const char* what, int ordinal) {
   throw DeviceError(what + (ordinal < 0 ? "" : " " + to_string(cuda(ordinal))) + ": " + text_of(error));
 }
 
-const Device& device(int ordinal) {
-  if (ordinal < max_devices && slots[ordinal].known.load(std::memory_order_acquire)) return slots[ordinal].device;
+const DeviceState& state_of(int ordinal) {
+  if (ordinal < max_devices && slots[ordinal].known.load(std::memory_order_acquire)) return slots[ordinal].state;
   const Availability there = available();
   if (there.cuda_devices == 0) refuse(ordinal, there.reason);
   if (ordinal >= there.cuda_devices || ordinal >= max_devices) {
@@ -113,10 +113,10 @@ const Device& device(int ordinal) {
   Slot& slot = slots[ordinal];
   const std::lock_guard lock(asking);
   if (!slot.known.load(std::memory_order_relaxed)) {
-    ask(ordinal, &slot.device);
+    ask(ordinal, &slot.state);
     slot.known.store(true, std::memory_order_release);
   }
-  return slot.device;
+  return slot.state;
 }
 
 Availability available() {
@@ -131,7 +131,7 @@ Availability available() {
 }
 
 CurrentDevice::CurrentDevice(int ordinal) : ordinal_(ordinal) {
-  const Device& wanted = device(ordinal);
+  const DeviceState& wanted = state_of(ordinal);
   if (!driver().there) {
     check(cudaGetDevice(&before_), "Cannot tell the current CUDA device");
     if (before_ == ordinal) return;
@@ -155,14 +155,14 @@ CurrentDevice::~CurrentDevice() {
   if (change_ == Change::pushed) driver().pop(&popped);
 }
 
-Place current_place() {
+Device current_device() {
   if (available().cuda_devices == 0) return host;
   int ordinal = 0;
   check(cudaGetDevice(&ordinal), "Cannot tell the current CUDA device");
   return cuda(ordinal);
 }
 
-Place place_of(const void* address) {
+Device device_of(const void* address) {
   const int devices = available().cuda_devices;
   if (devices == 0) return host;
   // The question would make a context for a thread that has none; but any other does as well.

@@ -26,7 +26,7 @@ inline constexpr std::size_t kernels = 4;
 // Kept free in a block's shared memory for what the kernels have there besides what a launch gives them.
 inline constexpr std::uint32_t fixed_shared_bytes = 1024;
 
-struct Device {
+struct DeviceState {
   DeviceFacts facts;
   bool reads_pageable_memory;  // ordinary host memory: HMM, GH200
   // Loaded and allowed to have facts.shared_bytes_per_block.
@@ -36,6 +36,6 @@ struct Device {
 };
 
 // Throws DeviceError if there is no such device. Asks the device the first time.
-const Device& device(int ordinal);
+const DeviceState& state_of(int ordinal);
 
 }  // namespace fanin::gpu

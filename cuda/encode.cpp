@@ -7,29 +7,16 @@
 #include <limits>
 #include <string>
 
+#include "base/fp_environment.h"
 #include "core/window.h"
-#include "cpu/clamping.h"
-#include "cpu/formats.h"
 #include "fanin/error.h"
-#include "fp_environment.h"
+#include "params/index_map.h"
 
 namespace fanin::gpu {
 
 namespace {
 
-bool is_wide(const FillParams& params) { return is_random(params) && params.dtype == DType::float64; }
-
-bool clamping_matters(const FillParams& params) {
-  bool matters = false;
-  cpu::with_format(params.dtype, [&](auto format) {
-    using Format = decltype(format);
-    using Real = typename Format::Compute;
-    const auto map = cpu::affine_of<Real>(params);
-    const auto range = cpu::range_of<Real>(params);
-    matters = cpu::clamping_matters<Format>(range.least, map) || cpu::clamping_matters<Format>(range.most, map);
-  });
-  return matters;
-}
+bool is_wide(const FillParams& params) { return params.is_random() && params.dtype == DType::float64; }
 
 // A job with its extension, which is put together here.
 class Encoder {
@@ -39,7 +26,7 @@ class Encoder {
     const FillParams& params = fill.params;
     job_.address = fill.address;
     job_.dtype = static_cast<std::uint32_t>(params.dtype) & 7u;
-    if (is_random(params)) {
+    if (params.is_random()) {
       set_draw(params);
     } else {
       job_.bits = params.pattern;
@@ -52,7 +39,7 @@ class Encoder {
       set_copies(jobs, fill);
     }
     job_.usual =
-        is_random(params) && !is_wide(params) && may_be_usual_ && job_.aligned != 0 && job_.copies == 0 ? 1 : 0;
+        params.is_random() && !is_wide(params) && may_be_usual_ && job_.aligned != 0 && job_.copies == 0 ? 1 : 0;
     job_.tile_slots =
         tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)), job_.usual != 0);
   }
@@ -98,9 +85,8 @@ class Encoder {
       may_be_usual_ = static_cast<Draw>(job_.draw) == Draw::normal;
       has_window = !may_be_usual_;
     }
-    const bool clamped = clamping_matters(params);
-    if (clamped && params.dtype == DType::float32) may_be_usual_ = false;
-    if (clamped || has_window || is_wide(params)) {
+    if (params.clamped && params.dtype == DType::float32) may_be_usual_ = false;
+    if (params.clamped || has_window || is_wide(params)) {
       job_.has_values = 1;
       append(Values{params.scale, params.shifted ? params.shift : -0.0, params.min, params.max, params.lower,
                     params.upper});
@@ -117,7 +103,7 @@ class Encoder {
     if (params.kind == FillParams::Kind::constant) {
       job_.start = 0;
     } else if (one_row) {
-      job_.start = index_of(map, map.first);
+      job_.start = detail::index_of(map, map.first);
       if (params.kind == FillParams::Kind::identity) append(params.columns);
     } else {
       set_rows(map, run);

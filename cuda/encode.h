@@ -7,7 +7,7 @@
 
 #include "cuda/job.h"
 #include "cuda/policy.h"
-#include "fill_job.h"
+#include "params/fill_job.h"
 
 namespace fanin::gpu {
 

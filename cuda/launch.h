@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "cuda/encode.h"
-#include "fanin/view.h"
+#include "fanin/device.h"
 
 namespace fanin::gpu {
 

@@ -17,9 +17,9 @@ constexpr const char* reason = "this build of fanin has no CUDA back end";
 
 Availability available() { return {false, 0, reason}; }
 
-Place current_place() { return host; }
+Device current_device() { return host; }
 
-Place place_of(const void*) { return host; }
+Device device_of(const void*) { return host; }
 
 CurrentDevice::CurrentDevice(int ordinal) : ordinal_(ordinal) { refuse(ordinal); }
 CurrentDevice::~CurrentDevice() = default;
@@ -49,7 +49,7 @@ void release(void*, int) noexcept {}
 
 void read(void*, const void*, std::size_t, const CurrentDevice& device, CudaStream) { refuse(device.ordinal()); }
 
-void copy(void*, Place to, const void*, Place from, std::size_t) {
+void copy(void*, Device to, const void*, Device from, std::size_t) {
   refuse(to.is_host() ? from.cuda_device : to.cuda_device);
 }
 

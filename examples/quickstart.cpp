@@ -12,7 +12,7 @@ int main() {
 
   // Into memory of your own, with the tensor's name, so that each parameter has draws of its own.
   std::vector<float> weights(512 * 2048);
-  fanin::FillOptions options;
+  fanin::TensorOptions options;
   options.name = "h.0.mlp.c_fc.weight";
   init.fill(fanin::view(weights.data(), weights.size()), {512, 2048}, options);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fanin/statistics.h>
 #include <fanin/thrust.h>
 #include <thrust/device_vector.h>
 #include <fanin/fanin.hpp>
@@ -14,7 +15,7 @@ int main() {
   // In device memory, with the bits that host memory would get.
   const fanin::HeNormal init{42};
   thrust::device_vector<__half> weights(512 * 2048);
-  fanin::FillOptions options;
+  fanin::TensorOptions options;
   options.name = "h.0.mlp.c_fc.weight";
   fanin::fill(init, weights, {512, 2048}, options);
 

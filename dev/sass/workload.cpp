@@ -37,7 +37,7 @@ int main(int argc, char** argv) try {
   const std::int64_t rows = number(3);
   const std::int64_t columns = number(4);
   const std::int64_t count = number(6);
-  fanin::FillOptions options;
+  fanin::TensorOptions options;
   if (count != columns) options.block = {{0, number(5)}, {rows, count}};
   std::optional<fanin::FillParams> params;
   try {

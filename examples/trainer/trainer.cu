@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A ReLU network that learns to read handwritten digits, in CUDA kernels of its own: forward, backward and stochastic
-// gradient descent. What it starts from comes from fanin: one Plan fills all of its parameters in device memory.
-// trainer.py is the same program in NumPy. Every sum is made in a fixed order, so that a device repeats its results.
+// A ReLU network that learns to read handwritten digits, with its own CUDA kernels: forward, backward and stochastic
+// gradient descent. fanin initialises it: one Plan fills all parameters in device memory. trainer.py is the same
+// program in NumPy. Every sum is made in a fixed order, so that a device repeats its results.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -32,9 +32,9 @@ constexpr float momentum = 0.9F;
 
 // ------------------------------------------------------------------------------------------------ kernels
 
-constexpr int threads = 128;  // in a block
+constexpr int threads = 128;  // per block
 
-// c = a b, where a has m rows and k columns and b has k rows and n columns. A transposed one is stored as its
+// c = a b, where a has m rows and k columns and b has k rows and n columns. A transposed matrix is stored as its
 // transpose.
 template <bool transposed_a, bool transposed_b>
 __global__ void multiply(const float* a, const float* b, float* c, int m, int n, int k) {
@@ -56,8 +56,8 @@ __global__ void add_bias(float* z, const float* bias, int rows, int columns, boo
   z[i] = relu ? fmaxf(sum, 0) : sum;
 }
 
-// One thread a sample: its loss, whether the greatest logit is the label's, and, in the logits' place, the gradient of
-// the samples' mean loss.
+// One thread per sample. It writes the sample's loss, whether the largest logit is the label's, and, over the logits,
+// the gradient of the samples' mean loss.
 __global__ void softmax_cross_entropy(float* logits, const int* labels, float* losses, int* hits, int rows) {
   const int row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= rows) return;
@@ -168,10 +168,10 @@ class Network {
                          make_parameter(plan, fanin::Zeros(), {out}, name + ".bias"), DeviceArray<float>(batch * out),
                          DeviceArray<float>(batch * out)});
     }
-    plan.fill(stream);  // asynchronous, as a kernel's launch is
+    plan.fill({stream});  // asynchronous, as a kernel's launch is
   }
 
-  // Leaves losses and hits and, in the last layer's output, the gradient of the loss.
+  // Writes losses and hits, and the gradient of the loss over the last layer's output.
   void forward(const float* input, const int* labels, float* losses, int* hits, int rows) {
     for (const Layer& layer : layers_) {
       float* output = layer.output.get();
@@ -184,7 +184,7 @@ class Network {
     launch(softmax_cross_entropy, rows, layers_.back().output.get(), labels, losses, hits, rows);
   }
 
-  // After forward with the same input.
+  // Call forward with the same input first.
   void backward(const float* input, int rows) {
     const float* gradient = layers_.back().output.get();
     for (std::size_t l = layers_.size(); l-- > 0;) {
@@ -213,7 +213,7 @@ class Network {
     }
   }
 
-  // The parameters with checksums of their bits: one seed gives the same ones on every machine.
+  // Prints the parameters with checksums of their bits, which one seed makes the same on every machine.
   void print() const {
     for (const Layer& layer : layers_) {
       for (const Parameter* p : {&layer.weight, &layer.bias}) {
@@ -248,11 +248,11 @@ class Network {
 // ------------------------------------------------------------------------------------------------ the program
 
 struct Samples {
-  std::vector<float> images;  // a row a sample, 0 to 1
+  std::vector<float> images;  // a row per sample, 0 to 1
   std::vector<int> labels;
 };
 
-// A line a sample: its pixels, 0 to 16, and its label. Shuffled, always in the same way.
+// Reads a sample per line: its pixels, 0 to 16, and its label. Shuffles them, always in the same way.
 Samples read_samples(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw std::invalid_argument("cannot read " + path + "; say with --data where digits.csv is");
@@ -271,7 +271,7 @@ Samples read_samples(const std::string& path) {
   }
 
   std::uint64_t state = 1;
-  for (std::size_t i = rows.size() - 1; i > 0; --i) {  // Fisher and Yates, with Knuth's linear congruential generator
+  for (std::size_t i = rows.size() - 1; i > 0; --i) {  // Fisher-Yates, with Knuth's linear congruential generator
     state = state * 6364136223846793005U + 1442695040888963407U;
     std::swap(rows[i], rows[(state >> 33) % (i + 1)]);
   }
@@ -361,7 +361,7 @@ void train(const Options& options) {
 
 }  // namespace
 
-// Exit status 2: the command line or the data; 77: no device; 1: anything else.
+// Exit status 2: a wrong option or file; 77: no CUDA device; 1: any other failure.
 int main(int argc, char** argv) {
   try {
     const Options options = read_options(argc, argv);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What trainer.cu does, in NumPy: the same network, samples, order and numbers, from the same weights.
+"""The program of trainer.cu in NumPy: the same network, samples, order and numbers, from the same weights.
 
     trainer.py --fanin PROGRAM [--epochs N] [--seed N] [--layers N] [--width N] [--data FILE]
 
-PROGRAM is fanin's own; it makes the weights. The output is trainer's, line for line, but for the losses' last digits:
-NumPy adds up in another order.
+PROGRAM is the program fanin, which makes the weights. The output is trainer's, line for line, except for the last digits of
+the losses: NumPy sums in another order.
 """
 import argparse
 import os
@@ -24,7 +24,7 @@ def read_samples(path):
     """Images from 0 to 1 and labels, shuffled, always in the same way."""
     rows = np.loadtxt(path, delimiter=",", dtype=np.int64)
     state = 1
-    for i in range(len(rows) - 1, 0, -1):  # Fisher and Yates, with Knuth's linear congruential generator
+    for i in range(len(rows) - 1, 0, -1):  # Fisher-Yates, with Knuth's linear congruential generator
         state = (state * 6364136223846793005 + 1442695040888963407) % 2 ** 64
         j = (state >> 33) % (i + 1)
         rows[[i, j]] = rows[[j, i]]
@@ -66,7 +66,7 @@ class Network:
         return losses, hits, gradient / np.float32(len(labels))
 
     def backward(self, gradient):
-        """Gradients in the order of the parameters; after forward."""
+        """Gradients in the order of the parameters. Call forward first."""
         weight_gradients, bias_gradients = [], []
         for weight, layer_input in zip(self.weights[::-1], self.inputs[::-1]):
             weight_gradients.insert(0, layer_input.T @ gradient)

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fanin/export.h"
@@ -30,6 +31,11 @@ FANIN_API Initializer deserialize(std::string_view json);
 /// Keras before 3.15 does not know them. A sequence's seed is its number in TF 2's form, as TF 2.7 meant it. Throws
 /// InvalidArgument if the form cannot say it.
 FANIN_API std::string serialize(const Initializer& initializer, ConfigForm form = ConfigForm::keras3);
+
+/// The same initializer with other values for some of its configuration's keys, {"scale", "0.5"} say. A value is JSON;
+/// text that is not JSON counts as a string: {"mode", "fan_out"}. Throws InvalidArgument as deserialize does.
+FANIN_API Initializer with_parameters(const Initializer& initializer,
+                                      const std::vector<std::pair<std::string, std::string>>& parameters);
 
 /// The class names that make() knows.
 FANIN_API std::vector<std::string> initializer_names();

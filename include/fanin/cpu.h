@@ -31,4 +31,7 @@ FANIN_API std::vector<CpuTarget> cpu_targets();
 /// have it, and if FANIN_CPU_TARGET decides and names no target or such a one.
 FANIN_API CpuTarget cpu_target(CpuTarget wanted = CpuTarget::automatic);
 
+/// How many threads the process may run on: its processor affinity, where the system tells it.
+FANIN_API int available_threads();
+
 }  // namespace fanin

@@ -39,22 +39,22 @@ typedef struct fanin_initializer fanin_initializer; /* opaque */
 
 /* An initializer by name, with its default parameters and a fixed seed. Free it with fanin_free.
    What a failed call would have made is set to null, here and below. */
-FANIN_API fanin_status fanin_make(const char* name, uint64_t seed, fanin_initializer** initializer);
+FANIN_C_API fanin_status fanin_make(const char* name, uint64_t seed, fanin_initializer** initializer);
 
 /* An initializer from Keras's JSON. */
-FANIN_API fanin_status fanin_deserialize(const char* json, fanin_initializer** initializer);
+FANIN_C_API fanin_status fanin_deserialize(const char* json, fanin_initializer** initializer);
 
 /* Its configuration in Keras's JSON, with a final zero byte; form is a fanin_config_form. *length is set to the bytes
    needed, that byte included; buffer may be null when capacity is 0. A capacity that is too small is
    FANIN_INVALID_ARGUMENT. */
-FANIN_API fanin_status fanin_serialize(const fanin_initializer* initializer, int32_t form, char* buffer,
-                                       size_t capacity, size_t* length);
+FANIN_C_API fanin_status fanin_serialize(const fanin_initializer* initializer, int32_t form, char* buffer,
+                                         size_t capacity, size_t* length);
 
 /* The seed, drawn or given. */
-FANIN_API fanin_status fanin_seed(const fanin_initializer* initializer, uint64_t* seed);
+FANIN_C_API fanin_status fanin_seed(const fanin_initializer* initializer, uint64_t* seed);
 
 /* null is allowed. */
-FANIN_API void fanin_free(fanin_initializer* initializer);
+FANIN_C_API void fanin_free(fanin_initializer* initializer);
 
 /* What to fill. Begin with FANIN_FILL_INIT, so that fields that you do not set have their defaults. Enumerations are
    held as integers, so that a wrong number is an error and not undefined behaviour. */
@@ -81,24 +81,24 @@ typedef struct fanin_fill_args {
   { sizeof(fanin_fill_args), NULL, 0, FANIN_FLOAT32, -1, 0, NULL, NULL, NULL, NULL, 0, NULL, 0, FANIN_HWIO, NULL }
 
 /* Fills memory. Host memory is filled on return, device memory asynchronously on the stream. */
-FANIN_API fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_args* args);
+FANIN_C_API fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_args* args);
 
 /* The subsequence that belongs to a tensor's name; null counts as "". */
-FANIN_API uint64_t fanin_subsequence(const char* name);
+FANIN_C_API uint64_t fanin_subsequence(const char* name);
 
 /* Usable CUDA devices; 0 without a driver or without the CUDA back end. */
-FANIN_API int32_t fanin_cuda_devices(void);
+FANIN_C_API int32_t fanin_cuda_devices(void);
 
 /* Loads the kernels of a device, so that the first fill neither waits nor allocates and can be captured. */
-FANIN_API fanin_status fanin_preload(int32_t device);
+FANIN_C_API fanin_status fanin_preload(int32_t device);
 
 /* Text of the calling thread's last failure, cut at 1023 bytes; "" if there was none. Valid until its next failing
    call. */
-FANIN_API const char* fanin_last_error(void);
+FANIN_C_API const char* fanin_last_error(void);
 
 /* FANIN_VERSION and FANIN_CONTRACT_VERSION of the library that is loaded. */
-FANIN_API const char* fanin_version(void);
-FANIN_API int32_t fanin_contract_version(void);
+FANIN_C_API const char* fanin_version(void);
+FANIN_C_API int32_t fanin_contract_version(void);
 
 #ifdef __cplusplus
 }

@@ -4,10 +4,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "fanin/cpu.h"
 #include "fanin/dtype.h"
 #include "fanin/export.h"
-#include "fanin/view.h"
 
 namespace fanin {
 
@@ -40,6 +38,7 @@ struct FillParams {
   Kind kind;
   DType dtype;
   bool shifted;  ///< value = fma(fraction or normal, scale, shift) instead of a product with scale
+  bool clamped;  ///< clamping to [min, max] can change a value; true is always right, false is faster
   std::uint64_t seed;
   std::uint64_t subsequence;
   std::uint64_t pattern;  ///< the element's bits, in the low bytes
@@ -48,6 +47,8 @@ struct FillParams {
   double lower, upper;  ///< window of the standard normal, both included
   double min, max;      ///< values are clamped to these
   IndexMap index;
+
+  bool is_random() const { return kind == Kind::uniform || kind == Kind::normal; }
 };
 
 static_assert(std::is_trivially_copyable_v<FillParams>);
@@ -55,10 +56,5 @@ static_assert(std::is_trivially_copyable_v<FillParams>);
 /// The part of a fill that writes its elements first ... first + count - 1, in the order of memory.
 /// Throws InvalidArgument if there are not as many.
 FANIN_API FillParams part_of(const FillParams& params, std::uint64_t first, std::uint64_t count);
-
-/// Does what Initializer::params has prepared, or a part of it: view.address is the place of its first element, and
-/// view.dtype must be its dtype. Streams, threads, targets, seeds in device memory and errors as in Initializer::fill.
-FANIN_API void fill(const View& view, const FillParams& params, CudaStream stream = nullptr, int threads = 0,
-                    CpuTarget target = CpuTarget::automatic, const std::uint64_t* device_seed = nullptr);
 
 }  // namespace fanin

@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "fanin/distribution.h"
 #include "fanin/dtype.h"
@@ -32,11 +31,12 @@ struct Description {
   Distribution distribution;
   Seed::Kind seed_kind;
   std::uint64_t seed;
+  std::uint64_t size;      ///< elements of the whole tensor
   std::string derivation;  ///< the formula with its numbers, e.g. "stddev = sqrt(2 / fan_in) / 0.8796... = ..."
 };
 
 namespace detail {
-class Rule;
+class Formula;
 struct Access;
 }  // namespace detail
 
@@ -52,19 +52,21 @@ class FANIN_API Initializer {
 
   /// A new tensor, filled: on the current CUDA device if there is one, else on the host. With a block it has the
   /// block's shape. Throws as fill does, and std::bad_alloc.
-  Tensor operator()(const Shape& shape, DType dtype = DType::float32, const FillOptions& options = {}) const;
+  Tensor operator()(const Shape& shape, DType dtype = DType::float32, const TensorOptions& options = {},
+                    const RunOptions& run = {}) const;
 
   /// Fills the caller's memory with the tensor of this shape (or its block), dense and row-major. Host memory is filled
-  /// when the call returns; device memory is filled asynchronously on options.stream. Bits depend on the seed, the
+  /// when the call returns; device memory is filled asynchronously on run.stream. The bits depend on the seed, the
   /// subsequence, the shape, the distribution and the dtype alone. Throws, before a byte is written, InvalidArgument
   /// for anything that is not allowed and DeviceError for a device that is not there.
-  void fill(const View& view, const Shape& shape, const FillOptions& options = {}) const;
+  void fill(const View& view, const Shape& shape, const TensorOptions& options = {}, const RunOptions& run = {}) const;
 
   /// Fans, distribution and derivation for this shape. Counts as no call of a sequence. Throws InvalidArgument.
   Description describe(const Shape& shape, Layout layout = Layout::hwio) const;
 
-  /// What a back end would be given. Counts as a call of a sequence. Throws InvalidArgument.
-  FillParams params(const Shape& shape, DType dtype, const FillOptions& options = {}) const;
+  /// What a back end is given; fanin/fill.h does it, whole or in parts. Counts as a call of a sequence. Throws
+  /// InvalidArgument.
+  FillParams params(const Shape& shape, DType dtype, const TensorOptions& options = {}) const;
 
   /// "HeNormal" and so on.
   std::string_view class_name() const;
@@ -75,21 +77,22 @@ class FANIN_API Initializer {
   /// The number of the next call of a sequence; 0 for other seeds.
   std::uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
 
-  /// The same initializer with another seed; a sequence begins at its first call.
-  Initializer with_seed(Seed seed) const { return {rule_, std::move(seed)}; }
+  /// The same initializer with another seed; a sequence begins at its first call. An initializer without randomness
+  /// has none and stays as it is.
+  Initializer with_seed(Seed seed) const;
 
   /// The inner configuration as JSON text, with Keras's keys. A drawn seed is written as null, as Keras does.
   /// Throws InvalidArgument if the form cannot say it (TF 2 has no fan axes).
   std::string get_config(ConfigForm form = ConfigForm::keras3) const;
 
  protected:
-  Initializer(std::shared_ptr<const detail::Rule> rule, Seed seed);
-  const detail::Rule& rule() const { return *rule_; }
+  Initializer(std::shared_ptr<const detail::Formula> formula, Seed seed);
+  const detail::Formula& formula() const { return *formula_; }
 
  private:
   friend struct detail::Access;
 
-  std::shared_ptr<const detail::Rule> rule_;  // immutable, shared by copies
+  std::shared_ptr<const detail::Formula> formula_;  // immutable, shared by copies
   Seed seed_;
   mutable std::atomic<std::uint64_t> calls_;  // of a sequence
 };

@@ -35,6 +35,7 @@ class FANIN_API VarianceScaling : public Initializer {
   const FanAxes& axes() const;
 
  protected:
+  using Initializer::Initializer;
   explicit VarianceScaling(const Initializer& made) : Initializer(made) {}
 };
 

@@ -6,31 +6,37 @@
 #include <string>
 
 #include "fanin/cpu.h"
+#include "fanin/device.h"
 #include "fanin/fans.h"
 #include "fanin/shape.h"
-#include "fanin/view.h"
 
 namespace fanin {
 
-/// What a fill may be told besides where and what shape. Every member has a default: in C++20, name what you set.
-struct FillOptions {
-  /// The tensor's name: its FNV-1a hash is the subsequence, so that each parameter of a model has draws of its own.
+/// Which tensor, or which part of it, is filled: all of this decides which values are written. Every member has a
+/// default: in C++20, name what you set.
+struct TensorOptions {
+  /// The tensor's name. Its FNV-1a hash is the subsequence, so that each parameter of a model has draws of its own.
   std::optional<std::string> name = {};
-  /// The subsequence as a number; not together with a name. With neither it is 0: then two tensors that are filled with
-  /// the same seed get the same draws.
+  /// The subsequence as a number; not together with a name. Without both it is 0: two tensors with one seed then get
+  /// the same draws.
   std::optional<std::uint64_t> subsequence = {};
   /// Fill only this part of the tensor. The values are the slice of the whole tensor's, the fans the whole tensor's.
   Block block = {};
-  /// The CUDA stream for device memory.
-  CudaStream stream = nullptr;
-  /// Of device memory only: where on the device a seed lies that takes the place of the initializer's. It is read when
-  /// the stream comes to the fill, so that the replay of a captured graph can have another one.
-  const std::uint64_t* device_seed = nullptr;
-  /// Most threads to use for host memory; 0: as many as the process may run on. It changes speed only.
-  int threads = 0;
-  /// The instructions to use for host memory. They change speed only.
-  CpuTarget cpu_target = CpuTarget::automatic;
+  /// Where the channels are; it decides the fans.
   Layout layout = Layout::hwio;
+};
+
+/// How a fill runs. Nothing here changes a value, but for device_seed.
+struct RunOptions {
+  /// The CUDA stream for device memory. Fills of host memory ignore it.
+  CudaStream stream = nullptr;
+  /// The most threads for host memory; 0: as many as the process may run on.
+  int threads = 0;
+  /// The instructions for host memory.
+  CpuTarget cpu_target = CpuTarget::automatic;
+  /// Device memory only: the address, on the device, of a seed that replaces the initializer's. The device reads it
+  /// when the stream reaches the fill, so a replay of a captured graph can use another one.
+  const std::uint64_t* device_seed = nullptr;
 };
 
 }  // namespace fanin

@@ -29,14 +29,14 @@ class FANIN_API Plan {
   ~Plan();
 
   /// Adds a tensor, or the part of it that options.block names; returns the entry's number, counted from 0. Counts as a
-  /// call of a sequence. options.stream and options.threads belong to fill and must not be set here. The initializer
-  /// need not outlive the call, the memory must outlive fill. Throws as Initializer::fill does.
+  /// call of a sequence. The initializer need not outlive the call, the memory must outlive fill. Throws as
+  /// Initializer::fill does.
   std::size_t add(const Initializer& initializer, const View& view, const Shape& shape,
-                  const FillOptions& options = {});
+                  const TensorOptions& options = {});
   /// The same with options.name = name. A template, so that braces always mean options.
   template <class Name, std::enable_if_t<std::is_convertible_v<const Name&, std::string_view>, int> = 0>
   std::size_t add(const Initializer& initializer, const View& view, const Shape& shape, const Name& name) {
-    FillOptions options;
+    TensorOptions options;
     options.name.emplace(std::string_view(name));
     return add(initializer, view, shape, options);
   }
@@ -63,12 +63,10 @@ class FANIN_API Plan {
   /// stream; memory that it was uploaded to must. A stream belongs to one device: the default streams, null among them,
   /// are the only ones that entries on several devices can share. Throws, before anything is written, InvalidArgument
   /// and DeviceError.
-  void fill(CudaStream stream = nullptr, int threads = 0, CpuTarget target = CpuTarget::automatic,
-            const std::uint64_t* device_seed = nullptr) const;
+  void fill(const RunOptions& options = {}) const;
   /// The same for entries on several devices, with a stream of each: `plan.fill({{0, a}, {1, b}})`. Streams of other
   /// devices are ignored. Throws InvalidArgument also for a device that has entries and not exactly one stream.
-  void fill(const std::vector<DeviceStream>& streams, int threads = 0, CpuTarget target = CpuTarget::automatic,
-            const std::uint64_t* device_seed = nullptr) const;
+  void fill(const std::vector<DeviceStream>& streams, const RunOptions& options = {}) const;
 
   /// Bytes of device memory that upload needs; 0 if the entries on that device fit into a kernel's parameters, as some
   /// 500 do, 290 of float64 and fewer blocks, and need no upload. Throws DeviceError.

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <type_traits>
+#include <vector>
 
 #include "fanin/dtype.h"
 #include "fanin/error.h"
@@ -18,49 +21,64 @@ class FANIN_API Tensor {
  public:
   /// Uninitialised memory, aligned to 64 bytes. Throws InvalidArgument for an impossible shape, DeviceError for a
   /// device that is not there, std::bad_alloc if there is not enough memory.
-  Tensor(Shape shape, DType dtype, Place place = host);
+  Tensor(Shape shape, DType dtype, Device device = host);
 
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }
-  Place place() const { return place_; }
+  Device device() const { return device_; }
   std::size_t size() const { return size_; }  ///< elements
   std::size_t bytes() const { return size_ * size_of(dtype_); }
 
   void* data() { return memory_.get(); }
   const void* data() const { return memory_.get(); }
 
-  /// The elements as float or double. Throws InvalidArgument if the tensor has another dtype or is not on the host.
-  template <class Real>
-  Real* as() {
-    check_host_access(dtype_of(static_cast<Real*>(nullptr)));
-    return static_cast<Real*>(data());
+  /// The elements: T is float for float32, double for float64, std::uint16_t for the bits of float16 and bfloat16,
+  /// std::uint8_t for those of float8. Throws InvalidArgument for another T, or if the tensor is not on the host.
+  template <class T>
+  T* as() {
+    check_access<T>();
+    return static_cast<T*>(data());
   }
-  template <class Real>
-  const Real* as() const {
-    check_host_access(dtype_of(static_cast<Real*>(nullptr)));
-    return static_cast<const Real*>(data());
+  template <class T>
+  const T* as() const {
+    check_access<T>();
+    return static_cast<const T*>(data());
   }
 
-  View view() { return {data(), dtype_, bytes(), place_}; }
+  /// All elements as binary64, without loss. Throws InvalidArgument if the tensor is not on the host.
+  std::vector<double> to_binary64() const;
 
-  /// A copy in the given place. Waits until the devices concerned have done all that they were given. Throws as the
+  View view() { return {data(), dtype_, bytes(), device_}; }
+
+  /// A copy in the given device. Waits until the devices concerned have done all that they were given. Throws as the
   /// constructor does.
-  Tensor to(Place place) const;
+  Tensor to(Device device) const;
 
  private:
-  static constexpr DType dtype_of(const float*) { return DType::float32; }
-  static constexpr DType dtype_of(const double*) { return DType::float64; }
-  void check_host_access(DType wanted) const;
+  template <class T>
+  void check_access() const {
+    if constexpr (std::is_same_v<T, float>) {
+      check_access("float", dtype_ == DType::float32);
+    } else if constexpr (std::is_same_v<T, double>) {
+      check_access("double", dtype_ == DType::float64);
+    } else if constexpr (std::is_same_v<T, std::uint16_t>) {
+      check_access("std::uint16_t", size_of(dtype_) == 2);
+    } else {
+      static_assert(std::is_same_v<T, std::uint8_t>, "T is float, double, std::uint16_t or std::uint8_t");
+      check_access("std::uint8_t", size_of(dtype_) == 1);
+    }
+  }
+  void check_access(const char* element, bool is_right) const;
 
   struct Release {
-    Place place;
+    Device device;
     FANIN_API void operator()(void* memory) const noexcept;
   };
 
   Shape shape_;
   std::size_t size_;
   DType dtype_;
-  Place place_;
+  Device device_;
   std::unique_ptr<void, Release> memory_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // For programs that are compiled by a CUDA compiler and keep their tensors in Thrust's vectors, or in spans of device
-// memory. The one header that needs the CUDA toolkit; fanin.hpp does not include it.
+// memory. It needs the CUDA toolkit; fanin.hpp does not include it.
 #pragma once
 
 #ifndef __CUDACC__
@@ -14,25 +14,17 @@
 #include <thrust/device_ptr.h>
 #include <thrust/memory.h>
 
-#include <algorithm>
-#include <cfloat>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <cub/block/block_reduce.cuh>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
-#include "fanin/available.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/dtype.h"
 #include "fanin/error.h"
 #include "fanin/initializer.h"
 #include "fanin/options.h"
 #include "fanin/shape.h"
-#include "fanin/tensor.h"
 #include "fanin/view.h"
 
 namespace fanin {
@@ -65,7 +57,7 @@ inline void check(cudaError_t error, const char* what) {
   throw DeviceError(std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
 }
 
-inline Place place_of(const void* address) {
+inline Device device_of(const void* address) {
   int device = 0;
   const cudaError_t error = cudaGetDevice(&device);
   if (error == cudaErrorNoDevice || error == cudaErrorInsufficientDriver) {
@@ -74,7 +66,7 @@ inline Place place_of(const void* address) {
   }
   check(error, "Cannot tell the current CUDA device");
   if (address == nullptr) return cuda(device);
-  if (available().cuda_built) return fanin::place_of(address);
+  if (available().cuda_built) return fanin::device_of(address);
   cudaPointerAttributes there{};  // so that a fill by a library without CUDA is refused
   check(cudaPointerGetAttributes(&there, address), "Cannot tell where the address is");
   return there.type == cudaMemoryTypeDevice || there.type == cudaMemoryTypeManaged ? cuda(there.device) : host;
@@ -83,7 +75,7 @@ inline Place place_of(const void* address) {
 template <class T>
 View view_of(T* address, std::size_t count) {
   using Element = std::remove_const_t<T>;
-  return {const_cast<Element*>(address), dtype_of<Element>(), count * sizeof(T), place_of(address)};
+  return {const_cast<Element*>(address), dtype_of<Element>(), count * sizeof(T), device_of(address)};
 }
 
 }  // namespace detail::device
@@ -92,9 +84,9 @@ View view_of(T* address, std::size_t count) {
 /// and std::span, also thrust::host_vector and std::vector. Elements are float, double, __half, __nv_bfloat16,
 /// __nv_fp8_e4m3 (float8_e4m3fn) or __nv_fp8_e5m2; others do not compile.
 ///
-/// The place is place_of(the address): device and managed memory is on its device, pinned and ordinary memory on the
-/// host. An empty array without an address is on the current device. Without a driver or a
-/// device all is on the host. Valid as long as the array's memory. Throws DeviceError if CUDA reports another error.
+/// The view's device is device_of(the address): device and managed memory is on its device, pinned and ordinary memory
+/// on the host. An empty array without an address is on the current device. Without a driver or a device, everything is
+/// on the host. Valid as long as the array's memory. Throws DeviceError if CUDA reports another error.
 template <class Array, class Pointer = detail::device::Pointer<Array>>
 View view(Array&& array) {
   static_assert(!std::is_const_v<std::remove_pointer_t<Pointer>>,
@@ -109,341 +101,22 @@ View view(thrust::device_ptr<T> first, std::size_t count) {
   return detail::device::view_of(thrust::raw_pointer_cast(first), count);
 }
 
-/// initializer.fill(view(array), shape, options): fills an array with a tensor of this shape, or with its block. Device
-/// and managed memory is filled asynchronously on options.stream, host memory when the call returns. Thrust's
+/// initializer.fill(view(array), shape, options, run): fills an array with a tensor of this shape, or with its block.
+/// Device and managed memory is filled asynchronously on run.stream, host memory when the call returns. Thrust's
 /// algorithms run on the default stream unless they are told another, as in thrust::cuda::par.on(stream). Throws,
 /// before a byte is written, InvalidArgument for anything that is not allowed, such as an array with fewer elements
 /// than the shape, and DeviceError.
 template <class Array, class = detail::device::Pointer<Array>>
-void fill(const Initializer& initializer, Array&& array, const Shape& shape, const FillOptions& options = {}) {
-  initializer.fill(view(array), shape, options);
+void fill(const Initializer& initializer, Array&& array, const Shape& shape, const TensorOptions& options = {},
+          const RunOptions& run = {}) {
+  initializer.fill(view(array), shape, options, run);
 }
 
 /// The same of `count` elements from a device pointer on.
 template <class T>
 void fill(const Initializer& initializer, thrust::device_ptr<T> first, std::size_t count, const Shape& shape,
-          const FillOptions& options = {}) {
-  initializer.fill(view(first, count), shape, options);
-}
-
-/// `bins` equal intervals of [lower, upper]. A value x in it is counted in interval
-/// min(bins - 1, floor((x - lower) * (bins / (upper - lower)))), computed in binary64: each interval holds its lower
-/// end, up to rounding, and the last one both.
-struct HistogramRange {
-  static constexpr std::uint32_t max_bins = 8192;
-
-  std::uint32_t bins = 0;  ///< 0: no histogram
-  double lower = 0;        ///< finite and less than upper, if there are bins
-  double upper = 0;
-};
-
-/// What a tensor holds. Means and moments are those of the finite elements, taken as a whole population (divided by
-/// their number n, not by n - 1), with powers of the deviations d from the mean.
-struct Statistics {
-  std::uint64_t count = 0;          ///< all elements
-  std::uint64_t nans = 0;           ///< of these, not a number
-  std::uint64_t infinities = 0;     ///< of these, infinite of either sign
-  std::uint64_t out_of_bounds = 0;  ///< of these, not in [lower, upper]; a NaN never is
-  double mean = 0;                  ///< NaN, as all below it, if no element is finite
-  double standard_deviation = 0;    ///< sqrt(mean of d^2)
-  double skewness = 0;              ///< mean of d^3 / standard_deviation^3; NaN if all elements are equal
-  double kurtosis = 0;              ///< mean of d^4 / standard_deviation^4, 3 for a normal; NaN if all are equal
-  double min = 0;
-  double max = 0;
-  std::uint64_t below_histogram = 0;  ///< less than the histogram's range; -infinity is
-  std::uint64_t above_histogram = 0;  ///< greater; +infinity is. A NaN is neither.
-  std::vector<std::uint64_t> histogram;
-};
-
-namespace detail::device {
-
-// A block of threads takes tiles of so many elements, in turn with the others. Blocks are as many as the elements need
-// up to the limit, on every device: so the order of additions depends on the number of elements alone.
-inline constexpr int threads = 256;
-inline constexpr int elements_per_thread = 8;
-inline constexpr std::uint64_t tile = std::uint64_t{threads} * elements_per_thread;
-inline constexpr std::uint64_t max_blocks = 1024;
-
-// Number, mean, extremes, and sums of powers of the deviations from the mean.
-struct MomentSums {
-  std::uint64_t count;
-  double mean, m2, m3, m4, min, max;
-};
-
-// P. Pébay, Formulas for Robust, One-Pass Parallel Computation of Covariances and Arbitrary-Order Statistical Moments,
-// SAND2008-6212 (2008): the pairwise update of M_p, for p = 2 (Chan, Golub and LeVeque's), 3 and 4.
-__host__ __device__ inline MomentSums merged(const MomentSums& a, const MomentSums& b) {
-  if (a.count == 0) return b;
-  if (b.count == 0) return a;
-  const auto na = static_cast<double>(a.count);
-  const auto nb = static_cast<double>(b.count);
-  const double delta = b.mean - a.mean;
-  const double step = delta / (na + nb);
-  const double square = delta * step * na * nb;
-  MomentSums both;
-  both.count = a.count + b.count;
-  both.mean = a.mean + nb * step;
-  both.m2 = a.m2 + b.m2 + square;
-  both.m3 = a.m3 + b.m3 + square * step * (na - nb) + 3 * step * (na * b.m2 - nb * a.m2);
-  both.m4 = a.m4 + b.m4 + square * step * step * (na * na - na * nb + nb * nb) +
-            6 * step * step * (na * na * b.m2 + nb * nb * a.m2) + 4 * step * (na * b.m3 - nb * a.m3);
-  both.min = b.min < a.min ? b.min : a.min;
-  both.max = b.max > a.max ? b.max : a.max;
-  return both;
-}
-
-// One thread's finite elements. Powers of deviations from one of them need no division, and lose little: the deviations
-// from the mean are no smaller, on the whole, than that one's.
-struct PowerSums {
-  std::uint64_t count = 0;
-  double pivot = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, min = HUGE_VAL, max = -HUGE_VAL;
-
-  __device__ void add(double x) {
-    if (count == 0) pivot = x;
-    const double d = x - pivot;
-    const double square = d * d;
-    ++count;
-    s1 += d;
-    s2 += square;
-    s3 += square * d;
-    s4 += square * square;
-    min = x < min ? x : min;
-    max = x > max ? x : max;
-  }
-
-  // By the binomial formula.
-  __device__ MomentSums moments() const {
-    if (count == 0) return {0, 0, 0, 0, 0, min, max};
-    const double m = s1 / static_cast<double>(count);
-    return {count,
-            pivot + m,
-            s2 - m * s1,
-            s3 - 3 * m * s2 + 2 * m * m * s1,
-            s4 - 4 * m * s3 + 6 * m * m * s2 - 3 * m * m * m * s1,
-            min,
-            max};
-  }
-};
-
-struct Tally {
-  MomentSums moments;
-  std::uint64_t nans, infinities, out_of_bounds;
-};
-
-struct Merge {
-  __host__ __device__ Tally operator()(const Tally& a, const Tally& b) const {
-    return {merged(a.moments, b.moments), a.nans + b.nans, a.infinities + b.infinities,
-            a.out_of_bounds + b.out_of_bounds};
-  }
-};
-
-// What is asked of every element. Counter 0 is for what is below the histogram, counter bins + 1 for what is above.
-struct Question {
-  double lower, upper;
-  double histogram_lower, histogram_upper, bins_per_unit;
-  std::uint32_t bins;
-
-  __host__ __device__ std::uint32_t counter(double x) const {
-    if (x < histogram_lower) return 0;
-    if (x > histogram_upper) return bins + 1;
-    const auto bin = static_cast<std::uint32_t>((x - histogram_lower) * bins_per_unit);
-    return 1 + (bin < bins ? bin : bins - 1);
-  }
-};
-
-// One block's tally, and its part of the histogram, which it counts in shared memory: 32 bits are enough, since its
-// share of 2^32 elements would be one of 2^42.
-template <class T>
-__global__ void __launch_bounds__(threads) tally(const T* __restrict__ data, std::uint64_t count, Question question,
-                                                 Tally* tallies, unsigned long long* counters) {
-  using Reduce = cub::BlockReduce<Tally, threads>;
-  __shared__ typename Reduce::TempStorage scratch;
-  extern __shared__ std::uint32_t own_counters[];
-  const std::uint32_t counter_count = question.bins == 0 ? 0 : question.bins + 2;
-  for (std::uint32_t j = threadIdx.x; j < counter_count; j += threads) own_counters[j] = 0;
-  __syncthreads();
-
-  PowerSums sums;
-  Tally own{};
-  for (std::uint64_t first = blockIdx.x * tile + threadIdx.x; first < count; first += gridDim.x * tile) {
-    T element[elements_per_thread];
-#pragma unroll
-    for (int j = 0; j < elements_per_thread; ++j) {
-      const std::uint64_t at = first + std::uint64_t{threads} * j;
-      if (at < count) element[j] = data[at];
-    }
-#pragma unroll
-    for (int j = 0; j < elements_per_thread; ++j) {
-      if (first + std::uint64_t{threads} * j >= count) break;
-      double x;
-      if constexpr (std::is_same_v<T, double>) {
-        x = element[j];
-      } else {
-        x = static_cast<float>(element[j]);
-      }
-      if (!(x >= question.lower && x <= question.upper)) ++own.out_of_bounds;
-      if (x != x) {
-        ++own.nans;
-        continue;
-      }
-      if (fabs(x) <= DBL_MAX) {
-        sums.add(x);
-      } else {
-        ++own.infinities;
-      }
-      if (counter_count != 0) atomicAdd(&own_counters[question.counter(x)], 1U);
-    }
-  }
-  own.moments = sums.moments();
-  const Tally all = Reduce(scratch).Reduce(own, Merge{});
-  if (threadIdx.x == 0) tallies[blockIdx.x] = all;
-  __syncthreads();
-  for (std::uint32_t j = threadIdx.x; j < counter_count; j += threads) {
-    if (own_counters[j] != 0) atomicAdd(&counters[j], static_cast<unsigned long long>(own_counters[j]));
-  }
-}
-
-inline void refuse(bool wrong, const std::string& what) {
-  if (wrong) throw InvalidArgument(what);
-}
-
-inline Question checked(double lower, double upper, const HistogramRange& range) {
-  refuse(!(lower <= upper), "The bounds must be numbers with lower <= upper. Received: lower=" + std::to_string(lower) +
-                                ", upper=" + std::to_string(upper));
-  if (range.bins == 0) return {lower, upper, 0, 0, 0, 0};
-  refuse(range.bins > HistogramRange::max_bins, "A histogram has at most " + std::to_string(HistogramRange::max_bins) +
-                                                    " bins. Received: bins=" + std::to_string(range.bins) +
-                                                    ". Take fewer, or a narrower range");
-  const double bins_per_unit = range.bins / (range.upper - range.lower);
-  refuse(!(range.upper > range.lower && bins_per_unit > 0 && bins_per_unit <= DBL_MAX),
-         "A histogram's range must be finite numbers with lower < upper. Received: lower=" +
-             std::to_string(range.lower) + ", upper=" + std::to_string(range.upper));
-  return {lower, upper, range.lower, range.upper, bins_per_unit, range.bins};
-}
-
-// The tallies of all blocks, in order, and the counters.
-template <class T>
-Tally tallied(const View& tensor, std::uint64_t count, const Question& question, CudaStream stream,
-              std::vector<std::uint64_t>& counters) {
-  const DeviceMemory there = use_on_device(tensor);
-  const auto blocks = static_cast<std::size_t>(std::min((count + tile - 1) / tile, max_blocks));
-  const std::size_t tally_bytes = blocks * sizeof(Tally);
-  const std::size_t counter_bytes = counters.size() * 8;
-  static_assert(sizeof(Tally) % 8 == 0 && sizeof(unsigned long long) == 8);
-  Tensor memory({static_cast<std::int64_t>((tally_bytes + counter_bytes) / 8)}, DType::float64, tensor.place);
-  std::vector<unsigned char> bytes(memory.bytes());
-
-  auto* on_device = static_cast<unsigned char*>(memory.data());
-  check(cudaMemsetAsync(on_device + tally_bytes, 0, counter_bytes, stream), "Cannot clear the histogram");
-  tally<T><<<static_cast<unsigned>(blocks), threads, counters.size() * sizeof(std::uint32_t), stream>>>(
-      static_cast<const T*>(there.address), count, question, reinterpret_cast<Tally*>(on_device),
-      reinterpret_cast<unsigned long long*>(on_device + tally_bytes));
-  check(cudaGetLastError(), "Cannot launch the statistics");
-  check(cudaMemcpyAsync(bytes.data(), on_device, bytes.size(), cudaMemcpyDeviceToHost, stream),
-        "Cannot copy the statistics");
-  check(cudaStreamSynchronize(stream), "Cannot compute the statistics");
-
-  std::vector<Tally> tallies(blocks);
-  std::memcpy(tallies.data(), bytes.data(), tally_bytes);
-  if (counter_bytes != 0) std::memcpy(counters.data(), bytes.data() + tally_bytes, counter_bytes);
-  Tally all{};
-  for (const Tally& one : tallies) all = Merge{}(all, one);
-  return all;
-}
-
-using Tallied = Tally (*)(const View&, std::uint64_t, const Question&, CudaStream, std::vector<std::uint64_t>&);
-
-// A template, as all that names a kernel, so that a program has the kernels that it uses and no others.
-template <int = 0>
-Tallied tallied_for(DType dtype) {
-  switch (dtype) {
-    case DType::float64:
-      return tallied<double>;
-    case DType::float16:
-      return tallied<__half>;
-    case DType::bfloat16:
-      return tallied<__nv_bfloat16>;
-    case DType::float8_e4m3fn:
-      return tallied<__nv_fp8_e4m3>;
-    case DType::float8_e5m2:
-      return tallied<__nv_fp8_e5m2>;
-    default:
-      return tallied<float>;
-  }
-}
-
-inline void check_readable(const View& tensor) {
-  const std::size_t size = size_of(tensor.dtype);
-  refuse(
-      tensor.place.is_host(),
-      "Statistics are taken of memory on a device. Received: a view of memory on the host. Copy it to the device, for "
-      "example into a thrust::device_vector");
-  refuse(reinterpret_cast<std::uintptr_t>(tensor.address) % size != 0,
-         "The address must be a multiple of the element's size, " + std::to_string(size) + " bytes");
-  refuse(tensor.address == nullptr, "The address is null, but there are elements to read");
-}
-
-inline Statistics statistics_of(const View& tensor, Tallied compute, double lower, double upper,
-                                const HistogramRange& histogram, CudaStream stream) {
-  const Question question = checked(lower, upper, histogram);
-  std::vector<std::uint64_t> counters(histogram.bins == 0 ? 0 : histogram.bins + 2);
-  Tally all{};
-  Statistics result;
-  result.count = tensor.capacity / size_of(tensor.dtype);
-  if (result.count != 0) {
-    check_readable(tensor);
-    all = compute(tensor, result.count, question, stream, counters);
-  }
-  const MomentSums& moments = all.moments;
-  const auto n = static_cast<double>(moments.count);  // 0 / 0 is the NaN of what has no elements
-  const double variance = moments.m2 / n;
-  result.nans = all.nans;
-  result.infinities = all.infinities;
-  result.out_of_bounds = all.out_of_bounds;
-  result.mean = moments.count == 0 ? variance : moments.mean;
-  result.standard_deviation = std::sqrt(variance);
-  result.skewness = moments.m3 / n / (variance * result.standard_deviation);
-  result.kurtosis = moments.m4 / n / (variance * variance);
-  result.min = moments.count == 0 ? variance : moments.min;
-  result.max = moments.count == 0 ? variance : moments.max;
-  if (!counters.empty()) {
-    result.below_histogram = counters.front();
-    result.above_histogram = counters.back();
-    result.histogram.assign(counters.begin() + 1, counters.end() - 1);
-  }
-  return result;
-}
-
-}  // namespace detail::device
-
-/// Statistics of all whole elements of a view of memory that a device can read (device, managed or pinned memory, with
-/// a device's place), in one pass over them: one kernel, whose blocks of threads add up powers of deviations in
-/// binary64 and count the histogram in shared memory. CUB reduces each block, and the host merges the at most 1024
-/// blocks' results.
-///
-/// Bounds and range are in the elements' units: out_of_bounds counts what is not in [lower, upper], both included, and
-/// the histogram's range is its own. From run to run of one program on one kind of device all results have the same
-/// bits: the order of additions depends on the number of elements alone, and counts are integers. Another compiler, or
-/// other flags, may change the moments' last bits, but no count, minimum or maximum. Fourth powers of deviations over
-/// 1e77 overflow: only float64 holds such numbers, and its kurtosis may then be infinite or NaN.
-///
-/// Runs on `stream`, after what is there, and synchronises it; allocates and frees less than 200 KiB of device memory,
-/// which may synchronise the device. Not to be captured. Throws InvalidArgument for bounds or a histogram that are not
-/// allowed and for memory on the host, DeviceError, and std::bad_alloc.
-template <int = 0>
-Statistics statistics(const View& tensor, double lower = -HUGE_VAL, double upper = HUGE_VAL,
-                      const HistogramRange& histogram = {}, CudaStream stream = nullptr) {
-  return detail::device::statistics_of(tensor, detail::device::tallied_for(tensor.dtype), lower, upper, histogram,
-                                       stream);
-}
-
-/// The same of an array as `view` takes it; its elements may be const.
-template <class Array, class Pointer = detail::device::Pointer<const Array>>
-Statistics statistics(const Array& array, double lower = -HUGE_VAL, double upper = HUGE_VAL,
-                      const HistogramRange& histogram = {}, CudaStream stream = nullptr) {
-  using Element = std::remove_const_t<std::remove_pointer_t<Pointer>>;
-  return detail::device::statistics_of(detail::device::view_of(thrust::raw_pointer_cast(array.data()), array.size()),
-                                       detail::device::tallied<Element>, lower, upper, histogram, stream);
+          const TensorOptions& options = {}, const RunOptions& run = {}) {
+  initializer.fill(view(first, count), shape, options, run);
 }
 
 }  // namespace fanin

@@ -2,57 +2,53 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
+#include <type_traits>
+#include <utility>
 
+#include "fanin/device.h"
 #include "fanin/dtype.h"
 #include "fanin/export.h"
 
-struct CUstream_st;  // cudaStream_t is a pointer to it
-
 namespace fanin {
 
-/// A CUDA stream; null is the default stream. Fills of host memory ignore it.
-using CudaStream = CUstream_st*;
-
-/// Where memory is: the host, or a CUDA device by its ordinal.
-struct Place {
-  int cuda_device = -1;  ///< -1: the host
-
-  bool is_host() const { return cuda_device < 0; }
-  friend bool operator==(Place a, Place b) { return a.cuda_device == b.cuda_device; }
-  friend bool operator!=(Place a, Place b) { return !(a == b); }
-};
-
-inline constexpr Place host{};
-constexpr Place cuda(int device) { return {device}; }
-
-/// "cpu" or "cuda:0".
-FANIN_API std::string to_string(Place place);
-
-/// Memory to write to; not owned. The address must be a multiple of the element's size, and that is all.
+/// Memory to write to; not owned. The address must be a multiple of the element's size; it needs no other alignment.
 ///
-/// Host memory may have been allocated in any way. A CUDA device's place is for
-/// - memory that the device holds, by cudaMalloc, cudaMallocAsync (also in a graph), virtual memory management or IPC.
-///   Of other devices' memory that it has access to the place is the device that holds it;
-/// - managed memory, of any device;
+/// Host memory may be allocated in any way. A CUDA device's memory is
+/// - memory that the device holds: cudaMalloc, cudaMallocAsync (also in a graph), virtual memory management, IPC. For
+///   memory of another device to which it has access, name the device that holds it;
+/// - managed memory, with any device;
 /// - pinned memory, allocated or registered, which must be mapped for the device;
-/// - ordinary host memory where the device can access it (cudaDevAttrPageableMemoryAccess: Linux's heterogeneous memory
-///   management, Grace Hopper). Elsewhere it is refused.
+/// - ordinary host memory that the device can access (cudaDevAttrPageableMemoryAccess: Linux's heterogeneous memory
+///   management, Grace Hopper). On other machines it is refused.
 struct View {
   void* address = nullptr;
   DType dtype = DType::float32;
   std::size_t capacity = 0;  ///< bytes that may be written
-  Place place = host;
+  Device device = host;
 };
 
-/// Views of ordinary arrays in host memory.
+/// Views of arrays in host memory.
 inline View view(float* address, std::size_t count) { return {address, DType::float32, count * sizeof(float), host}; }
 inline View view(double* address, std::size_t count) { return {address, DType::float64, count * sizeof(double), host}; }
 
-/// Copies memory, all bytes of the view's capacity, to the host: a device's when the stream comes to it, and the copy
-/// is there when the call returns. The view's dtype does not matter. Throws, before a byte is copied, InvalidArgument
-/// for a null address or one that is not of the view's place, and DeviceError, also for what the stream was given
-/// before.
+/// What converts to it: any array of float or double that has data() and size(), such as std::vector, std::array and
+/// std::span.
+struct HostArray {
+  template <class Array, class Pointer = decltype(std::declval<Array&>().data()),
+            std::enable_if_t<std::is_same_v<Pointer, float*> || std::is_same_v<Pointer, double*>, int> = 0>
+  HostArray(Array&& array) : view(fanin::view(array.data(), array.size())) {}  // NOLINT(google-explicit-constructor)
+
+  View view;
+};
+
+/// The view of an array in host memory, valid as long as the array's memory. A program that includes fanin/thrust.h
+/// gets that header's view(), which also recognises device memory.
+inline View view(HostArray array) { return array.view; }
+
+/// Copies all bytes of the view's capacity to host memory and returns when they are there. Memory of a device is read
+/// in the order of the stream. The view's dtype does not matter. Throws, before a byte is copied, InvalidArgument for a
+/// null address or one that is not on the view's device, and DeviceError, also for earlier work of the stream that
+/// failed.
 FANIN_API void read(void* to, const View& from, CudaStream stream = nullptr);
 
 }  // namespace fanin

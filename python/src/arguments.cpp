@@ -4,8 +4,8 @@
 #include <nanobind/stl/string.h>
 
 #include "arrays.h"
-#include "fanin/available.h"
 #include "fanin/config.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/error.h"
 
 namespace fanin::python {
@@ -114,8 +114,8 @@ Layout layout_from(nb::handle object) {
   return parse_layout(text_from(object));
 }
 
-FillOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout) {
-  FillOptions options;
+TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout) {
+  TensorOptions options;
   options.layout = layout_from(layout);
   if (!name.is_none()) {
     if (!nb::isinstance<nb::str>(name)) {
@@ -147,7 +147,7 @@ InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
   }
 }
 
-void refuse_device(Place place) { throw DeviceError("Cannot use " + to_string(place) + ": " + available().reason); }
+void refuse_device(Device device) { throw DeviceError("Cannot use " + to_string(device) + ": " + available().reason); }
 
 nb::object json_loads(const std::string& text) { return nb::module_::import_("json").attr("loads")(text); }
 

@@ -40,7 +40,7 @@ std::optional<CudaStream> stream_from(nb::handle object);
 Layout layout_from(nb::handle object);
 
 // The tensor's name or subsequence, of which at most one may be given, and its layout.
-FillOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout);
+TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout);
 
 // An initializer: borrowed from its Python object, or made for one call from a name or a configuration.
 class InitializerArgument {
@@ -55,7 +55,7 @@ class InitializerArgument {
   const Initializer* borrowed_ = nullptr;
 };
 
-[[noreturn]] void refuse_device(Place place);
+[[noreturn]] void refuse_device(Device device);
 
 // JSON text as Python's dictionaries and lists, and back.
 nb::object json_loads(const std::string& text);

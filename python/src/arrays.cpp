@@ -9,7 +9,7 @@
 
 #include "arguments.h"
 #include "element_types.h"
-#include "fanin/available.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/error.h"
 
 namespace fanin::python {
@@ -86,8 +86,8 @@ Found torch_array(nb::handle tensor, std::optional<CudaStream> stream) {
   array.owner = nb::borrow(tensor);
   array.library = Library::torch;
   if (place == "cuda") {
-    array.place = cuda(nb::cast<int>(device.attr("index")));
-    array.stream = stream ? *stream : current_stream(Library::torch, array.place);
+    array.device = cuda(nb::cast<int>(device.attr("index")));
+    array.stream = stream ? *stream : current_stream(Library::torch, array.device);
   }
   return found;
 }
@@ -175,10 +175,10 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
   array.shape = shape_from(entry("shape"), "shape");
   if (!entry("strides").is_none()) array.strides = shape_from(entry("strides"), "strides");
   // Without memory, or without a device, the checks of the fill name the first device.
-  array.place = cuda(0);
+  array.device = cuda(0);
   if (array.address != nullptr && available().cuda_devices > 0) {
-    array.place = place_of(array.address);
-    if (array.place.is_host()) {
+    array.device = device_of(array.address);
+    if (array.device.is_host()) {
       refuse("__cuda_array_interface__ is for memory of a CUDA device, and the address is on the host. Received: a " +
              type_name_of(object));
     }
@@ -226,8 +226,8 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
   Array array;
   nb::object stream_argument = nb::none();
   if (on_device) {
-    array.place = cuda(nb::cast<int>(nb::int_(device[1])));
-    if (available().cuda_devices == 0) refuse_device(array.place);
+    array.device = cuda(nb::cast<int>(nb::int_(device[1])));
+    if (available().cuda_devices == 0) refuse_device(array.device);
     array.stream = stream.value_or(nullptr);
     // DLPack's number of the default stream is 1.
     stream_argument = nb::int_(array.stream == nullptr ? 1 : reinterpret_cast<std::uintptr_t>(array.stream));
@@ -314,17 +314,17 @@ Array bytes_of(nb::handle object, std::optional<CudaStream> stream) {
   Found found = found_of(object, stream);
   Array& array = found.array;
   const bool dense = array.strides.empty() || array.strides == dense_strides(array.shape, 1);
-  if (!dense || found.type != "uint8" || array.place.is_host()) {
+  if (!dense || found.type != "uint8" || array.device.is_host()) {
     refuse("A workspace is a dense CUDA array of uint8. Received: a " + type_name_of(object) + " of " + found.type +
-           " on " + to_string(array.place));
+           " on " + to_string(array.device));
   }
   return std::move(array);
 }
 
-CudaStream current_stream(Library library, Place place) {
-  if (place.is_host() || library == Library::other) return nullptr;
+CudaStream current_stream(Library library, Device device) {
+  if (device.is_host() || library == Library::other) return nullptr;
   if (library == Library::torch) {
-    const nb::object stream = nb::module_::import_("torch.cuda").attr("current_stream")(place.cuda_device);
+    const nb::object stream = nb::module_::import_("torch.cuda").attr("current_stream")(device.cuda_device);
     return stream_from(stream).value();
   }
   return stream_from(nb::module_::import_("cupy.cuda").attr("get_current_stream")()).value();
@@ -345,11 +345,11 @@ const std::uint64_t* seed_address_of(nb::handle object) {
   }
   const Found found = found_of(object, CudaStream{nullptr});
   const bool is_integer64 = found.type == "int64" || found.type == "uint64";
-  if (!is_integer64 || found.array.place.is_host() || found.array.count() == 0) {
+  if (!is_integer64 || found.array.device.is_host() || found.array.count() == 0) {
     refuse(
         "device_seed is the address of a 64-bit integer in device memory, or a CUDA array of uint64 or int64 that "
         "holds it. Received: a " +
-        type_name_of(object) + " of " + found.type + " on " + to_string(found.array.place));
+        type_name_of(object) + " of " + found.type + " on " + to_string(found.array.device));
   }
   return static_cast<const std::uint64_t*>(found.array.address);
 }

@@ -24,7 +24,7 @@ enum class Library : std::uint8_t { other, torch, cupy };
 struct Array {
   void* address = nullptr;
   DType dtype = DType::float32;
-  Place place = host;
+  Device device = host;
   Shape shape;
   Shape strides;                // in bytes, one for each extent
   CudaStream stream = nullptr;  // for device memory: the stream that the fill must be put on
@@ -34,7 +34,7 @@ struct Array {
 
   std::uint64_t count() const { return element_count(shape); }
   std::size_t bytes() const { return count() * size_of(dtype); }
-  View view() const { return {address, dtype, bytes(), place}; }
+  View view() const { return {address, dtype, bytes(), device}; }
 
   // Whether the elements are contiguous in row-major order, and aligned to their size.
   bool is_dense() const;
@@ -49,7 +49,7 @@ Array array_of(nb::handle object, std::optional<CudaStream> stream);
 Array bytes_of(nb::handle object, std::optional<CudaStream> stream);
 
 // The library's current stream on the device, or the default stream if the library has none.
-CudaStream current_stream(Library library, Place place);
+CudaStream current_stream(Library library, Device device);
 
 // Tells PyTorch's autograd that a tensor has changed. Call it after the fill was started.
 void tell_of_change(const Array& array);

@@ -12,6 +12,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "fanin/error.h"
+#include "fanin/fill.h"
 #include "fill.h"
 #include "strided.h"
 
@@ -26,12 +27,10 @@ nb::object fill_clamped(nb::object array, nb::handle init, const std::optional<L
                         nb::handle stream, int threads, nb::handle device_seed) {
   const InitializerArgument initializer(init, seed);
   const Array target = array_of(array, stream_from(stream));
-  FillOptions options = options_from(name, subsequence, layout);
+  TensorOptions options = options_from(name, subsequence, layout);
   const Shape whole = whole_shape(target, shape, offset, options);
-  options.stream = target.stream;
-  options.threads = threads;
-  options.device_seed = seed_address_of(device_seed);
-  fill(target, *initializer, whole, options, limits);
+  const RunOptions run{target.stream, threads, CpuTarget::automatic, seed_address_of(device_seed)};
+  fill(target, *initializer, whole, options, run, limits);
   tell_of_change(target);
   return array;
 }
@@ -43,7 +42,7 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
                       device_seed);
 }
 
-FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const FillOptions& options,
+FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
                      const std::optional<Limits>& limits) {
   if (!limits) return initializer.params(shape, dtype, options);
   // The parameters of all dtypes differ in the limits only. The compute type has numbers in every window.
@@ -54,12 +53,13 @@ FillParams params_of(const Initializer& initializer, const Shape& shape, DType d
   params.dtype = dtype;
   params.min = limits->first == 0 ? -0.0 : limits->first;
   params.max = limits->second == 0 ? 0.0 : limits->second;
+  params.clamped = true;
   return params;
 }
 
 }  // namespace
 
-Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillOptions& options) {
+Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options) {
   if (shape.is_none()) {
     if (!offset.is_none()) {
       throw InvalidArgument("offset= is the position of the array in a tensor: give the tensor's shape= too");
@@ -78,28 +78,26 @@ Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillO
   return whole;
 }
 
-void fill(const Array& array, const Initializer& initializer, const Shape& shape, const FillOptions& options,
-          const std::optional<Limits>& limits) {
+void fill(const Array& array, const Initializer& initializer, const Shape& shape, const TensorOptions& options,
+          const RunOptions& run, const std::optional<Limits>& limits) {
   if (array.is_dense()) {
     const nb::gil_scoped_release release;
     if (limits) {
-      fanin::fill(array.view(), params_of(initializer, shape, array.dtype, options, limits), options.stream,
-                  options.threads, options.cpu_target, options.device_seed);
+      fanin::fill(array.view(), params_of(initializer, shape, array.dtype, options, limits), run);
     } else {
-      initializer.fill(array.view(), shape, options);
+      initializer.fill(array.view(), shape, options, run);
     }
     return;
   }
   const std::string received =
       "Received: shape=" + to_string(array.shape) + ", strides in bytes " + to_string(array.strides);
-  if (!array.place.is_host()) {
+  if (!array.device.is_host()) {
     throw InvalidArgument("Arrays on a device must be dense and row-major. " + received +
                           ". Fill a dense one and copy it, or fill the array that the view is of");
   }
   // The library would refuse these too, but only after the fill has counted as a call of a sequence.
-  if (options.threads < 0)
-    throw InvalidArgument("threads=" + std::to_string(options.threads) + " must not be negative");
-  if (options.device_seed != nullptr) throw InvalidArgument("A seed in device memory is for fills of device memory");
+  if (run.threads < 0) throw InvalidArgument("threads=" + std::to_string(run.threads) + " must not be negative");
+  if (run.device_seed != nullptr) throw InvalidArgument("A seed in device memory is for fills of device memory");
   check_no_overlap(array.shape, array.strides, size_of(array.dtype));
   const nb::gil_scoped_release release;
   fill_strided(array.address, array.shape, array.strides, params_of(initializer, shape, array.dtype, options, limits));
@@ -108,7 +106,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
                 nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads) {
   const InitializerArgument initializer(init, seed);
-  FillOptions options = options_from(name, subsequence, layout);
+  TensorOptions options = options_from(name, subsequence, layout);
   const Shape whole = shape_from(shape, "shape");
   if (offset.is_none() != extent.is_none()) {
     throw InvalidArgument(
@@ -116,9 +114,8 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
         "give both or neither");
   }
   if (!offset.is_none()) options.block = {shape_from(offset, "offset"), shape_from(extent, "extent")};
-  options.threads = threads;
   const nb::object array = empty_numpy_array(offset.is_none() ? whole : options.block.extent, dtype_of(dtype));
-  fill(array_of(array, std::nullopt), *initializer, whole, options);
+  fill(array_of(array, std::nullopt), *initializer, whole, options, {nullptr, threads});
   return array;
 }
 

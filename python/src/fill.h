@@ -15,15 +15,15 @@ namespace fanin::python {
 
 // The shape of the tensor that an array is, or is a block of. The arguments are Python's shape= and offset=, of which
 // either may be None. Sets options.block.
-Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, FillOptions& options);
+Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options);
 
 // The least and the largest value, numbers of the array's dtype.
 using Limits = std::pair<double, double>;
 
-// Fills an array of any strides. options.stream must be the array's stream. Releases the GIL. With limits, the values
+// Fills an array of any strides. run.stream must be the array's stream. Releases the GIL. With limits, the values
 // of a truncated normal are clamped to these instead of the ends of its window.
-void fill(const Array& array, const Initializer& initializer, const Shape& shape, const FillOptions& options,
-          const std::optional<Limits>& limits = {});
+void fill(const Array& array, const Initializer& initializer, const Shape& shape, const TensorOptions& options,
+          const RunOptions& run, const std::optional<Limits>& limits = {});
 
 // fanin.draw: a new NumPy array.
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,

@@ -8,7 +8,7 @@
 
 #include "bindings.h"
 #include "element_types.h"
-#include "fanin/available.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/error.h"
 #include "fanin/seed.h"
 #include "fanin/version.h"

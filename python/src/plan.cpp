@@ -28,7 +28,7 @@ namespace {
 // the GIL before it waits for the lock, because the thread that holds the lock may need the GIL.
 class OwningPlan {
  public:
-  std::size_t add(Array array, const Initializer& initializer, const Shape& shape, const FillOptions& options) {
+  std::size_t add(Array array, const Initializer& initializer, const Shape& shape, const TensorOptions& options) {
     return keep(std::move(array), [&](const View& view) { return plan_.add(initializer, view, shape, options); });
   }
 
@@ -38,39 +38,15 @@ class OwningPlan {
 
   std::size_t size() const { return arrays_.size(); }
 
-  // Streams: one stream, or a vector with one for each device.
-  template <class Streams>
-  void fill(const Streams& streams, int threads, const std::uint64_t* device_seed) {
-    {
-      const nb::gil_scoped_release release;
-      const std::shared_lock lock(mutex_);
-      plan_.fill(streams, threads, CpuTarget::automatic, device_seed);
-    }
-    for (std::size_t j = 0; j < arrays_.size(); ++j) {
-      const Array array = arrays_[j];  // a copy: another thread may add an array
-      tell_of_change(array);
-    }
+  // On the given stream, or on the current stream of each device.
+  void fill(std::optional<CudaStream> stream, RunOptions run) {
+    if (!stream) return fill(current_streams(), run);
+    run.stream = *stream;
+    release_and_fill([&] { plan_.fill(run); });
   }
 
-  // The current stream of each device.
-  std::vector<Plan::DeviceStream> current_streams() const {
-    std::vector<Plan::DeviceStream> streams;
-    for (std::size_t j = 0; j < arrays_.size(); ++j) {  // another thread may add arrays while Python runs
-      const Library library = arrays_[j].library;
-      const Place place = arrays_[j].place;
-      if (place.is_host()) continue;
-      const CudaStream current = current_stream(library, place);
-      const auto same = std::find_if(streams.begin(), streams.end(),
-                                     [&](const auto& one) { return one.device == place.cuda_device; });
-      if (same == streams.end()) {
-        streams.push_back({place.cuda_device, current});
-      } else if (same->stream != current) {
-        throw InvalidArgument("The plan's arrays on " + to_string(place) +
-                              " are of libraries with different current streams. Give stream=, or make a plan for "
-                              "each library");
-      }
-    }
-    return streams;
+  void fill(const std::vector<Plan::DeviceStream>& streams, const RunOptions& run) {
+    release_and_fill([&] { plan_.fill(streams, run); });
   }
 
   std::size_t workspace_size(int device) const {
@@ -82,7 +58,7 @@ class OwningPlan {
   void upload(Array workspace) {
     const std::unique_lock lock = locked();
     make_room(workspaces_);
-    plan_.upload({workspace.address, workspace.dtype, workspace.count(), workspace.place}, workspace.stream);
+    plan_.upload({workspace.address, workspace.dtype, workspace.count(), workspace.device}, workspace.stream);
     workspaces_.push_back(std::move(workspace));
   }
 
@@ -112,6 +88,40 @@ class OwningPlan {
     return entry;
   }
 
+  template <class Fill>
+  void release_and_fill(const Fill& fill) {
+    {
+      const nb::gil_scoped_release release;
+      const std::shared_lock lock(mutex_);
+      fill();
+    }
+    for (std::size_t j = 0; j < arrays_.size(); ++j) {
+      const Array array = arrays_[j];  // a copy: another thread may add an array
+      tell_of_change(array);
+    }
+  }
+
+  // The current stream of each device.
+  std::vector<Plan::DeviceStream> current_streams() const {
+    std::vector<Plan::DeviceStream> streams;
+    for (std::size_t j = 0; j < arrays_.size(); ++j) {  // another thread may add arrays while Python runs
+      const Library library = arrays_[j].library;
+      const Device device = arrays_[j].device;
+      if (device.is_host()) continue;
+      const CudaStream current = current_stream(library, device);
+      const auto same = std::find_if(streams.begin(), streams.end(),
+                                     [&](const auto& one) { return one.device == device.cuda_device; });
+      if (same == streams.end()) {
+        streams.push_back({device.cuda_device, current});
+      } else if (same->stream != current) {
+        throw InvalidArgument("The plan's arrays on " + to_string(device) +
+                              " are of libraries with different current streams. Give stream=, or make a plan for "
+                              "each library");
+      }
+    }
+    return streams;
+  }
+
   Plan plan_;
   std::vector<Array> arrays_;
   std::vector<Array> workspaces_;
@@ -136,7 +146,7 @@ gets new memory later (module.to, .data =), make a new plan.)")
              nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout) {
             const InitializerArgument initializer(init, seed);
             Array target = array_of(array, CudaStream{nullptr});
-            FillOptions options = options_from(name, subsequence, layout);
+            TensorOptions options = options_from(name, subsequence, layout);
             const Shape whole = whole_shape(target, shape, offset, options);
             return self.add(std::move(target), *initializer, whole, options);
           },
@@ -160,15 +170,14 @@ gets new memory later (module.to, .data =), make a new plan.)")
       .def(
           "fill",
           [](OwningPlan& self, nb::handle stream, int threads, nb::handle device_seed) {
-            const std::uint64_t* const seed = seed_address_of(device_seed);
-            if (stream.is_none()) return self.fill(self.current_streams(), threads, seed);
-            if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream).value(), threads, seed);
+            const RunOptions run{nullptr, threads, CpuTarget::automatic, seed_address_of(device_seed)};
+            if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream), run);
             std::vector<Plan::DeviceStream> streams;
             for (const auto& [device, one] : nb::cast<nb::dict>(stream)) {
               streams.push_back(
                   {static_cast<int>(unsigned_from(device, "A device's number")), stream_from(one).value_or(nullptr)});
             }
-            self.fill(streams, threads, seed);
+            self.fill(streams, run);
           },
           nb::kw_only(), "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
           nb::sig("def fill(self, *, stream: object = None, threads: int = 0, device_seed: object = None) -> None"),

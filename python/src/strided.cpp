@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fanin/error.h"
+#include "fanin/fill.h"
 
 namespace fanin::python {
 
@@ -114,7 +115,7 @@ void fill_strided(void* address, const Shape& shape, const Shape& strides, const
   Walk walk(static_cast<unsigned char*>(address), loops_of(shape, strides, size));
   for (std::uint64_t first = 0; first < count; first += piece) {
     const std::uint64_t n = std::min(piece, count - first);
-    fill({memory.get(), params.dtype, n * size, host}, part_of(params, first, n), nullptr, 1);
+    fill({memory.get(), params.dtype, n * size, host}, part_of(params, first, n), {nullptr, 1});
     switch (size) {
       case 1:
         walk.scatter<1>(memory.get(), n);

@@ -17,7 +17,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "element_types.h"
-#include "fanin/available.h"
+#include "fanin/cuda_devices.h"
 #include "fanin/device_blocks.h"
 #include "fanin/error.h"
 #include "fanin/initializers.h"
@@ -165,7 +165,7 @@ Block part_within(const Call& call, const std::int32_t* number) {
 xla::Error* fill_on_host(const xla::CallFrame& frame) {
   const Call call = call_of(frame);
   ask_for_large_pages(call.result, call.bytes());
-  FillOptions options;
+  TensorOptions options;
   options.block = part_within(call, static_cast<const std::int32_t*>(call.number.data));
   const bool whole = options.block.extent == call.extent;
   if (!whole) std::memset(call.result, 0, call.bytes());
@@ -191,15 +191,15 @@ xla::Error* fill_on_device(const xla::CallFrame& frame) {
   if (call.bytes() == 0) return nullptr;  // its address belongs to no device
   xla::StreamGetArguments asked{sizeof(xla::StreamGetArguments), nullptr, frame.context, nullptr};
   if (xla::Error* error = frame.api->get_stream(&asked)) return error;
-  const Place place = place_of(call.result);
-  if (place.is_host()) {
+  const Device device = device_of(call.result);
+  if (device.is_host()) {
     const Availability there = available();
     if (there.cuda_devices == 0) throw DeviceError("Cannot fill an array on a CUDA device: " + there.reason);
     fail("its result is not in a device's memory");
   }
   const DeviceBlocks blocks{call.shape, call.parts, call.tensors, static_cast<const std::uint32_t*>(call.seeds.data),
                             static_cast<const std::int32_t*>(call.number.data)};
-  fill({call.result, call.dtype, call.bytes(), place}, call.initializer.params(call.shape, call.dtype), blocks,
+  fill({call.result, call.dtype, call.bytes(), device}, call.initializer.params(call.shape, call.dtype), blocks,
        static_cast<CudaStream>(asked.stream));
   return nullptr;
 }

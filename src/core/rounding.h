@@ -60,12 +60,14 @@ struct Float32 {
   using Storage = float;
   using Compute = float;
   static FANIN_HOST_DEVICE Storage encode(float v) { return v; }
+  static FANIN_HOST_DEVICE float decode(Storage v) { return v; }
 };
 
 struct Float64 {
   using Storage = double;
   using Compute = double;
   static FANIN_HOST_DEVICE Storage encode(double v) { return v; }
+  static FANIN_HOST_DEVICE double decode(Storage v) { return v; }
 };
 
 }  // namespace fanin::core

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/fill.h"
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
 #include <algorithm>
 #include <thread>
 #include <vector>
 
+#include "base/fp_environment.h"
 #include "cpu/run.h"
 #include "cpu/shares.h"
 #include "fanin/dtype.h"
-#include "fp_environment.h"
+#include "params/index_map.h"
 
 namespace fanin::cpu {
 
@@ -30,9 +27,9 @@ void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Loo
   auto* out = static_cast<std::byte*>(job.address) + first * size;
   const std::uint64_t run = map.extent[map.rank - 1];
   for (first += map.first; count > 0;) {
-    const std::uint64_t index = index_of(map, first);
+    const std::uint64_t index = detail::index_of(map, first);
     const std::uint64_t n = std::min(count, run - first % run);
-    if (is_random(job.params)) {
+    if (job.params.is_random()) {
       loops.ran = loops.random(job.params, out, index, n);
     } else {
       run_portable(job.params, out, index, n);
@@ -51,14 +48,6 @@ void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Lo
 }
 
 }  // namespace
-
-int available_threads() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-#endif
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
 
 CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
   target = cpu_target(target);

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "fanin/cpu.h"
-#include "fill_job.h"
+#include "params/fill_job.h"
 
 namespace fanin::cpu {
 
@@ -13,8 +13,5 @@ namespace fanin::cpu {
 // speed. Returns the target whose loop the caller's thread ran for random elements; automatic if there were none.
 // Throws InvalidArgument as cpu_target does, or std::bad_alloc, before anything is written.
 CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
-
-// How many threads the process may run on: its processor affinity, where the system tells it.
-int available_threads();
 
 }  // namespace fanin::cpu

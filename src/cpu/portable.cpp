@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/formats.h"
 #include "core/fractions.h"
 #include "core/normal.h"
 #include "core/rounding.h"
 #include "core/streams.h"
 #include "core/values.h"
-#include "cpu/formats.h"
 #include "cpu/run.h"
+#include "params/affine.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "fanin writes elements and files for little-endian processors only"
@@ -123,7 +124,7 @@ struct NarrowNormal {
 template <class Format, class Draw>
 void run_random(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   using Real = typename Format::Compute;
-  const auto map = affine_of<Real>(params);
+  const auto map = detail::affine_of<Real>(params);
   const core::Stream stream{params.seed, params.subsequence};
   const Draw draw(params);
   while (count > 0) {
@@ -183,7 +184,7 @@ void run(const FillParams& params, void* memory, std::uint64_t index, std::uint6
 }  // namespace
 
 CpuTarget run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
-  with_format(params.dtype, [&](auto format) { run<decltype(format)>(params, out, index, count); });
+  detail::with_format(params.dtype, [&](auto format) { run<decltype(format)>(params, out, index, count); });
   return CpuTarget::portable;
 }
 

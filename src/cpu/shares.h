@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "fanin/dtype.h"
-#include "fill_job.h"
+#include "params/fill_job.h"
 
 namespace fanin::cpu {
 
@@ -28,7 +28,7 @@ inline constexpr std::uint64_t share_granularity = 64;
 // Work per element.
 inline std::uint64_t work_of(const FillParams& params) {
   const std::uint64_t size = size_of(params.dtype);
-  if (!is_random(params)) return size;
+  if (!params.is_random()) return size;
   const bool normal = params.kind == FillParams::Kind::normal;
   const bool narrow = normal && !(params.lower <= -2 && params.upper >= 2);
   return (narrow ? narrow_work : normal ? normal_work : uniform_work) * (size == 8 ? 2 : 1);

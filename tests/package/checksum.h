@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every consumer must find: HeNormal, shape (512, 2048), float32, seed 42, subsequence 0. The number is that of
-   tests/contract/oracle.py: 64-bit FNV-1a over the bytes of fill() with kind truncated_normal, mean 0,
-   stddev sqrt(2/512)/0.87962566103423978, lower -2, upper 2, start 0, count 512*2048. */
+/* Every consumer must compute this checksum: HeNormal, shape (512, 2048), float32, seed 42, subsequence 0. It comes
+   from tests/data/contract/oracle.py: 64-bit FNV-1a over the bytes of fill() with kind truncated_normal, mean 0, stddev
+   sqrt(2/512)/0.87962566103423978, lower -2, upper 2, start 0, count 512*2048. */
 #ifndef FANIN_TESTS_PACKAGE_CHECKSUM_H
 #define FANIN_TESTS_PACKAGE_CHECKSUM_H
 

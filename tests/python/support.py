@@ -8,7 +8,7 @@ import pytest
 
 TESTS = pathlib.Path(__file__).parents[1]
 PROJECT = TESTS.parent
-CONTRACT = TESTS / "contract"
+CONTRACT = TESTS / "data" / "contract"
 KERAS = TESTS / "data" / "keras"
 DIGITS = PROJECT / "examples" / "trainer" / "digits.csv"
 DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")

@@ -21,10 +21,9 @@
 #include <cstring>
 #include <type_traits>
 
+#include "base/formats.h"
 #include "core/rounding.h"
 #include "core/values.h"
-#include "cpu/clamping.h"
-#include "cpu/formats.h"
 #include "cpu/run.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/convert-inl.h"
@@ -32,6 +31,7 @@
 #include "cpu/simd/normal-inl.h"
 #include "cpu/simd/philox-inl.h"
 #include "cpu/simd/uniform-inl.h"
+#include "params/affine.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
@@ -183,44 +183,45 @@ class Writer {
 };
 
 template <class Format, class Kernel>
-void run_with(Kernel& kernel, const core::Affine<typename Format::Compute>& map, Range<typename Format::Compute> range,
-              typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
-  const bool clamped = clamping_matters<Format>(range.least, map) || clamping_matters<Format>(range.most, map);
-  Writer<Format, Kernel>(kernel, map.min, map.max, clamped).write(out, index, count);
+void run_with(Kernel& kernel, const FillParams& params, typename Format::Storage* out, std::uint64_t index,
+              std::uint64_t count) {
+  using Real = typename Format::Compute;
+  Writer<Format, Kernel>(kernel, static_cast<Real>(params.min), static_cast<Real>(params.max), params.clamped)
+      .write(out, index, count);
 }
 
 template <class Format, bool shifted>
 void run_uniform(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   using Real = typename Format::Compute;
   using Kernel = std::conditional_t<sizeof(Real) == 8, DoubleUniforms<shifted>, FloatUniforms<shifted>>;
-  const auto map = affine_of<Real>(params);
+  const auto map = detail::affine_of<Real>(params);
   Kernel kernel({params.seed, params.subsequence}, map);
-  run_with<Format>(kernel, map, range_of<Real>(params), out, index, count);
+  run_with<Format>(kernel, params, out, index, count);
 }
 
 template <class Format, bool shifted>
 void run_normal(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   using Real = typename Format::Compute;
   const core::Stream stream{params.seed, params.subsequence};
-  const auto map = affine_of<Real>(params);
+  const auto map = detail::affine_of<Real>(params);
   const VectorTable& table =
       core::sampler_of(params.lower, params.upper) == core::Sampler::cut_at_2 ? cut_vectors : normal_vectors;
   const core::Window window{static_cast<float>(params.lower), static_cast<float>(params.upper)};
   if constexpr (sizeof(Real) == 8) {
     Normals<DoubleValues<shifted>> kernel(stream, table, window, map, params.lower, params.upper);
-    run_with<Format>(kernel, map, range_of<Real>(params), out, index, count);
+    run_with<Format>(kernel, params, out, index, count);
   } else {
     Normals<FloatValues<shifted>> kernel(stream, table, window, map);
-    run_with<Format>(kernel, map, range_of<Real>(params), out, index, count);
+    run_with<Format>(kernel, params, out, index, count);
   }
 }
 
 template <class Format>
 void run_narrow(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   using Real = typename Format::Compute;
-  const auto map = affine_of<Real>(params);
+  const auto map = detail::affine_of<Real>(params);
   NarrowNormals<Real> kernel({params.seed, params.subsequence}, map, params.lower, params.upper);
-  run_with<Format>(kernel, map, range_of<Real>(params), out, index, count);
+  run_with<Format>(kernel, params, out, index, count);
 }
 
 template <class Format>
@@ -268,7 +269,7 @@ bool scales_exactly(const FillParams& params) {
 
 CpuTarget run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
   if (count < least_count || !scales_exactly(params)) return run_portable(params, out, index, count);
-  with_format(params.dtype, [&](auto format) HWY_ATTR { run_as<decltype(format)>(params, out, index, count); });
+  detail::with_format(params.dtype, [&](auto format) HWY_ATTR { run_as<decltype(format)>(params, out, index, count); });
   return this_target;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A C++ user of the library: the checksum, and what could break between two linked parts (exceptions, ownership).
+// A C++ program that uses the library. It checks a fill, and what can break between two linked parts: exceptions and
+// ownership of memory.
 #include <fanin/fanin.hpp>
 
 #include <cstdio>
@@ -33,13 +34,13 @@ int main() {
     return 1;
   }
 
-  // Memory that the library allocates and this program releases.
+  // The library allocates this memory, and this program releases it.
   fanin::Tensor tensor(shape, fanin::DType::float32, fanin::host);
   fanin::Plan plan;
   plan.add(fanin::make("he_normal", 42), tensor.view(), shape);
   fanin::Plan moved = std::move(plan);
   moved.fill();
-  check(checksum(tensor.data(), tensor.bytes()) == EXPECTED_CHECKSUM, "a plan gives other bits than a fill");
+  check(checksum(tensor.data(), tensor.bytes()) == EXPECTED_CHECKSUM, "a plan and a fill give different bits");
 
   const std::string json = fanin::serialize(fanin::HeNormal(42));
   check(fanin::deserialize(json).class_name() == "HeNormal", "a configuration is not read back");

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/arguments.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <utility>
+
+namespace fanin::cli {
+
+namespace {
+
+bool is_name(const std::string& text) {
+  const auto is_part = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; };
+  return !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) != 0 &&
+         std::all_of(text.begin(), text.end(), is_part) && text != "null" && text != "true" && text != "false";
+}
+
+}  // namespace
+
+void InitializerArguments::add_to(CLI::App& command) {
+  auto* by_name = command.add_option("--init", name, "An initializer's name, e.g. he_normal");
+  command.add_option("--config", config, "An initializer in Keras's JSON: the text, or a file with it")
+      ->excludes(by_name);
+  command.add_option("--set", settings, "A parameter as key=value, e.g. --set scale=0.5; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_option("--seed", seed, "0 to 2^64 - 1; without it one is drawn and printed");
+}
+
+Initializer InitializerArguments::make() const {
+  if (name.has_value() == config.has_value()) {
+    throw InvalidArgument("Name an initializer with --init, e.g. --init he_normal, or give --config");
+  }
+  const Initializer chosen = name ? fanin::make(*name) : read_config_argument(*config);
+  std::vector<std::pair<std::string, std::string>> parameters;
+  for (const std::string& setting : settings) {
+    const std::size_t equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw InvalidArgument("--set takes key=value. Received: " + setting);
+    }
+    parameters.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+  }
+  const Initializer changed = parameters.empty() ? chosen : with_parameters(chosen, parameters);
+  return seed ? changed.with_seed(parse_unsigned(*seed, "--seed")) : changed;
+}
+
+void TensorArguments::add_to(CLI::App& command) {
+  command.add_option("--shape", shape, "Extents of the whole tensor, e.g. 512,2048; scalar: no dimensions")->required();
+  command.add_option("--dtype", dtype, "float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2")
+      ->capture_default_str();
+  command.add_option("--layout", layout, "hwio: Keras's and JAX's channels last; oihw: PyTorch's")
+      ->capture_default_str();
+}
+
+Shape parse_extents(const std::string& text, const std::string& option) {
+  const auto refuse = [&] {
+    throw InvalidArgument(option + " takes integers with commas between them, e.g. " + option +
+                          " 2,3 (0-dimensional: scalar). Received: \"" + text + "\"");
+  };
+  Shape shape;
+  if (text == "scalar") return shape;
+  std::istringstream parts(text + ",");
+  for (std::string part; std::getline(parts, part, ',');) {
+    const std::size_t begin = part.find_first_not_of(' ');
+    const std::size_t end = part.find_last_not_of(' ');
+    if (begin == std::string::npos) refuse();
+    std::int64_t extent = 0;
+    const char* last = part.data() + end + 1;
+    const auto result = std::from_chars(part.data() + begin, last, extent);
+    if (result.ec != std::errc() || result.ptr != last) refuse();
+    shape.push_back(extent);
+  }
+  return shape;
+}
+
+std::uint64_t parse_unsigned(const std::string& text, const std::string& option) {
+  std::uint64_t value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (result.ec == std::errc() && result.ptr == text.data() + text.size()) return value;
+  std::int64_t negative = 0;
+  const auto signed_result = std::from_chars(text.data(), text.data() + text.size(), negative);
+  std::string hint;
+  if (signed_result.ec == std::errc() && signed_result.ptr == text.data() + text.size()) {
+    hint = ". The same bits as an unsigned number are " + std::to_string(static_cast<std::uint64_t>(negative)) +
+           ", which is allowed";
+  }
+  throw InvalidArgument(option + " takes an integer from 0 to 2^64 - 1. Received: " + text + hint);
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file || std::filesystem::is_directory(path)) throw InvalidArgument("Cannot read \"" + path + "\" as a file");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Initializer read_config_argument(const std::string& text) {
+  const bool is_json = text.find_first_of("{}[]\"") != std::string::npos;
+  if (is_json) return deserialize(text);
+  std::error_code ignored;
+  const bool exists = std::filesystem::exists(text, ignored) && !std::filesystem::is_directory(text, ignored);
+  const bool is_path = text.find('/') != std::string::npos || text.find(".json") != std::string::npos;
+  if (exists || is_path) return deserialize(read_file(text));
+  return is_name(text) ? make(text) : deserialize(text);
+}
+
+}  // namespace fanin::cli

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/distribution_json.h"
+#include "cli/table.h"
+
+namespace fanin::cli {
+
+namespace {
+
+std::string values_text(const Distribution& d) {
+  switch (d.kind) {
+    case Distribution::Kind::constant:
+      return exact_number(d.value) + " everywhere";
+    case Distribution::Kind::identity:
+      return exact_number(d.value) + " on the diagonal, 0 elsewhere";
+    case Distribution::Kind::uniform:
+      return "uniform on [" + exact_number(d.low) + ", " + exact_number(d.high) + ")";
+    case Distribution::Kind::normal:
+      return "normal, mean " + exact_number(d.mean) + ", stddev " + exact_number(d.stddev);
+    case Distribution::Kind::truncated_normal:
+      break;
+  }
+  return "normal, mean " + exact_number(d.mean) + ", stddev " + exact_number(d.stddev) + ", cut at " +
+         exact_number(d.lower) + " and " + exact_number(d.upper) + " stddev";
+}
+
+}  // namespace
+
+void add_describe_command(CLI::App& program) {
+  struct Arguments {
+    InitializerArguments initializer;
+    TensorArguments tensor;
+    bool json = false;
+  };
+  auto* command = program.add_subcommand("describe", "Says what an initializer draws for a shape, and why");
+  auto arguments = std::make_shared<Arguments>();
+  arguments->initializer.add_to(*command);
+  arguments->tensor.add_to(*command);
+  command->add_flag("--json", arguments->json, "One JSON object instead of text");
+  command->callback([arguments] {
+    const Initializer initializer = arguments->initializer.make();
+    const Shape shape = parse_extents(arguments->tensor.shape, "--shape");
+    const DType dtype = parse_dtype(arguments->tensor.dtype);
+    const Layout layout = parse_layout(arguments->tensor.layout);
+    const Description description = initializer.describe(shape, layout);
+    TensorOptions options;
+    options.layout = layout;
+    const FillParams params = initializer.params(shape, dtype, options);  // refuses what a fill would
+    const Moments moments = moments_of(description.distribution);
+    const bool limited = params.kind == FillParams::Kind::uniform ||
+                         (params.kind == FillParams::Kind::normal &&
+                          description.distribution.kind == Distribution::Kind::truncated_normal);
+
+    if (arguments->json) {
+      Json object{{"initializer", description.initializer},
+                  {"shape", shape},
+                  {"dtype", name_of(dtype)},
+                  {"layout", name_of(layout)},
+                  {"fan_in", description.fans.fan_in},
+                  {"fan_out", description.fans.fan_out}};
+      object.update(distribution_json(description.distribution));
+      object["value_mean"] = moments.mean;
+      object["value_stddev"] = moments.stddev;
+      if (limited) object["limits"] = {params.min, params.max};
+      object["derivation"] = description.derivation;
+      std::cout << object.dump() << '\n';
+      return;
+    }
+    std::cout << description.initializer << ", shape " << to_string(shape) << ", " << name_of(dtype) << '\n'
+              << "fans         in " << description.fans.fan_in << ", out " << description.fans.fan_out << " ("
+              << name_of(layout) << ")\n"
+              << "derivation   " << description.derivation << '\n'
+              << "values       " << values_text(description.distribution) << '\n'
+              << "their mean   " << exact_number(moments.mean) << '\n'
+              << "their stddev " << exact_number(moments.stddev) << '\n';
+    if (limited) {
+      std::cout << "limits       " << exact_number(params.min) << " to " << exact_number(params.max)
+                << ", the outermost " << name_of(dtype) << " values that can occur\n";
+    }
+  });
+}
+
+}  // namespace fanin::cli

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/distribution_json.h"
+
+#include <cmath>
+
+namespace fanin::cli {
+
+Json distribution_json(const Distribution& d) {
+  const auto bound = [](double v) { return std::isinf(v) ? Json() : Json(v); };
+  Json json{{"kind", name_of(d.kind)}};
+  switch (d.kind) {
+    case Distribution::Kind::constant:
+    case Distribution::Kind::identity:
+      json["value"] = d.value;
+      json["mean"] = moments_of(d).mean;
+      json["stddev"] = 0.0;
+      json["lower"] = nullptr;
+      json["upper"] = nullptr;
+      break;
+    case Distribution::Kind::uniform:
+      json["low"] = d.low;
+      json["high"] = d.high;
+      break;
+    case Distribution::Kind::normal:
+    case Distribution::Kind::truncated_normal:
+      json["mean"] = d.mean;
+      json["stddev"] = d.stddev;
+      json["lower"] = bound(d.lower);
+      json["upper"] = bound(d.upper);
+      break;
+  }
+  return json;
+}
+
+}  // namespace fanin::cli

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/filler.h"
+#include "cli/npy.h"
+#include "cli/output_file.h"
+
+namespace fanin::cli {
+
+namespace {
+
+struct Arguments {
+  InitializerArguments initializer;
+  TensorArguments tensor;
+  std::optional<std::string> subsequence;
+  std::optional<std::string> name;
+  std::string device = "auto";
+  int threads = 0;
+  std::optional<std::string> partition_shape;
+  std::optional<std::string> partition_offset;
+  std::optional<std::string> out;
+};
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+// auto, cpu, cuda or cuda:n.
+Device parse_device(const std::string& text) {
+  if (text == "cpu") return host;
+  if (text == "auto") return available().cuda_devices > 0 ? cuda(0) : host;
+  if (text == "cuda") return cuda(0);
+  const std::string prefix = "cuda:";
+  if (text.compare(0, prefix.size(), prefix) == 0 && text.size() > prefix.size() && text.size() < prefix.size() + 9 &&
+      text.find_first_not_of("0123456789", prefix.size()) == std::string::npos) {
+    return cuda(std::stoi(text.substr(prefix.size())));
+  }
+  throw InvalidArgument("--device takes auto, cpu, cuda or cuda:N. Received: " + text);
+}
+
+TensorOptions options_of(const Arguments& arguments, const Shape& shape) {
+  TensorOptions options;
+  options.layout = parse_layout(arguments.tensor.layout);
+  options.name = arguments.name;
+  if (arguments.subsequence) options.subsequence = parse_unsigned(*arguments.subsequence, "--subsequence");
+  if (arguments.partition_shape.has_value() != arguments.partition_offset.has_value()) {
+    throw InvalidArgument("A partition needs both --partition-shape and --partition-offset");
+  }
+  if (arguments.partition_shape) {
+    options.block = {parse_extents(*arguments.partition_offset, "--partition-offset"),
+                     parse_extents(*arguments.partition_shape, "--partition-shape")};
+    // To the library, two empty vectors are the whole tensor.
+    if (options.block.offset.size() != shape.size() || options.block.extent.size() != shape.size()) {
+      throw InvalidArgument("A partition needs an offset and an extent for each dimension of the tensor. Received: " +
+                            *arguments.partition_offset + " and " + *arguments.partition_shape + " for shape " +
+                            to_string(shape));
+    }
+  }
+  return options;
+}
+
+void run(const Arguments& arguments) {
+  if (arguments.threads < 0) {
+    throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " +
+                          std::to_string(arguments.threads));
+  }
+  const Initializer initializer = arguments.initializer.make();
+  const Shape shape = parse_extents(arguments.tensor.shape, "--shape");
+  const DType dtype = parse_dtype(arguments.tensor.dtype);
+  const TensorOptions options = options_of(arguments, shape);
+  const Device device = parse_device(arguments.device);
+  if (!device.is_host()) Tensor({}, dtype, device);  // says why there is no such device
+  const bool npy = arguments.out && ends_with(*arguments.out, ".npy");
+  if (arguments.out && !npy && !ends_with(*arguments.out, ".bin")) {
+    throw InvalidArgument("--out takes a name that ends in .npy (NumPy) or .bin (the elements alone). Received: " +
+                          *arguments.out);
+  }
+  const FillParams params = initializer.params(shape, dtype, options);
+  const Shape written = arguments.partition_shape ? options.block.extent : shape;
+
+  std::optional<OutputFile> out;
+  if (arguments.out) out.emplace(*arguments.out);
+  if (npy) {
+    const std::string header = npy_header(written, dtype);
+    out->write(header.data(), header.size());
+  }
+  Filler filler(arguments.threads, device);
+  const Statistics found = filler.fill(params, out ? &*out : nullptr, {});
+  if (out) out->commit();
+
+  std::cout << initializer.class_name() << ", shape " << to_string(written);
+  if (written != shape) std::cout << " of " << to_string(shape);
+  std::cout << ", " << name_of(dtype) << ", on " << to_string(device);
+  if (params.is_random()) {
+    std::cout << ", seed " << params.seed << (initializer.seed().kind() == Seed::Kind::none ? " (drawn)" : "")
+              << ", subsequence " << params.subsequence;
+  }
+  std::cout << '\n' << found.count() << " elements";
+  if (found.count() > 0) {
+    std::cout << std::setprecision(6) << ": mean " << found.mean() << ", stddev " << found.stddev() << ", min "
+              << found.min() << ", max " << found.max();
+  }
+  std::cout << '\n';
+  if (out) std::cout << "written to " << *arguments.out << '\n';
+}
+
+}  // namespace
+
+void add_fill_command(CLI::App& program) {
+  auto* command = program.add_subcommand("fill", "Fills one tensor, or a part of it, and writes it to a file");
+  auto arguments = std::make_shared<Arguments>();
+  arguments->initializer.add_to(*command);
+  arguments->tensor.add_to(*command);
+  auto* subsequence =
+      command->add_option("--subsequence", arguments->subsequence, "The tensor's number, 0 to 2^64 - 1");
+  auto* name = command->add_option("--name", arguments->name, "The tensor's name; its hash is the subsequence");
+  name->excludes(subsequence);
+  command->add_option("--device", arguments->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
+  command->add_option("--partition-shape", arguments->partition_shape, "Fill a part: its extents, e.g. 2,3");
+  command->add_option("--partition-offset", arguments->partition_offset, "Where the part begins, e.g. 4,0");
+  command->add_option("--out", arguments->out,
+                      "FILE.npy, or FILE.bin for the elements alone; bfloat16 and float8 are stored as integers");
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace fanin::cli

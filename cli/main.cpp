@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program fanin. Exit codes: 0 done, 2 anything that went wrong, with a message on standard error.
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <new>
+
+#include "cli/commands.h"
+#include "cli/output_file.h"
+#include "fanin/version.h"
+
+namespace {
+
+constexpr int failed = 2;
+
+int run(int argc, char** argv) {
+  CLI::App program{"fanin " FANIN_VERSION ": fills weight buffers; one seed gives one set of weights", "fanin"};
+  program.set_version_flag("--version", "fanin " FANIN_VERSION);
+  program.require_subcommand(1);
+  fanin::cli::add_fill_command(program);
+  fanin::cli::add_describe_command(program);
+  fanin::cli::add_config_command(program);
+  fanin::cli::add_model_command(program);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return program.exit(error) == 0 ? 0 : failed;
+  }
+  std::cout.flush();
+  if (!std::cout) {
+    std::fputs("fanin: cannot write to standard output\n", stderr);
+    return failed;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    fanin::cli::handle_signals();
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("fanin: not enough memory\n", stderr);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "fanin: %s\n", error.what());
+  }
+  return failed;
+}

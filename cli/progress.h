@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace fanin::cli {
+
+// A bar on standard error: redrawn in place on a terminal, four lines in all elsewhere.
+class Progress {
+ public:
+  explicit Progress(std::uint64_t total_bytes);
+  ~Progress();  // clears the bar
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void update(std::uint64_t bytes);
+
+ private:
+  std::uint64_t total_;
+  int shown_ = -1;  // per cent
+  bool terminal_;
+};
+
+}  // namespace fanin::cli

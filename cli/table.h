@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace fanin::cli {
+
+// Text in columns: the first `left` columns to the left, the others to the right.
+class Table {
+ public:
+  Table(std::vector<std::string> head, std::size_t left);
+  void add(std::vector<std::string> row);
+  std::string text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+  std::size_t left_;
+};
+
+// Five significant digits.
+std::string short_number(double v);
+
+// The shortest decimal that reads back as v.
+std::string exact_number(double v);
+
+}  // namespace fanin::cli

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a tensor in device memory holds: moments, extremes, a histogram. For sources that a CUDA compiler compiles, as
+// fanin/thrust.h is.
+#pragma once
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <cub/block/block_reduce.cuh>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "fanin/cuda_devices.h"
+#include "fanin/dtype.h"
+#include "fanin/error.h"
+#include "fanin/moment_sums.h"
+#include "fanin/tensor.h"
+#include "fanin/thrust.h"
+#include "fanin/view.h"
+
+namespace fanin {
+
+/// `bins` equal intervals of [lower, upper]. A value x in it is counted in interval
+/// min(bins - 1, floor((x - lower) * (bins / (upper - lower)))), computed in binary64: each interval holds its lower
+/// end, up to rounding, and the last one both.
+struct HistogramRange {
+  static constexpr std::uint32_t max_bins = 8192;
+
+  std::uint32_t bins = 0;  ///< 0: no histogram
+  double lower = 0;        ///< finite and less than upper, if there are bins
+  double upper = 0;
+};
+
+/// What a tensor holds. Means and moments are those of the finite elements, taken as a whole population (divided by
+/// their number n, not by n - 1), with powers of the deviations d from the mean.
+struct Statistics {
+  std::uint64_t count = 0;          ///< all elements
+  std::uint64_t nans = 0;           ///< of these, not a number
+  std::uint64_t infinities = 0;     ///< of these, infinite of either sign
+  std::uint64_t out_of_bounds = 0;  ///< of these, not in [lower, upper]; a NaN never is
+  double mean = 0;                  ///< NaN, as all below it, if no element is finite
+  double standard_deviation = 0;    ///< sqrt(mean of d^2)
+  double skewness = 0;              ///< mean of d^3 / standard_deviation^3; NaN if all elements are equal
+  double kurtosis = 0;              ///< mean of d^4 / standard_deviation^4, 3 for a normal; NaN if all are equal
+  double min = 0;
+  double max = 0;
+  std::uint64_t below_histogram = 0;  ///< less than the histogram's range; -infinity is
+  std::uint64_t above_histogram = 0;  ///< greater; +infinity is. A NaN is neither.
+  std::vector<std::uint64_t> histogram;
+};
+
+namespace detail::device {
+
+// A block of threads takes tiles of so many elements, in turn with the others. Blocks are as many as the elements need
+// up to the limit, on every device: so the order of additions depends on the number of elements alone.
+inline constexpr int threads = 256;
+inline constexpr int elements_per_thread = 8;
+inline constexpr std::uint64_t tile = std::uint64_t{threads} * elements_per_thread;
+inline constexpr std::uint64_t max_blocks = 1024;
+
+struct Tally {
+  MomentSums moments;
+  std::uint64_t nans, infinities, out_of_bounds;
+};
+
+struct Merge {
+  __host__ __device__ Tally operator()(const Tally& a, const Tally& b) const {
+    return {merged(a.moments, b.moments), a.nans + b.nans, a.infinities + b.infinities,
+            a.out_of_bounds + b.out_of_bounds};
+  }
+};
+
+// What is asked of every element. Counter 0 is for what is below the histogram, counter bins + 1 for what is above.
+struct Question {
+  double lower, upper;
+  double histogram_lower, histogram_upper, bins_per_unit;
+  std::uint32_t bins;
+
+  __host__ __device__ std::uint32_t counter(double x) const {
+    if (x < histogram_lower) return 0;
+    if (x > histogram_upper) return bins + 1;
+    const auto bin = static_cast<std::uint32_t>((x - histogram_lower) * bins_per_unit);
+    return 1 + (bin < bins ? bin : bins - 1);
+  }
+};
+
+// One block's tally, and its part of the histogram, which it counts in shared memory: 32 bits are enough, since its
+// share of 2^32 elements would be one of 2^42.
+template <class T>
+__global__ void __launch_bounds__(threads) tally(const T* __restrict__ data, std::uint64_t count, Question question,
+                                                 Tally* tallies, unsigned long long* counters) {
+  using Reduce = cub::BlockReduce<Tally, threads>;
+  __shared__ typename Reduce::TempStorage scratch;
+  extern __shared__ std::uint32_t own_counters[];
+  const std::uint32_t counter_count = question.bins == 0 ? 0 : question.bins + 2;
+  for (std::uint32_t j = threadIdx.x; j < counter_count; j += threads) own_counters[j] = 0;
+  __syncthreads();
+
+  PowerSums sums;
+  Tally own{};
+  for (std::uint64_t first = blockIdx.x * tile + threadIdx.x; first < count; first += gridDim.x * tile) {
+    T element[elements_per_thread];
+#pragma unroll
+    for (int j = 0; j < elements_per_thread; ++j) {
+      const std::uint64_t at = first + std::uint64_t{threads} * j;
+      if (at < count) element[j] = data[at];
+    }
+#pragma unroll
+    for (int j = 0; j < elements_per_thread; ++j) {
+      if (first + std::uint64_t{threads} * j >= count) break;
+      double x;
+      if constexpr (std::is_same_v<T, double>) {
+        x = element[j];
+      } else {
+        x = static_cast<float>(element[j]);
+      }
+      if (!(x >= question.lower && x <= question.upper)) ++own.out_of_bounds;
+      if (x != x) {
+        ++own.nans;
+        continue;
+      }
+      if (fabs(x) <= DBL_MAX) {
+        sums.add(x);
+      } else {
+        ++own.infinities;
+      }
+      if (counter_count != 0) atomicAdd(&own_counters[question.counter(x)], 1U);
+    }
+  }
+  own.moments = sums.moments();
+  const Tally all = Reduce(scratch).Reduce(own, Merge{});
+  if (threadIdx.x == 0) tallies[blockIdx.x] = all;
+  __syncthreads();
+  for (std::uint32_t j = threadIdx.x; j < counter_count; j += threads) {
+    if (own_counters[j] != 0) atomicAdd(&counters[j], static_cast<unsigned long long>(own_counters[j]));
+  }
+}
+
+inline void refuse(bool wrong, const std::string& what) {
+  if (wrong) throw InvalidArgument(what);
+}
+
+inline Question checked(double lower, double upper, const HistogramRange& range) {
+  refuse(!(lower <= upper), "The bounds must be numbers with lower <= upper. Received: lower=" + std::to_string(lower) +
+                                ", upper=" + std::to_string(upper));
+  if (range.bins == 0) return {lower, upper, 0, 0, 0, 0};
+  refuse(range.bins > HistogramRange::max_bins, "A histogram has at most " + std::to_string(HistogramRange::max_bins) +
+                                                    " bins. Received: bins=" + std::to_string(range.bins) +
+                                                    ". Take fewer, or a narrower range");
+  const double bins_per_unit = range.bins / (range.upper - range.lower);
+  refuse(!(range.upper > range.lower && bins_per_unit > 0 && bins_per_unit <= DBL_MAX),
+         "A histogram's range must be finite numbers with lower < upper. Received: lower=" +
+             std::to_string(range.lower) + ", upper=" + std::to_string(range.upper));
+  return {lower, upper, range.lower, range.upper, bins_per_unit, range.bins};
+}
+
+// The tallies of all blocks, in order, and the counters.
+template <class T>
+Tally tallied(const View& tensor, std::uint64_t count, const Question& question, CudaStream stream,
+              std::vector<std::uint64_t>& counters) {
+  const DeviceMemory there = use_on_device(tensor);
+  const auto blocks = static_cast<std::size_t>(std::min((count + tile - 1) / tile, max_blocks));
+  const std::size_t tally_bytes = blocks * sizeof(Tally);
+  const std::size_t counter_bytes = counters.size() * 8;
+  static_assert(sizeof(Tally) % 8 == 0 && sizeof(unsigned long long) == 8);
+  Tensor memory({static_cast<std::int64_t>((tally_bytes + counter_bytes) / 8)}, DType::float64, tensor.device);
+  std::vector<unsigned char> bytes(memory.bytes());
+
+  auto* on_device = static_cast<unsigned char*>(memory.data());
+  check(cudaMemsetAsync(on_device + tally_bytes, 0, counter_bytes, stream), "Cannot clear the histogram");
+  tally<T><<<static_cast<unsigned>(blocks), threads, counters.size() * sizeof(std::uint32_t), stream>>>(
+      static_cast<const T*>(there.address), count, question, reinterpret_cast<Tally*>(on_device),
+      reinterpret_cast<unsigned long long*>(on_device + tally_bytes));
+  check(cudaGetLastError(), "Cannot launch the statistics");
+  check(cudaMemcpyAsync(bytes.data(), on_device, bytes.size(), cudaMemcpyDeviceToHost, stream),
+        "Cannot copy the statistics");
+  check(cudaStreamSynchronize(stream), "Cannot compute the statistics");
+
+  std::vector<Tally> tallies(blocks);
+  std::memcpy(tallies.data(), bytes.data(), tally_bytes);
+  if (counter_bytes != 0) std::memcpy(counters.data(), bytes.data() + tally_bytes, counter_bytes);
+  Tally all{};
+  for (const Tally& one : tallies) all = Merge{}(all, one);
+  return all;
+}
+
+using Tallied = Tally (*)(const View&, std::uint64_t, const Question&, CudaStream, std::vector<std::uint64_t>&);
+
+// A template, as all that names a kernel, so that a program has the kernels that it uses and no others.
+template <int = 0>
+Tallied tallied_for(DType dtype) {
+  switch (dtype) {
+    case DType::float64:
+      return tallied<double>;
+    case DType::float16:
+      return tallied<__half>;
+    case DType::bfloat16:
+      return tallied<__nv_bfloat16>;
+    case DType::float8_e4m3fn:
+      return tallied<__nv_fp8_e4m3>;
+    case DType::float8_e5m2:
+      return tallied<__nv_fp8_e5m2>;
+    default:
+      return tallied<float>;
+  }
+}
+
+inline void check_readable(const View& tensor) {
+  const std::size_t size = size_of(tensor.dtype);
+  refuse(
+      tensor.device.is_host(),
+      "Statistics are taken of memory on a device. Received: a view of memory on the host. Copy it to the device, for "
+      "example into a thrust::device_vector");
+  refuse(reinterpret_cast<std::uintptr_t>(tensor.address) % size != 0,
+         "The address must be a multiple of the element's size, " + std::to_string(size) + " bytes");
+  refuse(tensor.address == nullptr, "The address is null, but there are elements to read");
+}
+
+inline Statistics statistics_of(const View& tensor, Tallied compute, double lower, double upper,
+                                const HistogramRange& histogram, CudaStream stream) {
+  const Question question = checked(lower, upper, histogram);
+  std::vector<std::uint64_t> counters(histogram.bins == 0 ? 0 : histogram.bins + 2);
+  Tally all{};
+  Statistics result;
+  result.count = tensor.capacity / size_of(tensor.dtype);
+  if (result.count != 0) {
+    check_readable(tensor);
+    all = compute(tensor, result.count, question, stream, counters);
+  }
+  const MomentSums& moments = all.moments;
+  const auto n = static_cast<double>(moments.count);  // 0 / 0 is the NaN of what has no elements
+  const double variance = moments.m2 / n;
+  result.nans = all.nans;
+  result.infinities = all.infinities;
+  result.out_of_bounds = all.out_of_bounds;
+  result.mean = moments.count == 0 ? variance : moments.mean;
+  result.standard_deviation = std::sqrt(variance);
+  result.skewness = moments.m3 / n / (variance * result.standard_deviation);
+  result.kurtosis = moments.m4 / n / (variance * variance);
+  result.min = moments.count == 0 ? variance : moments.min;
+  result.max = moments.count == 0 ? variance : moments.max;
+  if (!counters.empty()) {
+    result.below_histogram = counters.front();
+    result.above_histogram = counters.back();
+    result.histogram.assign(counters.begin() + 1, counters.end() - 1);
+  }
+  return result;
+}
+
+}  // namespace detail::device
+
+/// Statistics of all whole elements of a view of memory that a device can read (device, managed or pinned memory, with
+/// the view of a CUDA device), in one pass over them: one kernel, whose blocks of threads add up powers of deviations
+/// in binary64 and count the histogram in shared memory. CUB reduces each block, and the host merges the at most 1024
+/// blocks' results.
+///
+/// Bounds and range are in the elements' units: out_of_bounds counts what is not in [lower, upper], both included, and
+/// the histogram's range is its own. From run to run of one program on one kind of device all results have the same
+/// bits: the order of additions depends on the number of elements alone, and counts are integers. Another compiler, or
+/// other flags, may change the moments' last bits, but no count, minimum or maximum. Fourth powers of deviations over
+/// 1e77 overflow: only float64 holds such numbers, and its kurtosis may then be infinite or NaN.
+///
+/// Runs on `stream`, after what is there, and synchronises it; allocates and frees less than 200 KiB of device memory,
+/// which may synchronise the device. Not to be captured. Throws InvalidArgument for bounds or a histogram that are not
+/// allowed and for memory on the host, DeviceError, and std::bad_alloc.
+template <int = 0>
+Statistics statistics(const View& tensor, double lower = -HUGE_VAL, double upper = HUGE_VAL,
+                      const HistogramRange& histogram = {}, CudaStream stream = nullptr) {
+  return detail::device::statistics_of(tensor, detail::device::tallied_for(tensor.dtype), lower, upper, histogram,
+                                       stream);
+}
+
+/// The same of an array as `view` takes it; its elements may be const.
+template <class Array, class Pointer = detail::device::Pointer<const Array>>
+Statistics statistics(const Array& array, double lower = -HUGE_VAL, double upper = HUGE_VAL,
+                      const HistogramRange& histogram = {}, CudaStream stream = nullptr) {
+  using Element = std::remove_const_t<std::remove_pointer_t<Pointer>>;
+  return detail::device::statistics_of(detail::device::view_of(thrust::raw_pointer_cast(array.data()), array.size()),
+                                       detail::device::tallied<Element>, lower, upper, histogram, stream);
+}
+
+}  // namespace fanin

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/destination.h"
+
+#include <string>
+
+#include "cpu/fill.h"
+#include "fanin/error.h"
+
+namespace fanin::detail {
+
+void check(const RunOptions& options, Device device) {
+  if (options.threads < 0) {
+    throw InvalidArgument("The number of threads must not be negative (0: all). Received: threads=" +
+                          std::to_string(options.threads));
+  }
+  if (options.device_seed != nullptr && device.is_host()) {
+    throw InvalidArgument("A seed in device memory is for fills of device memory. Received: memory on the host");
+  }
+}
+
+Destination::Destination(Device device, const RunOptions& options) : options_(options) {
+  check(options, device);
+  if (!device.is_host()) current_.emplace(device.cuda_device);
+}
+
+void* Destination::address_of(const View& view, std::uint64_t count) const {
+  const std::size_t size = size_of(view.dtype);
+  if (view.capacity / size < count) {
+    throw InvalidArgument("The memory is too small: " + std::to_string(count) + " elements of " +
+                          std::string(name_of(view.dtype)) + " need " + std::to_string(count * size) +
+                          " bytes. Received: capacity=" + std::to_string(view.capacity));
+  }
+  if (count == 0) return view.address;
+  if (view.address == nullptr) {
+    throw InvalidArgument("The address is null, but there are " + std::to_string(count) + " elements to write");
+  }
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(view.address) % size;
+  if (past != 0) {
+    throw InvalidArgument("The address must be a multiple of the element's size, " + std::to_string(size) +
+                          " bytes. Received: an address that is " + std::to_string(past) + " past one");
+  }
+  return current_ ? gpu::device_address(view.address, *current_) : view.address;
+}
+
+void Destination::fill(const FillJob& job) const {
+  if (current_) {
+    gpu::fill(job, *current_, options_.stream, options_.device_seed);
+  } else {
+    cpu::fill(&job, 1, options_.threads, options_.cpu_target);
+  }
+}
+
+}  // namespace fanin::detail

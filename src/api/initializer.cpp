@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fanin/initializer.h"
+
+#include <utility>
+
+#include "api/access.h"
+#include "api/destination.h"
+#include "base/fp_environment.h"
+#include "fanin/error.h"
+#include "params/index_map.h"
+#include "params/make_params.h"
+
+namespace fanin {
+
+using detail::Access;
+
+namespace {
+
+std::uint64_t subsequence_in(const TensorOptions& options) {
+  if (!options.name) return options.subsequence.value_or(0);
+  if (!options.subsequence) return subsequence_of(*options.name);
+  throw InvalidArgument("Give a tensor a name or a subsequence, not both. Received: name=\"" + *options.name +
+                        "\", subsequence=" + std::to_string(*options.subsequence));
+}
+
+}  // namespace
+
+namespace detail {
+
+Access::Prepared Access::prepare(const Initializer& initializer, const Shape& shape, DType dtype,
+                                 const TensorOptions& options) {
+  const Formula& formula = *initializer.formula_;
+  const std::uint64_t subsequence = subsequence_in(options);
+  if (!is_whole(options.block) && !formula.allows_blocks()) {
+    throw InvalidArgument(std::string(formula.class_name()) +
+                          " initializer doesn't support partition-related arguments.");
+  }
+  return in_default_fp_environment([&] {
+    const IndexMap index = make_index_map(shape, options.block);
+    const Fans fans = compute_fans(shape, options.layout, formula.axes());
+    Prepared prepared{formula.distribution(shape, fans), {}};
+    prepared.params = make_params(prepared.distribution, shape, index, dtype, initializer.seed_.value(), subsequence);
+    return prepared;
+  });
+}
+
+bool Access::claim(const Initializer& initializer, std::uint64_t call) {
+  if (initializer.seed_.kind() != Seed::Kind::sequence) return true;
+  return initializer.calls_.compare_exchange_strong(call, call + 1, std::memory_order_relaxed);
+}
+
+std::uint64_t Access::next_call(const Initializer& initializer) {
+  if (initializer.seed_.kind() != Seed::Kind::sequence) return 0;
+  return initializer.calls_.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace detail
+
+Initializer::Initializer(std::shared_ptr<const detail::Formula> formula, Seed seed)
+    : formula_(std::move(formula)), seed_(std::move(seed)), calls_(seed_.first_call()) {}
+
+Initializer::Initializer(const Initializer& other)
+    : formula_(other.formula_), seed_(other.seed_), calls_(other.calls()) {}
+
+Initializer& Initializer::operator=(const Initializer& other) {
+  if (this == &other) return *this;
+  Seed seed = other.seed_;  // first, because it may throw
+  formula_ = other.formula_;
+  seed_ = std::move(seed);
+  calls_.store(other.calls(), std::memory_order_relaxed);
+  return *this;
+}
+
+Initializer::~Initializer() = default;
+
+std::string_view Initializer::class_name() const { return formula_->class_name(); }
+
+Initializer Initializer::with_seed(Seed seed) const {
+  return formula_->is_random() ? Initializer(formula_, std::move(seed)) : *this;
+}
+
+FillParams Initializer::params(const Shape& shape, DType dtype, const TensorOptions& options) const {
+  FillParams params = Access::prepare(*this, shape, dtype, options).params;
+  params.subsequence += Access::next_call(*this);  // last, so that a refused call is not counted
+  return params;
+}
+
+void Initializer::fill(const View& view, const Shape& shape, const TensorOptions& options,
+                       const RunOptions& run) const {
+  const detail::Destination there(view.device, run);
+  FillJob job{nullptr, Access::prepare(*this, shape, view.dtype, options).params};
+  job.address = there.address_of(view, job.params.index.count);
+  job.params.subsequence += Access::next_call(*this);
+  there.fill(job);
+}
+
+Tensor Initializer::operator()(const Shape& shape, DType dtype, const TensorOptions& options,
+                               const RunOptions& run) const {
+  const detail::Destination there(gpu::current_device(), run);
+  FillJob job{nullptr, Access::prepare(*this, shape, dtype, options).params};
+  Tensor tensor(detail::is_whole(options.block) ? shape : options.block.extent, dtype, there.device());
+  job.address = tensor.data();
+  job.params.subsequence += Access::next_call(*this);
+  there.fill(job);
+  return tensor;
+}
+
+Description Initializer::describe(const Shape& shape, Layout layout) const {
+  return detail::in_default_fp_environment([&] {
+    const std::uint64_t size = element_count(shape);
+    const Fans fans = compute_fans(shape, layout, formula_->axes());
+    const Distribution distribution = formula_->distribution(shape, fans);
+    return Description{std::string(class_name()),
+                       shape,
+                       fans,
+                       distribution,
+                       seed_.kind(),
+                       seed_.value(),
+                       size,
+                       formula_->derivation(fans, distribution)};
+  });
+}
+
+}  // namespace fanin

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fanin/initializers.h"
+
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "api/access.h"
+#include "fanin/error.h"
+#include "formulas/formulas.h"
+
+namespace fanin {
+
+namespace {
+
+// A VarianceScaling is made with these parameters, but another initializer may have been assigned to its base.
+const detail::Parameter& scaling_parameter(const detail::Formula& formula, std::size_t number, std::string_view name) {
+  const detail::Parameters& all = formula.parameters();
+  if (all.size() > number && all[number].name == name) return all[number];
+  throw InvalidArgument("This object holds a " + std::string(formula.class_name()) + " now, which has no scale");
+}
+
+}  // namespace
+
+VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::string_view distribution, Seed seed,
+                                 FanAxes axes)
+    : Initializer(detail::variance_scaling(scale, mode, distribution, std::move(axes)), std::move(seed)) {}
+
+double VarianceScaling::scale() const { return std::get<double>(scaling_parameter(formula(), 0, "scale").value); }
+
+std::string_view VarianceScaling::mode() const {
+  return std::get<std::string>(scaling_parameter(formula(), 1, "mode").value);
+}
+
+std::string_view VarianceScaling::distribution() const {
+  return std::get<std::string>(scaling_parameter(formula(), 2, "distribution").value);
+}
+
+const FanAxes& VarianceScaling::axes() const {
+  scaling_parameter(formula(), 3, "input_axes");
+  return formula().axes();
+}
+
+HeNormal::HeNormal(Seed seed, FanAxes axes) : VarianceScaling(detail::he_normal(std::move(axes)), std::move(seed)) {}
+
+HeUniform::HeUniform(Seed seed, FanAxes axes) : VarianceScaling(detail::he_uniform(std::move(axes)), std::move(seed)) {}
+
+LecunNormal::LecunNormal(Seed seed, FanAxes axes)
+    : VarianceScaling(detail::lecun_normal(std::move(axes)), std::move(seed)) {}
+
+LecunUniform::LecunUniform(Seed seed, FanAxes axes)
+    : VarianceScaling(detail::lecun_uniform(std::move(axes)), std::move(seed)) {}
+
+GlorotNormal::GlorotNormal(Seed seed, FanAxes axes)
+    : VarianceScaling(detail::glorot_normal(std::move(axes)), std::move(seed)) {}
+
+GlorotUniform::GlorotUniform(Seed seed, FanAxes axes)
+    : VarianceScaling(detail::glorot_uniform(std::move(axes)), std::move(seed)) {}
+
+TruncatedNormal::TruncatedNormal(double mean, double stddev, Seed seed, double lower, double upper)
+    : Initializer(detail::truncated_normal(mean, stddev, lower, upper), std::move(seed)) {}
+
+RandomNormal::RandomNormal(double mean, double stddev, Seed seed)
+    : Initializer(detail::random_normal(mean, stddev), std::move(seed)) {}
+
+RandomUniform::RandomUniform(double minval, double maxval, Seed seed)
+    : Initializer(detail::random_uniform(minval, maxval), std::move(seed)) {}
+
+Constant::Constant(double value) : Initializer(detail::constant(value), Seed(0)) {}
+
+Zeros::Zeros() : Initializer(detail::zeros(), Seed(0)) {}
+
+Ones::Ones() : Initializer(detail::ones(), Seed(0)) {}
+
+Identity::Identity(double gain) : Initializer(detail::identity(gain), Seed(0)) {}
+
+}  // namespace fanin

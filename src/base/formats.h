@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a dtype, known when the program runs, to its format, for which code is compiled.
+#pragma once
+
+#include "core/rounding.h"
+#include "fanin/dtype.h"
+
+namespace fanin::detail {
+
+// f(Format{}) with the dtype's format.
+template <class F>
+auto with_format(DType dtype, const F& f) {
+  switch (dtype) {
+    case DType::float32:
+      break;
+    case DType::float64:
+      return f(core::Float64{});
+    case DType::float16:
+      return f(core::Float16{});
+    case DType::bfloat16:
+      return f(core::BFloat16{});
+    case DType::float8_e4m3fn:
+      return f(core::Float8E4M3FN{});
+    case DType::float8_e5m2:
+      return f(core::Float8E5M2{});
+  }
+  return f(core::Float32{});
+}
+
+// Whether elements are what values are computed in: they need no rounding.
+template <class Format>
+constexpr bool is_compute_type = sizeof(typename Format::Storage) == sizeof(typename Format::Compute);
+
+}  // namespace fanin::detail

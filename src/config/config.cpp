@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fanin/config.h"
+
+#include <utility>
+
+#include "config/json_text.h"
+#include "config/keras_classes.h"
+#include "config/keras_json.h"
+#include "fanin/initializers.h"
+
+namespace fanin {
+
+namespace {
+
+Initializer from_text(std::string_view class_name, std::string_view json) {
+  return detail::read_config(class_name, detail::parse_json(json));
+}
+
+}  // namespace
+
+Initializer make(std::string_view name, Seed seed) {
+  return detail::class_named(name).with_defaults().with_seed(std::move(seed));
+}
+
+Initializer deserialize(std::string_view json) { return detail::read_initializer(detail::parse_json(json)); }
+
+std::string serialize(const Initializer& initializer, ConfigForm form) {
+  return detail::dump_json(detail::serialized(initializer, form));
+}
+
+Initializer with_parameters(const Initializer& initializer,
+                            const std::vector<std::pair<std::string, std::string>>& parameters) {
+  detail::Json config = detail::config_of(initializer, ConfigForm::keras3);
+  for (const auto& [key, text] : parameters) {
+    try {
+      config[key] = detail::parse_json(text);
+    } catch (const InvalidArgument&) {
+      config[key] = text;
+    }
+  }
+  return detail::read_config(initializer.class_name(), config);
+}
+
+std::vector<std::string> initializer_names() {
+  std::vector<std::string> names;
+  names.reserve(detail::keras_classes().size());
+  for (const auto& c : detail::keras_classes()) names.emplace_back(c.name);
+  return names;
+}
+
+std::string Initializer::get_config(ConfigForm form) const { return detail::dump_json(detail::config_of(*this, form)); }
+
+VarianceScaling VarianceScaling::from_config(std::string_view json) {
+  return VarianceScaling(from_text("VarianceScaling", json));
+}
+HeNormal HeNormal::from_config(std::string_view json) { return HeNormal(from_text("HeNormal", json)); }
+HeUniform HeUniform::from_config(std::string_view json) { return HeUniform(from_text("HeUniform", json)); }
+LecunNormal LecunNormal::from_config(std::string_view json) { return LecunNormal(from_text("LecunNormal", json)); }
+LecunUniform LecunUniform::from_config(std::string_view json) { return LecunUniform(from_text("LecunUniform", json)); }
+GlorotNormal GlorotNormal::from_config(std::string_view json) { return GlorotNormal(from_text("GlorotNormal", json)); }
+GlorotUniform GlorotUniform::from_config(std::string_view json) {
+  return GlorotUniform(from_text("GlorotUniform", json));
+}
+TruncatedNormal TruncatedNormal::from_config(std::string_view json) {
+  return TruncatedNormal(from_text("TruncatedNormal", json));
+}
+RandomNormal RandomNormal::from_config(std::string_view json) { return RandomNormal(from_text("RandomNormal", json)); }
+RandomUniform RandomUniform::from_config(std::string_view json) {
+  return RandomUniform(from_text("RandomUniform", json));
+}
+Constant Constant::from_config(std::string_view json) { return Constant(from_text("Constant", json)); }
+Zeros Zeros::from_config(std::string_view json) { return Zeros(from_text("Zeros", json)); }
+Ones Ones::from_config(std::string_view json) { return Ones(from_text("Ones", json)); }
+Identity Identity::from_config(std::string_view json) { return Identity(from_text("Identity", json)); }
+
+}  // namespace fanin

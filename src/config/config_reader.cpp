@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config_reader.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "base/text.h"
+#include "fanin/error.h"
+
+namespace fanin::detail {
+
+namespace {
+
+Seed seed_of(const Json& value, const std::string& owner) {
+  const auto refuse = [&]() {
+    throw InvalidArgument(
+        "The `seed` of " + owner +
+        " must be an integer from 0 to 2^64 - 1, null or a SeedGenerator. Received: seed=" + dump_json(value));
+  };
+  if (value.is_null()) return {};
+  if (value.is_boolean()) return {value.get<bool>() ? 1 : 0};
+  if (value.is_number_unsigned()) return {value.get<std::uint64_t>()};
+  if (value.is_number_integer()) return {value.get<std::int64_t>()};  // negative: refused with a hint
+  if (!value.is_object() || !value.contains("class_name") || value["class_name"] != "SeedGenerator") refuse();
+  const Json config = value.value("config", Json::object());
+  if (!config.is_object() || !config.contains("seed")) refuse();
+  const Seed inner = seed_of(config["seed"], owner);
+  if (inner.kind() == Seed::Kind::sequence) refuse();
+  const Json name = config.value("name", Json("seed_generator"));
+  if (!name.is_string()) refuse();
+  return Seed::sequence(inner.value(), name.get<std::string>());
+}
+
+}  // namespace
+
+ConfigReader::ConfigReader(std::string_view class_name, Json config)
+    : class_name_(class_name), config_(std::move(config)) {
+  if (config_.is_null()) config_ = Json::object();
+  if (!config_.is_object()) {
+    throw InvalidArgument("The config of " + class_name_ + " must be an object. Received: " + dump_json(config_));
+  }
+  config_.erase("dtype");
+}
+
+const Json* ConfigReader::find(const std::string& key) {
+  known_.push_back(key);
+  const auto at = config_.find(key);
+  return at == config_.end() ? nullptr : &*at;
+}
+
+void ConfigReader::refuse(const std::string& key, const std::string& wanted) const {
+  throw InvalidArgument("The `" + key + "` of " + class_name_ + " must be " + wanted + ". Received: " + key + "=" +
+                        dump_json(config_[key]));
+}
+
+void ConfigReader::read(Parameter& parameter) {
+  const std::string key(parameter.name);
+  const Json* value = find(key);
+  if (value == nullptr) return;
+  parameter.is_stated = true;
+  if (std::holds_alternative<AxisList>(parameter.value)) {
+    parameter.value = axes(key, *value);
+  } else if (std::holds_alternative<std::string>(parameter.value)) {
+    if (!value->is_string()) refuse(key, "a string");
+    parameter.value = value->get<std::string>();
+  } else if (std::holds_alternative<ConstantValue>(parameter.value)) {
+    parameter.value = constant(*value);
+  } else {
+    double number = 0;
+    if (value->is_null() && key == "lower") {
+      number = -std::numeric_limits<double>::infinity();
+    } else if (value->is_null() && key == "upper") {
+      number = std::numeric_limits<double>::infinity();
+    } else if (!number_of(*value, number)) {
+      refuse(key, "a number");
+    }
+    parameter.value = number;
+  }
+}
+
+ConstantValue ConfigReader::constant(const Json& value) const {
+  double number = 0;
+  if (number_of(value, number, true)) return {number, dump_json(value)};
+  if (!value.is_array() && !value.is_object()) {
+    throw InvalidArgument("Argument `value` must be a number. Received: value=" + dump_json(value));
+  }
+  return {std::nullopt, dump_json(value)};
+}
+
+AxisList ConfigReader::axes(const std::string& key, const Json& value) const {
+  if (value.is_null()) return std::nullopt;
+  if (!value.is_array()) refuse(key, "null or a list of integers");
+  std::vector<std::int64_t> axes;
+  for (const Json& axis : value) {
+    if (!axis.is_number_integer()) refuse(key, "null or a list of integers");
+    axes.push_back(axis.get<std::int64_t>());
+  }
+  return axes;
+}
+
+Seed ConfigReader::seed() {
+  const Json* value = find("seed");
+  return value != nullptr ? seed_of(*value, class_name_) : Seed();
+}
+
+void ConfigReader::finish() const {
+  for (const auto& item : config_.items()) {
+    if (std::find(known_.begin(), known_.end(), item.key()) != known_.end()) continue;
+    throw InvalidArgument(class_name_ + " has no parameter \"" + item.key() + "\". " +
+                          (known_.empty() ? "It has none." : "It has " + list_of(known_) + ".") +
+                          suggestion(item.key(), known_));
+  }
+}
+
+}  // namespace fanin::detail

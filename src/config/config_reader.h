@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/json_text.h"
+#include "fanin/seed.h"
+#include "formulas/formula.h"
+
+namespace fanin::detail {
+
+// Reads the keys of one inner configuration, each with its type checked. All functions throw InvalidArgument.
+class ConfigReader {
+ public:
+  // null counts as {}. A "dtype" (TF 1) is ignored, as in TF 2.
+  ConfigReader(std::string_view class_name, Json config);
+
+  bool has(std::string_view key) const { return config_.contains(std::string(key)); }
+
+  // Replaces the parameter's value, which is its default, if the configuration has its key.
+  void read(Parameter& parameter);
+
+  // An integer or Boolean: fixed; Keras 3's SeedGenerator: sequence; null or no key: drawn.
+  Seed seed();
+
+  // Refuses keys that were not read.
+  void finish() const;
+
+ private:
+  // The value, or null for an absent key; the key then counts as known.
+  const Json* find(const std::string& key);
+  [[noreturn]] void refuse(const std::string& key, const std::string& wanted) const;
+  ConstantValue constant(const Json& value) const;
+  AxisList axes(const std::string& key, const Json& value) const;
+
+  std::string class_name_;
+  Json config_;
+  std::vector<std::string> known_;
+};
+
+}  // namespace fanin::detail

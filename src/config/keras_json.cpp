@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/keras_json.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "api/access.h"
+#include "base/fp_environment.h"
+#include "base/text.h"
+#include "config/config_reader.h"
+#include "config/keras_classes.h"
+#include "fanin/config.h"
+#include "fanin/error.h"
+
+namespace fanin::detail {
+
+namespace {
+
+// ---------------------------------------------------------------- reading
+
+Initializer read_inner(const KerasClass& keras_class, Json config) {
+  const Initializer defaults = keras_class.with_defaults();
+  const Formula& formula = Access::formula(defaults);
+  ConfigReader reader(keras_class.name, std::move(config));
+  Parameters parameters = formula.parameters();
+  // TF 2.2's he_uniform and the like were functions that made a VarianceScaling: its three keys, if they say the same.
+  const bool reads_fixed = std::all_of(parameters.begin(), parameters.end(), [&](const Parameter& parameter) {
+    return !parameter.is_fixed || reader.has(parameter.name);
+  });
+  for (Parameter& parameter : parameters) {
+    if (!parameter.is_fixed || reads_fixed) reader.read(parameter);
+  }
+  Seed seed = formula.is_random() ? reader.seed() : defaults.seed();
+  reader.finish();
+  return Access::make(formula.with(std::move(parameters)), std::move(seed));
+}
+
+std::vector<std::string> outer_keys() {
+  return {"module", "class_name", "config", "registered_name", "shared_object_id"};
+}
+
+Initializer read_object(const Json& object) {
+  if (!object.contains("class_name")) {
+    throw InvalidArgument("Unknown `config` as a `dict`: it needs \"class_name\", and perhaps \"config\". Received: " +
+                          dump_json(object));
+  }
+  const std::vector<std::string> keys = outer_keys();
+  for (const auto& item : object.items()) {
+    if (std::find(keys.begin(), keys.end(), item.key()) != keys.end()) continue;
+    throw InvalidArgument("A serialized initializer has no key \"" + item.key() + "\", only " + list_of(keys) + "." +
+                          suggestion(item.key(), keys));
+  }
+  const Json& name = object["class_name"];
+  if (!name.is_string()) throw InvalidArgument("\"class_name\" must be a string. Received: " + dump_json(name));
+  return read_inner(class_named(name.get<std::string>()), object.value("config", Json()));
+}
+
+// ---------------------------------------------------------------- writing
+
+// Whether a dialect's configuration has the parameter. Throws InvalidArgument if it cannot express its value.
+bool is_written(const Parameter& parameter, ConfigForm form, std::string_view class_name) {
+  if (parameter.is_fixed) return false;
+  if (const auto* axes = std::get_if<AxisList>(&parameter.value); axes != nullptr && form == ConfigForm::tf2) {
+    if (!*axes) return false;
+    throw InvalidArgument("TF 2's form has no input_axes and output_axes: " + std::string(class_name) +
+                          " with axes can only be written in Keras 3's form");
+  }
+  // Keras 3 forgets the gain when it writes, but reads it: it is written unless it is the default.
+  if (parameter.name == "gain" && form == ConfigForm::keras3) return std::get<double>(parameter.value) != 1;
+  return parameter.is_stated;
+}
+
+Json json_of(const Parameter& parameter) {
+  if (const auto* axes = std::get_if<AxisList>(&parameter.value)) return *axes ? Json(**axes) : Json();
+  if (const auto* text = std::get_if<std::string>(&parameter.value)) return *text;
+  if (const auto* constant = std::get_if<ConstantValue>(&parameter.value)) {
+    return constant->json.empty() ? Json(*constant->number) : parse_json(constant->json);
+  }
+  const double number = std::get<double>(parameter.value);
+  const bool is_no_bound = std::isinf(number) && (parameter.name == "lower" || parameter.name == "upper");
+  return is_no_bound ? Json() : Json(number);
+}
+
+}  // namespace
+
+Initializer read_initializer(const Json& json) {
+  return in_default_fp_environment([&]() -> Initializer {
+    if (json.is_string()) return make(json.get<std::string>());
+    if (json.is_object()) return read_object(json);
+    throw InvalidArgument("Could not interpret initializer identifier: " + dump_json(json) +
+                          ". Give a name or an object with \"class_name\" and \"config\"");
+  });
+}
+
+Initializer read_config(std::string_view class_name, const Json& json) {
+  return in_default_fp_environment([&] { return read_inner(class_named(class_name), json); });
+}
+
+Json config_of(const Initializer& initializer, ConfigForm form) {
+  const Formula& formula = Access::formula(initializer);
+  Json parameters = Json::object();
+  for (const Parameter& parameter : formula.parameters()) {
+    if (is_written(parameter, form, formula.class_name())) parameters[std::string(parameter.name)] = json_of(parameter);
+  }
+  if (!formula.is_random()) return parameters;
+
+  const Seed& seed = initializer.seed();
+  Json seed_json;  // null: drawn
+  if (seed.kind() == Seed::Kind::fixed || (seed.kind() == Seed::Kind::sequence && form == ConfigForm::tf2)) {
+    seed_json = seed.value();  // TF 2.7 means a sequence by a plain seed
+  } else if (seed.kind() == Seed::Kind::sequence) {
+    seed_json = {{"module", "keras.random"},
+                 {"class_name", "SeedGenerator"},
+                 {"config", {{"seed", seed.value()}, {"name", seed.generator_name()}}},
+                 {"registered_name", nullptr}};
+  }
+  if (form == ConfigForm::tf2) {
+    parameters["seed"] = std::move(seed_json);
+    return parameters;
+  }
+  Json config = Json::object();  // Keras 3 has the seed first
+  config["seed"] = std::move(seed_json);
+  config.update(parameters);
+  return config;
+}
+
+Json serialized(const Initializer& initializer, ConfigForm form) {
+  Json object = Json::object();
+  if (form == ConfigForm::keras3) object["module"] = "keras.initializers";
+  object["class_name"] = initializer.class_name();
+  object["config"] = config_of(initializer, form);
+  if (form == ConfigForm::keras3) object["registered_name"] = nullptr;
+  return object;
+}
+
+}  // namespace fanin::detail

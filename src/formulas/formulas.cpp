@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "formulas/formulas.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "base/text.h"
+#include "fanin/error.h"
+
+namespace fanin::detail {
+
+namespace {
+
+// Standard deviation of a standard normal that is cut at +-2 (scipy.stats.truncnorm.std(-2, 2)), with Keras's digits.
+constexpr double stddev_cut_at_2 = 0.87962566103423978;
+
+double number_in(const Parameters& parameters, std::size_t j) { return std::get<double>(parameters[j].value); }
+const std::string& text_in(const Parameters& parameters, std::size_t j) {
+  return std::get<std::string>(parameters[j].value);
+}
+
+void check_finite(const Parameters& parameters) {
+  for (const Parameter& parameter : parameters) {
+    const auto* number = std::get_if<double>(&parameter.value);
+    if (number == nullptr || std::isfinite(*number) || parameter.name == "lower" || parameter.name == "upper") continue;
+    const std::string name(parameter.name);
+    throw InvalidArgument("Argument `" + name + "` must be finite. Received: " + name + "=" + to_text(*number));
+  }
+}
+
+Distribution constant_of(double value) {
+  Distribution d;
+  d.value = value;
+  return d;
+}
+
+Distribution uniform_of(double low, double high) {
+  Distribution d;
+  d.kind = Distribution::Kind::uniform;
+  d.low = low;
+  d.high = high;
+  return d;
+}
+
+Distribution normal_of(double mean, double stddev) {
+  Distribution d;
+  d.kind = Distribution::Kind::normal;
+  d.mean = mean;
+  d.stddev = stddev;
+  return d;
+}
+
+Distribution truncated_normal_of(double mean, double stddev, double lower, double upper) {
+  Distribution d = normal_of(mean, stddev);
+  d.kind = Distribution::Kind::truncated_normal;
+  d.lower = lower;
+  d.upper = upper;
+  return d;
+}
+
+std::string parameters_derivation(const Parameters& parameters, const Fans&, const Distribution&) {
+  return std::string(parameters[0].name) + " and " + std::string(parameters[1].name) + " are parameters";
+}
+
+std::string constant_derivation(const Parameters&, const Fans&, const Distribution&) {
+  return "every element is the same";
+}
+
+void check_nothing(Parameters&) {}
+
+// ---------------------------------------------------------------- VarianceScaling and its named cases
+
+void check_name(const char* argument, const std::string& name, const std::vector<std::string>& allowed) {
+  if (std::find(allowed.begin(), allowed.end(), name) != allowed.end()) return;
+  throw InvalidArgument("Invalid `" + std::string(argument) + "` argument: " + name + ". Please use one of " +
+                        list_of(allowed) + "." + suggestion(name, allowed));
+}
+
+// scale, mode, distribution, input_axes, output_axes
+void check_scaling(Parameters& parameters) {
+  check_finite(parameters);
+  if (const double scale = number_in(parameters, 0); scale <= 0) {
+    throw InvalidArgument("Argument `scale` must be positive float. Received: scale=" + to_text(scale));
+  }
+  check_name("mode", text_in(parameters, 1), {"fan_in", "fan_out", "fan_avg"});
+  std::string distribution = text_in(parameters, 2);
+  for (char& c : distribution) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  check_name("distribution", distribution, {"truncated_normal", "untruncated_normal", "uniform", "normal"});
+  parameters[2].value = distribution == "normal" ? "truncated_normal" : distribution;  // Keras's older spelling
+  // Keras 3.15's axes are written if a configuration stated them or they are set.
+  const auto is_given = [](const Parameter& p) { return p.is_stated || std::get<AxisList>(p.value); };
+  parameters[3].is_stated = parameters[4].is_stated = is_given(parameters[3]) || is_given(parameters[4]);
+}
+
+double fan_of(const Parameters& parameters, const Fans& fans) {
+  const std::string& mode = text_in(parameters, 1);
+  const double fan = mode == "fan_in"    ? static_cast<double>(fans.fan_in)
+                     : mode == "fan_out" ? static_cast<double>(fans.fan_out)
+                                         : static_cast<double>(fans.fan_in + fans.fan_out) / 2.0;
+  return std::max(1.0, fan);
+}
+
+Distribution scaling_distribution(const Parameters& parameters, const Shape&, const Fans& fans) {
+  const double variance = number_in(parameters, 0) / fan_of(parameters, fans);
+  const std::string& distribution = text_in(parameters, 2);
+  if (distribution == "truncated_normal") return truncated_normal_of(0, std::sqrt(variance) / stddev_cut_at_2, -2, 2);
+  if (distribution == "untruncated_normal") return normal_of(0, std::sqrt(variance));
+  const double limit = std::sqrt(3.0 * variance);
+  return uniform_of(-limit, limit);
+}
+
+std::string scaling_derivation(const Parameters& parameters, const Fans& fans, const Distribution& d) {
+  const std::string& mode = text_in(parameters, 1);
+  const std::string fan = to_text(fan_of(parameters, fans));
+  const std::string scale = to_text(number_in(parameters, 0));
+  switch (d.kind) {
+    case Distribution::Kind::truncated_normal:
+      return "stddev = sqrt(scale / " + mode + ") / 0.87962566103423978 = sqrt(" + scale + " / " + fan +
+             ") / 0.87962566103423978 = " + to_text(d.stddev) + ", cut at 2 stddev";
+    case Distribution::Kind::normal:
+      return "stddev = sqrt(scale / " + mode + ") = sqrt(" + scale + " / " + fan + ") = " + to_text(d.stddev);
+    default:
+      return "limit = sqrt(3 * scale / " + mode + ") = sqrt(3 * " + scale + " / " + fan + ") = " + to_text(d.high);
+  }
+}
+
+constexpr FormulaClass scaling_class(std::string_view name) {
+  return {name, true, true, check_scaling, scaling_distribution, scaling_derivation};
+}
+
+FormulaPointer scaling(const FormulaClass& formula_class, double scale, std::string_view mode,
+                       std::string_view distribution, FanAxes axes, bool is_fixed) {
+  return std::make_shared<Formula>(formula_class, Parameters{{"scale", scale, is_fixed},
+                                                             {"mode", std::string(mode), is_fixed},
+                                                             {"distribution", std::string(distribution), is_fixed},
+                                                             {"input_axes", std::move(axes.input), false, false},
+                                                             {"output_axes", std::move(axes.output), false, false}});
+}
+
+// ---------------------------------------------------------------- TruncatedNormal, RandomNormal, RandomUniform
+
+void check_normal(Parameters& parameters) {
+  check_finite(parameters);
+  if (const double stddev = number_in(parameters, 1); stddev < 0) {
+    throw InvalidArgument("Argument `stddev` must not be negative. Received: stddev=" + to_text(stddev));
+  }
+}
+
+void check_truncated_normal(Parameters& parameters) {
+  check_normal(parameters);
+  const double lower = number_in(parameters, 2);
+  const double upper = number_in(parameters, 3);
+  if (!(lower < upper)) {
+    throw InvalidArgument("Argument `lower` must be less than `upper`. Received: lower=" + to_text(lower) +
+                          ", upper=" + to_text(upper));
+  }
+  parameters[2].is_stated = parameters[3].is_stated = lower != -2 || upper != 2;  // Keras cuts at 2, always
+}
+
+void check_uniform(Parameters& parameters) {
+  check_finite(parameters);
+  const double minval = number_in(parameters, 0);
+  const double maxval = number_in(parameters, 1);
+  if (minval > maxval) {
+    throw InvalidArgument("Argument `minval` must not be greater than `maxval`. Received: minval=" + to_text(minval) +
+                          ", maxval=" + to_text(maxval));
+  }
+}
+
+constexpr FormulaClass truncated_normal_class{"TruncatedNormal",
+                                              true,
+                                              true,
+                                              check_truncated_normal,
+                                              [](const Parameters& p, const Shape&, const Fans&) {
+                                                return truncated_normal_of(number_in(p, 0), number_in(p, 1),
+                                                                           number_in(p, 2), number_in(p, 3));
+                                              },
+                                              [](const Parameters& p, const Fans& fans, const Distribution& d) {
+                                                return parameters_derivation(p, fans, d) + ", cut at " +
+                                                       to_text(d.lower) + " and " + to_text(d.upper) + " stddev";
+                                              }};
+
+constexpr FormulaClass random_normal_class{
+    "RandomNormal",
+    true,
+    true,
+    check_normal,
+    [](const Parameters& p, const Shape&, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
+    parameters_derivation};
+
+constexpr FormulaClass random_uniform_class{
+    "RandomUniform",
+    true,
+    true,
+    check_uniform,
+    [](const Parameters& p, const Shape&, const Fans&) { return uniform_of(number_in(p, 0), number_in(p, 1)); },
+    parameters_derivation};
+
+// ---------------------------------------------------------------- Constant, Zeros, Ones, Identity
+
+Distribution constant_distribution(const Parameters& parameters, const Shape&, const Fans&) {
+  const auto& value = std::get<ConstantValue>(parameters[0].value);
+  if (value.number) return constant_of(*value.number);
+  throw InvalidArgument("Constant can be filled with a single number only. Received: value=" + value.json);
+}
+
+Distribution identity_distribution(const Parameters& parameters, const Shape& shape, const Fans&) {
+  if (shape.size() != 2) {
+    throw InvalidArgument("Identity matrix initializer can only be used for 2D matrices. Received: shape=" +
+                          to_string(shape) + " of rank " + std::to_string(shape.size()) + ".");
+  }
+  Distribution d = constant_of(number_in(parameters, 0));
+  d.kind = Distribution::Kind::identity;
+  return d;
+}
+
+constexpr FormulaClass constant_class{"Constant",         false, true, check_nothing, constant_distribution,
+                                      constant_derivation};
+
+constexpr FormulaClass zeros_class{"Zeros",
+                                   false,
+                                   true,
+                                   check_nothing,
+                                   [](const Parameters&, const Shape&, const Fans&) { return constant_of(0); },
+                                   constant_derivation};
+
+constexpr FormulaClass ones_class{"Ones",
+                                  false,
+                                  true,
+                                  check_nothing,
+                                  [](const Parameters&, const Shape&, const Fans&) { return constant_of(1); },
+                                  constant_derivation};
+
+constexpr FormulaClass identity_class{"Identity",
+                                      false,
+                                      false,
+                                      [](Parameters& parameters) { check_finite(parameters); },
+                                      identity_distribution,
+                                      [](const Parameters&, const Fans&, const Distribution&) -> std::string {
+                                        return "gain on the diagonal, 0 elsewhere";
+                                      }};
+
+FormulaPointer formula(const FormulaClass& formula_class, Parameters parameters) {
+  return std::make_shared<Formula>(formula_class, std::move(parameters));
+}
+
+constexpr FormulaClass variance_scaling_class = scaling_class("VarianceScaling");
+constexpr FormulaClass he_normal_class = scaling_class("HeNormal");
+constexpr FormulaClass he_uniform_class = scaling_class("HeUniform");
+constexpr FormulaClass lecun_normal_class = scaling_class("LecunNormal");
+constexpr FormulaClass lecun_uniform_class = scaling_class("LecunUniform");
+constexpr FormulaClass glorot_normal_class = scaling_class("GlorotNormal");
+constexpr FormulaClass glorot_uniform_class = scaling_class("GlorotUniform");
+
+}  // namespace
+
+FormulaPointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes) {
+  return scaling(variance_scaling_class, scale, mode, distribution, std::move(axes), false);
+}
+FormulaPointer he_normal(FanAxes axes) {
+  return scaling(he_normal_class, 2, "fan_in", "truncated_normal", std::move(axes), true);
+}
+FormulaPointer he_uniform(FanAxes axes) {
+  return scaling(he_uniform_class, 2, "fan_in", "uniform", std::move(axes), true);
+}
+FormulaPointer lecun_normal(FanAxes axes) {
+  return scaling(lecun_normal_class, 1, "fan_in", "truncated_normal", std::move(axes), true);
+}
+FormulaPointer lecun_uniform(FanAxes axes) {
+  return scaling(lecun_uniform_class, 1, "fan_in", "uniform", std::move(axes), true);
+}
+FormulaPointer glorot_normal(FanAxes axes) {
+  return scaling(glorot_normal_class, 1, "fan_avg", "truncated_normal", std::move(axes), true);
+}
+FormulaPointer glorot_uniform(FanAxes axes) {
+  return scaling(glorot_uniform_class, 1, "fan_avg", "uniform", std::move(axes), true);
+}
+
+FormulaPointer truncated_normal(double mean, double stddev, double lower, double upper) {
+  return formula(truncated_normal_class, {{"mean", mean}, {"stddev", stddev}, {"lower", lower}, {"upper", upper}});
+}
+FormulaPointer random_normal(double mean, double stddev) {
+  return formula(random_normal_class, {{"mean", mean}, {"stddev", stddev}});
+}
+FormulaPointer random_uniform(double minval, double maxval) {
+  return formula(random_uniform_class, {{"minval", minval}, {"maxval", maxval}});
+}
+FormulaPointer constant(double value) { return formula(constant_class, {{"value", ConstantValue{value, {}}}}); }
+FormulaPointer identity(double gain) { return formula(identity_class, {{"gain", gain}}); }
+FormulaPointer zeros() { return formula(zeros_class, {}); }
+FormulaPointer ones() { return formula(ones_class, {}); }
+
+}  // namespace fanin::detail

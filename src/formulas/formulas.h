@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The formulas of the Keras family. All throw InvalidArgument for parameters that no shape or dtype can make legal.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "formulas/formula.h"
+
+namespace fanin::detail {
+
+using FormulaPointer = std::shared_ptr<const Formula>;
+
+FormulaPointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes);
+FormulaPointer truncated_normal(double mean, double stddev, double lower, double upper);
+FormulaPointer random_normal(double mean, double stddev);
+FormulaPointer random_uniform(double minval, double maxval);
+FormulaPointer constant(double value);
+FormulaPointer identity(double gain);
+FormulaPointer zeros();
+FormulaPointer ones();
+
+// VarianceScaling with parameters that the class decides.
+FormulaPointer he_normal(FanAxes axes);
+FormulaPointer he_uniform(FanAxes axes);
+FormulaPointer lecun_normal(FanAxes axes);
+FormulaPointer lecun_uniform(FanAxes axes);
+FormulaPointer glorot_normal(FanAxes axes);
+FormulaPointer glorot_uniform(FanAxes axes);
+
+}  // namespace fanin::detail

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fanin/model_spec.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "config/json_text.h"
+#include "config/keras_json.h"
+#include "fanin/error.h"
+#include "model/glob.h"
+
+namespace fanin {
+
+namespace {
+
+using detail::Json;
+
+// f(), with the part of the specification put in front of what it refuses.
+template <class F>
+auto naming(const std::string& part, const F& f) {
+  try {
+    return f();
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(part + ": " + error.what());
+  }
+}
+
+void check_keys(const Json& object, const std::vector<std::string>& allowed) {
+  if (!object.is_object()) throw InvalidArgument("expected an object. Received: " + detail::dump_json(object));
+  for (const auto& item : object.items()) {
+    if (std::find(allowed.begin(), allowed.end(), item.key()) != allowed.end()) continue;
+    throw InvalidArgument("unknown key \"" + item.key() + "\"; it can have " + detail::list_of(allowed) + "." +
+                          detail::suggestion(item.key(), allowed));
+  }
+}
+
+std::string text_at(const Json& object, const char* key, const std::string& otherwise) {
+  if (!object.contains(key)) return otherwise;
+  if (!object[key].is_string()) {
+    throw InvalidArgument(std::string("\"") + key + "\" must be a string. Received: " + detail::dump_json(object[key]));
+  }
+  return object[key].get<std::string>();
+}
+
+Shape shape_of(const Json& json) {
+  const auto refuse = [&] {
+    throw InvalidArgument("a shape is a list of integers. Received: " + detail::dump_json(json));
+  };
+  if (!json.is_array()) refuse();
+  Shape shape;
+  for (const Json& extent : json) {
+    if (!extent.is_number_integer()) refuse();
+    shape.push_back(extent.get<std::int64_t>());
+  }
+  element_count(shape);  // refuses impossible ones
+  return shape;
+}
+
+// Initializers come from a rule; the seed is the model's unless the rule's configuration has one of its own.
+Initializer initializer_of(const Json& json, std::uint64_t seed) {
+  Initializer initializer = detail::read_initializer(json);
+  switch (initializer.seed().kind()) {
+    case Seed::Kind::none:
+      return initializer.with_seed(seed);
+    case Seed::Kind::sequence:
+      throw InvalidArgument(
+          "a rule serves many tensors, which their names keep apart: a SeedGenerator has no meaning here");
+    case Seed::Kind::fixed:
+      break;
+  }
+  return initializer;
+}
+
+struct Rule {
+  std::string pattern;
+  Initializer initializer;
+  bool used;
+};
+
+std::vector<Rule> rules_of(const Json& json, std::uint64_t seed) {
+  if (!json.is_array()) throw InvalidArgument("\"rules\" must be a list");
+  std::vector<Rule> rules;
+  for (const Json& rule : json) {
+    rules.push_back(naming("rule " + std::to_string(rules.size() + 1), [&] {
+      check_keys(rule, {"match", "initializer"});
+      if (!rule.contains("match") || !rule.contains("initializer")) {
+        throw InvalidArgument("a rule needs \"match\" and \"initializer\". Received: " + detail::dump_json(rule));
+      }
+      return Rule{text_at(rule, "match", ""), initializer_of(rule["initializer"], seed), false};
+    }));
+  }
+  return rules;
+}
+
+}  // namespace
+
+ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
+  const Json json = detail::parse_json(text);
+  check_keys(json, {"name", "source", "dtype", "layout", "tensors", "rules"});
+  if (!json.contains("tensors") || !json["tensors"].is_object() || !json.contains("rules")) {
+    throw InvalidArgument(
+        "A model's specification needs \"tensors\", an object of shapes by name, and \"rules\", a list");
+  }
+  const std::string dtype = text_at(json, "dtype", "float32");
+  const std::string layout = text_at(json, "layout", "hwio");
+  std::vector<Rule> rules = rules_of(json["rules"], seed);
+
+  ModelSpec spec;
+  spec.name = text_at(json, "name", "model");
+  for (const auto& item : json["tensors"].items()) {
+    naming("tensor \"" + item.key() + "\"", [&] {
+      Json tensor = item.value();
+      if (tensor.is_array()) tensor = Json{{"shape", tensor}};
+      check_keys(tensor, {"shape", "dtype", "layout"});
+      if (!tensor.contains("shape")) throw InvalidArgument("a tensor needs a \"shape\"");
+      const Rule* rule = nullptr;
+      for (Rule& candidate : rules) {
+        if (!detail::glob_matches(candidate.pattern, item.key())) continue;
+        candidate.used = true;
+        if (rule == nullptr) rule = &candidate;
+      }
+      if (rule == nullptr) throw InvalidArgument("no rule matches it; a last rule {\"match\": \"*\", ...} would");
+      if (item.key() == "__metadata__") throw InvalidArgument("the file's format keeps this name for itself");
+      spec.tensors.push_back({item.key(), shape_of(tensor["shape"]), parse_dtype(text_at(tensor, "dtype", dtype)),
+                              parse_layout(text_at(tensor, "layout", layout)), rule->initializer});
+      return 0;
+    });
+  }
+  for (const Rule& rule : rules) {
+    if (!rule.used) spec.unused_rules.push_back(rule.pattern);
+  }
+  return spec;
+}
+
+}  // namespace fanin

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "fanin/fill_params.h"
+#include "fanin/shape.h"
+
+namespace fanin::detail {
+
+// Two empty vectors mean the whole tensor.
+inline bool is_whole(const Block& block) { return block.offset.empty() && block.extent.empty(); }
+
+// The indices of a block in the row-major order of the whole tensor. Throws InvalidArgument for a block of another rank
+// or outside the tensor.
+IndexMap make_index_map(const Shape& shape, const Block& block);
+
+// The tensor's index of element number n of a map, counted from its first loop's first step.
+inline std::uint64_t index_of(const IndexMap& map, std::uint64_t n) {
+  const std::uint64_t run = map.extent[map.rank - 1];
+  std::uint64_t index = map.start + n % run;
+  std::uint64_t row = n / run;
+  for (std::uint32_t j = map.rank - 1; j-- > 0; row /= map.extent[j]) index += row % map.extent[j] * map.stride[j];
+  return index;
+}
+
+}  // namespace fanin::detail

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "params/make_params.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "base/formats.h"
+#include "base/text.h"
+#include "core/rounding.h"
+#include "fanin/error.h"
+#include "params/affine.h"
+
+namespace fanin::detail {
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// The compute type is binary64 for float64, binary32 for everything else.
+struct Compute {
+  bool binary64;
+
+  double round(double v) const { return binary64 ? v : static_cast<double>(static_cast<float>(v)); }
+  bool finite(double v) const { return std::isfinite(round(v)); }
+  std::string name() const { return binary64 ? "float64" : "float32"; }
+};
+
+[[noreturn]] void refuse(const std::string& what, const Distribution& d, DType dtype) {
+  std::string received;
+  switch (d.kind) {
+    case Distribution::Kind::constant:
+      received = "value=" + to_text(d.value);
+      break;
+    case Distribution::Kind::identity:
+      received = "gain=" + to_text(d.value);
+      break;
+    case Distribution::Kind::uniform:
+      received = "minval=" + to_text(d.low) + ", maxval=" + to_text(d.high);
+      break;
+    case Distribution::Kind::normal:
+      received = "mean=" + to_text(d.mean) + ", stddev=" + to_text(d.stddev);
+      break;
+    case Distribution::Kind::truncated_normal:
+      received = "mean=" + to_text(d.mean) + ", stddev=" + to_text(d.stddev) + ", lower=" + to_text(d.lower) +
+                 ", upper=" + to_text(d.upper) + " (in standard deviations)";
+      break;
+  }
+  throw InvalidArgument(what + " Received: " + received + ", dtype=" + std::string(name_of(dtype)));
+}
+
+// The outermost finite value of the format, as binary32, that is not past (strict: not at) the bound; side +1 for an
+// upper bound, -1 for a lower one. NaN if there is none. A limit that is zero is -0 below and +0 above.
+template <class Format>
+float outermost(float bound, int side, bool strict) {
+  // Work on the upper side; a lower bound is the mirror image. Patterns in order: p in [-largest - 1, largest], where
+  // p >= 0 is +magnitude p, and p < 0 is -magnitude (-1 - p).
+  const float b = side > 0 ? bound : -bound;
+  const auto largest = static_cast<std::int32_t>(Format::largest);
+  const auto decode = [](std::int32_t p) {
+    return p >= 0 ? Format::decode(static_cast<std::uint32_t>(p)) : -Format::decode(static_cast<std::uint32_t>(-1 - p));
+  };
+  const auto inside = [&](std::int32_t p) { return strict ? decode(p) < b : decode(p) <= b; };
+  std::int32_t low = -largest - 2;  // inside, or nothing is
+  std::int32_t high = largest + 1;  // not inside
+  while (high - low > 1) {
+    const std::int32_t middle = low + (high - low) / 2;
+    (inside(middle) ? low : high) = middle;
+  }
+  if (low == -largest - 2) return std::numeric_limits<float>::quiet_NaN();
+  return side > 0 ? decode(low) : -decode(low);
+}
+
+// The same of the compute types.
+template <class Real>
+Real outermost(Real bound, int side, bool strict) {
+  const Real signed_one = static_cast<Real>(side);
+  if (std::isinf(bound)) return signed_one * std::numeric_limits<Real>::max();
+  if (strict) return std::nextafter(bound, -signed_one * std::numeric_limits<Real>::infinity());
+  return bound == 0 ? std::copysign(Real(0), signed_one) : bound;
+}
+
+double outermost(double bound, DType dtype, int side, bool strict) {
+  return with_format(dtype, [&](auto format) {
+    using Format = decltype(format);
+    const auto at = static_cast<typename Format::Compute>(bound);
+    if constexpr (is_compute_type<Format>) {
+      return static_cast<double>(outermost(at, side, strict));
+    } else {
+      return static_cast<double>(outermost<Format>(at, side, strict));
+    }
+  });
+}
+
+// Bounds in the compute type (perhaps infinite) to the clamp's limits.
+void set_limits(FillParams& params, double low, double high, bool high_excluded, const Distribution& d) {
+  params.min = outermost(low, params.dtype, -1, false);
+  params.max = outermost(high, params.dtype, +1, high_excluded);
+  if (!(params.min <= params.max)) {
+    refuse("No value of " + std::string(name_of(params.dtype)) + " lies inside the bounds " + to_text(low) + " to " +
+               to_text(high) + ".",
+           d, params.dtype);
+  }
+}
+
+// The bits of a constant: rounded to the compute type, clamped to the dtype's finite range, rounded once.
+std::uint64_t pattern_of(double v, DType dtype) {
+  return with_format(dtype, [&](auto format) {
+    using Format = decltype(format);
+    auto value = static_cast<typename Format::Compute>(v);
+    if constexpr (!is_compute_type<Format>) {
+      const float largest = Format::decode(Format::largest);
+      value = core::clamp(value, -largest, largest);
+    }
+    const typename Format::Storage element = Format::encode(value);
+    std::uint64_t pattern = 0;
+    std::memcpy(&pattern, &element, sizeof element);
+    return pattern;
+  });
+}
+
+// Whether clamping changes what is written for this fraction. Values and their rounding grow with the fraction (or
+// fall, for a negative scale): if it matters at neither end of the fractions, it matters nowhere.
+template <class Format>
+bool clamping_matters(double fraction, const FillParams& params) {
+  const auto map = affine_of<typename Format::Compute>(params);
+  const auto v = core::unclamped_value(static_cast<typename Format::Compute>(fraction), map);
+  const auto clamped = core::clamp(v, map.min, map.max);
+  if (v == clamped) return false;
+  if constexpr (is_compute_type<Format>) {
+    return true;
+  } else {
+    const float largest = Format::decode(Format::largest);
+    return v < -largest || v > largest || Format::encode(v) != Format::encode(clamped);
+  }
+}
+
+// The same of all fractions that are drawn, of which these are the least and the greatest.
+bool clamping_matters(double least, double most, const FillParams& params) {
+  return with_format(params.dtype, [&](auto format) {
+    using Format = decltype(format);
+    return clamping_matters<Format>(least, params) || clamping_matters<Format>(most, params);
+  });
+}
+
+void set_constant(FillParams& params, double v) {
+  params.kind = FillParams::Kind::constant;
+  params.pattern = pattern_of(v, params.dtype);
+}
+
+void set_value(FillParams& params, const Distribution& d, Compute compute) {
+  if (!compute.finite(d.value)) refuse("The value must be finite in " + compute.name() + ".", d, params.dtype);
+  if (d.value != 0 && compute.round(d.value) == 0) {
+    refuse("The value becomes zero in " + compute.name() + ".", d, params.dtype);
+  }
+  set_constant(params, d.value);
+}
+
+void set_uniform(FillParams& params, const Distribution& d, Compute compute) {
+  if (!compute.finite(d.low) || !compute.finite(d.high) || d.low > d.high) {
+    refuse("A uniform distribution needs minval <= maxval, both finite in " + compute.name() + ".", d, params.dtype);
+  }
+  if (d.low == d.high) return set_constant(params, d.low);
+  const double low = compute.round(d.low);
+  const double high = compute.round(d.high);
+  const double width = compute.round(d.high - d.low);
+  if (low == high || !std::isfinite(width)) {
+    refuse("The interval is empty or too wide in " + compute.name() + ".", d, params.dtype);
+  }
+  params.kind = FillParams::Kind::uniform;
+  params.shifted = d.low != -d.high;
+  params.scale = params.shifted ? width : high;
+  params.shift = params.shifted ? low : 0.0;
+  set_limits(params, low, high, true, d);
+  const double most = compute.binary64 ? 1 - 0x1p-53 : 1 - 0x1p-24;
+  params.clamped = clamping_matters(params.shifted ? 0 : -most, most, params);
+}
+
+// The value formula applied to a bound, rounded to the compute type; infinite ones stay infinite.
+double value_at(double bound, const Distribution& d, Compute compute) {
+  if (std::isinf(bound)) return bound;
+  if (compute.binary64) return d.mean != 0 ? core::fma(bound, d.stddev, d.mean) : bound * d.stddev;
+  const auto z = static_cast<float>(bound);
+  const auto scale = static_cast<float>(d.stddev);
+  return static_cast<double>(d.mean != 0 ? core::fma(z, scale, static_cast<float>(d.mean)) : core::mul(z, scale));
+}
+
+void check_window(const Distribution& d, DType dtype, Compute compute) {
+  if (!(d.lower < d.upper)) refuse("A truncated normal needs lower < upper.", d, dtype);
+  for (const double bound : {d.lower, d.upper}) {
+    if (std::isinf(bound)) continue;
+    if (!std::isfinite(static_cast<float>(bound))) {
+      refuse("A bound of the truncated normal is finite, but not in float32, in which values are accepted.", d, dtype);
+    }
+    if (!std::isfinite(value_at(bound, d, compute))) {
+      refuse("A bound of the truncated normal is not finite in " + compute.name() + ".", d, dtype);
+    }
+  }
+}
+
+void set_normal(FillParams& params, const Distribution& d, Compute compute) {
+  if (!compute.finite(d.mean) || !compute.finite(d.stddev) || d.stddev < 0) {
+    refuse("A normal needs a mean and a stddev >= 0 that are finite in " + compute.name() + ".", d, params.dtype);
+  }
+  if (d.stddev > 0 && compute.round(d.stddev) == 0) {
+    refuse("The stddev becomes zero in " + compute.name() + ".", d, params.dtype);
+  }
+  const bool truncated = d.kind == Distribution::Kind::truncated_normal;
+  if (truncated) check_window(d, params.dtype, compute);
+  if (d.stddev == 0) return set_constant(params, d.mean);
+  params.kind = FillParams::Kind::normal;
+  params.shifted = d.mean != 0;
+  params.scale = compute.round(d.stddev);
+  params.shift = compute.round(d.mean);
+  params.lower = truncated ? d.lower : -infinity;
+  params.upper = truncated ? d.upper : infinity;
+  set_limits(params, value_at(params.lower, d, compute), value_at(params.upper, d, compute), false, d);
+  // No point lies farther out than a tail reaches, whose u is 2^-25 at least: 25 ln 2 < 18 from the nearer bound, or,
+  // with the table of the whole curve, X[0] + 25 ln 2 / X[0] < 9.
+  const double least = std::max(params.lower, std::min(-9.0, params.upper - 18));
+  const double most = std::min(params.upper, std::max(9.0, params.lower + 18));
+  params.clamped = clamping_matters(least, most, params);
+}
+
+}  // namespace
+
+FillParams make_params(const Distribution& distribution, const Shape& shape, const IndexMap& index, DType dtype,
+                       std::uint64_t seed, std::uint64_t subsequence) {
+  FillParams params{};
+  params.dtype = facts_of(dtype).dtype;  // throws for a number that is no dtype
+  params.seed = seed;
+  params.subsequence = subsequence;
+  params.index = index;
+  const Compute compute{dtype == DType::float64};
+  switch (distribution.kind) {
+    case Distribution::Kind::constant:
+      set_value(params, distribution, compute);
+      break;
+    case Distribution::Kind::identity:
+      set_value(params, distribution, compute);
+      params.kind = FillParams::Kind::identity;
+      params.columns = static_cast<std::uint64_t>(shape.back());
+      break;
+    case Distribution::Kind::uniform:
+      set_uniform(params, distribution, compute);
+      break;
+    case Distribution::Kind::normal:
+    case Distribution::Kind::truncated_normal:
+      set_normal(params, distribution, compute);
+      break;
+  }
+  return params;
+}
+
+}  // namespace fanin::detail

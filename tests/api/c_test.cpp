@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C interface, beside the C++ one.
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstring>
+#include <fanin/fanin.hpp>
+#include <string>
+#include <vector>
+
+#include "fanin/fanin.h"
+
+namespace {
+
+struct Filled : testing::Test {
+  void SetUp() override { ASSERT_EQ(fanin_make("he_normal", 42, &initializer), FANIN_OK); }
+  void TearDown() override { fanin_free(initializer); }
+
+  fanin_fill_args args() {
+    fanin_fill_args all = FANIN_FILL_INIT;
+    all.address = memory.data();
+    all.capacity = memory.size() * sizeof(float);
+    all.rank = 2;
+    all.shape = shape;
+    return all;
+  }
+
+  fanin_initializer* initializer = nullptr;
+  const int64_t shape[2] = {8, 16};
+  std::vector<float> memory = std::vector<float>(8 * 16, 7.0F);
+};
+
+using CInterface = Filled;
+
+TEST_F(CInterface, HasTheBitsOfTheCppInterface) {
+  fanin_fill_args all = args();
+  all.name = "layer";
+  all.threads = 1;
+  ASSERT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
+  std::vector<float> expected(8 * 16);
+  fanin::TensorOptions options;
+  options.name = "layer";
+  fanin::HeNormal(42).fill(fanin::view(expected), {8, 16}, options);
+  EXPECT_EQ(memory, expected);
+}
+
+// A program that was compiled with an older header has a shorter struct; what follows it is not read.
+TEST_F(CInterface, ShorterStructsHaveDefaultsForWhatTheyLack) {
+  fanin_fill_args all = args();
+  all.struct_size = offsetof(fanin_fill_args, device_seed);
+  all.device_seed = reinterpret_cast<const uint64_t*>(memory.data());  // refused for host memory, if it were read
+  EXPECT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
+  std::vector<float> expected(8 * 16);
+  fanin::HeNormal(42).fill(fanin::view(expected), {8, 16});
+  EXPECT_EQ(memory, expected);
+  all.struct_size = sizeof all;
+  EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT);
+}
+
+TEST_F(CInterface, RefusesOtherSizesAndNumbers) {
+  const std::vector<float> before = memory;
+  for (const size_t size :
+       {size_t{0}, size_t{8}, offsetof(fanin_fill_args, device_seed) - 1, sizeof(fanin_fill_args) + 1, ~size_t{0}}) {
+    fanin_fill_args all = args();
+    all.struct_size = size;
+    EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT) << size;
+    EXPECT_NE(std::strstr(fanin_last_error(), "struct_size"), nullptr) << fanin_last_error();
+  }
+  for (const int32_t dtype : {-1, 6, 256, 1 << 30}) {
+    fanin_fill_args all = args();
+    all.dtype = dtype;
+    EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT) << dtype;
+    EXPECT_NE(std::strstr(fanin_last_error(), ("dtype number " + std::to_string(dtype)).c_str()), nullptr);
+  }
+  for (const int32_t layout : {-1, 2, 9}) {
+    fanin_fill_args all = args();
+    all.layout = layout;
+    EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT) << layout;
+  }
+  EXPECT_EQ(memory, before);
+}
+
+}  // namespace

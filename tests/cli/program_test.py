@@ -1,0 +1,391 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tests the program: its output, its exit codes, and that bad input writes and loses nothing.
+
+    program_test.py PROGRAM
+"""
+import json
+import math
+import os
+import pathlib
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = os.path.abspath(sys.argv[1])
+PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def run(*arguments, **options):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, **options)
+
+
+def read_safetensors(path):
+    data = pathlib.Path(path).read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + length]), data[8 + length:]
+
+
+class InFolder(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.out = os.path.join(self.folder.name, "w.npy")
+
+    def refused(self, *arguments, says=""):
+        """Expects exit code 2, a message, nothing on standard output, and an unchanged folder."""
+        before = {name: pathlib.Path(self.folder.name, name).read_bytes() for name in os.listdir(self.folder.name)
+                  if os.path.isfile(os.path.join(self.folder.name, name))}
+        result = run(*arguments)
+        self.assertEqual(result.returncode, 2, (arguments, result))
+        self.assertEqual(result.stdout, "", arguments)
+        self.assertIn(says, result.stderr)
+        self.assertTrue(result.stderr.strip(), arguments)
+        after = {name: pathlib.Path(self.folder.name, name).read_bytes() for name in os.listdir(self.folder.name)
+                 if os.path.isfile(os.path.join(self.folder.name, name))}
+        self.assertEqual(before, after, arguments)
+        return result.stderr
+
+
+class Fill(InFolder):
+    def fill(self, *arguments):
+        result = run("fill", *arguments, "--out", self.out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return pathlib.Path(self.out).read_bytes()
+
+    def test_npy_and_bin_hold_the_same_elements(self):
+        npy = self.fill("--init", "he_normal", "--shape", "3,5", "--seed", "1")
+        raw = os.path.join(self.folder.name, "w.bin")
+        self.assertEqual(run("fill", "--init", "he_normal", "--shape", "3,5", "--seed", "1", "--out", raw).returncode, 0)
+        self.assertEqual(len(npy) % 64, 60)  # a header of whole 64 bytes, then 15 floats
+        self.assertEqual(npy[-60:], pathlib.Path(raw).read_bytes())
+        self.assertIn(b"'descr': '<f4', 'fortran_order': False, 'shape': (3, 5)", npy)
+
+    def test_npy_headers(self):
+        for dtype, descr in {"float64": "<f8", "float16": "<f2", "bfloat16": "<u2", "float8_e4m3fn": "|u1", "float8_e5m2": "|u1"}.items():
+            self.assertIn(("'descr': '%s'" % descr).encode(), self.fill("--init", "ones", "--shape", "2", "--dtype", dtype))
+        self.assertIn(b"'shape': ()", self.fill("--init", "ones", "--shape", "scalar"))
+        self.assertIn(b"'shape': (4,)", self.fill("--init", "ones", "--shape", "4"))
+        self.assertIn(b"'shape': (0, 4)", self.fill("--init", "he_normal", "--shape", "0,4"))
+
+    def test_partition_is_the_slice(self):
+        whole = self.fill("--init", "glorot_normal", "--shape", "4,6", "--seed", "9")[-96:]
+        part = self.fill("--init", "glorot_normal", "--shape", "4,6", "--seed", "9", "--partition-shape", "2,3", "--partition-offset", "1,2")
+        self.assertIn(b"'shape': (2, 3)", part)
+        rows = [whole[24 * r + 8:24 * r + 20] for r in (1, 2)]
+        self.assertEqual(part[-24:], b"".join(rows))
+
+    def test_large_tensors_go_through_in_pieces(self):
+        # The program fills its buffer 3 times; the bits are those of one fill of the middle by the library.
+        shape = "5000,9000"
+        result = run("fill", "--init", "he_normal", "--shape", shape, "--seed", "3", "--out", os.path.join(self.folder.name, "a.bin"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        whole = pathlib.Path(self.folder.name, "a.bin").read_bytes()
+        self.assertEqual(len(whole), 5000 * 9000 * 4)
+        part = self.fill("--init", "he_normal", "--shape", shape, "--seed", "3", "--partition-shape", "700,9000", "--partition-offset", "1700,0")
+        self.assertEqual(part[-700 * 9000 * 4:], whole[1700 * 9000 * 4:2400 * 9000 * 4])
+
+    def test_names_and_subsequences(self):
+        by_name = self.fill("--init", "he_normal", "--shape", "3,5", "--seed", "1", "--name", "a")
+        by_number = self.fill("--init", "he_normal", "--shape", "3,5", "--seed", "1", "--subsequence", str(0xaf63dc4c8601ec8c))
+        self.assertEqual(by_name, by_number)
+        self.assertNotEqual(by_name, self.fill("--init", "he_normal", "--shape", "3,5", "--seed", "1"))
+        self.assertEqual(self.fill("--init", "he_normal", "--shape", "3,5", "--seed", "1", "--name", ""),
+                         self.fill("--init", "he_normal", "--shape", "3,5", "--seed", "1", "--subsequence", str(0xcbf29ce484222325)))
+
+    def test_a_drawn_seed_is_printed_and_gives_the_same_again(self):
+        result = run("fill", "--init", "he_normal", "--shape", "3,5", "--out", self.out)
+        self.assertIn("(drawn)", result.stdout)
+        seed = result.stdout.split("seed ")[1].split(" ")[0]
+        first = pathlib.Path(self.out).read_bytes()
+        self.assertEqual(first, self.fill("--init", "he_normal", "--shape", "3,5", "--seed", seed))
+
+    def test_config_and_settings(self):
+        config = '{"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_in", "distribution": "truncated_normal", "seed": 7}}'
+        expected = self.fill("--init", "he_normal", "--shape", "8,8", "--seed", "7")
+        self.assertEqual(expected, self.fill("--config", config, "--shape", "8,8"))
+        self.assertEqual(expected, self.fill("--init", "variance_scaling", "--set", "scale=2", "--set", "mode=fan_in", "--seed", "7", "--shape", "8,8"))
+        path = os.path.join(self.folder.name, "config.json")
+        pathlib.Path(path).write_text(config)
+        self.assertEqual(expected, self.fill("--config", path, "--shape", "8,8"))
+
+    def test_bad_input(self):
+        pathlib.Path(self.out).write_bytes(b"precious")
+        base = ["fill", "--out", self.out]
+        he = [*base, "--init", "he_normal"]
+        ok = [*he, "--shape", "2,3"]
+        self.refused(*he, "--shape", "-2,3", says="negative")
+        self.refused(*he, "--shape", "2,,3", says="--shape")
+        self.refused(*he, "--shape", "2x3", says="--shape")
+        self.refused(*he, "--shape", "", says="--shape")
+        self.refused(*he, "--shape", "99999999999999999999", says="--shape")
+        self.refused(*he, "--shape", "%d,2" % 2 ** 56, says="2^56")
+        self.refused(*he, says="--shape")
+        for dtype in ("int32", "bool", "complex64", "floaty", "", "Float32"):
+            self.refused(*ok, "--dtype", dtype, says="dtype")
+        self.refused(*ok, "--dtype", "float23", says='"float32"?')
+        self.refused(*base, "--shape", "2,3", "--init", "he_norml", says='"he_normal"?')
+        self.refused(*base, "--shape", "2,3", "--init", "xavier_uniform", says="glorot_uniform")
+        self.refused(*base, "--shape", "2,3", says="--init")
+        self.refused(*ok, "--set", "scale=3", says="scale")
+        self.refused(*ok, "--set", "sede=3", says='"seed"?')
+        self.refused(*ok, "--set", "seed", says="key=value")
+        self.refused(*ok, "--seed", "-5", says="18446744073709551611")
+        for seed in ("x", "1.5", "18446744073709551616", "1e3"):
+            self.refused(*ok, "--seed", seed, says="--seed")
+        self.refused(*ok, "--subsequence", "-1", says="--subsequence")
+        self.refused(*ok, "--subsequence", "1", "--name", "a")
+        self.refused(*ok, "--partition-shape", "2,3", says="both")
+        self.refused(*ok, "--partition-shape", "2,3", "--partition-offset", "1,0", says="outside")
+        self.refused(*ok, "--partition-shape", "2", "--partition-offset", "0", says="dimension")
+        self.refused(*ok, "--partition-shape", "1,1", "--partition-offset", "-1,0", says="negative")
+        self.refused(*ok, "--threads", "-1", says="threads")
+        for device in ("cuda:x", "gpu", "cuda:-1", "cuda:"):
+            self.refused(*ok, "--device", device, says="--device")
+        self.refused(*ok, "--bogus", "1")
+        scaled = [*base, "--shape", "2,3", "--init", "variance_scaling"]
+        for setting in ("scale=0", "scale=-1", "scale=NaN", "scale=Infinity", "scale=x", "scale=null", "mode=FAN_IN", "mode=fan_on",
+                        "distribution=cauchy", "input_axes=3", "scale=1e-300", "scale=1e300"):
+            self.refused(*scaled, "--set", setting, says=setting.split("=")[0] if setting[-3:] != "300" else "")
+        self.refused(*base, "--shape", "2", "--init", "random_uniform", "--set", "minval=1", "--set", "maxval=0", says="minval")
+        self.refused(*base, "--shape", "2", "--init", "random_normal", "--set", "stddev=-1", says="stddev")
+        self.refused(*base, "--shape", "2", "--init", "random_normal", "--set", "stddev=1e-50", says="zero")
+        self.refused(*base, "--shape", "2", "--init", "random_normal", "--set", "mean=1e39", says="finite")
+        self.refused(*base, "--shape", "2", "--init", "constant", "--set", "value=Infinity", says="finite")
+        self.refused(*base, "--shape", "2", "--init", "constant", "--set", "value=[1,2]", says="single")
+        self.refused(*base, "--shape", "2,2,2", "--init", "identity", says="2D")
+        self.refused(*base, "--shape", "4", "--init", "random_uniform", "--dtype", "float8_e4m3fn", "--set", "minval=60.4", "--set", "maxval=61.4", says="No value")
+        self.refused(*base, "--shape", "4", "--config", '{"class_name": "HeNormal",}', says="line 1, column 27")
+        self.refused(*base, "--shape", "4", "--config", '{"class_name": "HeNormal", "class_name": "Ones"}', says="twice")
+        self.refused("fill", "--init", "ones", "--shape", "2", "--out", os.path.join(self.folder.name, "w.txt"), says=".npy")
+        self.refused(*ok, "--seed", "", says="--seed")
+        self.refused(*ok, "--subsequence", "", says="--subsequence")
+        self.refused(*ok, "--partition-shape", "", "--partition-offset", "", says="--partition")
+        self.refused(*ok, "--partition-shape", "scalar", "--partition-offset", "scalar", says="dimension")
+        self.refused("fill", "--init", "ones", "--shape", "2", "--out", "", says=".npy")
+        self.refused(*base, "--shape", "4", "--config", os.path.join(self.folder.name, "none.json"), says="none.json")
+        self.refused(*base, "--shape", "4", "--config", self.folder.name, says="Cannot read")
+        self.refused(*ok, "--dtype", "half", says='"float16"?')
+        self.refused(*base, "--shape", "2", "--init", "unifrom", says='"uniform"?')
+        self.refused(says="subcommand")
+
+    def test_no_device_is_said(self):
+        if run("fill", "--init", "ones", "--shape", "2", "--device", "cuda").returncode != 0:
+            self.refused("fill", "--init", "ones", "--shape", "2", "--device", "cuda:3", "--out", self.out, says="cuda:3")
+
+    def test_unwritable_and_full_outputs(self):
+        fill = ["fill", "--init", "he_normal", "--shape", "4096"]
+        self.refused(*fill, "--out", os.path.join(self.folder.name, "no", "w.npy"), says="No such file")
+        os.mkdir(self.out)
+        self.refused(*fill, "--out", self.out, says="directory")
+        os.rmdir(self.out)
+        full = os.path.join(self.folder.name, "full.npy")
+        os.symlink("/dev/full", full)
+        result = run(*fill, "--out", full)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("No space left", result.stderr)
+        self.assertTrue(os.path.exists("/dev/full"))
+        os.unlink(full)
+
+        # A limit on the file size simulates a full disk: the old file stays, and no other file.
+        pathlib.Path(self.out).write_bytes(b"precious")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+        result = run(*fill, "--out", self.out, preexec_fn=limit)
+        self.assertEqual(result.returncode, 2, result)
+        self.assertIn("File too large", result.stderr)
+        self.assertEqual(pathlib.Path(self.out).read_bytes(), b"precious")
+        self.assertEqual(os.listdir(self.folder.name), ["w.npy"])
+
+    def test_an_interrupted_fill_leaves_what_was_there(self):
+        pathlib.Path(self.out).write_bytes(b"precious")
+        process = subprocess.Popen([PROGRAM, "fill", "--init", "he_normal", "--shape", "2000000000", "--threads", "1", "--out", self.out],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        deadline = time.monotonic() + 60
+        while len(os.listdir(self.folder.name)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)  # until the unfinished file exists
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(), -signal.SIGTERM)
+        self.assertEqual(os.listdir(self.folder.name), ["w.npy"])
+        self.assertEqual(pathlib.Path(self.out).read_bytes(), b"precious")
+
+    def test_ignored_signals_stay_ignored(self):
+        process = subprocess.Popen([PROGRAM, "fill", "--init", "he_normal", "--shape", "30000000", "--threads", "1", "--out", self.out],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        while not os.listdir(self.folder.name) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual(process.wait(), 0)
+
+    def test_links_to_nothing_and_standard_output_are_refused(self):
+        os.symlink("nothing.npy", self.out)
+        self.refused("fill", "--init", "ones", "--shape", "2", "--out", self.out, says="No such file")
+        os.unlink(self.out)
+        os.symlink("w.npy", self.out)
+        self.refused("fill", "--init", "ones", "--shape", "2", "--out", self.out, says="symbolic links")
+        os.unlink(self.out)
+        with open(self.out, "wb") as standard:
+            result = subprocess.run([PROGRAM, "fill", "--init", "ones", "--shape", "2", "--out", self.out], stdout=standard, stderr=subprocess.PIPE)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"standard output", result.stderr)
+
+    def test_long_names(self):
+        self.out = os.path.join(self.folder.name, "n" * 251 + ".npy")
+        self.fill("--init", "ones", "--shape", "2")
+
+    def test_links_and_permissions_are_kept(self):
+        real = os.path.join(self.folder.name, "real.npy")
+        pathlib.Path(real).write_bytes(b"old")
+        os.chmod(real, 0o640)
+        os.symlink("real.npy", self.out)
+        self.fill("--init", "ones", "--shape", "2")
+        self.assertTrue(os.path.islink(self.out))
+        self.assertEqual(os.stat(real).st_mode & 0o777, 0o640)
+        self.assertIn(b"NUMPY", pathlib.Path(real).read_bytes())
+
+
+class Describe(unittest.TestCase):
+    def describe(self, *arguments):
+        result = run("describe", *arguments, "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return json.loads(result.stdout)
+
+    def test_json(self):
+        he = self.describe("--init", "he_normal", "--shape", "3,3,64,128")
+        self.assertEqual((he["initializer"], he["shape"], he["fan_in"], he["fan_out"]), ("HeNormal", [3, 3, 64, 128], 576, 1152))
+        self.assertEqual((he["mean"], he["stddev"], he["lower"], he["upper"]), (0, math.sqrt(2 / 576) / 0.87962566103423978, -2, 2))
+        self.assertAlmostEqual(he["value_stddev"], math.sqrt(2 / 576), delta=1e-12)
+        uniform = self.describe("--init", "tf.keras.initializers.he_uniform", "--shape", "3,3,64,128")
+        limit = math.sqrt(3 * (2 / 576))
+        self.assertEqual((uniform["low"], uniform["high"]), (-limit, limit))
+        normal = self.describe("--init", "normal", "--shape", "scalar")
+        self.assertEqual((normal["shape"], normal["stddev"], normal["lower"], normal["upper"]), ([], 0.05, None, None))
+        zeros = self.describe("--init", "zeros", "--shape", "3")
+        self.assertEqual((zeros["mean"], zeros["stddev"], zeros["lower"], zeros["upper"]), (0, 0, None, None))
+        oihw = self.describe("--init", "he_normal", "--shape", "128,64,3,3", "--layout", "oihw")
+        self.assertEqual((oihw["fan_in"], oihw["fan_out"]), (576, 1152))
+        axes = self.describe("--init", "he_normal", "--shape", "512,8,64", "--set", "input_axes=[0]", "--set", "output_axes=[1,2]")
+        self.assertEqual((axes["fan_in"], axes["fan_out"]), (512, 512))
+
+    def test_text(self):
+        text = run("describe", "--init", "he_normal", "--shape", "512,2048").stdout
+        for piece in ("HeNormal", "in 512, out 2048", "sqrt(2 / 512) / 0.87962566103423978", "cut at"):
+            self.assertIn(piece, text)
+
+
+class Config(unittest.TestCase):
+    def test_forms(self):
+        keras3 = json.loads(run("config", "he_normal").stdout)
+        self.assertEqual(keras3, {"module": "keras.initializers", "class_name": "HeNormal", "config": {"seed": None}, "registered_name": None})
+        tf2 = json.loads(run("config", json.dumps(keras3), "--form", "tf2").stdout)
+        self.assertEqual(tf2, {"class_name": "HeNormal", "config": {"seed": None}})
+        self.assertEqual(json.loads(run("config", '{"class_name": "Constant", "config": {"value": -Infinity}}').stdout)["config"], {"value": -math.inf})
+        self.assertEqual(run("config", "he_normal", "--form", "keras4").returncode, 2)
+        self.assertEqual(run("config", "{").returncode, 2)
+
+
+class Model(InFolder):
+    def spec(self, **changes):
+        spec = {"tensors": {"a.weight": [64, 32], "a.bias": [32], "b.weight": {"shape": [32, 8], "dtype": "bfloat16"}},
+                "rules": [{"match": "*.bias", "initializer": "zeros"}, {"match": "*", "initializer": "he_normal"}]}
+        spec.update(changes)
+        path = os.path.join(self.folder.name, "spec.json")
+        pathlib.Path(path).write_text(json.dumps(spec))
+        return path
+
+    def test_gpt2(self):
+        out = os.path.join(self.folder.name, "gpt2.safetensors")
+        result = run("model", str(PROJECT / "examples/models/gpt2.json"), "--seed", "42", "--out", out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("148 tensors, 124439808 elements, seed 42", result.stdout)
+        self.assertIn("memset", result.stdout)
+        self.assertNotIn(" !", result.stdout)
+        header, data = read_safetensors(out)
+        self.assertEqual(header.pop("__metadata__")["fanin.seed"], "42")
+        self.assertEqual(len(header), 148)
+        self.assertEqual(header["h.11.attn.c_attn.weight"]["shape"], [768, 2304])
+        self.assertEqual(len(data), 4 * 124439808)
+        # A tensor of the model equals a fill with that name.
+        npy = os.path.join(self.folder.name, "one.bin")
+        run("fill", "--init", "random_normal", "--set", "stddev=0.02", "--shape", "768,2304", "--seed", "42", "--name",
+            "h.11.attn.c_attn.weight", "--out", npy)
+        begin, end = header["h.11.attn.c_attn.weight"]["data_offsets"]
+        self.assertEqual(pathlib.Path(npy).read_bytes(), data[begin:end])
+        # Another order, other tensors and one thread change nothing.
+        again = os.path.join(self.folder.name, "again.safetensors")
+        run("model", str(PROJECT / "examples/models/gpt2.json"), "--seed", "42", "--threads", "1", "--out", again)
+        self.assertEqual(pathlib.Path(again).read_bytes(), pathlib.Path(out).read_bytes())
+
+    def test_resnet50(self):
+        out = os.path.join(self.folder.name, "resnet50.safetensors")
+        result = run("model", str(PROJECT / "examples/models/resnet50.json"), "--seed", "1", "--out", out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("161 tensors, 25557032 elements", result.stdout)
+        row = next(line.split() for line in result.stdout.splitlines() if line.startswith("layer1.0.conv2.weight "))
+        self.assertIn("576/576", row)
+        self.assertAlmostEqual(float(row[-4]), math.sqrt(2 / 576), delta=1e-5)
+
+    def test_mixed_dtypes_are_aligned_and_dense(self):
+        out = os.path.join(self.folder.name, "m.safetensors")
+        report = os.path.join(self.folder.name, "m.json")
+        result = run("model", self.spec(), "--seed", "1", "--out", out, "--report", report)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        header, data = read_safetensors(out)
+        header.pop("__metadata__")
+        end = 0
+        for tensor in header.values():
+            self.assertEqual(tensor["data_offsets"][0], end)
+            end = tensor["data_offsets"][1]
+        self.assertEqual(end, len(data))
+        self.assertEqual(header["b.weight"]["dtype"], "BF16")
+        self.assertEqual([t["name"] for t in json.loads(pathlib.Path(report).read_text())["tensors"]], list(header))
+
+    def test_bad_specifications(self):
+        out = os.path.join(self.folder.name, "m.safetensors")
+        pathlib.Path(out).write_bytes(b"precious")
+        refuse = lambda says, **changes: self.refused("model", self.spec(**changes), "--seed", "1", "--out", out, says=says)
+        refuse("no rule matches", rules=[{"match": "a.*", "initializer": "zeros"}])
+        refuse('tensor "x"', tensors={"x": [2, -1]})
+        refuse('tensor "x"', tensors={"x": {"shape": [2], "dtype": "int8"}})
+        refuse('"shape"?', tensors={"x": {"shpe": [2]}})
+        refuse("rule 1", rules=[{"match": "*", "initializer": "he_norml"}])
+        refuse("rule 1", rules=[{"match": "*"}])
+        refuse("rules", rules={})
+        refuse("unknown key", bogus=1)
+        refuse("tensor \"x\"", tensors={"x": [2, 2, 2]}, rules=[{"match": "*", "initializer": "identity"}])
+        self.refused("model", os.path.join(self.folder.name, "none.json"), "--out", out, says="none.json")
+        self.refused("model", self.spec(), "--seed", "-1", "--out", out, says="--seed")
+        self.refused("model", self.spec(), "--out", out, "--report", os.path.join(self.folder.name, "no", "r.json"), says="No such file")
+        self.refused("model", self.spec(), "--out", out, "--report", out, says="different files")
+        self.refused("model", self.spec(), "--out", self.spec(), says="different files")
+        self.refused("model", self.spec(), "--out", "")
+        path = os.path.join(self.folder.name, "spec.json")
+        pathlib.Path(path).write_text('{"tensors": {"a": [1], "a": [2]}, "rules": []}')
+        self.refused("model", path, "--out", out, says="twice")
+        pathlib.Path(path).write_text('{"tensors":\n {"a": [1,]}}')
+        self.refused("model", path, "--out", out, says="line 2, column")
+
+
+class Help(unittest.TestCase):
+    def test_help_and_version(self):
+        for arguments in (["--help"], ["fill", "--help"], ["--version"]):
+            result = run(*arguments)
+            self.assertEqual((result.returncode, result.stderr), (0, ""), arguments)
+            self.assertTrue(result.stdout)
+
+    def test_a_closed_or_full_standard_output_is_an_error(self):
+        with open("/dev/full", "w") as full:
+            self.assertEqual(subprocess.run([PROGRAM, "config", "ones"], stdout=full, stderr=subprocess.PIPE).returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=1)

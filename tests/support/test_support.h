@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Helpers that several test programs share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cfenv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fanin/fanin.hpp"
+
+namespace fanin::test {
+
+using Bytes = std::vector<unsigned char>;
+
+inline constexpr std::array<DType, 6> all_dtypes{DType::float32,  DType::float64,       DType::float16,
+                                                 DType::bfloat16, DType::float8_e4m3fn, DType::float8_e5m2};
+
+// Memory has this byte before a fill, which shows bytes that were not written.
+inline constexpr unsigned char poison = 0xca;
+
+// ---------------------------------------------------------------- refusals
+
+// Returns the text of the Error that f() must throw. Any other exception fails the test.
+template <class Error = InvalidArgument, class F>
+std::string refusal(const F& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was refused";
+  return {};
+}
+
+// Expects that f() throws InvalidArgument with a text that contains each of the parts.
+template <class F>
+void expect_refused(const F& f, std::initializer_list<std::string_view> parts) {
+  const std::string text = refusal(f);
+  for (const std::string_view part : parts) {
+    EXPECT_NE(text.find(part), std::string::npos) << "\"" << part << "\" is not in: " << text;
+  }
+}
+
+// ---------------------------------------------------------------- fills
+
+inline View view_of(Bytes& bytes, DType dtype) { return {bytes.data(), dtype, bytes.size(), host}; }
+
+// The bytes of a tensor, or of a block of it, after a fill of host memory.
+inline Bytes filled(const Initializer& initializer, const Shape& shape, DType dtype = DType::float32,
+                    const TensorOptions& options = {}, const RunOptions& run = {}) {
+  const bool whole = options.block.offset.empty() && options.block.extent.empty();
+  Bytes bytes(element_count(whole ? shape : options.block.extent) * size_of(dtype), poison);
+  initializer.fill(view_of(bytes, dtype), shape, options, run);
+  return bytes;
+}
+
+inline RunOptions on_threads(int threads) { return {nullptr, threads}; }
+
+inline TensorOptions with_name(std::string name) {
+  TensorOptions options;
+  options.name = std::move(name);
+  return options;
+}
+
+inline TensorOptions with_subsequence(std::uint64_t subsequence) {
+  TensorOptions options;
+  options.subsequence = subsequence;
+  return options;
+}
+
+inline TensorOptions with_block(Shape offset, Shape extent) {
+  TensorOptions options;
+  options.block = {std::move(offset), std::move(extent)};
+  return options;
+}
+
+// The elements of a block, copied one by one from the whole tensor's bytes.
+inline Bytes slice(const Bytes& tensor, const Shape& shape, const Block& block, std::size_t element_size) {
+  Bytes result;
+  const std::uint64_t count = element_count(block.extent);
+  for (std::uint64_t element = 0; element < count; ++element) {
+    std::uint64_t rest = element;
+    std::uint64_t index = 0;
+    std::uint64_t stride = 1;
+    for (std::size_t j = shape.size(); j-- > 0;) {
+      const auto extent = static_cast<std::uint64_t>(block.extent[j]);
+      index += (static_cast<std::uint64_t>(block.offset[j]) + rest % extent) * stride;
+      rest /= extent;
+      stride *= static_cast<std::uint64_t>(shape[j]);
+    }
+    const unsigned char* first = tensor.data() + index * element_size;
+    result.insert(result.end(), first, first + element_size);
+  }
+  return result;
+}
+
+template <class T>
+std::vector<T> values_of(const Bytes& bytes) {
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  return values;
+}
+
+inline bool all_poison(const unsigned char* first, const unsigned char* last) {
+  return std::all_of(first, last, [](unsigned char byte) { return byte == poison; });
+}
+
+// ---------------------------------------------------------------- environment
+
+// Sets the calling thread's rounding mode during its lifetime.
+class RoundingMode {
+ public:
+  explicit RoundingMode(int mode) : saved_(std::fegetround()) { std::fesetround(mode); }
+  ~RoundingMode() { std::fesetround(saved_); }
+  RoundingMode(const RoundingMode&) = delete;
+  RoundingMode& operator=(const RoundingMode&) = delete;
+
+ private:
+  int saved_;
+};
+
+// Makes random choices that are the same on every machine; std::uniform_int_distribution's are not.
+class Choices {
+ public:
+  explicit Choices(std::uint64_t seed) : state_(seed) {}
+
+  // A number in [0, bound).
+  std::uint64_t below(std::uint64_t bound) {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return (state_ >> 33) % bound;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace fanin::test
