@@ -30,8 +30,8 @@ from . import _core
 _TARGET = "fanin_fill"
 _CLASSES = {"uniform": _core.RandomUniform, "normal": _core.RandomNormal, "truncated_normal": _core.TruncatedNormal}
 
-jax.ffi.register_ffi_target(_TARGET, _core.xla_fill_cpu(), platform="cpu")
-jax.ffi.register_ffi_target(_TARGET, _core.xla_fill_cuda(), platform="CUDA")
+jax.ffi.register_ffi_target(_TARGET, _core._xla_fill_cpu(), platform="cpu")
+jax.ffi.register_ffi_target(_TARGET, _core._xla_fill_cuda(), platform="CUDA")
 
 
 class Tensor(typing.NamedTuple):
@@ -201,8 +201,8 @@ def _dtype_of(dtype: typing.Any) -> str:
     name = jax.dtypes.canonicalize_dtype(asked).name
     if name != asked.name and dtype is not None:
         name = jnp.zeros((), dtype).dtype.name  # JAX warns that float64 is float32 unless jax_enable_x64 is set
-    if name not in _core.dtypes:
-        raise ValueError(f"dtype must be one of {', '.join(_core.dtypes)}. Received: dtype={name}")
+    if name not in _core._dtypes:
+        raise ValueError(f"dtype must be one of {', '.join(_core._dtypes)}. Received: dtype={name}")
     return name
 
 

@@ -23,11 +23,11 @@ if int(keras.__version__.split(".")[0]) < 3:
 
 import ml_dtypes
 import numpy as np
-from keras.initializers import Constant, Identity, Initializer, Ones, Zeros
+from keras.initializers import Constant, Identity, Initializer, Ones, Zeros, constant, identity, ones, zeros
 
 from . import _core
 
-_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in _core.dtypes}
+_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in _core._dtypes}
 _BACKEND = keras.backend.backend()
 if _BACKEND == "jax":
     import jax
@@ -238,10 +238,6 @@ random_normal = RandomNormal
 random_uniform = RandomUniform
 truncated_normal = TruncatedNormal
 variance_scaling = VarianceScaling
-constant = Constant
-identity = Identity
-ones = Ones
-zeros = Zeros
 
 # The names in the module keras.initializers, and those that configurations may use.
 _EXPORTED = {name: value for name, value in globals().items() if isinstance(value, type) and issubclass(value, _Drawn)}

@@ -29,7 +29,7 @@ std::string text_from(nb::handle object) {
   const char* text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
   if (text == nullptr) {
     PyErr_Clear();
-    throw InvalidArgument("A text must be one that UTF-8 can hold. Received: " +
+    throw InvalidArgument("Text must be encodable as UTF-8. Received: " +
                           std::string(nb::str(nb::steal(PyObject_ASCII(object.ptr()))).c_str()));
   }
   return {text, static_cast<std::size_t>(size)};
@@ -75,11 +75,12 @@ Shape shape_from(nb::handle object, const char* what) {
 Seed seed_from(nb::handle object) {
   if (object.is_none()) return {};
   if (nb::isinstance<Seed>(object)) return nb::cast<Seed>(object);
-  if (PyIndex_Check(object.ptr()) == 0) {
+  const nb::object index = nb::steal(PyNumber_Index(object.ptr()));
+  if (!index) {
+    PyErr_Clear();
     refuse_type("The seed must be an integer from 0 to 2^64 - 1, a fanin.Seed or None. Received: seed=" +
                 shown(object));
   }
-  const nb::object index = index_of(object, "The seed", "an integer");
   const long long small = PyLong_AsLongLong(index.ptr());
   if (small == -1 && PyErr_Occurred() != nullptr) {
     PyErr_Clear();

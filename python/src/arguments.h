@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Python callers give, as the library's types. Each throws TypeError for the wrong type and ValueError for the
-// wrong value, with a message that names the argument.
+// Converts the arguments of Python callers to the library's types. Each function throws TypeError for a wrong type and
+// ValueError for a wrong value, with a message that names the argument.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -19,22 +19,22 @@ namespace fanin::python {
 
 namespace nb = nanobind;
 
-// A str's text. Throws InvalidArgument if it is none, or none that UTF-8 can hold.
+// The text of a str. Throws InvalidArgument if the object is no str or UTF-8 cannot encode it.
 std::string text_from(nb::handle object);
 
-// How Python shows an object, in ASCII.
+// ascii(object)
 std::string shown(nb::handle object);
 
-// 0 to 2^64 - 1, from anything that Python calls an integer.
+// An integer in [0, 2^64), from an int or an object with __index__.
 std::uint64_t unsigned_from(nb::handle object, const char* what);
 
 // A tuple or list of integers.
 Shape shape_from(nb::handle object, const char* what);
 
-// None: a drawn seed; an integer: a fixed one; a fanin.Seed.
+// None gives a drawn seed, an integer a fixed one.
 Seed seed_from(nb::handle object);
 
-// None: none given. An address, or an object of CUDA's, PyTorch's, CuPy's or another library that has one.
+// The stream at an address, or of an object of CUDA Python, PyTorch, CuPy or another library. None gives no stream.
 std::optional<CudaStream> stream_from(nb::handle object);
 
 Layout layout_from(nb::handle object);
@@ -42,10 +42,10 @@ Layout layout_from(nb::handle object);
 // The tensor's name or subsequence, of which at most one may be given, and its layout.
 TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout);
 
-// An initializer that is borrowed from its Python object, or made for one call from a name or a configuration.
+// An initializer: borrowed from its Python object, or made for one call from a name or a configuration.
 class InitializerArgument {
  public:
-  // `seed` takes the place of the initializer's own, unless it is None.
+  // `seed` replaces the initializer's own seed, unless it is None.
   InitializerArgument(nb::handle object, nb::handle seed);
   const Initializer& operator*() const { return made_ ? *made_ : *borrowed_; }
   const Initializer* operator->() const { return &**this; }

@@ -53,7 +53,7 @@ std::string type_of_numpy_dtype(nb::handle dtype) {
 bool is_torch_tensor(nb::handle object) {
   const nb::object torch = imported("torch");
   if (!torch) return false;
-  const nb::object tensor = attribute(torch, "Tensor");  // none: torch is just being imported
+  const nb::object tensor = attribute(torch, "Tensor");  // None while torch is being imported
   return PyType_Check(tensor.ptr()) != 0 &&
          PyType_IsSubtype(Py_TYPE(object.ptr()), reinterpret_cast<PyTypeObject*>(tensor.ptr())) != 0;
 }
@@ -162,9 +162,7 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
     throw nb::type_error("__cuda_array_interface__ must be a dictionary");
   }
   const auto entries = nb::borrow<nb::dict>(interface);
-  const auto entry = [&](const char* key) -> nb::object {
-    return entries.contains(key) ? nb::object(entries[key]) : nb::object(nb::none());
-  };
+  const auto entry = [&](const char* key) { return entries.get(key, nb::none()); };
   if (!entry("mask").is_none()) refuse("Arrays with a mask cannot be filled");
   Found found{{}, type_of_typestr(object, text_of(entry("typestr")))};
   const nb::object data = entry("data");
@@ -176,7 +174,7 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
   array.address = reinterpret_cast<void*>(unsigned_from(data[0], "The address in __cuda_array_interface__"));
   array.shape = shape_from(entry("shape"), "shape");
   if (!entry("strides").is_none()) array.strides = shape_from(entry("strides"), "strides");
-  // No memory, or no device that could hold it: the fill's own checks name the first device.
+  // Without memory, or without a device, the checks of the fill name the first device.
   array.device = cuda(0);
   if (array.address != nullptr && available().cuda_devices > 0) {
     array.device = device_of(array.address);
@@ -231,13 +229,13 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
     array.device = cuda(nb::cast<int>(nb::int_(device[1])));
     if (available().cuda_devices == 0) refuse_device(array.device);
     array.stream = stream.value_or(nullptr);
-    // In DLPack 1 is the default stream.
+    // DLPack's number of the default stream is 1.
     stream_argument = nb::int_(array.stream == nullptr ? 1 : reinterpret_cast<std::uintptr_t>(array.stream));
   }
   const nb::object capsule = dlpack_capsule(object, stream_argument);
   auto tensor = std::make_shared<nb::ndarray<>>();
   if (!nb::try_cast(capsule, *tensor)) {
-    refuse("The array is read-only, or its capsule is none of DLPack 1. Received: a " + type_name_of(object));
+    refuse("The array is read-only, or its DLPack capsule has an unknown form. Received: a " + type_name_of(object));
   }
   std::string element = type_of_dlpack(tensor->dtype());
   array.address = tensor->data();
@@ -251,19 +249,16 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
 
 // ---------------------------------------------------------------- any
 
-// Arrays that are values and must never change, though their memory could be had.
+// Refuses arrays that are immutable values, although their memory is accessible.
 void refuse_immutable(nb::handle object) {
   const std::string module = text_of(attribute(object.type(), "__module__"));
-  const auto from = [&](std::string_view library) {
-    return module.compare(0, library.size(), library) == 0 &&
-           (module.size() == library.size() || module[library.size()] == '.');
-  };
-  if (from("jax") || from("jaxlib")) {
+  const std::string library = module.substr(0, module.find('.'));
+  if (library == "jax" || library == "jaxlib") {
     throw nb::type_error(
-        "JAX arrays cannot be changed in place. Make one from an array that fanin.draw returns, with "
+        "JAX arrays cannot be changed in place. Use fanin.jax, or make an array of what fanin.draw returns with "
         "jax.numpy.asarray");
   }
-  if (from("tensorflow")) {
+  if (library == "tensorflow") {
     throw nb::type_error(
         "TensorFlow's tensors cannot be changed in place. Assign what fanin.draw returns to the tf.Variable");
   }

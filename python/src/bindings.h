@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts that the extension module is made of.
+// The parts of the extension module, and the functions that they share.
 #pragma once
 
 #include <nanobind/nanobind.h>
+
+#include <string>
+
+#include "fanin/fans.h"
+#include "fanin/initializer.h"
+#include "fanin/seed.h"
 
 namespace fanin::python {
 
@@ -11,7 +17,21 @@ void bind_description(nanobind::module_& m);
 void bind_initializers(nanobind::module_& m);
 void bind_fill(nanobind::module_& m);
 void bind_plan(nanobind::module_& m);
-void bind_library(nanobind::module_& m);
 void bind_xla(nanobind::module_& m);
+
+// "Seed(42)", "Seed.sequence(7)", "Seed.drawn(123)"
+std::string to_text(const Seed& seed);
+
+// The complete state of a seed, for pickle.
+nanobind::tuple seed_state(const Seed& seed);
+Seed seed_from_state(const nanobind::tuple& state);
+
+// A Description and the layout that it is for.
+struct NamedDescription {
+  Description description;
+  Layout layout;
+};
+
+NamedDescription describe(const Initializer& initializer, nanobind::handle shape, nanobind::handle layout);
 
 }  // namespace fanin::python

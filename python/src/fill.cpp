@@ -45,7 +45,7 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
 FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
                      const std::optional<Limits>& limits) {
   if (!limits) return initializer.params(shape, dtype, options);
-  // The compute type's parameters are those of every dtype but for the limits; and it has numbers in every window.
+  // The parameters of all dtypes differ in the limits only. The compute type has numbers in every window.
   FillParams params = initializer.params(shape, dtype == DType::float64 ? dtype : DType::float32, options);
   if (params.kind != FillParams::Kind::normal || !(limits->first <= limits->second)) {
     throw InvalidArgument("limits= are those of a truncated normal, (least, most)");
@@ -62,7 +62,7 @@ FillParams params_of(const Initializer& initializer, const Shape& shape, DType d
 Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options) {
   if (shape.is_none()) {
     if (!offset.is_none()) {
-      throw InvalidArgument("offset= says where in a tensor the array lies: give the tensor's shape= too");
+      throw InvalidArgument("offset= is the position of the array in a tensor: give the tensor's shape= too");
     }
     return array.shape;
   }
@@ -129,50 +129,49 @@ void bind_fill(nb::module_& m) {
                 "device_seed: object = None) -> ArrayT"),
         R"(Fills an array in place and returns it.
 
-array is NumPy's, PyTorch's, CuPy's or another with the buffer protocol, __cuda_array_interface__ or DLPack, of float32,
-float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. It is filled in place, never a copy of it. On the host it may
-have any strides, which are filled on one thread; on a device it must be dense and row-major.
+array is an array of NumPy, PyTorch, CuPy or another library with the buffer protocol, __cuda_array_interface__ or DLPack,
+of float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. A host array may have any strides; if it is not dense,
+one thread fills it. A device array must be dense and row-major.
 
 init is an Initializer, a name such as "he_normal", or a configuration of Keras's as a dictionary.
 
-seed         takes the place of the initializer's: an integer from 0 to 2**64 - 1 or a Seed. Without it a name draws one,
-             which nobody can read: to have the values again, give a seed, or make the initializer first.
-name         the tensor's name. Its hash is the subsequence, so that each parameter of a model has draws of its own.
-subsequence  the tensor's number instead, 0 to 2**64 - 1. With neither it is 0, and two tensors that are filled with one
-             seed get the same draws.
-shape        of the whole tensor, if the array is a part of it or has another shape with as many elements.
-offset       where in the tensor the array begins, one number for each dimension. The values are the slice of the whole
-             tensor's, and so is the scale, which follows from the whole tensor's fans.
-layout       where the channels are: "hwio", Keras's and JAX's (..., in, out), or "oihw", PyTorch's (out, in, ...).
-stream       for an array on a device, the CUDA stream: its address, or a stream of PyTorch, CuPy or any library with
-             __cuda_stream__. Without it, the array's library's current stream.
-threads      most threads for host memory; 0: as many as the process may run on. It changes speed only.
-device_seed  for an array on a device, a seed that lies there and is read when the stream comes to the fill: its address,
-             or a CUDA array of one uint64 or int64, which must live until then. It takes the place of the initializer's.
+seed         replaces the initializer's seed: an integer in [0, 2**64) or a Seed. A name without a seed draws one that cannot
+             be read. To get the values again, give a seed or make an initializer.
+name         the tensor's name. Its hash is the subsequence, so that each parameter of a model has its own draws.
+subsequence  the subsequence as an integer in [0, 2**64), instead of a name. The default is 0: two tensors that are filled
+             with one seed and without a name get the same draws.
+shape        the shape of the whole tensor, if the array is a block of it, or has another shape with as many elements.
+offset       the index of the array's first element in the whole tensor, if the array is a block. The values are the slice
+             of the whole tensor, and the scale follows from the whole tensor's fans.
+layout       the order of the axes: "hwio" for (..., in, out), as Keras and JAX have it, or "oihw" for (out, in, ...), as
+             PyTorch has it.
+stream       the CUDA stream for a device array: its address, or a stream object of PyTorch, CuPy or a library with
+             __cuda_stream__. The default is the current stream of the array's library.
+threads      the maximum number of threads for host memory. 0 means all CPUs that the process may use. It does not change
+             the values.
+device_seed  a seed in the memory of the array's device, which replaces the initializer's seed: its address, or a CUDA array
+             of one uint64 or int64. The fill reads it when the stream reaches the fill, and it must exist until then.
 
-Host memory is filled when the call returns, device memory asynchronously on the stream. The GIL is released. Raises,
-before anything is written, ValueError for what is not allowed, TypeError for wrong types, DeviceError for a device that
-is not there.)");
+Host memory is filled when the call returns. Device memory is filled asynchronously on the stream. Releases the GIL. Before
+anything is written, raises ValueError for values that are not allowed, TypeError for wrong types, and DeviceError for a
+device that does not exist.)");
   m.def("draw", &draw, "init"_a, "shape"_a, "dtype"_a = nb::none(), nb::kw_only(), "seed"_a = nb::none(),
         "name"_a = nb::none(), "subsequence"_a = nb::none(), "offset"_a = nb::none(), "extent"_a = nb::none(),
         "layout"_a = "hwio", "threads"_a = 0,
         nb::sig("def draw(init: InitializerLike, shape: Sequence[int], dtype: object = None, *, seed: SeedLike = None, "
                 "name: str | None = None, subsequence: int | None = None, offset: Sequence[int] | None = None, "
                 "extent: Sequence[int] | None = None, layout: str = 'hwio', threads: int = 0) -> numpy.ndarray"),
-        R"(A new NumPy array with the tensor of this shape, or with the part of it that offset and extent name.
+        R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given offset and extent.
 
 dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. bfloat16, float8_e4m3fn and
-float8_e5m2 need the package ml_dtypes. The rest is as for fill. Raises ValueError, TypeError, ImportError, MemoryError.)");
-  m.def("fill_clamped", &fill_clamped, "array"_a, "init"_a, "limits"_a, nb::kw_only(), "seed"_a = nb::none(),
-        "name"_a = nb::none(), "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(),
-        "layout"_a = "hwio", "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
-        nb::sig("def fill_clamped(array: ArrayT, init: InitializerLike, limits: tuple[float, float] | None, *, "
-                "seed: SeedLike = None, name: str | None = None, subsequence: int | None = None, "
-                "shape: Sequence[int] | None = None, offset: Sequence[int] | None = None, layout: str = 'hwio', "
-                "stream: object = None, threads: int = 0, device_seed: object = None) -> ArrayT"),
-        "fill, except that the values of a truncated normal are clamped to limits, (least, most), numbers of the "
-        "array's\n"
-        "dtype, instead of the ends of its window. For fanin.torch.");
+float8_e5m2 need the package ml_dtypes. The other arguments are those of fill. Raises ValueError, TypeError, ImportError and
+MemoryError.)");
+  m.def(
+      "_fill_clamped", &fill_clamped, "array"_a, "init"_a, "limits"_a.none(), nb::kw_only(), "seed"_a = nb::none(),
+      "name"_a = nb::none(), "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(),
+      "layout"_a = "hwio", "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
+      "fill, except that the values of a truncated normal are clamped to limits, (least, most), numbers of the dtype,\n"
+      "instead of the ends of its window. For fanin.torch.");
 }
 
 }  // namespace fanin::python

@@ -13,19 +13,19 @@
 
 namespace fanin::python {
 
-// The shape of the tensor that an array is or lies in, from the arguments shape= and offset=, either of which may be
-// None; sets the block.
+// The shape of the tensor that an array is, or is a block of. The arguments are Python's shape= and offset=, of which
+// either may be None. Sets options.block.
 Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options);
 
 // The least and the largest value, numbers of the array's dtype.
 using Limits = std::pair<double, double>;
 
-// Fills an array of any strides; run.stream must be the array's. Releases the GIL. With limits, those of a
-// truncated normal's values are not its window's, which is rounded to standard deviations, but these.
+// Fills an array of any strides. run.stream must be the array's stream. Releases the GIL. With limits, the values
+// of a truncated normal are clamped to these instead of the ends of its window.
 void fill(const Array& array, const Initializer& initializer, const Shape& shape, const TensorOptions& options,
           const RunOptions& run, const std::optional<Limits>& limits = {});
 
-// A new NumPy array; the arguments are those of Python's fanin.draw.
+// fanin.draw: a new NumPy array.
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
                 nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads);
 

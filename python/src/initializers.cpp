@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Keras family as Python classes.
+// The initializers as Python classes.
 #include "fanin/initializers.h"
 
 #include <nanobind/nanobind.h>
@@ -18,11 +18,9 @@
 #include "arguments.h"
 #include "arrays.h"
 #include "bindings.h"
-#include "description.h"
 #include "fanin/config.h"
 #include "fanin/error.h"
 #include "fill.h"
-#include "seed.h"
 
 namespace fanin::python {
 
@@ -49,11 +47,11 @@ nb::dict config_of(const Initializer& initializer, std::string_view form = "kera
 
 bool is_random(const nb::dict& config) { return config.contains("seed"); }
 
-// What makes two initializers equal: class, parameters as numbers, and the seed.
+// Equal for equal initializers: the class, the parameters as numbers, and the seed.
 nb::tuple identity_of(const Initializer& initializer) {
   nb::dict config = config_of(initializer);
   const bool random = is_random(config);
-  for (const char* axes : {"input_axes", "output_axes"}) {  // null is what they are without being written
+  for (const char* axes : {"input_axes", "output_axes"}) {  // absent and null mean the same
     if (config.contains(axes) && config[axes].is_none()) nb::del(config[axes]);
   }
   if (random) nb::del(config["seed"]);
@@ -106,7 +104,7 @@ nb::object call(nb::handle self, nb::handle shape, nb::handle dtype, const nb::k
   return draw(self, shape, dtype, nb::none(), name, subsequence, offset, extent, layout, 0);
 }
 
-// Sets the object to one of this class, if the initializer is of it.
+// Makes the object of this class, if it is the initializer's.
 template <class Class>
 bool wrap(const Initializer& initializer, nb::object& object) {
   if (initializer.class_name() != nb::cast<std::string>(nb::type<Class>().attr("__name__"))) return false;
@@ -138,14 +136,14 @@ nb::object get(nb::handle identifier) {
                            .c_str());
 }
 
-// Whatever Python code has put on the object.
+// The attributes that Python code has set on the object.
 nb::object attributes_of(nb::handle self) { return nb::getattr(self, "__dict__", nb::none()); }
 
 template <class Class>
 nb::tuple get_state(nb::handle self) {
   const auto& initializer = nb::cast<const Class&>(self);
   Seed seed = initializer.seed();
-  if (seed.kind() == Seed::Kind::sequence) {  // goes on where it is
+  if (seed.kind() == Seed::Kind::sequence) {  // continues after its last call
     seed = Seed::sequence(seed.value(), seed.generator_name(), initializer.calls());
   }
   return nb::make_tuple(initializer.get_config(), seed_state(seed), attributes_of(self));
@@ -160,7 +158,7 @@ void set_state(nb::pointer_and_handle<Class> self, const nb::tuple& state) {
   if (!state[2].is_none()) self.h.attr("__dict__").attr("update")(state[2]);
 }
 
-// A class with what each class has of its own, and the parameters of its configuration as attributes.
+// A class with the methods that each class needs, and the parameters of its configuration as attributes.
 template <class Class, class Base>
 nb::class_<Class, Base> bind_class(nb::module_& m, const char* name, const char* alias, const char* doc,
                                    std::initializer_list<const char*> parameters = {}) {
@@ -169,7 +167,8 @@ nb::class_<Class, Base> bind_class(nb::module_& m, const char* name, const char*
       .def_static(
           "from_config", [](const nb::dict& config) { return Class::from_config(json_dumps(config)); }, "config"_a,
           nb::sig("def from_config(config: dict[str, object]) -> Initializer"),
-          "From the inner configuration, as any Keras since TF 2.2 writes it. Raises ValueError for unknown keys.")
+          "The initializer of a configuration, as any Keras since TF 2.2 writes it. Raises ValueError for unknown "
+          "keys.")
       .def("__getstate__", &get_state<Class>)
       .def("__setstate__", &set_state<Class>);
   for (const char* parameter : parameters) {
@@ -196,34 +195,35 @@ void bind_scaled(nb::module_& m, const char* name, const char* alias, const char
 }  // namespace
 
 void bind_initializers(nb::module_& m) {
-  nb::class_<Initializer>(m, "Initializer",
-                          R"(Base of all initializers: a value that says what a tensor of any shape is filled with.
+  nb::class_<Initializer>(
+      m, "Initializer",
+      R"(Base class of all initializers, which have the arguments, methods and configurations of Keras's.
 
-Keras's constructor arguments, methods and configuration. Two are equal if they have the same class, parameters and seed.
-All may be used from many threads at once. A copy, or one that was pickled, has the same seed, a drawn one included, and
-goes on counting the calls of a sequence.)")
-      .def("__call__", &call, "shape"_a, "dtype"_a = nb::none(), "kwargs"_a,
-           nb::sig("def __call__(self, shape: Sequence[int], dtype: object = None, *, name: str | None = None, "
-                   "subsequence: int | None = None, partition_shape: Sequence[int] | None = None, "
-                   "partition_offset: Sequence[int] | None = None, layout: str = 'hwio') -> numpy.ndarray"),
-           R"(A new NumPy array with the tensor of this shape, or with the part of it that partition_offset and
-partition_shape name, whose values are the slice of the whole tensor's. The rest is as for fanin.draw.)")
+Two initializers are equal if they have the same class, parameters and seed. Several threads may use one at once. A copy, or
+a pickled one, has the same seed, also if it was drawn, and continues to count the calls of a sequence.)")
+      .def(
+          "__call__", &call, "shape"_a, "dtype"_a = nb::none(), "kwargs"_a,
+          nb::sig("def __call__(self, shape: Sequence[int], dtype: object = None, *, name: str | None = None, "
+                  "subsequence: int | None = None, partition_shape: Sequence[int] | None = None, "
+                  "partition_offset: Sequence[int] | None = None, layout: str = 'hwio') -> numpy.ndarray"),
+          R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given partition_offset and
+partition_shape, whose values are the slice of the whole tensor. The other arguments are those of fanin.draw.)")
       .def(
           "describe",
           [](const Initializer& self, nb::handle shape, nb::handle layout) { return describe(self, shape, layout); },
           "shape"_a, "layout"_a = "hwio",
           nb::sig("def describe(self, shape: Sequence[int], layout: str = 'hwio') -> Description"),
-          "Fans, distribution and derivation of a tensor of this shape.")
+          "The fans, the distribution and its derivation for a tensor of this shape.")
       .def(
           "get_config", &config_of, "form"_a = "keras3",
           nb::sig("def get_config(self, form: str = 'keras3') -> dict[str, object]"),
-          R"(The inner configuration with Keras's keys, in Keras 3's form or TF 2's ("tf2"). A drawn seed is None there, as in
-Keras. Raises ValueError if the form cannot say it.)")
+          R"(The configuration with Keras's keys, in the form of Keras 3 ("keras3") or TF 2 ("tf2"). A drawn seed is None, as in
+Keras. Raises ValueError for parameters that the form does not have.)")
       .def(
           "with_seed",
           [](const Initializer& self, nb::handle seed) { return wrapped(self.with_seed(seed_from(seed))); },
           "seed"_a.none(), nb::sig("def with_seed(self, seed: SeedLike) -> Initializer"),
-          "The same initializer with another seed.")
+          "The same initializer with another seed. A sequence starts at its first call.")
       .def_prop_ro(
           "seed",
           [](const Initializer& self) -> nb::object {
@@ -232,11 +232,11 @@ Keras. Raises ValueError if the form cannot say it.)")
             return nb::int_(self.seed().value());
           },
           nb::sig("def seed(self) -> int | Seed | None"),
-          "The seed's number, given or drawn; of a sequence the Seed; None if nothing is drawn.")
+          "The number of the seed, given or drawn; the Seed for a sequence; None if the initializer draws nothing.")
       .def_prop_ro(
           "seed_kind", [](const Initializer& self) { return name_of(self.seed().kind()); },
           "\"fixed\", \"sequence\" or \"none\" (drawn).")
-      .def_prop_ro("calls", &Initializer::calls, "The number of the next call of a sequence.")
+      .def_prop_ro("calls", &Initializer::calls, "The number of the next call, for a sequence; else 0.")
       .def("__repr__", &repr_of)
       .def(
           "__eq__",
@@ -250,11 +250,15 @@ Keras. Raises ValueError if the form cannot say it.)")
       .def("__hash__", [](const Initializer& self) { return nb::hash(identity_of(self)); });
 
   bind_class<VarianceScaling, Initializer>(m, "VarianceScaling", "variance_scaling",
-                                           R"(A distribution whose variance is scale / fan.
+                                           R"(A distribution with the variance scale / max(1, fan), for scale > 0.
 
-"truncated_normal" (or "normal"): sigma = sqrt(scale / fan) / 0.87962566103423978, cut at 2 sigma by rejection, so that
-sqrt(scale / fan) is what remains after the cut. "untruncated_normal": sigma = sqrt(scale / fan). "uniform": on
-[-limit, limit), limit = sqrt(3 * scale / fan). fan is max(1, fan); mode is "fan_in", "fan_out" or "fan_avg".)")
+mode           which fan: "fan_in", "fan_out", or their mean "fan_avg"
+distribution   "truncated_normal" (or "normal"): truncated at 2 sigma by rejection, where sigma = sqrt(scale / fan) /
+               0.87962566103423978, so that the standard deviation after truncation is sqrt(scale / fan);
+               "untruncated_normal": sigma = sqrt(scale / fan);
+               "uniform": on [-limit, limit), limit = sqrt(3 * scale / fan)
+input_axes     the axes of the inputs and of the outputs, for shapes in which they are not where the layout says. Since
+output_axes    Keras 3.15.)")
       .def(
           "__init__",
           [](VarianceScaling* self, double scale, std::string_view mode, std::string_view distribution, nb::handle seed,
@@ -272,23 +276,27 @@ sqrt(scale / fan) is what remains after the cut. "untruncated_normal": sigma = s
       .def_prop_ro("input_axes", [](const VarianceScaling& self) { return self.axes().input; })
       .def_prop_ro("output_axes", [](const VarianceScaling& self) { return self.axes().output; });
 
-  bind_scaled<HeNormal>(m, "HeNormal", "he_normal",
-                        "Truncated normal, scale 2, fan_in. He et al., \"Delving deep into rectifiers\", 2015.");
-  bind_scaled<HeUniform>(m, "HeUniform", "he_uniform", "Uniform on [-limit, limit), limit = sqrt(6 / fan_in).");
-  bind_scaled<LecunNormal>(m, "LecunNormal", "lecun_normal",
-                           "Truncated normal, scale 1, fan_in. LeCun et al., \"Efficient backprop\", 1998.");
+  bind_scaled<HeNormal>(
+      m, "HeNormal", "he_normal",
+      "VarianceScaling(2, \"fan_in\", \"truncated_normal\"). He et al., \"Delving deep into rectifiers\", 2015.");
+  bind_scaled<HeUniform>(m, "HeUniform", "he_uniform",
+                         "Uniform on [-limit, limit), limit = sqrt(6 / fan_in). He et al., 2015.");
+  bind_scaled<LecunNormal>(
+      m, "LecunNormal", "lecun_normal",
+      "VarianceScaling(1, \"fan_in\", \"truncated_normal\"). LeCun et al., \"Efficient backprop\", 1998.");
   bind_scaled<LecunUniform>(m, "LecunUniform", "lecun_uniform",
-                            "Uniform on [-limit, limit), limit = sqrt(3 / fan_in).");
+                            "Uniform on [-limit, limit), limit = sqrt(3 / fan_in). LeCun et al., 1998.");
   bind_scaled<GlorotNormal>(m, "GlorotNormal", "glorot_normal",
-                            "Truncated normal, scale 1, fan_avg. Glorot and Bengio, 2010.");
-  bind_scaled<GlorotUniform>(m, "GlorotUniform", "glorot_uniform",
-                             "Uniform on [-limit, limit), limit = sqrt(6 / (fan_in + fan_out)).");
+                            "VarianceScaling(1, \"fan_avg\", \"truncated_normal\"). Glorot and Bengio, 2010.");
+  bind_scaled<GlorotUniform>(
+      m, "GlorotUniform", "glorot_uniform",
+      "Uniform on [-limit, limit), limit = sqrt(6 / (fan_in + fan_out)). Glorot and Bengio, 2010.");
 
   bind_class<TruncatedNormal, Initializer>(
       m, "TruncatedNormal", "truncated_normal",
-      R"(A normal, cut by rejection lower and upper standard deviations from the mean.
+      R"(A normal distribution, truncated to [mean + lower * stddev, mean + upper * stddev] by rejection.
 
-stddev is that before the cut. Keras's cut is always at 2; any other window with lower < upper is allowed.)",
+stddev is the standard deviation before truncation. lower < upper; Keras always has -2 and 2.)",
       {"mean", "stddev"})
       .def(
           "__init__",
@@ -299,7 +307,8 @@ stddev is that before the cut. Keras's cut is always at 2; any other window with
           nb::sig("def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: SeedLike = None, "
                   "lower: float = -2.0, upper: float = 2.0) -> None"));
 
-  bind_class<RandomNormal, Initializer>(m, "RandomNormal", "random_normal", "A normal, not cut.", {"mean", "stddev"})
+  bind_class<RandomNormal, Initializer>(m, "RandomNormal", "random_normal", "A normal distribution, not truncated.",
+                                        {"mean", "stddev"})
       .def(
           "__init__",
           [](RandomNormal* self, double mean, double stddev, nb::handle seed) {
@@ -310,7 +319,7 @@ stddev is that before the cut. Keras's cut is always at 2; any other window with
 
   bind_class<RandomUniform, Initializer>(
       m, "RandomUniform", "random_uniform",
-      "Uniform on [minval, maxval). maxval itself never occurs, after rounding either.", {"minval", "maxval"})
+      "Uniform on [minval, maxval). No value is maxval, even after rounding to the dtype.", {"minval", "maxval"})
       .def(
           "__init__",
           [](RandomUniform* self, double minval, double maxval, nb::handle seed) {
@@ -319,12 +328,12 @@ stddev is that before the cut. Keras's cut is always at 2; any other window with
           "minval"_a = -0.05, "maxval"_a = 0.05, "seed"_a = nb::none(),
           nb::sig("def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: SeedLike = None) -> None"));
 
-  bind_class<Constant, Initializer>(m, "Constant", "constant", "One value everywhere.", {"value"})
+  bind_class<Constant, Initializer>(m, "Constant", "constant", "Every element is value.", {"value"})
       .def(nb::init<double>(), "value"_a = 0.0);
-  bind_class<Zeros, Initializer>(m, "Zeros", "zeros", "0 everywhere.").def(nb::init<>());
-  bind_class<Ones, Initializer>(m, "Ones", "ones", "1 everywhere.").def(nb::init<>());
+  bind_class<Zeros, Initializer>(m, "Zeros", "zeros", "Every element is 0.").def(nb::init<>());
+  bind_class<Ones, Initializer>(m, "Ones", "ones", "Every element is 1.").def(nb::init<>());
   bind_class<Identity, Initializer>(m, "Identity", "identity",
-                                    "gain where row and column are equal, else 0; matrices only, not always square.")
+                                    "A matrix, not necessarily square, of gain on the diagonal and 0 elsewhere.")
       .def(nb::init<double>(), "gain"_a = 1.0)
       .def_prop_ro("gain", [](const Identity& self) {
         const nb::dict config = config_of(self);
@@ -333,10 +342,10 @@ stddev is that before the cut. Keras's cut is always at 2; any other window with
 
   m.def("get", &get, "identifier"_a.none(),
         nb::sig("def get(identifier: InitializerLike | type[Initializer] | None) -> Initializer | None"),
-        R"(The initializer of a name, a configuration or a class; an initializer and None are returned as they are.
+        R"(The initializer for a name, a configuration or a class. Returns an initializer or None unchanged.
 
-Names are those of Keras since TF 2.2: "HeNormal", "he_normal", its aliases, TF 2's with V2, alone or behind
-"keras.initializers.". Raises ValueError, for an unknown name with the nearest one, and TypeError.)");
+Names are those of Keras since TF 2.2: "HeNormal", "he_normal", their aliases, and TF 2's names with V2, with or without
+"keras.initializers." before them. Raises TypeError, and ValueError, which suggests a name for an unknown one.)");
   m.def(
       "deserialize",
       [](nb::handle config) {
@@ -357,9 +366,8 @@ Names are those of Keras since TF 2.2: "HeNormal", "he_normal", its aliases, TF 
       },
       "initializer"_a, "form"_a = "keras3",
       nb::sig("def serialize(initializer: Initializer, form: str = 'keras3') -> dict[str, object]"),
-      "The configuration with its class's name, in Keras 3's form or TF 2's (\"tf2\"). Raises ValueError if the form "
-      "cannot\n"
-      "say it.");
+      "The configuration and the name of the class, in the form of Keras 3 or TF 2 (\"tf2\"). Raises ValueError for\n"
+      "parameters that the form does not have.");
 }
 
 }  // namespace fanin::python

@@ -24,8 +24,8 @@ using namespace nanobind::literals;
 
 namespace {
 
-// A plan that keeps its arrays' memory, and that threads may change and fill at once. Nobody waits for its lock with
-// the GIL: it is released first, and whoever holds the lock may then take it.
+// A plan that keeps the memory of its arrays, and that several threads may change and fill at once. A thread releases
+// the GIL before it waits for the lock, because the thread that holds the lock may need the GIL.
 class OwningPlan {
  public:
   std::size_t add(Array array, const Initializer& initializer, const Shape& shape, const TensorOptions& options) {
@@ -38,7 +38,7 @@ class OwningPlan {
 
   std::size_t size() const { return arrays_.size(); }
 
-  // With a stream, or with each device's current one.
+  // On the given stream, or on the current stream of each device.
   void fill(std::optional<CudaStream> stream, RunOptions run) {
     if (!stream) return fill(current_streams(), run);
     run.stream = *stream;
@@ -68,7 +68,7 @@ class OwningPlan {
     return std::unique_lock(mutex_);
   }
 
-  // For one more, so that adding it cannot fail.
+  // Room for one more array, so that adding it cannot fail.
   static void make_room(std::vector<Array>& arrays) {
     if (arrays.size() == arrays.capacity()) arrays.reserve(2 * arrays.size() + 1);
   }
@@ -79,7 +79,7 @@ class OwningPlan {
       throw InvalidArgument("A plan's arrays must be dense and row-major. Received: shape=" + to_string(array.shape) +
                             ", strides in bytes " + to_string(array.strides) + ". Fill this one with fanin.fill");
     }
-    // Its storage: a tensor may be given another one.
+    // Keep the storage: a tensor may get another one.
     if (array.library == Library::torch) array.owner = array.owner.attr("detach")();
     const std::unique_lock lock = locked();
     make_room(arrays_);
@@ -96,15 +96,15 @@ class OwningPlan {
       fill();
     }
     for (std::size_t j = 0; j < arrays_.size(); ++j) {
-      const Array array = arrays_[j];  // another thread may add one
+      const Array array = arrays_[j];  // a copy: another thread may add an array
       tell_of_change(array);
     }
   }
 
-  // Of each device.
+  // The current stream of each device.
   std::vector<Plan::DeviceStream> current_streams() const {
     std::vector<Plan::DeviceStream> streams;
-    for (std::size_t j = 0; j < arrays_.size(); ++j) {  // which another thread may add to while Python is asked
+    for (std::size_t j = 0; j < arrays_.size(); ++j) {  // another thread may add arrays while Python runs
       const Library library = arrays_[j].library;
       const Device device = arrays_[j].device;
       if (device.is_host()) continue;
@@ -115,8 +115,8 @@ class OwningPlan {
         streams.push_back({device.cuda_device, current});
       } else if (same->stream != current) {
         throw InvalidArgument("The plan's arrays on " + to_string(device) +
-                              " have different current streams, being of several libraries. Give stream=, or make a "
-                              "plan for each");
+                              " are of libraries with different current streams. Give stream=, or make a plan for "
+                              "each library");
       }
     }
     return streams;
@@ -132,12 +132,13 @@ class OwningPlan {
 
 void bind_plan(nb::module_& m) {
   nb::class_<OwningPlan>(
-      m, "Plan", R"(Many tensors, filled together: a whole model. Every entry gets the bits that fill would give it.
+      m, "Plan",
+      R"(Fills many tensors together, for example a whole model. Each entry gets the bits that fill would give it.
 
-All checks are made when an entry is added; a refused entry leaves the plan as it was. Two random entries with equal seed
-and subsequence are refused if they share indices (the same draws twice are hardly ever meant; give names), unless one is
-added as a copy of the other. So are entries that share memory. The plan keeps the arrays' memory: a PyTorch parameter
-that is given other memory later (module.to, .data =) must be added again, to a new plan.)")
+All checks happen when an entry is added; an entry that is refused does not change the plan. Entries that share memory are
+refused. So are two random entries that would get the same draws, because they have equal seeds and subsequences and common
+indices: give them names, or add one as a copy of the other. The plan keeps the memory of its arrays. If a PyTorch parameter
+gets new memory later (module.to, .data =), make a new plan.)")
       .def(nb::init<>())
       .def(
           "add",
@@ -155,18 +156,17 @@ that is given other memory later (module.to, .data =) must be added again, to a 
               "def add(self, array: object, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
               "subsequence: int | None = None, shape: Sequence[int] | None = None, "
               "offset: Sequence[int] | None = None, layout: str = 'hwio') -> int"),
-          "Adds an array and returns its entry's number, counted from 0. It must be dense and row-major; the "
-          "arguments\n"
-          "are those of fill. Counts as a call of a sequence. Raises as fill does.")
+          "Adds an array, which must be dense and row-major, and returns the number of its entry, counted from 0. The\n"
+          "arguments are those of fill. Counts as a call of a sequence. Raises as fill does.")
       .def(
           "add_copy",
           [](OwningPlan& self, std::size_t entry, nb::handle array) {
             return self.add_copy(entry, array_of(array, CudaStream{nullptr}));
           },
           "entry"_a, "array"_a, nb::sig("def add_copy(self, entry: int, array: object) -> int"),
-          "Adds another place for the values of an entry: tied weights, or a copy in another dtype of a master. "
-          "Raises\n"
-          "as add does, and ValueError if there is no such entry.")
+          "Adds an array that gets the values of another entry: tied weights, or a copy in another dtype. Raises as "
+          "add\n"
+          "does, and ValueError if there is no such entry.")
       .def(
           "fill",
           [](OwningPlan& self, nb::handle stream, int threads, nb::handle device_seed) {
@@ -181,14 +181,15 @@ that is given other memory later (module.to, .data =) must be added again, to a 
           },
           nb::kw_only(), "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
           nb::sig("def fill(self, *, stream: object = None, threads: int = 0, device_seed: object = None) -> None"),
-          R"(Fills all entries: host memory before it returns, device memory asynchronously on the stream.
+          R"(Fills all entries: host memory before the call returns, device memory asynchronously on the stream.
 
-Without a stream it is the arrays' library's current one on each device. A plan of several devices takes a dict of streams
-by device, {0: a, 1: b}; one stream for all is refused. What is on a device is one launch if it fits into a kernel's
-parameters, as some 450 to 500 entries do, or was uploaded. May be called again and gives the same bits. device_seed as
-for fanin.fill; all random entries must have been added with one seed, in memory of one device. The GIL is released.)")
+The default stream of each device is the current one of the arrays' library. For several devices, stream is a dict from
+device numbers to streams, {0: a, 1: b}; one stream for several devices is refused. The entries on a device are one launch
+if they fit into the parameters of a kernel, which holds 450 to 500 entries, or were uploaded. Another call gives the same
+bits. device_seed is as for fanin.fill; it needs that all random entries have one seed and are on one device. Releases the
+GIL.)")
       .def("workspace_size", &OwningPlan::workspace_size, "device"_a = 0,
-           "Bytes of device memory that upload needs; 0 if it is not needed. Raises DeviceError.")
+           "The bytes of device memory that upload needs; 0 if a fill is one launch without it. Raises DeviceError.")
       .def(
           "upload",
           [](OwningPlan& self, nb::handle workspace, nb::handle stream) {
@@ -196,10 +197,11 @@ for fanin.fill; all random entries must have been added with one seed, in memory
           },
           "workspace"_a, nb::kw_only(), "stream"_a = nb::none(),
           nb::sig("def upload(self, workspace: object, *, stream: object = None) -> None"),
-          R"(Copies what a launch has to know about the entries into device memory, so that a fill is one launch for any number.
+          R"(Copies the description of the entries to device memory, so that a fill is one launch for any number of entries.
 
-workspace is a CUDA array of uint8, aligned to 16 bytes, at least workspace_size(device) long, which must stay as it is
-while the plan is filled; the plan keeps it. A stream that is being captured is refused. Adding an entry makes the upload void.)")
+workspace is a CUDA array of uint8, aligned to 16 bytes, with at least workspace_size(device) elements. The plan keeps it, and
+it must not change as long as the plan is filled. A stream that is being captured is refused. After another entry is added,
+upload again.)")
       .def("__len__", &OwningPlan::size)
       .def("__repr__", [](const OwningPlan& self) {
         return "<Plan of " + std::to_string(self.size()) + (self.size() == 1 ? " array>" : " arrays>");

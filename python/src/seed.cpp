@@ -16,15 +16,6 @@ namespace fanin::python {
 
 using namespace nanobind::literals;
 
-namespace {
-
-bool equal(const Seed& a, const Seed& b) {
-  return a.kind() == b.kind() && a.value() == b.value() && a.generator_name() == b.generator_name() &&
-         a.first_call() == b.first_call();
-}
-
-}  // namespace
-
 std::string to_text(const Seed& seed) {
   const std::string value = std::to_string(seed.value());
   switch (seed.kind()) {
@@ -58,16 +49,17 @@ Seed seed_from_state(const nb::tuple& state) {
 
 void bind_seed(nb::module_& m) {
   nb::class_<Seed>(m, "Seed",
-                   R"(The 64-bit number that a set of weights follows from, and what a second call with it means.
+                   R"(The 64-bit number that determines a set of weights, and whether repeated calls draw new values.
 
-Seed(42)           fixed: the same call gives the same values, always. What an integer means (Keras 3, TF 2.3).
-Seed.sequence(42)  call number c of an initializer, counted from 0, uses subsequence base + c, where base is the call's
-                   subsequence (TF 2.7; Keras 3's SeedGenerator). Two initializers with one seed give one sequence.
-Seed()             drawn from the system once, here, readable as value; from then on fixed. What None means.)")
+Seed(42)           fixed: the same call gives the same values. An integer means this (as in Keras 3 and TF 2.3).
+Seed.sequence(42)  call number c of an initializer, counted from 0, uses the subsequence base + c, where base is the
+                   call's subsequence (as TF 2.7, and Keras 3's SeedGenerator). Initializers with equal seeds give
+                   equal sequences.
+Seed()             drawn from the operating system now, then fixed; value is the number. None means this.)")
       .def(
           "__init__", [](Seed* self, nb::handle value) { new (self) Seed(seed_from(value)); }, "value"_a = nb::none(),
           nb::sig("def __init__(self, value: SeedLike = None) -> None"),
-          "An integer from 0 to 2**64 - 1, another Seed, or None to draw one. Raises ValueError and TypeError.")
+          "An integer in [0, 2**64), another Seed, or None to draw one. Raises ValueError and TypeError.")
       .def_static(
           "sequence",
           [](nb::handle value, std::string name, std::uint64_t first_call) {
@@ -75,25 +67,24 @@ Seed()             drawn from the system once, here, readable as value; from the
           },
           "value"_a, "name"_a = "seed_generator", "first_call"_a = 0,
           nb::sig("def sequence(value: int, name: str = 'seed_generator', first_call: int = 0) -> Seed"),
-          "A sequence. The name is kept for Keras's configuration and has no influence on values; an initializer "
-          "counts\n"
-          "its calls from first_call on.")
+          "A sequence. An initializer counts its calls from first_call. The name appears in Keras's configuration and\n"
+          "does not influence the values.")
       .def_static(
           "drawn", [](nb::handle value) { return Seed::drawn(unsigned_from(value, "The seed")); }, "value"_a,
           nb::sig("def drawn(value: int) -> Seed"),
-          "A seed that was drawn before. It gives Seed(value)'s values; configurations do not show it.")
+          "A seed that was drawn before. It gives the values of Seed(value), but configurations show None.")
       .def_prop_ro(
           "kind", [](const Seed& s) { return name_of(s.kind()); }, "\"fixed\", \"sequence\" or \"none\".")
-      .def_prop_ro("value", &Seed::value, "The number, given or drawn.")
+      .def_prop_ro("value", &Seed::value, "The number, whether given or drawn.")
       .def_prop_ro(
-          "name", [](const Seed& s) { return s.generator_name(); }, "Of a sequence, the generator's name.")
-      .def_prop_ro("first_call", &Seed::first_call, "Of a sequence, the number of its first call.")
+          "name", [](const Seed& s) { return s.generator_name(); }, "The generator's name, for a sequence.")
+      .def_prop_ro("first_call", &Seed::first_call, "The number of the first call, for a sequence.")
       .def("__repr__", &to_text)
       .def(
           "__eq__",
           [](const Seed& self, nb::handle other) -> nb::object {
             if (!nb::isinstance<Seed>(other)) return nb::borrow(Py_NotImplemented);
-            return nb::bool_(equal(self, nb::cast<const Seed&>(other)));
+            return nb::bool_(seed_state(self).equal(seed_state(nb::cast<const Seed&>(other))));
           },
           nb::is_operator(), nb::sig("def __eq__(self, other: object) -> bool"))
       .def("__hash__", [](const Seed& self) { return nb::hash(seed_state(self)); })

@@ -18,13 +18,13 @@ namespace {
 
 constexpr std::uint64_t piece_bytes = 64 * 1024;
 
-// One of the nested loops over elements.
+// One of the nested loops over the elements.
 struct Loop {
   std::int64_t extent;
   std::int64_t stride;
 };
 
-// Outermost first; as few as do, and at least one.
+// The fewest loops that visit the elements in row-major order, outermost first; at least one.
 std::vector<Loop> loops_of(const Shape& shape, const Shape& strides, std::size_t size) {
   std::vector<Loop> loops;
   for (std::size_t j = 0; j < shape.size(); ++j) {
@@ -39,13 +39,13 @@ std::vector<Loop> loops_of(const Shape& shape, const Shape& strides, std::size_t
   return loops;
 }
 
-// Places along the loops, in order.
+// A position in the loops.
 class Walk {
  public:
   Walk(unsigned char* address, std::vector<Loop> loops)
       : loops_(std::move(loops)), index_(loops_.size(), 0), at_(address) {}
 
-  // Copies the next `count` elements of `size` bytes to their places.
+  // Copies the next `count` elements of `size` bytes to their addresses.
   template <std::size_t size>
   void scatter(const unsigned char* from, std::uint64_t count) {
     const Loop inner = loops_.back();
@@ -67,7 +67,7 @@ class Walk {
   }
 
  private:
-  // By no more than what is left of the innermost loop.
+  // Advances within the innermost loop, at most to its end.
   void advance(std::int64_t elements) {
     std::size_t j = loops_.size() - 1;
     index_[j] += elements;
@@ -95,7 +95,7 @@ void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size
     if (shape[j] != 1) loops.push_back({shape[j], strides[j] < 0 ? -strides[j] : strides[j]});
   }
   std::sort(loops.begin(), loops.end(), [](const Loop& a, const Loop& b) { return a.stride < b.stride; });
-  auto taken = static_cast<std::int64_t>(size);  // bytes that the loops so far reach over
+  auto taken = static_cast<std::int64_t>(size);  // the bytes that the loops so far span
   for (const Loop& loop : loops) {
     if (loop.stride < taken) {
       throw InvalidArgument("Elements of the array share memory, as those of a broadcast or overlapping view do. " +

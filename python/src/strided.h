@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fills of memory whose elements do not lie one after the other.
+// Fills of host memory that is not contiguous.
 #pragma once
 
 #include "fanin/fill_params.h"
@@ -8,11 +8,11 @@
 
 namespace fanin::python {
 
-// Throws InvalidArgument if two elements may share a byte. Strides are in bytes, of any sign.
+// Throws InvalidArgument if two elements may share a byte. Strides are in bytes and may be negative.
 void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size);
 
-// Writes all elements of a fill, which are as many as the shape has, in row-major order: element by element into host
-// memory of any strides and alignment. They are made in pieces of at most 64 KiB, on the calling thread.
+// Writes the elements of a fill, in row-major order, to host memory of any strides and alignment. The shape must have
+// as many elements as the fill. The calling thread draws them in pieces of at most 64 KiB.
 void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& params);
 
 }  // namespace fanin::python

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The custom call behind fanin.jax: XLA hands over a result's memory, and what belongs there.
+// The custom call of fanin.jax: XLA passes the memory of the result and the description of its values.
 #include <nanobind/nanobind.h>
 #ifdef __linux__
 #include <sys/mman.h>
@@ -28,48 +28,40 @@ namespace fanin::python {
 
 namespace {
 
-// A call that fanin.jax does not make.
+// Refuses calls that fanin.jax would not make.
 [[noreturn]] void fail(const std::string& what) { throw InvalidArgument("The call is not one of fanin.jax: " + what); }
 
-struct Attribute {
-  xla::AttributeType type;
-  const void* value;
-};
-
-Attribute attribute_of(const xla::CallFrame& call, std::string_view name) {
+// The value of an attribute, which must be of the given type.
+template <class Value>
+const Value& attribute_of(const xla::CallFrame& call, std::string_view name, xla::AttributeType type,
+                          const char* what) {
   for (std::int64_t i = 0; i < call.attributes.size; ++i) {
     const xla::Text& its = *call.attributes.names[i];
-    if (std::string_view(its.data, its.size) == name) return {call.attributes.types[i], call.attributes.values[i]};
+    if (std::string_view(its.data, its.size) != name) continue;
+    if (call.attributes.types[i] != type) fail(std::string(name) + " is no " + what);
+    return *static_cast<const Value*>(call.attributes.values[i]);
   }
   fail("it has no attribute " + std::string(name));
 }
 
 double number_of(const xla::CallFrame& call, std::string_view name) {
-  const Attribute attribute = attribute_of(call, name);
-  const auto* scalar = static_cast<const xla::Scalar*>(attribute.value);
-  if (attribute.type != xla::AttributeType::scalar || scalar->dtype != xla::DataType::f64) {
-    fail(std::string(name) + " is no float64");
-  }
+  const auto& scalar = attribute_of<xla::Scalar>(call, name, xla::AttributeType::scalar, "float64");
+  if (scalar.dtype != xla::DataType::f64) fail(std::string(name) + " is no float64");
   double number;
-  std::memcpy(&number, scalar->value, sizeof(number));
+  std::memcpy(&number, scalar.value, sizeof(number));
   return number;
 }
 
 std::string_view text_of(const xla::CallFrame& call, std::string_view name) {
-  const Attribute attribute = attribute_of(call, name);
-  if (attribute.type != xla::AttributeType::string) fail(std::string(name) + " is no string");
-  const auto* text = static_cast<const xla::Text*>(attribute.value);
-  return {text->data, text->size};
+  const auto& text = attribute_of<xla::Text>(call, name, xla::AttributeType::string, "string");
+  return {text.data, text.size};
 }
 
 Shape shape_of(const xla::CallFrame& call, std::string_view name) {
-  const Attribute attribute = attribute_of(call, name);
-  const auto* array = static_cast<const xla::Array*>(attribute.value);
-  if (attribute.type != xla::AttributeType::array || array->dtype != xla::DataType::s64) {
-    fail(std::string(name) + " is no array of int64");
-  }
-  const auto* extents = static_cast<const std::int64_t*>(array->data);
-  Shape shape(extents, extents + array->size);
+  const auto& array = attribute_of<xla::Array>(call, name, xla::AttributeType::array, "array of int64");
+  if (array.dtype != xla::DataType::s64) fail(std::string(name) + " is no array of int64");
+  const auto* extents = static_cast<const std::int64_t*>(array.data);
+  Shape shape(extents, extents + array.size);
   for (const std::int64_t extent : shape) {
     if (extent < 0) fail(std::string(name) + " has a negative extent");
   }
@@ -101,8 +93,8 @@ Initializer initializer_of(const xla::CallFrame& call) {
   fail("its distribution is \"" + std::string(distribution) + "\"");
 }
 
-// XLA's new memory has no pages yet, and Linux gives large ones, of which there are 512 times fewer to be made and
-// cleared, to who asks for them.
+// Asks Linux for large pages: XLA's new memory has no pages yet, and 512 times fewer large ones must be allocated and
+// cleared.
 void ask_for_large_pages([[maybe_unused]] void* address, [[maybe_unused]] std::size_t bytes) {
 #ifdef __linux__
   constexpr std::size_t page = 4096;
@@ -112,10 +104,10 @@ void ask_for_large_pages([[maybe_unused]] void* address, [[maybe_unused]] std::s
 #endif
 }
 
-// Operands: uint32[..., 4], the seed and the subsequence of each tensor, low words first; and int32[rank], which of the
-// blocks that the tensors are cut into is wanted. The result is that block of every tensor, zeros being where it
-// reaches beyond the tensor. Attributes shape and parts are a whole tensor's, and into how many blocks its dimensions
-// are cut.
+// The first operand, uint32[..., 4], holds the seed and the subsequence of each tensor, low words first. The attributes
+// shape and parts are the shape of a tensor and the number of parts of each of its dimensions. The second operand,
+// int32[rank], is the number of the part in each dimension. The result is that block of every tensor, with zeros where
+// it reaches beyond the tensor.
 struct Call {
   Initializer initializer;
   Shape shape;
@@ -123,7 +115,7 @@ struct Call {
   Shape extent;  // of a block
   std::size_t tensors;
   DType dtype;
-  const xla::Buffer& streams;
+  const xla::Buffer& seeds;
   const xla::Buffer& number;
   void* result;
 
@@ -146,17 +138,17 @@ Call call_of(const xla::CallFrame& frame) {
       fail("its result is not a part of a tensor");
     }
   }
-  const xla::Buffer& streams = operand_of(frame, 0, batch_rank + 1, xla::DataType::u32, 4);
+  const xla::Buffer& seeds = operand_of(frame, 0, batch_rank + 1, xla::DataType::u32, 4);
   const xla::Buffer& number = operand_of(frame, 1, 1, xla::DataType::s32, rank);
   std::size_t tensors = 1;
   for (std::int64_t axis = 0; axis < batch_rank; ++axis) {
-    if (streams.dims[axis] != result.dims[axis]) fail("there is not one stream for each tensor");
+    if (seeds.dims[axis] != result.dims[axis]) fail("there is not one seed for each tensor");
     tensors *= static_cast<std::size_t>(result.dims[axis]);
   }
-  return {initializer_of(frame), shape, parts, extent, tensors, dtype_of(result.dtype), streams, number, result.data};
+  return {initializer_of(frame), shape, parts, extent, tensors, dtype_of(result.dtype), seeds, number, result.data};
 }
 
-// What of the block lies in the tensor. The last blocks of a dimension that is not cut evenly reach beyond it.
+// The part of the block that lies in the tensor. The last blocks of a dimension of uneven parts reach beyond it.
 Block part_within(const Call& call, const std::int32_t* number) {
   Block part;
   for (std::size_t axis = 0; axis < call.shape.size(); ++axis) {
@@ -179,7 +171,7 @@ xla::Error* fill_on_host(const xla::CallFrame& frame) {
   if (!whole) std::memset(call.result, 0, call.bytes());
   if (element_count(options.block.extent) == 0) return nullptr;
   const std::size_t bytes = call.count() * size_of(call.dtype);
-  const auto* words = static_cast<const std::uint32_t*>(call.streams.data);
+  const auto* words = static_cast<const std::uint32_t*>(call.seeds.data);
   auto* address = static_cast<unsigned char*>(call.result);
   for (std::size_t i = 0; i < call.tensors; ++i, words += 4, address += bytes) {
     const Initializer seeded = call.initializer.with_seed(words[0] | std::uint64_t{words[1]} << 32);
@@ -196,7 +188,7 @@ xla::Error* fill_on_host(const xla::CallFrame& frame) {
 
 xla::Error* fill_on_device(const xla::CallFrame& frame) {
   const Call call = call_of(frame);
-  if (call.bytes() == 0) return nullptr;  // memory of no bytes is nowhere
+  if (call.bytes() == 0) return nullptr;  // its address belongs to no device
   xla::StreamGetArguments asked{sizeof(xla::StreamGetArguments), nullptr, frame.context, nullptr};
   if (xla::Error* error = frame.api->get_stream(&asked)) return error;
   const Device device = device_of(call.result);
@@ -205,7 +197,7 @@ xla::Error* fill_on_device(const xla::CallFrame& frame) {
     if (there.cuda_devices == 0) throw DeviceError("Cannot fill an array on a CUDA device: " + there.reason);
     fail("its result is not in a device's memory");
   }
-  const DeviceBlocks blocks{call.shape, call.parts, call.tensors, static_cast<const std::uint32_t*>(call.streams.data),
+  const DeviceBlocks blocks{call.shape, call.parts, call.tensors, static_cast<const std::uint32_t*>(call.seeds.data),
                             static_cast<const std::int32_t*>(call.number.data)};
   fill({call.result, call.dtype, call.bytes(), device}, call.initializer.params(call.shape, call.dtype), blocks,
        static_cast<CudaStream>(asked.stream));
@@ -247,11 +239,11 @@ extern "C" xla::Error* fanin_xla_fill_cuda(xla::CallFrame* call) { return handle
 
 void bind_xla(nb::module_& m) {
   m.def(
-      "xla_fill_cpu", [] { return nb::capsule(reinterpret_cast<void*>(&fanin_xla_fill_cpu)); },
-      "The handler of XLA's custom call, for fanin.jax.");
+      "_xla_fill_cpu", [] { return nb::capsule(reinterpret_cast<void*>(&fanin_xla_fill_cpu)); },
+      "The handler of the custom call of fanin.jax, for host memory.");
   m.def(
-      "xla_fill_cuda", [] { return nb::capsule(reinterpret_cast<void*>(&fanin_xla_fill_cuda)); },
-      "The same for a CUDA device's memory.");
+      "_xla_fill_cuda", [] { return nb::capsule(reinterpret_cast<void*>(&fanin_xla_fill_cuda)); },
+      "The handler of the custom call of fanin.jax, for the memory of a CUDA device.");
 }
 
 }  // namespace fanin::python

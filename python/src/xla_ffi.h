@@ -10,7 +10,8 @@
 
 namespace fanin::python::xla {
 
-// Of the handlers here. Runtimes refuse those that are newer than themselves; these need nothing that 0.1 has not.
+// The version of the handlers here. Runtimes refuse handlers that are newer than themselves; 0.1 has all that these
+// need.
 constexpr int major_version = 0;
 constexpr int minor_version = 1;
 
@@ -33,10 +34,10 @@ struct Metadata {
   std::size_t struct_size;
   Version version;
   std::uint32_t traits;
-  // What follows is for handlers that keep a state.
+  // Further fields are for handlers with a state.
 };
 
-// Stands in the extensions of a call that asks what the handler is, and wants no work done.
+// An extension of a call that asks for the version of the handler, and must not be executed.
 struct MetadataExtension {
   Extension base;
   Metadata* metadata;
@@ -63,7 +64,7 @@ struct Buffer {
   std::int64_t* dims;
 };
 
-// Operands, and likewise results. Every type known is 1, a buffer.
+// Operands or results. The only type is 1, a buffer.
 struct Buffers {
   std::size_t struct_size;
   Extension* extensions;
@@ -72,7 +73,7 @@ struct Buffers {
   Buffer** buffers;
 };
 
-enum class AttributeType : int { array = 1, dictionary = 2, scalar = 3, string = 4 };
+enum class AttributeType : int { array = 1, scalar = 3, string = 4 };
 
 struct Text {
   const char* data;
@@ -99,7 +100,7 @@ struct Attributes {
   void** values;  // a Text, a Scalar or an Array
 };
 
-struct Error;  // XLA's; who returns one gives it away
+struct Error;  // of XLA, which takes ownership of a returned one
 struct Context;
 
 struct ErrorCreateArguments {
@@ -118,7 +119,7 @@ struct StreamGetArguments {
   std::size_t struct_size;
   Extension* extensions;
   Context* context;
-  void* stream;  // set by the call: a cudaStream_t
+  void* stream;  // set by the call; a cudaStream_t
 };
 
 struct Api {
@@ -127,11 +128,11 @@ struct Api {
   Version version;
   const void* internal;
   Error* (*create_error)(ErrorCreateArguments*);
-  void (*unused[3])();  // an error's message, its end, a handler's registration
+  void (*unused[3])();  // Error_GetMessage, Error_Destroy, Handler_Register
   Error* (*get_stream)(StreamGetArguments*);
 };
 
-enum class Stage : int { instantiate = 0, prepare = 1, initialize = 2, execute = 3 };
+enum class Stage : int { execute = 3 };
 
 struct CallFrame {
   std::size_t struct_size;

@@ -11,28 +11,9 @@ values reproducible, and every call draws other values. docs/pytorch.md has exam
 
 from torch.nn.init import calculate_gain, constant, constant_, dirac, dirac_, eye, eye_, ones_, zeros_
 
-from ._functions import (
-    kaiming_normal,
-    kaiming_normal_,
-    kaiming_uniform,
-    kaiming_uniform_,
-    normal,
-    normal_,
-    orthogonal_,
-    sparse_,
-    trunc_normal_,
-    uniform,
-    uniform_,
-    xavier_normal,
-    xavier_normal_,
-    xavier_uniform,
-    xavier_uniform_,
-)
+from . import _functions
+from ._functions import *  # noqa: F403
 from ._model import init_model_
 
-__all__ = [
-    "calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_", "init_model_",
-    "kaiming_normal", "kaiming_normal_", "kaiming_uniform", "kaiming_uniform_", "normal", "normal_", "ones_",
-    "orthogonal_", "sparse_", "trunc_normal_", "uniform", "uniform_", "xavier_normal", "xavier_normal_",
-    "xavier_uniform", "xavier_uniform_", "zeros_",
-]
+__all__ = ["calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_", "init_model_", "ones_", "zeros_"]
+__all__ += _functions.__all__

@@ -9,7 +9,7 @@ import torch
 from .. import _core
 from . import _sharding
 
-DTYPES = {getattr(torch, name): name for name in _core.dtypes if hasattr(torch, name)}
+DTYPES = {getattr(torch, name): name for name in _core._dtypes if hasattr(torch, name)}
 CPU = torch.device("cpu")
 
 
@@ -74,7 +74,7 @@ def fill(block: LocalBlock, initializer: _core.Initializer, device_seed: torch.T
     if local.numel() == 0:
         return
     target = staging_for(local)
-    _core.fill_clamped(target, initializer, limits, shape=shape, offset=offset, layout="oihw",
+    _core._fill_clamped(target, initializer, limits, shape=shape, offset=offset, layout="oihw",
                        threads=torch.get_num_threads(), device_seed=device_seed)
     if target is not local:
         with torch.no_grad():

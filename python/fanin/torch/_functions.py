@@ -233,11 +233,11 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinea
 
 def _refused(name: str) -> Callable:
     def refuse(*args, **kwargs):
+        """Not implemented: raises NotImplementedError. Use the function of torch.nn.init."""
         raise NotImplementedError(f"fanin.torch has no {name} yet. Use torch.nn.init.{name}, whose values depend on the "
                                   "device and, for a DTensor, on how it is sharded")
 
     refuse.__name__ = refuse.__qualname__ = name
-    refuse.__doc__ = f"Not implemented: raises NotImplementedError. Use torch.nn.init.{name}."
     return refuse
 
 
@@ -263,3 +263,7 @@ xavier_uniform = _deprecated(xavier_uniform_)
 xavier_normal = _deprecated(xavier_normal_)
 kaiming_uniform = _deprecated(kaiming_uniform_)
 kaiming_normal = _deprecated(kaiming_normal_)
+
+__all__ = ["kaiming_normal", "kaiming_normal_", "kaiming_uniform", "kaiming_uniform_", "normal", "normal_", "orthogonal_",
+           "sparse_", "trunc_normal_", "uniform", "uniform_", "xavier_normal", "xavier_normal_", "xavier_uniform",
+           "xavier_uniform_"]

@@ -70,11 +70,11 @@ def init_model_(module: Module, seed: int | _core.Seed, rules: typing.Any, *, pr
 def _seed_of(seed: int | _core.Seed | None) -> _core.Seed:
     if seed is None:
         raise TypeError("A model's seed must be given: an integer from 0 to 2**64 - 1")
-    seed = _core.Seed(seed)
-    if seed.kind == "sequence":
-        raise ValueError("A model's seed is fixed: with a sequence the values would depend on the order of the "
-                         f"parameters. Received: seed={seed!r}")
-    return seed
+    made = _core.Seed(seed)
+    if made.kind == "sequence":
+        raise ValueError("A model's seed must be fixed: with a sequence the values would depend on the order of the "
+                         f"parameters. Received: seed={made!r}")
+    return made
 
 
 # ------------------------------------------------------------------ names

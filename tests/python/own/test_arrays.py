@@ -319,9 +319,9 @@ def test_limits(dtype):
     limits = (-0.125, 0.25)
     base = np.zeros((60, 50), numpy_dtype(dtype))
     for target in (base, base[::2, ::-3]):
-        assert fanin._core.fill_clamped(target, INIT, limits) is target
+        assert fanin._core._fill_clamped(target, INIT, limits) is target
         inner = np.clip(whole(target.shape, dtype).astype("f8"), *limits)
         assert (target.astype("f8") == inner).all() and {target.min(), target.max()} == set(limits)
     for init, wrong in [(fanin.RandomUniform(seed=1), limits), (INIT, (1.0, 0.0)), (INIT, (float("nan"), 1.0))]:
         with pytest.raises(ValueError, match="limits"):
-            fanin._core.fill_clamped(base, init, wrong)
+            fanin._core._fill_clamped(base, init, wrong)

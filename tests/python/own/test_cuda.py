@@ -167,7 +167,7 @@ def test_refused():
 
 def test_limits():
     w = Array((80, 80), "float64")
-    fanin._core.fill_clamped(w, INIT, (-0.125, 0.25))
+    fanin._core._fill_clamped(w, INIT, (-0.125, 0.25))
     assert same_bits(w.get(), np.clip(INIT((80, 80), "float64"), -0.125, 0.25))
 
 

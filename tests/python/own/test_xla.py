@@ -175,14 +175,14 @@ class Handler:
 @pytest.fixture(params=["cpu", "cuda"])
 def handler(request):
     if request.param == "cpu":
-        return Handler(fanin._core.xla_fill_cpu(), HostArray)
+        return Handler(fanin._core._xla_fill_cpu(), HostArray)
     return request.getfixturevalue("cuda_handler")
 
 
 @pytest.fixture
 def cuda_handler():
     import test_cuda  # skips without a device
-    return Handler(fanin._core.xla_fill_cuda(), test_cuda.Array)
+    return Handler(fanin._core._xla_fill_cuda(), test_cuda.Array)
 
 
 def extent_of(shape, parts):
@@ -202,7 +202,7 @@ def expected(stream, shape, dtype, parts=None, number=None, init=INIT):
 
 
 def test_metadata():
-    for capsule in (fanin._core.xla_fill_cpu(), fanin._core.xla_fill_cuda()):
+    for capsule in (fanin._core._xla_fill_cpu(), fanin._core._xla_fill_cuda()):
         metadata = Metadata(sizeof(Metadata), traits=77)
         extension = MetadataExtension(Extension(sizeof(MetadataExtension), 1, None), pointer(metadata))
         other = Extension(sizeof(Extension), 1000, ctypes.addressof(extension))
@@ -306,7 +306,7 @@ def test_refused(handler):
         ("parts", (operands, result, {**attributes, "parts": [1]})),
         ("not a part", (operands, result, {**attributes, "parts": [2, 1]})),
         ("not a part", (operands, result, {**attributes, "parts": [0, 1]})),
-        ("one stream for each", (handler.operands([STREAM, STREAM], (0, 0)), handler.garbage((3, 4, 4), "float32"), attributes)),
+        ("one seed for each", (handler.operands([STREAM, STREAM], (0, 0)), handler.garbage((3, 4, 4), "float32"), attributes)),
         ("data type 4", (operands, handler.garbage((4, 4), "int32"), attributes)),
     ]:
         assert not handler.call(*arguments), message
