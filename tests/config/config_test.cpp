@@ -133,7 +133,7 @@ Json without_null_axes(Json config) {
 
 class KerasFile : public testing::TestWithParam<const char*> {
  protected:
-  KerasFile() : file_(parse_json(fanin::test::read_text(std::string(FANIN_TEST_DATA "/data/keras/") + GetParam()))) {}
+  KerasFile() : file_(parse_json(fanin::test::read_text(std::string(FANIN_TEST_DATA "/keras/") + GetParam()))) {}
 
   // The instances of fanin's classes; Orthogonal and STFT are missing.
   std::vector<Json> instances() const {

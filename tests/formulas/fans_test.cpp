@@ -32,7 +32,7 @@ using fanin::Shape;
 using fanin::detail::Json;
 using fanin::test::expect_refused;
 
-const std::string keras = FANIN_TEST_DATA "/data/keras/";
+const std::string keras = FANIN_TEST_DATA "/keras/";
 
 Json rows_of(const std::string& file) {
   return fanin::detail::parse_json(fanin::test::read_text(keras + file))["rows"];
