@@ -17,16 +17,22 @@ struct Key {
   std::uint32_t low, high;
 };
 
+// Multipliers of a round, and what it adds to the key: the golden ratio, and sqrt(3) - 1.
+inline constexpr std::uint32_t philox_m0 = 0xD2511F53u;
+inline constexpr std::uint32_t philox_m1 = 0xCD9E8D57u;
+inline constexpr std::uint32_t philox_w0 = 0x9E3779B9u;
+inline constexpr std::uint32_t philox_w1 = 0xBB67AE85u;
+
 // A source of random bits is a type with this static function; the CUDA back end has one that calls cuRAND.
 struct Philox {
   static FANIN_HOST_DEVICE Words block(Words counter, Key key) {
     for (int round = 0; round < 10; ++round) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter.x;
-      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter.z;
+      const std::uint64_t p0 = std::uint64_t{philox_m0} * counter.x;
+      const std::uint64_t p1 = std::uint64_t{philox_m1} * counter.z;
       counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter.y ^ key.low, static_cast<std::uint32_t>(p1),
                  static_cast<std::uint32_t>(p0 >> 32) ^ counter.w ^ key.high, static_cast<std::uint32_t>(p0)};
-      key.low += 0x9E3779B9u;   // golden ratio
-      key.high += 0xBB67AE85u;  // sqrt(3) - 1
+      key.low += philox_w0;
+      key.high += philox_w1;
     }
     return counter;
   }

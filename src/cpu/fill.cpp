@@ -15,13 +15,8 @@ namespace fanin::cpu {
 
 namespace {
 
-struct Loops {
-  Run random;
-  CpuTarget ran = CpuTarget::automatic;  // what random elements were written by last
-};
-
 // Writes elements [first, first + count) of a job, in the order of memory.
-void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Loops& loops) {
+void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Run vectors) {
   const IndexMap& map = job.params.index;
   const std::size_t size = size_of(job.params.dtype);
   auto* out = static_cast<std::byte*>(job.address) + first * size;
@@ -29,11 +24,8 @@ void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Loo
   for (first += map.first; count > 0;) {
     const std::uint64_t index = detail::index_of(map, first);
     const std::uint64_t n = std::min(count, run - first % run);
-    if (job.params.is_random()) {
-      loops.ran = loops.random(job.params, out, index, n);
-    } else {
-      run_portable(job.params, out, index, n);
-    }
+    const bool in_vectors = vectors != nullptr && job.params.is_random() && suits_vectors(job.params, n);
+    (in_vectors ? vectors : run_portable)(job.params, out, index, n);
     out += n * size;
     first += n;
     count -= n;
@@ -41,17 +33,17 @@ void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Loo
 }
 
 // Does what lies in [first, last) of the work of all jobs laid end to end.
-void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Loops& loops) {
+void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Run vectors) {
   const detail::DefaultFpEnvironment environment;
   for_parts(jobs, first, last,
-            [&](const FillJob& job, std::uint64_t from, std::uint64_t count) { fill_part(job, from, count, loops); });
+            [&](const FillJob& job, std::uint64_t from, std::uint64_t count) { fill_part(job, from, count, vectors); });
 }
 
 }  // namespace
 
-CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
+void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
   target = cpu_target(target);
-  Loops loops{target == CpuTarget::portable ? run_portable : vector_run(target)};
+  const Run vectors = vector_run(target);
   const std::uint64_t total = work_of(jobs, count);
   std::uint64_t shares = std::max<std::uint64_t>(total / least_work_per_thread, 1);
   if (shares > 1) {
@@ -64,15 +56,14 @@ CpuTarget fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget ta
   std::uint64_t started = 1;
   try {
     for (; started < shares; ++started) {
-      workers.emplace_back([=]() mutable { fill_share(jobs, bound(started), bound(started + 1), loops); });
+      workers.emplace_back([=] { fill_share(jobs, bound(started), bound(started + 1), vectors); });
     }
   } catch (...) {
     // No more threads to be had: the caller does what is left.
   }
-  fill_share(jobs, 0, bound(1), loops);
-  if (started < shares) fill_share(jobs, bound(started), total, loops);
+  fill_share(jobs, 0, bound(1), vectors);
+  if (started < shares) fill_share(jobs, bound(started), total, vectors);
   for (std::thread& worker : workers) worker.join();
-  return loops.ran;
 }
 
 }  // namespace fanin::cpu

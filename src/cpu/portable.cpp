@@ -183,9 +183,8 @@ void run(const FillParams& params, void* memory, std::uint64_t index, std::uint6
 
 }  // namespace
 
-CpuTarget run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
+void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
   detail::with_format(params.dtype, [&](auto format) { run<decltype(format)>(params, out, index, count); });
-  return CpuTarget::portable;
 }
 
 }  // namespace fanin::cpu

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The seam behind which instruction sets differ.
+// The loops behind which instruction sets differ.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,26 @@
 
 namespace fanin::cpu {
 
-// Writes the elements of indices [index, index + count) to dense memory at `out`, and returns the instruction set of
-// the loop that did it: vector loops leave some fills to the portable one. Expects the default floating-point
+// Writes the elements of indices [index, index + count) to dense memory at `out`. Expects the default floating-point
 // environment.
-using Run = CpuTarget (*)(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
+using Run = void (*)(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 
-// Does every kind of fill.
-CpuTarget run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
+// Writes every kind of fill.
+void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 
-// The loop for random kinds with vector instructions, or null if this build has none for the target.
+// The vector loop of the target for random fills that suit it, or null if this build has none.
 Run vector_run(CpuTarget target) noexcept;
+
+// Whether the vector loops can write a random fill, and faster than the portable loop, which is faster for the short
+// rows of blocks. They compute a uniform as one product with scale * 2^-31 (or 2^-24, or, in binary64, 2^-53): those
+// are the bits of the contract's two products if the first is exact, as it is unless the scale is close to the smallest
+// numbers.
+inline bool suits_vectors(const FillParams& params, std::uint64_t count) {
+  constexpr std::uint64_t least_count = 32;
+  if (count < least_count || params.kind != FillParams::Kind::uniform) return count >= least_count;
+  if (params.dtype == DType::float64) return params.scale * 0x1p-53 * 0x1p53 == params.scale;
+  const auto scale = static_cast<float>(params.scale);
+  return scale * 0x1p-31F * 0x1p31F == scale;
+}
 
 }  // namespace fanin::cpu

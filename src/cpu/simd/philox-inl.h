@@ -20,10 +20,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-constexpr std::uint32_t philox_m0 = 0xD2511F53u;
-constexpr std::uint32_t philox_m1 = 0xCD9E8D57u;
-constexpr std::uint32_t philox_w0 = 0x9E3779B9u;
-constexpr std::uint32_t philox_w1 = 0xBB67AE85u;
+using core::philox_m0;
+using core::philox_m1;
+using core::philox_w0;
+using core::philox_w1;
 
 HWY_INLINE VU64 times(VU64 v, std::uint32_t factor) {
   return hn::MulEven(hn::BitCast(U32(), v), hn::BitCast(U32(), set64(std::uint64_t{factor})));

@@ -239,38 +239,8 @@ void run_as(const FillParams& params, void* out, std::uint64_t index, std::uint6
   }
 }
 
-#if HWY_TARGET == HWY_AVX3_DL
-constexpr CpuTarget this_target = CpuTarget::avx512_vbmi;
-#elif HWY_TARGET == HWY_AVX3
-constexpr CpuTarget this_target = CpuTarget::avx512;
-#elif HWY_TARGET == HWY_AVX2
-constexpr CpuTarget this_target = CpuTarget::avx2;
-#elif HWY_TARGET == HWY_SSE4
-constexpr CpuTarget this_target = CpuTarget::sse4;
-#elif HWY_TARGET == HWY_NEON
-constexpr CpuTarget this_target = CpuTarget::neon;
-#elif HWY_TARGET == HWY_SVE
-constexpr CpuTarget this_target = CpuTarget::sve;
-#else  // of a later release of Highway: compiled, but never used
-constexpr CpuTarget this_target = CpuTarget::automatic;
-#endif
-
-// Fewer elements, in short rows of a block, are done faster one by one.
-constexpr std::uint64_t least_count = 32;
-
-// Uniforms are one product with scale * 2^-31 (or 2^-24, or, in binary64, 2^-53). That has the bits of the contract's
-// two products if the first is exact, as it is for every scale that is not close to the smallest numbers.
-bool scales_exactly(const FillParams& params) {
-  if (params.kind != FillParams::Kind::uniform) return true;
-  if (params.dtype == DType::float64) return params.scale * 0x1p-53 * 0x1p53 == params.scale;
-  const auto scale = static_cast<float>(params.scale);
-  return scale * 0x1p-31F * 0x1p31F == scale;
-}
-
-CpuTarget run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
-  if (count < least_count || !scales_exactly(params)) return run_portable(params, out, index, count);
+void run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
   detail::with_format(params.dtype, [&](auto format) HWY_ATTR { run_as<decltype(format)>(params, out, index, count); });
-  return this_target;
 }
 
 }  // namespace fanin::cpu::HWY_NAMESPACE
