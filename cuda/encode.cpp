@@ -52,7 +52,9 @@ class Encoder {
       set_copies(jobs, fill);
     }
     job_.usual =
-        is_random(params) && !is_wide(params) && may_be_usual_ && job_.aligned != 0 && job_.copies == 0 ? 1 : 0;
+        is_random(params) && !is_wide(params) && may_be_usual_ && !short_rows_ && job_.aligned != 0 && job_.copies == 0
+            ? 1
+            : 0;
     job_.tile_slots =
         tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)), job_.usual != 0);
   }
@@ -145,6 +147,8 @@ class Encoder {
       rows.inverse =
           static_cast<std::uint32_t>(((std::uint64_t{1} << rows.inverse_shift) + rows.slots - 1) / rows.slots);
     }
+    job_.rows_alike = rows_alike_ ? 1 : 0;
+    short_rows_ = rows.slots < least_row_slots;
     append(rows);
     for (std::uint32_t j = 0; j < rows.rank; ++j) append(Dimension{map.extent[j], map.stride[j]});
   }
@@ -191,6 +195,7 @@ class Encoder {
   std::uint32_t copies_ = 0;
   bool may_be_usual_ = false;
   bool rows_alike_ = true;
+  bool short_rows_ = false;
   bool rows_can_be_aligned_ = true;
   std::uint64_t first_ = 0, run_ = 0;  // of Rows
 };
@@ -279,7 +284,7 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
       front += job_words;
       const auto draw = static_cast<Draw>(job.draw);
       if (draw == Draw::normal || draw == Draw::windowed_normal) launch->header.tables |= job.cut != 0 ? 2 : 1;
-      waits |= draw == Draw::normal || draw == Draw::windowed_normal || draw == Draw::narrow_normal;
+      waits |= draw == Draw::normal || draw == Draw::windowed_normal;
     }
     return true;
   });

@@ -35,12 +35,14 @@ struct alignas(16) Job {
   std::uint32_t draw : 3;
   std::uint32_t dtype : 3;
   std::uint32_t cut : 1;      // by the table of [-2, 2]
-  std::uint32_t usual : 1;    // aligned, no copies, nothing to be clamped that its format does not clamp anyway, and a
-                              // normal of Draw::normal, or a uniform whose scale can be divided by 2^32 exactly
+  std::uint32_t usual : 1;    // aligned, no short rows or copies, nothing to be clamped that its format does not clamp
+                              // anyway, and a normal of Draw::normal, or a uniform whose scale can be divided by 2^32
+                              // exactly
   std::uint32_t aligned : 1;  // a quad's memory is aligned to its size, or 16 bytes
   std::uint32_t has_values : 1;
   std::uint32_t has_rows : 1;
   std::uint32_t copies : 3;
+  std::uint32_t rows_alike : 1;  // all rows begin at the same place of a quad
   // Where its extension is, in units of 8 bytes from the first job: the columns of an identity, or those that apply of
   // Values, core::NarrowWindow (Draw::narrow_normal), Rows with Dimensions, Copies, in this order.
   std::uint32_t extension;
@@ -100,6 +102,9 @@ FANIN_HOST_DEVICE std::uint64_t slots_of(const Job& job, const Rows* rows) {
 // A warp handles so many slots of a job at a time.
 inline constexpr std::uint32_t max_share_bits = 22;
 inline constexpr std::uint32_t max_share = 1u << max_share_bits;
+
+// Rows of fewer slots are handled together.
+inline constexpr std::uint32_t least_row_slots = 32;
 
 inline constexpr std::uint32_t table_entries = 256;  // binary32
 

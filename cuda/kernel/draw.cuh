@@ -66,7 +66,6 @@ template <class RealType, bool folded>
 class Uniforms {
  public:
   using Real = RealType;
-  static constexpr bool has_heads = true;
   static constexpr bool can_reject = false;
 
   __device__ __forceinline__ explicit Uniforms(const Job& job)

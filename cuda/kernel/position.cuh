@@ -91,6 +91,24 @@ class Share {
     return span;
   }
 
+  // Rows of so few slots that they are handled together.
+  __device__ __forceinline__ bool has_short_rows() const {
+    return job_.has_rows != 0 && more_.rows->slots < least_row_slots;
+  }
+  // The whole share, if it has short rows; `index` says nothing. from ... to - 1 are elements of whole quads that lie
+  // behind one another in memory; there are none if rows are not whole quads.
+  __device__ __forceinline__ Span short_rows() const {
+    Span span{0, 0, 0, count_, 0, 0};
+    if (((job_.start | more_.rows->run | more_.rows->first | job_.count) & 3) == 0 && job_.rows_alike != 0) {
+      const std::uint64_t row_element = row_ * more_.rows->run - more_.rows->first;
+      span.element = static_cast<std::int64_t>(row_element + 4 * column_);
+      const std::int64_t elements = 4 * static_cast<std::int64_t>(count_);
+      span.from = static_cast<std::uint32_t>(min(max(-span.element, std::int64_t{0}), elements));
+      const std::int64_t to = static_cast<std::int64_t>(job_.count) - span.element;
+      span.to = static_cast<std::uint32_t>(max(min(to, elements), static_cast<std::int64_t>(span.from)));
+    }
+    return span;
+  }
   // One slot's quad, for each lane another.
   __device__ __forceinline__ Quad quad(std::uint32_t slot) const {
     const At at = find(slot);

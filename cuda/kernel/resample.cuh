@@ -88,22 +88,19 @@ __device__ __forceinline__ void resample(const Normals& normals, const Stream& s
     const std::uint32_t k = 31 - __clz(quads);
     const Place place = share.place(waiter.slot - 32 * k);
     std::uint32_t left = ~spread(skip) & 0x80808080u;  // elements that may have to be drawn, as in Normals::rejected()
-    std::uint32_t head = 0;
     std::uint32_t n = __ffs(left) / 8 - 1;
-    if constexpr (Normals::has_heads) {
-      const bool again = trial > 0;
-      const Words words = stream.block(again ? 4 * place.index + n : place.index, trial);
-      head = words.x;
-      if (!again) {
-        left &= normals.rejected(words);
-        n = __ffs(left) / 8 - 1;
-        head = word_of(words, n);
-      }
+    const bool again = trial > 0;
+    const Words words = stream.block(again ? 4 * place.index + n : place.index, trial);
+    std::uint32_t head = words.x;
+    if (!again) {
+      left &= normals.rejected(words);
+      n = __ffs(left) / 8 - 1;
+      head = word_of(words, n);
     }
     waiter.state = quads ^ 1u << k;
     if (left != 0) {
       const auto drawn = normals.resample(stream, place.index, n, trial, head);
-      if (drawn.accepted) writer.write_one(place, n, drawn.draw);
+      writer.write_one(drawn.accepted, writer.address(place.element + n), drawn.draw);
       const std::uint32_t before = (1u << n) - 1;
       if (!drawn.accepted) {
         waiter = {waiter.slot, quads, skip | before, trial + 1};

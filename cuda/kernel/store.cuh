@@ -52,6 +52,71 @@ __device__ __forceinline__ void store_some(std::uint64_t address, const typename
   }
 }
 
+// A lane's quad of a warp's 32, which are consecutive, moved up by 0 < shift < 4 elements: its last elements come to the
+// next lane, and those of the last lane to the first one.
+template <class Packed>
+__device__ __forceinline__ Packed moved_up(const Packed& packed, std::uint32_t shift) {
+  constexpr std::uint32_t words = sizeof(Packed) / 4;
+  const std::uint32_t lane_before = (lane_number() + 31) % 32;
+  std::uint32_t w[words];
+  memcpy(w, &packed, sizeof w);
+  if constexpr (words == 4) {
+    const bool by_one = (shift & 1) != 0;
+    const bool by_two = (shift & 2) != 0;
+    const std::uint32_t v[4] = {by_one ? w[3] : w[0], by_one ? w[0] : w[1], by_one ? w[1] : w[2], by_one ? w[2] : w[3]};
+#pragma unroll
+    for (std::uint32_t j = 0; j < 4; ++j) {
+      w[j] = by_two ? v[(j + 2) % 4] : v[j];
+      if (j < 3) w[j] = __shfl_sync(0xffffffffu, w[j], j < shift ? lane_before : lane_number());
+    }
+  } else if constexpr (words == 2) {
+    const std::uint32_t bits = 16 * shift;
+    const std::uint64_t quad = w[0] | std::uint64_t{w[1]} << 32;
+    const std::uint64_t moved = quad << bits | __shfl_sync(0xffffffffu, quad >> (64 - bits), lane_before);
+    w[0] = static_cast<std::uint32_t>(moved);
+    w[1] = static_cast<std::uint32_t>(moved >> 32);
+  } else {
+    const std::uint32_t bits = 8 * shift;
+    w[0] = w[0] << bits | __shfl_sync(0xffffffffu, w[0] >> (32 - bits), lane_before);
+  }
+  Packed moved;
+  memcpy(&moved, w, sizeof w);
+  return moved;
+}
+
+// Whole quads of all lanes: a lane's first one at its address, the others 32 further each. Memory that is not aligned
+// is written by aligned stores all the same: only the first and the last elements of 32 quads are stored singly.
+template <class Format, std::uint32_t quads>
+__device__ __forceinline__ void store_quads(std::uint64_t address, const typename Format::Packed (&packed)[quads]) {
+  using Packed = typename Format::Packed;
+  constexpr std::uint64_t size = sizeof(Packed) / 4;
+  const auto shift = static_cast<std::uint32_t>(address / size % 4);
+  if (shift == 0) {
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads; ++k) store_four(address + k * 32 * sizeof(Packed), packed[k]);
+    return;
+  }
+  Packed moved[quads];
+#pragma unroll
+  for (std::uint32_t k = 0; k < quads; ++k) moved[k] = moved_up(packed[k], shift);
+  address -= shift * size;
+  if (lane_number() != 0) {
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads; ++k) store_four(address + k * 32 * sizeof(Packed), moved[k]);
+  } else {
+    const std::uint64_t last = address + 32 * sizeof(Packed);
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads; ++k) {
+      typename Format::Element e[4];
+      memcpy(e, &moved[k], sizeof e);
+#pragma unroll
+      for (std::uint32_t j = 0; j < 4; ++j) {
+        store((j < shift ? last : address) + k * 32 * sizeof(Packed) + j * size, e[j]);
+      }
+    }
+  }
+}
+
 template <class Format, bool clamped>
 __device__ __forceinline__ void put(void* memory, bool aligned, const Quad& quad,
                                     const Four<typename Format::Real>& values, const typename Format::Clamp& clamp) {
@@ -98,11 +163,12 @@ class Writer {
  public:
   using Format = FormatType;
   using Real = typename Format::Real;
-  static constexpr std::uint64_t quad_size = sizeof(typename Format::Packed);
+  static constexpr bool any = sizeof(Real) == 8;  // for any job, also one with short rows
+  static constexpr std::uint64_t element_size = sizeof(typename Format::Element);
   // Quads that a lane makes together, so that their instructions fill each other's waits: 8 for the dtypes of most
   // weights, which saves 0.3 instructions an element and takes the compiler a second each (CUDA 13.0).
   static constexpr std::uint32_t quads_together =
-      std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8 : 4;
+      std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8 : any ? 2 : 4;
 
   __device__ __forceinline__ Writer(const Job& job, const Extension& more, Real factor)
       : memory_(job.address),
@@ -112,24 +178,27 @@ class Writer {
 
   __device__ __forceinline__ bool aligned() const { return aligned_; }
 
-  // A whole quad in aligned memory, `further` bytes after the element; clamped only if the format always does.
   __device__ __forceinline__ std::uint64_t address(std::int64_t element) const {
     return reinterpret_cast<std::uint64_t>(memory_) + element * sizeof(typename Format::Element);
   }
-  __device__ __forceinline__ void write_whole(std::uint64_t address, const Four<Real>& draws) const {
-    store_four(address, Format::template encode<clamped>(affine_(draws), clamp_));
-  }
 
+  // Whole quads in aligned memory: the lane's first one at an address, the others 32 further each.
+  __device__ __forceinline__ void write_turn(std::uint64_t address, const Four<Real> (&draws)[quads_together]) const {
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads_together; ++k) {
+      store_four(address + k * 128 * element_size, Format::template encode<clamped>(affine_(draws[k]), clamp_));
+    }
+  }
   __device__ __forceinline__ void write(const Quad& quad, const Four<Real>& draws) const {
     put<Format, clamped>(memory_, aligned_, quad, affine_(draws), clamp_);
   }
-  // Element n of a quad, which exists.
-  __device__ __forceinline__ void write_one(const Place& place, std::int32_t n, Real draw) const {
+  // really: or nothing is written. No branch for all but the store.
+  __device__ __forceinline__ void write_one(bool really, std::uint64_t address, Real draw) const {
     const Real v = affine_(draw);
     const typename Format::Packed packed = Format::template encode<clamped>({v, v, v, v}, clamp_);
     typename Format::Element element;
     memcpy(&element, &packed, sizeof element);
-    store(address(place.element + n), element);
+    if (really) store(address, element);
   }
 
  private:
@@ -156,20 +225,52 @@ static __device__ __noinline__ void put_all(const Job* job, const Copy* copies, 
   }
 }
 
-// Writes any job that is computed in binary32, with its copies.
+// Writes any job that is computed in binary32, with its copies, and any memory. Its addresses are numbers of elements.
 class AnyWriter {
  public:
   using Real = float;
+  static constexpr bool any = true;
+  static constexpr std::uint64_t element_size = 1;
+  static constexpr std::uint32_t quads_together = 2;
 
   __device__ __forceinline__ AnyWriter(const Job& job, const Extension& more, float factor)
       : more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)) {}
 
+  __device__ __forceinline__ bool aligned() const { return true; }
+  __device__ __forceinline__ std::uint64_t address(std::int64_t element) const {
+    return static_cast<std::uint64_t>(element);
+  }
+
+  // Whole quads: the lane's first one begins at an element, the others 32 quads further each.
+  __device__ __forceinline__ void write_turn(std::uint64_t element, const Four<float> (&draws)[quads_together]) const {
+    Four<float> values[quads_together];
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads_together; ++k) values[k] = affine_(draws[k]);
+    Copy at{more_.job->address, limits_.min, limits_.max, more_.job->dtype, more_.job->aligned};
+#pragma unroll 1
+    for (std::uint32_t c = 0;; ++c) {
+      with_format(
+          at.dtype, [&](auto format) __attribute__((always_inline)) {
+            using Format = decltype(format);
+            const typename Format::Clamp clamp(Limits<float>{at.min, at.max});
+            typename Format::Packed packed[quads_together];
+#pragma unroll
+            for (std::uint32_t k = 0; k < quads_together; ++k) {
+              packed[k] = Format::template encode<true>(values[k], clamp);
+            }
+            constexpr std::uint64_t size = sizeof(typename Format::Element);
+            store_quads<Format>(reinterpret_cast<std::uint64_t>(at.address) + element * size, packed);
+          });
+      if (c == more_.job->copies) return;
+      at = more_.copies[c];
+    }
+  }
   __device__ __forceinline__ void write(const Quad& quad, const Four<float>& draws) const {
     put(quad.element, quad.from, quad.to, affine_(draws));
   }
-  __device__ __forceinline__ void write_one(const Place& place, std::int32_t n, float draw) const {
+  __device__ __forceinline__ void write_one(bool really, std::uint64_t element, float draw) const {
     const float v = affine_(draw);
-    put(place.element, n, n + 1, {v, v, v, v});
+    if (really) put(static_cast<std::int64_t>(element), 0, 1, {v, v, v, v});
   }
 
  private:
