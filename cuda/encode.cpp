@@ -104,8 +104,10 @@ class Encoder {
     if (clamped && params.dtype == DType::float32) may_be_usual_ = false;
     if (clamped || has_window || is_wide(params)) {
       job_.has_values = 1;
-      append(Values{params.scale, params.shifted ? params.shift : -0.0, params.min, params.max, params.lower,
-                    params.upper});
+      constexpr double infinity = std::numeric_limits<double>::infinity();
+      const bool limited = clamped || is_wide(params);
+      append(Values{params.scale, params.shifted ? params.shift : -0.0, limited ? params.min : -infinity,
+                    limited ? params.max : infinity, params.lower, params.upper});
     }
     if (static_cast<Draw>(job_.draw) == Draw::narrow_normal) append(core::narrow_window(params.lower, params.upper));
   }
@@ -147,7 +149,10 @@ class Encoder {
       rows.inverse =
           static_cast<std::uint32_t>(((std::uint64_t{1} << rows.inverse_shift) + rows.slots - 1) / rows.slots);
     }
-    job_.rows_alike = rows_alike_ ? 1 : 0;
+    std::uint64_t last = map.start + run - 1;
+    for (std::uint32_t j = 0; j < rows.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
+    const bool whole = rows_alike_ && (map.start | run | map.first | map.count) % 4 == 0;
+    job_.whole_rows = whole && last >> 34 == 0 ? 1 : 0;
     short_rows_ = rows.slots < least_row_slots;
     append(rows);
     for (std::uint32_t j = 0; j < rows.rank; ++j) append(Dimension{map.extent[j], map.stride[j]});
@@ -300,6 +305,7 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
   launch->words = front + (capacity - back);
   const bool block = jobs[first].device_block != nullptr;
   launch->header.waits = waits ? 1 : 0;
+  launch->header.half = 0x80;
   launch->header.tiles =
       block ? number_row_tiles(words, jobs[first], &launch->header) : number_tiles(words, launch->header.jobs);
   const Policy policy = policy_for(device, launch->header.tables, waits, launch->header.tiles, block);

@@ -25,8 +25,8 @@ struct FillAny {
     const bool wide = dtype == DType::float64;
     if (static_cast<Draw>(job.draw) == Draw::narrow_normal) {
       const bool dense = !share.has_short_rows() && job.copies == 0;
-      if (dense && dtype == DType::float32) {
-        fill_narrow_spans<Writer<AsFloat32, true>>(job, more, share, stream);
+      if (dense && dtype == DType::float32 && more.values->max == INFINITY) {
+        fill_narrow_spans<Writer<AsFloat32, false>>(job, more, share, stream);
       } else if (dense && dtype == DType::bfloat16) {
         fill_narrow_spans<Writer<AsBFloat16, true>>(job, more, share, stream);
       } else if (wide) {

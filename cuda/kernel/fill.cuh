@@ -82,14 +82,18 @@ class Filler {
     std::uint32_t rejected = 0;
 #pragma unroll 1
     do {
+      std::uint32_t index[together];  // their low words
+#pragma unroll
+      for (std::uint32_t k = 0; k < together; ++k) index[k] = low + 32 * k;
+      if (short_rows_) {
+#pragma unroll
+        for (std::uint32_t k = 0; k < together; ++k) index[k] = share_.index_in_short_rows(n + 32 * k);
+      }
       std::uint32_t these = 0;
       Four<Real> draws[together];
 #pragma unroll
       for (std::uint32_t k = 0; k < together; ++k) {
-        std::uint64_t index = span_.index + n + 32 * k;
-        if (short_rows_) index = share_.place(n + 32 * k).index;
-        const Words words = Writer::any ? stream_.block(index, 0) : stream_.block(low + 32 * k, high);
-        const auto trials = source_.first(stream_, index, words);
+        const auto trials = source_.first(stream_, index[k] | std::uint64_t{high} << 32, stream_.block(index[k], high));
         draws[k] = trials.draws;
         if (trials.rejected) these |= 1u << (together - 1 - k);
       }
@@ -207,7 +211,7 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     } else if (number + 1 < header.jobs) {
       job_end = min(jobs[number + 1].tile_begin, end);
     }
-    const Job job = *more.job;  // in registers
+    const Job& job = *more.job;
     const std::uint64_t slots = slots_of(job, more.rows);
     std::uint64_t begin = std::uint64_t{tile - job.tile_begin} * job.tile_slots;
     const std::uint64_t slots_end = min(slots, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);

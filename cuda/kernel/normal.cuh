@@ -69,7 +69,8 @@ class TableNormals {
       : table_(table), values_(more.values) {
     upper_ = table.cut ? 2.0F * Table::unit : beyond;
     lower_ = -upper_;
-    if (windowed && static_cast<Draw>(job.draw) == Draw::windowed_normal) {
+    has_window_ = windowed && static_cast<Draw>(job.draw) == Draw::windowed_normal;
+    if (has_window_) {
       lower_ = fmaxf(core::mul(static_cast<float>(more.values->lower), Table::unit), lower_);
       upper_ = fminf(core::mul(static_cast<float>(more.values->upper), Table::unit), upper_);
     }
@@ -81,7 +82,7 @@ class TableNormals {
                                                      const Words& words) const {
     const Four<float> z = table_.points(words);
     FirstTrials<Real> trials;
-    if constexpr (windowed) {
+    if (windowed && has_window_) {
       trials.rejected = rejected(words) != 0;
     } else {
       trials.rejected = any_suspect(z);
@@ -163,7 +164,8 @@ class TableNormals {
 
   Table table_;
   const Values* values_;  // if windowed, or of binary64
-  float lower_, upper_;   // times the table's unit
+  bool has_window_;
+  float lower_, upper_;  // times the table's unit
 };
 
 // Uniforms and normals of any job by one piece of code.

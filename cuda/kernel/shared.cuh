@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block's shared memory: the launch's tables, what waits for each warp and, in a launch with a Block, each warp's row.
+// A block's shared memory: the launch's tables, what waits for each warp and, in a launch with a Block, each warp's
+// row.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ class SharedMemory {
   // The lane's copy.
   __device__ __forceinline__ Table table(bool cut) const {
     const float* const lanes = table_begin(cut) + (threadIdx.x & (header_.table_copies - 1));
-    return {static_cast<std::uint32_t>(__cvta_generic_to_shared(lanes)), 4 * header_.table_copies, opaque(0x80u), cut};
+    return {static_cast<std::uint32_t>(__cvta_generic_to_shared(lanes)), 4 * header_.table_copies, header_.half, cut};
   }
   __device__ __forceinline__ Waiting* waiting() const { return waiting_begin() + threadIdx.x / 32; }
   __device__ __forceinline__ Job* row() const {

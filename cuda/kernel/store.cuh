@@ -8,6 +8,7 @@
 
 #include "cuda/job.h"
 #include "cuda/kernel/format.cuh"
+#include "cuda/kernel/hints.cuh"
 #include "cuda/kernel/position.cuh"
 
 namespace fanin::gpu {
@@ -52,66 +53,69 @@ __device__ __forceinline__ void store_some(std::uint64_t address, const typename
   }
 }
 
-// A lane's quad of a warp's 32, which are consecutive, moved up by 0 < shift < 4 elements: its last elements come to the
-// next lane, and those of the last lane to the first one.
-template <class Packed>
-__device__ __forceinline__ Packed moved_up(const Packed& packed, std::uint32_t shift) {
+// A lane's quad of a warp's 32, which are consecutive, moved up by 1 to 3 elements: its last elements come to the next
+// lane, and those of the last lane to the first one.
+template <std::int32_t shift, class Packed>
+__device__ __forceinline__ Packed moved_up(const Packed& packed) {
   constexpr std::uint32_t words = sizeof(Packed) / 4;
+  constexpr std::int32_t bits = 8 * words * shift;  // with 4 words: whole ones
   const std::uint32_t lane_before = (lane_number() + 31) % 32;
+  const auto before = [&](std::uint32_t word) { return __shfl_sync(0xffffffffu, word, lane_before); };
   std::uint32_t w[words];
   memcpy(w, &packed, sizeof w);
   if constexpr (words == 4) {
-    const bool by_one = (shift & 1) != 0;
-    const bool by_two = (shift & 2) != 0;
-    const std::uint32_t v[4] = {by_one ? w[3] : w[0], by_one ? w[0] : w[1], by_one ? w[1] : w[2], by_one ? w[2] : w[3]};
+    const std::uint32_t v[4] = {w[0], w[1], w[2], w[3]};
 #pragma unroll
-    for (std::uint32_t j = 0; j < 4; ++j) {
-      w[j] = by_two ? v[(j + 2) % 4] : v[j];
-      if (j < 3) w[j] = __shfl_sync(0xffffffffu, w[j], j < shift ? lane_before : lane_number());
-    }
+    for (std::int32_t j = 0; j < 4; ++j) w[j] = j < shift ? before(v[4 - shift + j]) : v[j - shift];
   } else if constexpr (words == 2) {
-    const std::uint32_t bits = 16 * shift;
-    const std::uint64_t quad = w[0] | std::uint64_t{w[1]} << 32;
-    const std::uint64_t moved = quad << bits | __shfl_sync(0xffffffffu, quad >> (64 - bits), lane_before);
-    w[0] = static_cast<std::uint32_t>(moved);
-    w[1] = static_cast<std::uint32_t>(moved >> 32);
+    const std::uint32_t last = before(w[1]);
+    if constexpr (bits < 32) {
+      w[1] = __funnelshift_l(w[0], w[1], bits);
+      w[0] = __funnelshift_l(last, w[0], bits);
+    } else {
+      const std::uint32_t last_but_one = before(w[0]);
+      w[1] = __funnelshift_l(last, w[0], bits - 32);
+      w[0] = __funnelshift_l(last_but_one, last, bits - 32);
+    }
   } else {
-    const std::uint32_t bits = 8 * shift;
-    w[0] = w[0] << bits | __shfl_sync(0xffffffffu, w[0] >> (32 - bits), lane_before);
+    w[0] = __funnelshift_l(before(w[0]), w[0], bits);
   }
   Packed moved;
   memcpy(&moved, w, sizeof w);
   return moved;
 }
 
-// Whole quads of all lanes: a lane's first one at its address, the others 32 further each. Memory that is not aligned
-// is written by aligned stores all the same: only the first and the last elements of 32 quads are stored singly.
-template <class Format, std::uint32_t quads>
+// Whole quads of all lanes to memory that is `shift` elements past an aligned address: a lane's first one at its
+// address, the others 32 further each. All stores but those of the first and the last elements of 32 quads are aligned.
+template <class Format, std::int32_t shift, std::uint32_t quads>
 __device__ __forceinline__ void store_quads(std::uint64_t address, const typename Format::Packed (&packed)[quads]) {
   using Packed = typename Format::Packed;
   constexpr std::uint64_t size = sizeof(Packed) / 4;
-  const auto shift = static_cast<std::uint32_t>(address / size % 4);
-  if (shift == 0) {
-#pragma unroll
-    for (std::uint32_t k = 0; k < quads; ++k) store_four(address + k * 32 * sizeof(Packed), packed[k]);
-    return;
-  }
   Packed moved[quads];
 #pragma unroll
-  for (std::uint32_t k = 0; k < quads; ++k) moved[k] = moved_up(packed[k], shift);
+  for (std::uint32_t k = 0; k < quads; ++k) {
+    moved[k] = packed[k];
+    if constexpr (shift != 0) moved[k] = moved_up<shift>(packed[k]);
+  }
   address -= shift * size;
-  if (lane_number() != 0) {
+  if (shift == 0 || lane_number() != 0) {
 #pragma unroll
-    for (std::uint32_t k = 0; k < quads; ++k) store_four(address + k * 32 * sizeof(Packed), moved[k]);
+    for (std::uint32_t k = 0; k < quads; ++k) {
+      const std::uint64_t at = address + k * 32 * sizeof(Packed);
+      if constexpr (sizeof(Packed) == 16) {
+        store_vector(at, moved[k].of[0], moved[k].of[1], moved[k].of[2], moved[k].of[3]);
+      } else {
+        store_four(at, moved[k]);
+      }
+    }
   } else {
-    const std::uint64_t last = address + 32 * sizeof(Packed);
 #pragma unroll
     for (std::uint32_t k = 0; k < quads; ++k) {
       typename Format::Element e[4];
       memcpy(e, &moved[k], sizeof e);
 #pragma unroll
-      for (std::uint32_t j = 0; j < 4; ++j) {
-        store((j < shift ? last : address) + k * 32 * sizeof(Packed) + j * size, e[j]);
+      for (std::int32_t j = 0; j < 4; ++j) {
+        store(address + (k + (j < shift ? 1 : 0)) * 32 * sizeof(Packed) + j * size, e[j]);
       }
     }
   }
@@ -168,7 +172,9 @@ class Writer {
   // Quads that a lane makes together, so that their instructions fill each other's waits: 8 for the dtypes of most
   // weights, which saves 0.3 instructions an element and takes the compiler a second each (CUDA 13.0).
   static constexpr std::uint32_t quads_together =
-      std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8 : any ? 2 : 4;
+      std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8
+      : any                                                                   ? 2
+                                                                              : 4;
 
   __device__ __forceinline__ Writer(const Job& job, const Extension& more, Real factor)
       : memory_(job.address),
@@ -231,7 +237,7 @@ class AnyWriter {
   using Real = float;
   static constexpr bool any = true;
   static constexpr std::uint64_t element_size = 1;
-  static constexpr std::uint32_t quads_together = 2;
+  static constexpr std::uint32_t quads_together = 4;
 
   __device__ __forceinline__ AnyWriter(const Job& job, const Extension& more, float factor)
       : more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)) {}
@@ -252,14 +258,27 @@ class AnyWriter {
       with_format(
           at.dtype, [&](auto format) __attribute__((always_inline)) {
             using Format = decltype(format);
-            const typename Format::Clamp clamp(Limits<float>{at.min, at.max});
+            const Limits<float> limits{at.min, at.max};
+            // Most values need not be clamped, and most formats do so anyway.
+            const bool clamped = !std::is_same_v<Format, AsFloat32> || at.min > -INFINITY || at.max < INFINITY;
             typename Format::Packed packed[quads_together];
 #pragma unroll
             for (std::uint32_t k = 0; k < quads_together; ++k) {
-              packed[k] = Format::template encode<true>(values[k], clamp);
+              packed[k] = Format::template encode<false>(values[k], limits);
+            }
+            if (clamped) {
+#pragma unroll
+              for (std::uint32_t k = 0; k < quads_together; ++k) {
+                packed[k] = Format::template encode<true>(values[k], limits);
+              }
             }
             constexpr std::uint64_t size = sizeof(typename Format::Element);
-            store_quads<Format>(reinterpret_cast<std::uint64_t>(at.address) + element * size, packed);
+            const std::uint64_t address = reinterpret_cast<std::uint64_t>(at.address) + element * size;
+            const auto shift = static_cast<std::uint32_t>(address / size % 4);
+            if (shift == 0) store_quads<Format, 0>(address, packed);
+            if (shift == 1) store_quads<Format, 1>(address, packed);
+            if (shift == 2) store_quads<Format, 2>(address, packed);
+            if (shift == 3) store_quads<Format, 3>(address, packed);
           });
       if (c == more_.job->copies) return;
       at = more_.copies[c];
