@@ -39,7 +39,9 @@ class Encoder {
       set_copies(jobs, fill);
     }
     job_.usual =
-        params.is_random() && !is_wide(params) && may_be_usual_ && job_.aligned != 0 && job_.copies == 0 ? 1 : 0;
+        params.is_random() && !is_wide(params) && may_be_usual_ && !short_rows_ && job_.aligned != 0 && job_.copies == 0
+            ? 1
+            : 0;
     job_.tile_slots =
         tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)), job_.usual != 0);
   }
@@ -88,8 +90,10 @@ class Encoder {
     if (params.clamped && params.dtype == DType::float32) may_be_usual_ = false;
     if (params.clamped || has_window || is_wide(params)) {
       job_.has_values = 1;
-      append(Values{params.scale, params.shifted ? params.shift : -0.0, params.min, params.max, params.lower,
-                    params.upper});
+      constexpr double infinity = std::numeric_limits<double>::infinity();
+      const bool limited = params.clamped || is_wide(params);
+      append(Values{params.scale, params.shifted ? params.shift : -0.0, limited ? params.min : -infinity,
+                    limited ? params.max : infinity, params.lower, params.upper});
     }
     if (static_cast<Draw>(job_.draw) == Draw::narrow_normal) append(core::narrow_window(params.lower, params.upper));
   }
@@ -131,6 +135,11 @@ class Encoder {
       rows.inverse =
           static_cast<std::uint32_t>(((std::uint64_t{1} << rows.inverse_shift) + rows.slots - 1) / rows.slots);
     }
+    std::uint64_t last = map.start + run - 1;
+    for (std::uint32_t j = 0; j < rows.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
+    const bool whole = rows_alike_ && (map.start | run | map.first | map.count) % 4 == 0;
+    job_.whole_rows = whole && last >> 34 == 0 ? 1 : 0;
+    short_rows_ = rows.slots < least_row_slots;
     append(rows);
     for (std::uint32_t j = 0; j < rows.rank; ++j) append(Dimension{map.extent[j], map.stride[j]});
   }
@@ -177,6 +186,7 @@ class Encoder {
   std::uint32_t copies_ = 0;
   bool may_be_usual_ = false;
   bool rows_alike_ = true;
+  bool short_rows_ = false;
   bool rows_can_be_aligned_ = true;
   std::uint64_t first_ = 0, run_ = 0;  // of Rows
 };
@@ -265,7 +275,7 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
       front += job_words;
       const auto draw = static_cast<Draw>(job.draw);
       if (draw == Draw::normal || draw == Draw::windowed_normal) launch->header.tables |= job.cut != 0 ? 2 : 1;
-      waits |= draw == Draw::normal || draw == Draw::windowed_normal || draw == Draw::narrow_normal;
+      waits |= draw == Draw::normal || draw == Draw::windowed_normal;
     }
     return true;
   });
@@ -281,6 +291,7 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
   launch->words = front + (capacity - back);
   const bool block = jobs[first].device_block != nullptr;
   launch->header.waits = waits ? 1 : 0;
+  launch->header.half = 0x80;
   launch->header.tiles =
       block ? number_row_tiles(words, jobs[first], &launch->header) : number_tiles(words, launch->header.jobs);
   const Policy policy = policy_for(device, launch->header.tables, waits, launch->header.tiles, block);

@@ -2,15 +2,39 @@
 // What few fills are: float64, windows of their own, memory that is not aligned, copies, values that are clamped.
 #include "cuda/fill_kernels.h"
 #include "cuda/kernel/fill.cuh"
+#include "cuda/kernel/narrow.cuh"
 
 namespace fanin::gpu {
 
 namespace {
 
+template <class Writer>
+__device__ __forceinline__ void fill_narrow_spans(const Job& job, const Extension& more, const Share& share,
+                                                  const Stream& stream) {
+  if (more.narrow->tail) {
+    fill_narrow_spans<Writer, Proposal::tail>(job, more, share, stream);
+  } else {
+    fill_narrow_spans<Writer, Proposal::box>(job, more, share, stream);
+  }
+}
+
 struct FillAny {
   __device__ __forceinline__ void operator()(const Job& job, const Extension& more, const Share& share,
-                                             const Stream& stream, const Shared& shared) const {
-    if (static_cast<DType>(job.dtype) == DType::float64) {
+                                             const Stream& stream, const SharedMemory& shared) const {
+    const auto dtype = static_cast<DType>(job.dtype);
+    const bool wide = dtype == DType::float64;
+    if (static_cast<Draw>(job.draw) == Draw::narrow_normal) {
+      const bool dense = !share.has_short_rows() && job.copies == 0;
+      if (dense && dtype == DType::float32 && more.values->max == INFINITY) {
+        fill_narrow_spans<Writer<AsFloat32, false>>(job, more, share, stream);
+      } else if (dense && dtype == DType::bfloat16) {
+        fill_narrow_spans<Writer<AsBFloat16, true>>(job, more, share, stream);
+      } else if (wide) {
+        fill_narrow_slots<Writer<AsFloat64, true>>(job, more, share, stream);
+      } else {
+        fill_narrow_slots<AnyWriter>(job, more, share, stream);
+      }
+    } else if (wide) {
       fill_any<Writer<AsFloat64, true>>(job, more, share, stream, shared);
     } else {
       fill_any<AnyWriter>(job, more, share, stream, shared);

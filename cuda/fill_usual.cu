@@ -9,7 +9,7 @@ namespace {
 
 struct FillUsual {
   __device__ __forceinline__ void operator()(const Job& job, const Extension& more, const Share& share,
-                                             const Stream& stream, const Shared& shared) const {
+                                             const Stream& stream, const SharedMemory& shared) const {
     with_format(
         job.dtype, [&](auto format) __attribute__((always_inline)) {
           fill_usual<Writer<decltype(format), false>>(job, more, share, stream, shared);

@@ -35,12 +35,14 @@ struct alignas(16) Job {
   std::uint32_t draw : 3;
   std::uint32_t dtype : 3;
   std::uint32_t cut : 1;      // by the table of [-2, 2]
-  std::uint32_t usual : 1;    // aligned, no copies, nothing to be clamped that its format does not clamp anyway, and a
-                              // normal of Draw::normal, or a uniform whose scale can be divided by 2^32 exactly
+  std::uint32_t usual : 1;    // aligned, no short rows or copies, nothing to be clamped that its format does not clamp
+                              // anyway, and a normal of Draw::normal, or a uniform whose scale can be divided by 2^32
+                              // exactly
   std::uint32_t aligned : 1;  // a quad's memory is aligned to its size, or 16 bytes
   std::uint32_t has_values : 1;
   std::uint32_t has_rows : 1;
   std::uint32_t copies : 3;
+  std::uint32_t whole_rows : 1;  // all rows are whole quads, with indices below 2^32
   // Where its extension is, in units of 8 bytes from the first job: the columns of an identity, or those that apply of
   // Values, core::NarrowWindow (Draw::narrow_normal), Rows with Dimensions, Copies, in this order.
   std::uint32_t extension;
@@ -50,7 +52,7 @@ static_assert(sizeof(Job) == 64);
 // Numbers that few jobs need. A float64 job has its scale and shift here, others have binary32 numbers.
 struct Values {
   double scale, shift;
-  double min, max;      // what values are clamped to
+  double min, max;      // what values are clamped to; infinite if no binary32 value would be
   double lower, upper;  // window of a normal
 };
 
@@ -101,6 +103,9 @@ FANIN_HOST_DEVICE std::uint64_t slots_of(const Job& job, const Rows* rows) {
 inline constexpr std::uint32_t max_share_bits = 22;
 inline constexpr std::uint32_t max_share = 1u << max_share_bits;
 
+// Rows of fewer slots are handled together.
+inline constexpr std::uint32_t least_row_slots = 32;
+
 inline constexpr std::uint32_t table_entries = 256;  // binary32
 
 // What rejected elements wait in, for each warp.
@@ -117,6 +122,7 @@ struct alignas(16) Header {
   std::uint32_t table_copies;        // a power of two up to 32: so many lanes look up in banks of their own
   std::uint32_t waits;               // 1: every warp has a Waiting
   std::uint32_t row_tiles;           // tiles of a Block's row; 0: there is no Block
+  std::uint32_t half;                // 0x80, see centred_number()
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
   const std::uint64_t* data;         // in device memory, or null: behind the header
 };

@@ -9,38 +9,37 @@
 #include "cuda/kernel/block.cuh"
 #include "cuda/kernel/pattern.cuh"
 #include "cuda/kernel/resample.cuh"
+#include "cuda/kernel/shared.cuh"
 
 namespace fanin::gpu {
 
-// Rows of fewer slots are handled slot by slot.
-constexpr std::uint32_t least_row_slots = 32;
-
-// Fills a share. fast: memory is aligned and there are no copies, so that whole quads are written by one store each.
-template <class Source, class Writer, bool fast>
+// Fills a share. Whole quads are written by one store each, wherever the writer can.
+template <class Source, class Writer>
 class Filler {
  public:
   using Real = typename Source::Real;
 
   __device__ __forceinline__ Filler(const Source& source, const Stream& stream, const Share& share,
                                     const Writer& writer, Waiting& waiting)
-      : source_(source), stream_(stream), share_(share), writer_(writer), stack_(waiting) {}
+      : source_(source),
+        stream_(stream),
+        share_(share),
+        writer_(writer),
+        stack_(waiting),
+        short_rows_(Writer::any && share.has_short_rows()) {}
 
-  __device__ __forceinline__ void fill(bool long_rows) {
-    std::uint32_t slot = 0;  // of the next span
-    if (!long_rows) {
-      slot = rest_end_ = share_.count();
-      span_.slot = 0;
-    }
+  __device__ __forceinline__ void fill() {
+    std::uint32_t slot = 0;     // of the next span
     std::uint32_t enough = 32;  // to be drawn again; at the end whatever is left
 #pragma unroll 1
     do {
       Waiter waiter(0, 0);
       if (next_ < batches_end_) {
-        if constexpr (fast) waiter = fill_batch();
+        waiter = fill_batch();
       } else if (rest_ < rest_end_) {
-        waiter = fill_quad(long_rows);
+        waiter = fill_quad();
       } else if (slot < share_.count()) {
-        span_ = share_.span(slot);
+        span_ = short_rows_ ? share_.short_rows() : share_.span(slot);
         slot += span_.count;
         begin_span();
         continue;
@@ -57,14 +56,14 @@ class Filler {
 
  private:
   // Quads of a warp that are made together; a batch is as many turns as fit into a Waiter.
-  static constexpr __device__ std::uint32_t turn_quads() { return 32 * Writer::quads_together; }
+  static constexpr std::uint32_t together = Writer::quads_together;
+  static constexpr std::uint32_t turn_quads = 32 * together;
 
   __device__ __forceinline__ void begin_span() {
     whole_ = (span_.from + 3) / 4;
     next_ = batches_end_ = whole_;
-    if constexpr (fast) {
-      if (span_.to / 4 > whole_ && writer_.aligned())
-        batches_end_ += (span_.to / 4 - whole_) / turn_quads() * turn_quads();
+    if (span_.to / 4 > whole_ && writer_.aligned()) {
+      batches_end_ += (span_.to / 4 - whole_) / turn_quads * turn_quads;
     }
     rest_ = 0;
     rest_end_ = span_.count - (batches_end_ - whole_);
@@ -74,38 +73,47 @@ class Filler {
   __device__ __forceinline__ Waiter fill_batch() {
     const std::uint32_t left = batches_end_ - next_;
     const std::uint32_t quads = Source::can_reject ? min(left, 32 * Waiter::most_quads) : left;
-    const std::uint32_t first = next_ + lane_number();
+    std::uint32_t n = next_ + lane_number();
     next_ += quads;
     const auto high = static_cast<std::uint32_t>(span_.index >> 32);
-    std::uint32_t low = static_cast<std::uint32_t>(span_.index) + first;
+    std::uint32_t low = static_cast<std::uint32_t>(span_.index) + n;
     const std::uint32_t end = low + quads;
-    std::uint64_t address = writer_.address(span_.element + 4 * static_cast<std::int64_t>(first));
+    std::uint64_t address = writer_.address(span_.element + 4 * static_cast<std::int64_t>(n));
     std::uint32_t rejected = 0;
 #pragma unroll 1
     do {
-      std::uint32_t these = 0;
+      std::uint32_t index[together];  // their low words
 #pragma unroll
-      for (std::uint32_t k = 0; k < Writer::quads_together; ++k) {
-        const Words words = stream_.block(low + 32 * k, high);
-        const auto trials = source_.first(stream_, span_.index, words);
-        writer_.write_whole(address + k * 32 * Writer::quad_size, trials.draws);
-        if (trials.rejected) these |= 1u << (Writer::quads_together - 1 - k);
+      for (std::uint32_t k = 0; k < together; ++k) index[k] = low + 32 * k;
+      if (short_rows_) {
+#pragma unroll
+        for (std::uint32_t k = 0; k < together; ++k) index[k] = share_.index_in_short_rows(n + 32 * k);
       }
-      rejected = (rejected << Writer::quads_together) + these;
-      low += turn_quads();
-      address += turn_quads() * Writer::quad_size;
+      std::uint32_t these = 0;
+      Four<Real> draws[together];
+#pragma unroll
+      for (std::uint32_t k = 0; k < together; ++k) {
+        const auto trials = source_.first(stream_, index[k] | std::uint64_t{high} << 32, stream_.block(index[k], high));
+        draws[k] = trials.draws;
+        if (trials.rejected) these |= 1u << (together - 1 - k);
+      }
+      writer_.write_turn(address, draws);
+      rejected = (rejected << together) + these;
+      if constexpr (Writer::any) n += turn_quads;
+      low += turn_quads;
+      address += 4 * turn_quads * Writer::element_size;
     } while (low != end);
     return {span_.slot + next_ - 32 + lane_number(), rejected};
   }
 
-  // Whatever exists of a quad for each lane: of a span those before and behind its batches.
-  __device__ __forceinline__ Waiter fill_quad(bool of_span) {
+  // Whatever exists of a quad for each lane: those of a span before and behind its batches.
+  __device__ __forceinline__ Waiter fill_quad() {
     std::uint32_t n = rest_ + lane_number();
     const bool exists = n < rest_end_;
     rest_ += 32;
-    Quad quad{};
-    if (of_span) {
-      if (n >= whole_) n += batches_end_ - whole_;
+    if (n >= whole_) n += batches_end_ - whole_;
+    Quad quad;
+    if (!short_rows_) {
       quad = {{span_.index + n, span_.element + 4 * static_cast<std::int64_t>(n)},
               max(static_cast<std::int32_t>(span_.from - 4 * n), 0),
               min(static_cast<std::int32_t>(span_.to - 4 * n), 4)};
@@ -114,11 +122,9 @@ class Filler {
     }
     const Waiter nothing(0, 0);
     if (!exists || quad.from >= quad.to) return nothing;
-    if constexpr (Source::has_heads) {
-      const auto trials = source_.first(stream_, quad.index, stream_.block(quad.index, 0));
-      writer_.write(quad, trials.draws);
-      if (!trials.rejected) return nothing;
-    }
+    const auto trials = source_.first(stream_, quad.index, stream_.block(quad.index, 0));
+    writer_.write(quad, trials.draws);
+    if (!trials.rejected) return nothing;
     return {span_.slot + n, 1, 0xfu ^ ((1u << quad.to) - (1u << quad.from))};
   }
 
@@ -127,53 +133,39 @@ class Filler {
   const Share& share_;
   const Writer& writer_;
   Stack stack_;
+  bool short_rows_;
   Span span_;
   // Numbers of a span's quads: the first whole one, the next batch, the end of the batches.
   std::uint32_t whole_ = 0, next_ = 0, batches_end_ = 0;
   std::uint32_t rest_ = 0, rest_end_ = 0;  // of the quads that are in no batch: how many are done, and all
 };
 
-// What a warp's fills have in common.
-struct Shared {
-  Table normal, cut;  // of these, those that the launch has
-  Waiting* waiting;
-};
-
-template <class Writer, bool fast, class Source>
+template <class Writer, class Source>
 __device__ __forceinline__ void fill_from(const Source& source, const Job& job, const Extension& more,
-                                          const Share& share, const Stream& stream, const Shared& shared) {
+                                          const Share& share, const Stream& stream, const SharedMemory& shared) {
   const Writer writer(job, more, source.factor());
-  const bool long_rows = job.has_rows == 0 || more.rows->slots >= least_row_slots;
-  Filler<Source, Writer, fast>(source, stream, share, writer, *shared.waiting).fill(long_rows);
+  Filler<Source, Writer>(source, stream, share, writer, *shared.waiting()).fill();
 }
 
 // The jobs that nearly all fills are.
 template <class Writer>
 __device__ __forceinline__ void fill_usual(const Job& job, const Extension& more, const Share& share,
-                                           const Stream& stream, const Shared& shared) {
+                                           const Stream& stream, const SharedMemory& shared) {
   using Real = typename Writer::Real;
   if (static_cast<Draw>(job.draw) == Draw::normal) {
-    const TableNormals<Real, false> normals(job, more, job.cut != 0 ? shared.cut : shared.normal);
-    fill_from<Writer, true>(normals, job, more, share, stream, shared);
+    const TableNormals<Real, false> normals(job, more, shared.table(job.cut != 0));
+    fill_from<Writer>(normals, job, more, share, stream, shared);
   } else {
-    fill_from<Writer, true>(Uniforms<Real, true>(job), job, more, share, stream, shared);
+    fill_from<Writer>(Uniforms<Real, true>(job), job, more, share, stream, shared);
   }
 }
 
-// All jobs that draw.
+// Other jobs, but for narrow windows.
 template <class Writer>
 __device__ __forceinline__ void fill_any(const Job& job, const Extension& more, const Share& share,
-                                         const Stream& stream, const Shared& shared) {
-  using Real = typename Writer::Real;
-  const auto draw = static_cast<Draw>(job.draw);
-  if (draw == Draw::narrow_normal) {
-    fill_from<Writer, false>(NarrowNormals<Real>(more), job, more, share, stream, shared);
-  } else if (draw == Draw::normal || draw == Draw::windowed_normal) {
-    const TableNormals<Real, true> normals(job, more, job.cut != 0 ? shared.cut : shared.normal);
-    fill_from<Writer, false>(normals, job, more, share, stream, shared);
-  } else {
-    fill_from<Writer, false>(Uniforms<Real, false>(job), job, more, share, stream, shared);
-  }
+                                         const Stream& stream, const SharedMemory& shared) {
+  const AnyDraws<typename Writer::Real> draws(job, more, shared.table(job.cut != 0));
+  fill_from<Writer>(draws, job, more, share, stream, shared);
 }
 
 // The last job that begins at this tile or before.
@@ -189,37 +181,11 @@ __device__ __forceinline__ std::uint32_t find_job(const Job* jobs, std::uint32_t
   return first;
 }
 
-// Puts a table into a block's shared memory, `copies` times side by side, and returns the lane's copy.
-__device__ __forceinline__ Table make_table(float* memory, const core::Ziggurat& from, bool cut, std::uint32_t copies) {
-  for (std::uint32_t n = threadIdx.x; n < table_entries * copies; n += blockDim.x) {
-    const std::uint32_t cell = n / copies;
-    // The numbers that it is multiplied with are 2^7 times too large.
-    const float x = cell < core::rectangles ? core::mul(from.x_scaled[cell], 0x1p-7F * Table::unit) : INFINITY;
-    memory[n] = x;
-  }
-  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(memory + (threadIdx.x & (copies - 1))));
-  return {address, 4 * copies, opaque(0x80), cut};
-}
-
 // A kernel's body. fill_share(job, extension, share, stream, shared) draws.
 template <class FillShare>
 __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* behind, const FillShare& fill_share) {
-  extern __shared__ float4 memory[];
-  auto* tables = reinterpret_cast<float*>(memory);
-  const std::uint32_t copies = header.table_copies;
-  Shared shared{};
-  if ((header.tables & 1) != 0) {
-    shared.normal = make_table(tables, normal_table, false, copies);
-    tables += table_entries * copies;
-  }
-  if ((header.tables & 2) != 0) {
-    shared.cut = make_table(tables, cut_table, true, copies);
-    tables += table_entries * copies;
-  }
-  auto* const waiting = reinterpret_cast<Waiting*>(tables);
-  shared.waiting = waiting + threadIdx.x / 32;
-  Job* const row = reinterpret_cast<Job*>(waiting + header.waits * (blockDim.x / 32)) + threadIdx.x / 32;
-  __syncthreads();
+  const SharedMemory shared(header);
+  shared.make_tables();
 
   // Every warp has as many consecutive tiles as any other, or one more. Neighbours are in different blocks, so that few
   // tiles, too, are dealt to all multiprocessors.
@@ -240,12 +206,12 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     std::uint32_t job_end = end;
     if (row_tiles != 0) {
       job_end = min((number + 1) * row_tiles, end);
-      begin_row(more.job, more.block, row_tiles, number, tile, job_end, row);
-      more.job = row;
+      begin_row(more.job, more.block, row_tiles, number, tile, job_end, shared.row());
+      more.job = shared.row();
     } else if (number + 1 < header.jobs) {
       job_end = min(jobs[number + 1].tile_begin, end);
     }
-    const Job job = *more.job;  // in registers
+    const Job& job = *more.job;
     const std::uint64_t slots = slots_of(job, more.rows);
     std::uint64_t begin = std::uint64_t{tile - job.tile_begin} * job.tile_slots;
     const std::uint64_t slots_end = min(slots, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);

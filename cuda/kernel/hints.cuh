@@ -13,4 +13,16 @@ __device__ __forceinline__ std::uint32_t opaque(std::uint32_t v) {
   return v;
 }
 
+// An address that is not taken apart again: 3 instructions fewer for a store to address + 4 * n (CUDA 13.0).
+__device__ __forceinline__ std::uint64_t opaque(std::uint64_t v) {
+  asm volatile("" : "+l"(v));
+  return v;
+}
+
+// 16 bytes to global memory by one store, where the compiler makes four of them because some numbers have been words
+// before (CUDA 13.0).
+__device__ __forceinline__ void store_vector(std::uint64_t address, float x, float y, float z, float w) {
+  asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(address), "f"(x), "f"(y), "f"(z), "f"(w) : "memory");
+}
+
 }  // namespace fanin::gpu

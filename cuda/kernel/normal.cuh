@@ -63,14 +63,14 @@ template <class RealType, bool windowed>
 class TableNormals {
  public:
   using Real = RealType;
-  static constexpr bool has_heads = true;
   static constexpr bool can_reject = true;
 
   __device__ __forceinline__ TableNormals(const Job& job, const Extension& more, const Table& table)
       : table_(table), values_(more.values) {
     upper_ = table.cut ? 2.0F * Table::unit : beyond;
     lower_ = -upper_;
-    if (windowed && static_cast<Draw>(job.draw) == Draw::windowed_normal) {
+    has_window_ = windowed && static_cast<Draw>(job.draw) == Draw::windowed_normal;
+    if (has_window_) {
       lower_ = fmaxf(core::mul(static_cast<float>(more.values->lower), Table::unit), lower_);
       upper_ = fminf(core::mul(static_cast<float>(more.values->upper), Table::unit), upper_);
     }
@@ -82,7 +82,7 @@ class TableNormals {
                                                      const Words& words) const {
     const Four<float> z = table_.points(words);
     FirstTrials<Real> trials;
-    if constexpr (windowed) {
+    if (windowed && has_window_) {
       trials.rejected = rejected(words) != 0;
     } else {
       trials.rejected = any_suspect(z);
@@ -164,41 +164,37 @@ class TableNormals {
 
   Table table_;
   const Values* values_;  // if windowed, or of binary64
-  float lower_, upper_;   // times the table's unit
+  bool has_window_;
+  float lower_, upper_;  // times the table's unit
 };
 
-// Normals within a narrow window: every element is drawn as one that was rejected.
+// Uniforms and normals of any job by one piece of code.
 template <class RealType>
-class NarrowNormals {
+class AnyDraws {
  public:
   using Real = RealType;
-  static constexpr bool has_heads = false;
   static constexpr bool can_reject = true;
 
-  __device__ __forceinline__ explicit NarrowNormals(const Extension& more)
-      : values_(more.values), window_(*more.narrow) {}
+  __device__ __forceinline__ AnyDraws(const Job& job, const Extension& more, const Table& table)
+      : is_normal_(static_cast<Draw>(job.draw) == Draw::normal || static_cast<Draw>(job.draw) == Draw::windowed_normal),
+        normals_(job, more, table),
+        uniforms_(job) {}
 
   __device__ __forceinline__ Real factor() const { return 1; }
-
+  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad,
+                                                     const Words& words) const {
+    return is_normal_ ? normals_.first(stream, quad, words) : uniforms_.first(stream, quad, words);
+  }
+  __device__ __forceinline__ std::uint32_t rejected(const Words& words) const { return normals_.rejected(words); }
   __device__ __forceinline__ Resampled<Real> resample(const Stream& stream, std::uint64_t quad, std::uint32_t n,
-                                                      std::uint32_t trial, std::uint32_t) const {
-    const Words words = stream.block(4 * quad + n, trial + 1);
-    const core::Trial point = core::narrow_point(words, window_);
-    const bool last = trial + 1 == core::trials && !point.kept;
-    if constexpr (sizeof(Real) == 4) {
-      const float nearest = window_.negative ? -window_.nearest : window_.nearest;
-      return {point.kept || last, last ? nearest : point.z};
-    } else {
-      if (!point.kept && !last) return {false, 0.0};
-      const core::Accepted accepted{point.z, words.z, last ? core::trials : trial};
-      const double z = core::refine(accepted, refinement_word(stream, quad, n, trial), window_);
-      return {true, core::clamp(z, values_->lower, values_->upper)};
-    }
+                                                      std::uint32_t trial, std::uint32_t head) const {
+    return normals_.resample(stream, quad, n, trial, head);
   }
 
  private:
-  const Values* values_;
-  core::NarrowWindow window_;
+  bool is_normal_;
+  TableNormals<Real, true> normals_;
+  Uniforms<Real, false> uniforms_;
 };
 
 }  // namespace fanin::gpu

@@ -91,6 +91,36 @@ class Share {
     return span;
   }
 
+  // Rows of so few slots that they are handled together.
+  __device__ __forceinline__ bool has_short_rows() const {
+    return job_.has_rows != 0 && more_.rows->slots < least_row_slots;
+  }
+  // The whole share, if it has short rows. from ... to - 1 are elements of whole quads that lie behind one another in
+  // memory; there are none unless rows are whole quads.
+  __device__ __forceinline__ Span short_rows() const {
+    Span span{0, 0, 0, count_, 0, 0};
+    if (job_.whole_rows != 0) {
+      span.element = static_cast<std::int64_t>(row_ * more_.rows->run - more_.rows->first + 4 * column_);
+      const std::int64_t elements = 4 * static_cast<std::int64_t>(count_);
+      span.from = static_cast<std::uint32_t>(min(max(-span.element, std::int64_t{0}), elements));
+      const std::int64_t to = static_cast<std::int64_t>(job_.count) - span.element;
+      span.to = static_cast<std::uint32_t>(max(min(to, elements), static_cast<std::int64_t>(span.from)));
+    }
+    return span;
+  }
+  // The index of a slot's quad there.
+  __device__ __forceinline__ std::uint32_t index_in_short_rows(std::uint32_t slot) const {
+    const At at = find(slot);
+    auto row = static_cast<std::uint32_t>(at.row);
+    std::uint32_t index = static_cast<std::uint32_t>(job_.start / 4 + at.column);
+#pragma unroll 1
+    for (std::uint32_t j = more_.rows->rank; --j > 0;) {
+      const auto extent = static_cast<std::uint32_t>(more_.dimensions[j].extent);
+      index += row % extent * static_cast<std::uint32_t>(more_.dimensions[j].stride / 4);
+      row /= extent;
+    }
+    return index + row * static_cast<std::uint32_t>(more_.dimensions[0].stride / 4);
+  }
   // One slot's quad, for each lane another.
   __device__ __forceinline__ Quad quad(std::uint32_t slot) const {
     const At at = find(slot);

@@ -23,9 +23,16 @@ struct Waiter {
   std::uint32_t slot;
   std::uint32_t state;
 
-  __device__ __forceinline__ Waiter(std::uint32_t its_slot, std::uint32_t quads, std::uint32_t skip = 0,
-                                    std::uint32_t trial = 0)
-      : slot(its_slot), state(quads | skip << most_quads | trial << (most_quads + 4)) {}
+  __device__ __forceinline__ Waiter(std::uint32_t its_slot, std::uint32_t quads, std::uint32_t skip = 0)
+      : slot(its_slot), state(quads | skip << most_quads) {}
+
+  // What comes after element n of the next quad: one more trial of it, or those behind it.
+  static __device__ __forceinline__ std::uint32_t next_trial(std::uint32_t state, std::uint32_t n) {
+    return (state + (1u << (most_quads + 4))) | ((1u << n) - 1) << most_quads;
+  }
+  static __device__ __forceinline__ std::uint32_t next_element(std::uint32_t state, std::uint32_t n) {
+    return (state & ((1u << (most_quads + 4)) - 1)) | ((2u << n) - 1) << most_quads;
+  }
 
   __device__ __forceinline__ std::uint32_t quads() const { return state & ((1u << most_quads) - 1); }
   __device__ __forceinline__ std::uint32_t skip() const { return state >> most_quads & 0xfu; }
@@ -88,27 +95,24 @@ __device__ __forceinline__ void resample(const Normals& normals, const Stream& s
     const std::uint32_t k = 31 - __clz(quads);
     const Place place = share.place(waiter.slot - 32 * k);
     std::uint32_t left = ~spread(skip) & 0x80808080u;  // elements that may have to be drawn, as in Normals::rejected()
-    std::uint32_t head = 0;
     std::uint32_t n = __ffs(left) / 8 - 1;
-    if constexpr (Normals::has_heads) {
-      const bool again = trial > 0;
-      const Words words = stream.block(again ? 4 * place.index + n : place.index, trial);
-      head = words.x;
-      if (!again) {
-        left &= normals.rejected(words);
-        n = __ffs(left) / 8 - 1;
-        head = word_of(words, n);
-      }
+    const bool again = trial > 0;
+    const Words words = stream.block(again ? 4 * place.index + n : place.index, trial);
+    std::uint32_t head = words.x;
+    if (!again) {
+      left &= normals.rejected(words);
+      n = __ffs(left) / 8 - 1;
+      head = word_of(words, n);
     }
+    const std::uint32_t state = waiter.state;
     waiter.state = quads ^ 1u << k;
     if (left != 0) {
       const auto drawn = normals.resample(stream, place.index, n, trial, head);
-      if (drawn.accepted) writer.write_one(place, n, drawn.draw);
-      const std::uint32_t before = (1u << n) - 1;
+      writer.write_one(drawn.accepted, writer.address(place.element + n), drawn.draw);
       if (!drawn.accepted) {
-        waiter = {waiter.slot, quads, skip | before, trial + 1};
+        waiter.state = Waiter::next_trial(state, n);
       } else if ((left & left - 1) != 0) {
-        waiter = {waiter.slot, quads, skip | before | 1u << n};
+        waiter.state = Waiter::next_element(state, n);
       }
     }
   }

@@ -8,6 +8,7 @@
 
 #include "cuda/job.h"
 #include "cuda/kernel/format.cuh"
+#include "cuda/kernel/hints.cuh"
 #include "cuda/kernel/position.cuh"
 
 namespace fanin::gpu {
@@ -49,6 +50,74 @@ __device__ __forceinline__ void store_some(std::uint64_t address, const typename
 #pragma unroll
   for (std::int32_t j = 0; j < 4; ++j) {
     if (j >= from && j < to) store(address + j * sizeof e[0], e[j]);
+  }
+}
+
+// A lane's quad of a warp's 32, which are consecutive, moved up by 1 to 3 elements: its last elements come to the next
+// lane, and those of the last lane to the first one.
+template <std::int32_t shift, class Packed>
+__device__ __forceinline__ Packed moved_up(const Packed& packed) {
+  constexpr std::uint32_t words = sizeof(Packed) / 4;
+  constexpr std::int32_t bits = 8 * words * shift;  // with 4 words: whole ones
+  const std::uint32_t lane_before = (lane_number() + 31) % 32;
+  const auto before = [&](std::uint32_t word) { return __shfl_sync(0xffffffffu, word, lane_before); };
+  std::uint32_t w[words];
+  memcpy(w, &packed, sizeof w);
+  if constexpr (words == 4) {
+    const std::uint32_t v[4] = {w[0], w[1], w[2], w[3]};
+#pragma unroll
+    for (std::int32_t j = 0; j < 4; ++j) w[j] = j < shift ? before(v[4 - shift + j]) : v[j - shift];
+  } else if constexpr (words == 2) {
+    const std::uint32_t last = before(w[1]);
+    if constexpr (bits < 32) {
+      w[1] = __funnelshift_l(w[0], w[1], bits);
+      w[0] = __funnelshift_l(last, w[0], bits);
+    } else {
+      const std::uint32_t last_but_one = before(w[0]);
+      w[1] = __funnelshift_l(last, w[0], bits - 32);
+      w[0] = __funnelshift_l(last_but_one, last, bits - 32);
+    }
+  } else {
+    w[0] = __funnelshift_l(before(w[0]), w[0], bits);
+  }
+  Packed moved;
+  memcpy(&moved, w, sizeof w);
+  return moved;
+}
+
+// Whole quads of all lanes to memory that is `shift` elements past an aligned address: a lane's first one at its
+// address, the others 32 further each. All stores but those of the first and the last elements of 32 quads are aligned.
+template <class Format, std::int32_t shift, std::uint32_t quads>
+__device__ __forceinline__ void store_quads(std::uint64_t address, const typename Format::Packed (&packed)[quads]) {
+  using Packed = typename Format::Packed;
+  constexpr std::uint64_t size = sizeof(Packed) / 4;
+  Packed moved[quads];
+#pragma unroll
+  for (std::uint32_t k = 0; k < quads; ++k) {
+    moved[k] = packed[k];
+    if constexpr (shift != 0) moved[k] = moved_up<shift>(packed[k]);
+  }
+  address -= shift * size;
+  if (shift == 0 || lane_number() != 0) {
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads; ++k) {
+      const std::uint64_t at = address + k * 32 * sizeof(Packed);
+      if constexpr (sizeof(Packed) == 16) {
+        store_vector(at, moved[k].of[0], moved[k].of[1], moved[k].of[2], moved[k].of[3]);
+      } else {
+        store_four(at, moved[k]);
+      }
+    }
+  } else {
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads; ++k) {
+      typename Format::Element e[4];
+      memcpy(e, &moved[k], sizeof e);
+#pragma unroll
+      for (std::int32_t j = 0; j < 4; ++j) {
+        store(address + (k + (j < shift ? 1 : 0)) * 32 * sizeof(Packed) + j * size, e[j]);
+      }
+    }
   }
 }
 
@@ -98,11 +167,14 @@ class Writer {
  public:
   using Format = FormatType;
   using Real = typename Format::Real;
-  static constexpr std::uint64_t quad_size = sizeof(typename Format::Packed);
+  static constexpr bool any = sizeof(Real) == 8;  // for any job, also one with short rows
+  static constexpr std::uint64_t element_size = sizeof(typename Format::Element);
   // Quads that a lane makes together, so that their instructions fill each other's waits: 8 for the dtypes of most
   // weights, which saves 0.3 instructions an element and takes the compiler a second each (CUDA 13.0).
   static constexpr std::uint32_t quads_together =
-      std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8 : 4;
+      std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8
+      : any                                                                   ? 2
+                                                                              : 4;
 
   __device__ __forceinline__ Writer(const Job& job, const Extension& more, Real factor)
       : memory_(job.address),
@@ -112,24 +184,27 @@ class Writer {
 
   __device__ __forceinline__ bool aligned() const { return aligned_; }
 
-  // A whole quad in aligned memory, `further` bytes after the element; clamped only if the format always does.
   __device__ __forceinline__ std::uint64_t address(std::int64_t element) const {
     return reinterpret_cast<std::uint64_t>(memory_) + element * sizeof(typename Format::Element);
   }
-  __device__ __forceinline__ void write_whole(std::uint64_t address, const Four<Real>& draws) const {
-    store_four(address, Format::template encode<clamped>(affine_(draws), clamp_));
-  }
 
+  // Whole quads in aligned memory: the lane's first one at an address, the others 32 further each.
+  __device__ __forceinline__ void write_turn(std::uint64_t address, const Four<Real> (&draws)[quads_together]) const {
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads_together; ++k) {
+      store_four(address + k * 128 * element_size, Format::template encode<clamped>(affine_(draws[k]), clamp_));
+    }
+  }
   __device__ __forceinline__ void write(const Quad& quad, const Four<Real>& draws) const {
     put<Format, clamped>(memory_, aligned_, quad, affine_(draws), clamp_);
   }
-  // Element n of a quad, which exists.
-  __device__ __forceinline__ void write_one(const Place& place, std::int32_t n, Real draw) const {
+  // really: or nothing is written. No branch for all but the store.
+  __device__ __forceinline__ void write_one(bool really, std::uint64_t address, Real draw) const {
     const Real v = affine_(draw);
     const typename Format::Packed packed = Format::template encode<clamped>({v, v, v, v}, clamp_);
     typename Format::Element element;
     memcpy(&element, &packed, sizeof element);
-    store(address(place.element + n), element);
+    if (really) store(address, element);
   }
 
  private:
@@ -156,20 +231,65 @@ static __device__ __noinline__ void put_all(const Job* job, const Copy* copies, 
   }
 }
 
-// Writes any job that is computed in binary32, with its copies.
+// Writes any job that is computed in binary32, with its copies, and any memory. Its addresses are numbers of elements.
 class AnyWriter {
  public:
   using Real = float;
+  static constexpr bool any = true;
+  static constexpr std::uint64_t element_size = 1;
+  static constexpr std::uint32_t quads_together = 4;
 
   __device__ __forceinline__ AnyWriter(const Job& job, const Extension& more, float factor)
       : more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)) {}
 
+  __device__ __forceinline__ bool aligned() const { return true; }
+  __device__ __forceinline__ std::uint64_t address(std::int64_t element) const {
+    return static_cast<std::uint64_t>(element);
+  }
+
+  // Whole quads: the lane's first one begins at an element, the others 32 quads further each.
+  __device__ __forceinline__ void write_turn(std::uint64_t element, const Four<float> (&draws)[quads_together]) const {
+    Four<float> values[quads_together];
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads_together; ++k) values[k] = affine_(draws[k]);
+    Copy at{more_.job->address, limits_.min, limits_.max, more_.job->dtype, more_.job->aligned};
+#pragma unroll 1
+    for (std::uint32_t c = 0;; ++c) {
+      with_format(
+          at.dtype, [&](auto format) __attribute__((always_inline)) {
+            using Format = decltype(format);
+            const Limits<float> limits{at.min, at.max};
+            // Most values need not be clamped, and most formats do so anyway.
+            const bool clamped = !std::is_same_v<Format, AsFloat32> || at.min > -INFINITY || at.max < INFINITY;
+            typename Format::Packed packed[quads_together];
+#pragma unroll
+            for (std::uint32_t k = 0; k < quads_together; ++k) {
+              packed[k] = Format::template encode<false>(values[k], limits);
+            }
+            if (clamped) {
+#pragma unroll
+              for (std::uint32_t k = 0; k < quads_together; ++k) {
+                packed[k] = Format::template encode<true>(values[k], limits);
+              }
+            }
+            constexpr std::uint64_t size = sizeof(typename Format::Element);
+            const std::uint64_t address = reinterpret_cast<std::uint64_t>(at.address) + element * size;
+            const auto shift = static_cast<std::uint32_t>(address / size % 4);
+            if (shift == 0) store_quads<Format, 0>(address, packed);
+            if (shift == 1) store_quads<Format, 1>(address, packed);
+            if (shift == 2) store_quads<Format, 2>(address, packed);
+            if (shift == 3) store_quads<Format, 3>(address, packed);
+          });
+      if (c == more_.job->copies) return;
+      at = more_.copies[c];
+    }
+  }
   __device__ __forceinline__ void write(const Quad& quad, const Four<float>& draws) const {
     put(quad.element, quad.from, quad.to, affine_(draws));
   }
-  __device__ __forceinline__ void write_one(const Place& place, std::int32_t n, float draw) const {
+  __device__ __forceinline__ void write_one(bool really, std::uint64_t element, float draw) const {
     const float v = affine_(draw);
-    put(place.element, n, n + 1, {v, v, v, v});
+    if (really) put(static_cast<std::int64_t>(element), 0, 1, {v, v, v, v});
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <iostream>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <thread>
@@ -419,6 +420,91 @@ TEST_F(Gpu, BlocksOfTensors) {
         if (count > 3) params = part_of(params, count / 3, count / 2);
         expect_host_bits(params, cuts()[n % 5], 0, c.name + to_string(shape) + " in part");
         ++n;
+      }
+    }
+  }
+}
+
+// Rows long enough to be written by whole quads, which begin anywhere in a quad and in memory.
+TEST_F(Gpu, LongRowsOfBlocksInDeviceMemory) {
+  struct Blocks {
+    Shape shape, parts;
+    std::vector<std::int32_t> number;
+  };
+  const std::vector<Case> kinds{{"normal", HeNormal(1)},
+                                {"uniform", GlorotUniform(1)},
+                                {"window", TruncatedNormal(0.5, 2.0, 1, -1.0, 3.0)},
+                                {"narrow", TruncatedNormal(0.5, 2.0, 1, 1.0, 2.0)},
+                                {"tail", TruncatedNormal(0.5, 2.0, 1, -9.0, -3.0)}};
+  constexpr std::uint32_t streams[8] = {7, 8, 9, 10, 0xfffffff0u, 3, 0, 0x80000000u};
+  constexpr std::size_t tensors = std::size(streams) / 4;
+  unsigned n = 0;
+  for (const Blocks& blocks :
+       {Blocks{{3, 5003}, {1, 2}, {0, 1}}, Blocks{{5, 2055}, {2, 1}, {1, 0}}, Blocks{{2, 4101}, {1, 3}, {0, 0}},
+        Blocks{{1, 1031}, {1, 1}, {0, 0}}, Blocks{{2, 3, 2051}, {1, 2, 2}, {0, 1, 1}}}) {
+    const std::size_t rank = blocks.shape.size();
+    Shape extent;
+    for (std::size_t j = 0; j < rank; ++j) {
+      extent.push_back((blocks.shape[j] + blocks.parts[j] - 1) / blocks.parts[j]);
+    }
+    const auto count = static_cast<std::size_t>(element_count(extent));
+    for (const Case& c : kinds) {
+      const DType dtype = all_dtypes[n % 6] == DType::float64 ? DType::float32 : all_dtypes[n % 6];
+      const std::size_t size = size_of(dtype);
+      FillParams params = c.initializer.params(blocks.shape, dtype, {});
+      std::vector<unsigned char> expected;
+      for (std::size_t t = 0; t < tensors; ++t) {
+        params.seed = streams[4 * t] | std::uint64_t{streams[4 * t + 1]} << 32;
+        params.subsequence = streams[4 * t + 2] | std::uint64_t{streams[4 * t + 3]} << 32;
+        const std::vector<unsigned char> whole = host_bytes(params);
+        for (std::size_t element = 0; element < count; ++element) {
+          std::size_t index = 0;
+          std::size_t rest = element;
+          std::size_t stride = 1;
+          bool inside = true;
+          for (std::size_t j = rank; j-- > 0;) {
+            const auto along = static_cast<std::size_t>(extent[j]);
+            const std::size_t at = rest % along + static_cast<std::size_t>(blocks.number[j]) * along;
+            inside = inside && at < static_cast<std::size_t>(blocks.shape[j]);
+            index += at * stride;
+            stride *= static_cast<std::size_t>(blocks.shape[j]);
+            rest /= along;
+          }
+          for (std::size_t b = 0; b < size; ++b) expected.push_back(inside ? whole[index * size + b] : 0);
+        }
+      }
+      DeviceBytes told(sizeof streams + blocks.number.size() * sizeof(std::int32_t));
+      unsigned char* const number = told.data() + sizeof streams;
+      CUDA_OK(cudaMemcpy(told.data(), streams, sizeof streams, cudaMemcpyHostToDevice));
+      CUDA_OK(cudaMemcpy(number, blocks.number.data(), rank * sizeof(std::int32_t), cudaMemcpyHostToDevice));
+      const std::size_t offset = n % 5 * size;
+      DeviceBytes memory(expected.size() + offset);
+      fill(memory.view(dtype, offset), params,
+           DeviceBlocks{blocks.shape, blocks.parts, tensors, reinterpret_cast<const std::uint32_t*>(told.data()),
+                        reinterpret_cast<const std::int32_t*>(number)});
+      expect_only(memory, offset, expected, c.name + to_string(blocks.shape) + std::string(name_of(dtype)));
+      ++n;
+    }
+  }
+}
+
+// Short rows that are whole quads, which are written by whole quads, and those that are not.
+TEST_F(Gpu, ShortRows) {
+  unsigned n = 0;
+  for (const Shape& shape : {Shape{700, 512}, Shape{90, 9, 64}, Shape{300, 37}}) {
+    for (const std::int64_t columns : {4, 20, 36}) {
+      for (const std::int64_t first : {0, 1}) {
+        Block block{Shape(shape.size(), 0), shape};
+        block.offset.back() = first;
+        block.extent.back() = columns;
+        for (const Case& c : all_kinds()) {
+          const DType dtype = all_dtypes[n % 6];
+          FillParams params = c.initializer.params(shape, dtype, {.subsequence = n, .block = block});
+          if (n % 3 == 1) params = part_of(params, 8, params.index.count - 24);
+          if (n % 3 == 2) params = part_of(params, 11, params.index.count - 17);
+          expect_host_bits(params, n % 2 == 0 ? usual : cuts()[n / 2 % 6], n % 7 % 4 * size_of(dtype), c.name);
+          ++n;
+        }
       }
     }
   }
