@@ -73,7 +73,7 @@ void prepare(std::size_t number, int ordinal) {
 }
 
 // `parameters` are SmallParameters or LargeParameters, of which the launch's words stand behind the header.
-void start(const Launch& launch, Header* parameters, int ordinal, CudaStream stream, const std::uint64_t* device_seed) {
+void start(const Launch& launch, Header* parameters, int ordinal, CudaStream stream, DeviceSeed device_seed) {
   *parameters = launch.header;
   parameters->device_seed = device_seed;
   const std::size_t number = number_of(launch);
@@ -115,7 +115,7 @@ std::size_t aligned(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
 
 }  // namespace
 
-void launch(const Launch& launch, const std::uint64_t* words, CudaStream stream, const std::uint64_t* device_seed) {
+void launch(const Launch& launch, const std::uint64_t* words, CudaStream stream, DeviceSeed device_seed) {
   int ordinal = 0;
   check(cudaGetDevice(&ordinal), "Cannot tell the current CUDA device");
   LargeParameters parameters;
@@ -173,7 +173,7 @@ void preload(int ordinal) {
   for (std::size_t number = 0; number < kernels; ++number) prepare(number, ordinal);
 }
 
-void fill(const FillJob& job, const CurrentDevice& current, CudaStream stream, const std::uint64_t* device_seed) {
+void fill(const FillJob& job, const CurrentDevice& current, CudaStream stream, DeviceSeed device_seed) {
   SmallParameters parameters;
   encode_each(&job, 1, state_of(current.ordinal()).facts, parameters.data, sizeof parameters.data / 8,
               [&](const Launch& launch) { start(launch, &parameters.header, current.ordinal(), stream, device_seed); });
@@ -191,7 +191,7 @@ std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, i
 
 std::size_t count(const Launches& launches) { return launches.all.size(); }
 
-void fill(const Launches& launches, const CurrentDevice& current, CudaStream stream, const std::uint64_t* device_seed) {
+void fill(const Launches& launches, const CurrentDevice& current, CudaStream stream, DeviceSeed device_seed) {
   LargeParameters parameters;
   for (const auto& [launch, words] : launches.all) {
     std::memcpy(parameters.data, words.data(), words.size() * 8);

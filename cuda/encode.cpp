@@ -46,7 +46,7 @@ class Encoder {
         tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)), job_.usual != 0);
   }
 
-  const Job& job() const { return job_; }
+  const EncodedJob& job() const { return job_; }
   Kernel kernel() const {
     const auto draw = static_cast<Draw>(job_.draw);
     const bool usual = job_.usual != 0 || draw == Draw::constant || draw == Draw::identity;
@@ -149,7 +149,7 @@ class Encoder {
     const IndexMap& map = params.index;
     job_.aligned = 1;
     const std::uint64_t run = map.extent[map.rank - 1];
-    append(Block{block.streams, block.number, map.count / run, run, map.rank});
+    append(Block{block.generators, block.number, map.count / run, run, map.rank});
     for (std::uint32_t j = 0; j < map.rank; ++j) {
       append(BlockLoop{map.extent[j], map.stride[j], block.step[j], block.bound[j], block.axis[j]});
     }
@@ -178,9 +178,9 @@ class Encoder {
        std::max(sizeof(Rows) + IndexMap::max_rank * sizeof(Dimension) + FillJob::max_copies * sizeof(Copy),
                 sizeof(Block) + DeviceBlock::max_rank * sizeof(BlockLoop))) /
       8;
-  static_assert(sizeof(Job) + 8 * most_words <= sizeof SmallParameters::data);
+  static_assert(sizeof(EncodedJob) + 8 * most_words <= sizeof SmallParameters::data);
 
-  Job job_{};
+  EncodedJob job_{};
   std::uint64_t extension_[most_words];
   std::size_t words_ = 0;
   std::uint32_t copies_ = 0;
@@ -191,14 +191,14 @@ class Encoder {
   std::uint64_t first_ = 0, run_ = 0;  // of Rows
 };
 
-constexpr std::size_t job_words = sizeof(Job) / 8;
+constexpr std::size_t job_words = sizeof(EncodedJob) / 8;
 
 // Numbers the tiles, of which there are fewer than 2^31: of larger fills tiles are larger.
 std::uint32_t number_tiles(std::uint64_t* words, std::uint32_t jobs) {
   const auto each = [&](std::uint32_t shift, const auto& f) {
     std::uint64_t tiles = 0;
     for (std::uint32_t j = 0; j < jobs; ++j) {
-      Job job;
+      EncodedJob job;
       std::memcpy(&job, words + j * job_words, sizeof job);
       Rows rows{};
       if (job.has_rows != 0) {
@@ -215,9 +215,9 @@ std::uint32_t number_tiles(std::uint64_t* words, std::uint32_t jobs) {
     return tiles;
   };
   std::uint32_t shift = 0;
-  while (each(shift, [](std::uint32_t, const Job&) {}) >> 31 != 0) ++shift;
-  return static_cast<std::uint32_t>(
-      each(shift, [&](std::uint32_t j, const Job& job) { std::memcpy(words + j * job_words, &job, sizeof job); }));
+  while (each(shift, [](std::uint32_t, const EncodedJob&) {}) >> 31 != 0) ++shift;
+  return static_cast<std::uint32_t>(each(
+      shift, [&](std::uint32_t j, const EncodedJob& job) { std::memcpy(words + j * job_words, &job, sizeof job); }));
 }
 
 // The same for a Block, whose job stands first.
@@ -230,7 +230,7 @@ std::uint32_t number_row_tiles(std::uint64_t* words, const FillJob& fill, Header
   for (std::uint32_t j = 0; j + 1 < map.rank; ++j) whole = whole && map.stride[j] % 4 == 0;
   const std::uint64_t slots = whole ? (run + 3) / 4 : (run + 2) / 4 + 1;
   const std::uint64_t rows = map.count / run * block.members;
-  Job job;
+  EncodedJob job;
   std::memcpy(&job, words, sizeof job);
   std::uint64_t row_tiles = (slots - 1) / job.tile_slots + 1;
   while (row_tiles > 1 && row_tiles * rows >> 31 != 0) {
@@ -267,7 +267,7 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
         continue;
       }
       if (back - front < job_words + encoder.words()) break;
-      Job job = encoder.job();
+      EncodedJob job = encoder.job();
       back -= encoder.words();
       std::memcpy(words + back, encoder.extension(), encoder.words() * 8);
       job.extension = static_cast<std::uint32_t>(back);
@@ -283,7 +283,7 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
   std::memmove(words + front, words + back, (capacity - back) * 8);
   launch->header.jobs = static_cast<std::uint32_t>(front / job_words);
   for (std::size_t at = 0; at < front; at += job_words) {
-    Job job;
+    EncodedJob job;
     std::memcpy(&job, words + at, sizeof job);
     job.extension -= static_cast<std::uint32_t>(back - front);
     std::memcpy(words + at, &job, sizeof job);

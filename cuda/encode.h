@@ -5,14 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 #include "cuda/policy.h"
 #include "params/fill_job.h"
 
 namespace fanin::gpu {
 
 enum class Kernel : std::uint8_t {
-  usual,  // Job::usual, constants and identities
+  usual,  // EncodedJob::usual, constants and identities
   any     // all others
 };
 

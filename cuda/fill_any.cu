@@ -9,35 +9,35 @@ namespace fanin::gpu {
 namespace {
 
 template <class Writer>
-__device__ __forceinline__ void fill_narrow_spans(const Job& job, const Extension& more, const Share& share,
-                                                  const Stream& stream) {
+__device__ __forceinline__ void fill_narrow_spans(const EncodedJob& job, const Extension& more, const Share& share,
+                                                  const Generator& generator) {
   if (more.narrow->tail) {
-    fill_narrow_spans<Writer, Proposal::tail>(job, more, share, stream);
+    fill_narrow_spans<Writer, Proposal::tail>(job, more, share, generator);
   } else {
-    fill_narrow_spans<Writer, Proposal::box>(job, more, share, stream);
+    fill_narrow_spans<Writer, Proposal::box>(job, more, share, generator);
   }
 }
 
 struct FillAny {
-  __device__ __forceinline__ void operator()(const Job& job, const Extension& more, const Share& share,
-                                             const Stream& stream, const SharedMemory& shared) const {
+  __device__ __forceinline__ void operator()(const EncodedJob& job, const Extension& more, const Share& share,
+                                             const Generator& generator, const SharedMemory& shared) const {
     const auto dtype = static_cast<DType>(job.dtype);
     const bool wide = dtype == DType::float64;
     if (static_cast<Draw>(job.draw) == Draw::narrow_normal) {
       const bool dense = !share.has_short_rows() && job.copies == 0;
       if (dense && dtype == DType::float32 && more.values->max == INFINITY) {
-        fill_narrow_spans<Writer<AsFloat32, false>>(job, more, share, stream);
+        fill_narrow_spans<Writer<AsFloat32, false>>(job, more, share, generator);
       } else if (dense && dtype == DType::bfloat16) {
-        fill_narrow_spans<Writer<AsBFloat16, true>>(job, more, share, stream);
+        fill_narrow_spans<Writer<AsBFloat16, true>>(job, more, share, generator);
       } else if (wide) {
-        fill_narrow_slots<Writer<AsFloat64, true>>(job, more, share, stream);
+        fill_narrow_slots<Writer<AsFloat64, true>>(job, more, share, generator);
       } else {
-        fill_narrow_slots<AnyWriter>(job, more, share, stream);
+        fill_narrow_slots<AnyWriter>(job, more, share, generator);
       }
     } else if (wide) {
-      fill_any<Writer<AsFloat64, true>>(job, more, share, stream, shared);
+      fill_any<Writer<AsFloat64, true>>(job, more, share, generator, shared);
     } else {
-      fill_any<AnyWriter>(job, more, share, stream, shared);
+      fill_any<AnyWriter>(job, more, share, generator, shared);
     }
   }
 };

@@ -3,7 +3,7 @@
 
 #include <cuda_runtime.h>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 
 namespace fanin::gpu {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nearly all fills are (Job::usual), constants and identities.
+// What nearly all fills are (EncodedJob::usual), constants and identities.
 #include "cuda/fill_kernels.h"
 #include "cuda/kernel/fill.cuh"
 
@@ -8,11 +8,11 @@ namespace fanin::gpu {
 namespace {
 
 struct FillUsual {
-  __device__ __forceinline__ void operator()(const Job& job, const Extension& more, const Share& share,
-                                             const Stream& stream, const SharedMemory& shared) const {
+  __device__ __forceinline__ void operator()(const EncodedJob& job, const Extension& more, const Share& share,
+                                             const Generator& generator, const SharedMemory& shared) const {
     with_format(
         job.dtype, [&](auto format) __attribute__((always_inline)) {
-          fill_usual<Writer<decltype(format), false>>(job, more, share, stream, shared);
+          fill_usual<Writer<decltype(format), false>>(job, more, share, generator, shared);
         });
   }
 };

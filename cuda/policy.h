@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 
 namespace fanin::gpu {
 
@@ -32,7 +32,7 @@ constexpr std::uint32_t table_bytes = table_entries * 4;
 constexpr std::uint32_t shared_bytes(std::uint32_t tables, std::uint32_t table_copies, bool waits,
                                      std::uint32_t threads, bool block = false) {
   const std::uint32_t count = (tables & 1) + (tables >> 1);
-  const std::size_t of_warp = (waits ? sizeof(Waiting) : 0) + (block ? sizeof(Job) : 0);
+  const std::size_t of_warp = (waits ? sizeof(Waiting) : 0) + (block ? sizeof(EncodedJob) : 0);
   return count * table_copies * table_bytes + threads / 32 * static_cast<std::uint32_t>(of_warp);
 }
 

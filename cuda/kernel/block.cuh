@@ -10,7 +10,7 @@
 namespace fanin::gpu {
 
 // Zeros for a row's elements beyond the tensor, as far as they are in slots begin ... end - 1 of all its slots.
-__device__ __forceinline__ void fill_beyond(const Job& row, const Block& block, std::uint64_t begin,
+__device__ __forceinline__ void fill_beyond(const EncodedJob& row, const Block& block, std::uint64_t begin,
                                             std::uint64_t end) {
   const std::uint32_t size = element_size(row.dtype);
   const std::uint64_t past = row.start % 4;
@@ -23,8 +23,9 @@ __device__ __forceinline__ void fill_beyond(const Job& row, const Block& block, 
 // Puts the job for a row into `row`, in shared memory of the warp: that of the elements that lie in the tensor, which
 // are the row's first. Of the others it fills those in tiles begin ... end - 1. A function that is called: most
 // launches do not.
-static __device__ __noinline__ void begin_row(const Job* job, const Block* block, std::uint32_t row_tiles,
-                                              std::uint32_t number, std::uint32_t begin, std::uint32_t end, Job* row) {
+static __device__ __noinline__ void begin_row(const EncodedJob* job, const Block* block, std::uint32_t row_tiles,
+                                              std::uint32_t number, std::uint32_t begin, std::uint32_t end,
+                                              EncodedJob* row) {
   const auto* const loops = reinterpret_cast<const BlockLoop*>(block + 1);
   const auto in_tensor = [&](const BlockLoop& loop, std::uint64_t c) {
     return loop.step != 0 ? static_cast<std::uint64_t>(block->number[loop.axis]) * loop.step + c : c;
@@ -41,7 +42,7 @@ static __device__ __noinline__ void begin_row(const Job* job, const Block* block
   const BlockLoop& inner = loops[block->rank - 1];
   const std::uint64_t first = in_tensor(inner, 0);
   inside = inside && first < inner.bound;
-  Job its = *job;
+  EncodedJob its = *job;
   its.start = inside ? start + first : 0;
   its.count = inside ? min(block->run, inner.bound - first) : 0;
   const std::uint32_t size = element_size(its.dtype);
@@ -50,9 +51,9 @@ static __device__ __noinline__ void begin_row(const Job* job, const Block* block
   its.aligned = (address - its.start % 4 * size) % min(4 * size, 16u) == 0 ? 1 : 0;
   its.tile_begin = number * row_tiles;
   if (static_cast<Draw>(its.draw) != Draw::constant) {
-    const std::uint32_t* const stream = block->streams + number / block->rows * 4;
-    its.seed = stream[0] | std::uint64_t{stream[1]} << 32;
-    its.bits = stream[2] | std::uint64_t{stream[3]} << 32;
+    const std::uint32_t* const generator = block->generators + number / block->rows * 4;
+    its.seed = generator[0] | std::uint64_t{generator[1]} << 32;
+    its.bits = generator[2] | std::uint64_t{generator[3]} << 32;
   }
   __syncwarp();  // the row before has been read
   if (lane_number() == 0) *row = its;

@@ -6,7 +6,7 @@
 
 #include "core/fractions.h"
 #include "core/normal.h"
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 #include "cuda/kernel/philox.cuh"
 
 namespace fanin::gpu {
@@ -68,19 +68,19 @@ class Uniforms {
   using Real = RealType;
   static constexpr bool can_reject = false;
 
-  __device__ __forceinline__ explicit Uniforms(const Job& job)
+  __device__ __forceinline__ explicit Uniforms(const EncodedJob& job)
       : centred_(static_cast<Draw>(job.draw) == Draw::centred),
         flip_(centred_ ? 0x80 : 0x80000000u),
         offset_(centred_ ? 0.0F : 0x1p31F) {}
 
   __device__ __forceinline__ Real factor() const { return sizeof(Real) == 4 && folded ? Real{unit()} : Real{1}; }
 
-  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad,
+  __device__ __forceinline__ FirstTrials<Real> first(const Generator& generator, std::uint64_t quad,
                                                      const Words& words) const {
     if constexpr (sizeof(Real) == 4) {
       return {{number(words.x), number(words.y), number(words.z), number(words.w)}, false};
     } else {
-      const Words more = stream.block(quad, core::first_refinement_tag);
+      const Words more = generator.block(quad, core::first_refinement_tag);
       return {
           {fraction(words.x, more.x), fraction(words.y, more.y), fraction(words.z, more.z), fraction(words.w, more.w)},
           false};

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 #include "cuda/kernel/block.cuh"
 #include "cuda/kernel/pattern.cuh"
 #include "cuda/kernel/resample.cuh"
@@ -19,10 +19,10 @@ class Filler {
  public:
   using Real = typename Source::Real;
 
-  __device__ __forceinline__ Filler(const Source& source, const Stream& stream, const Share& share,
+  __device__ __forceinline__ Filler(const Source& source, const Generator& generator, const Share& share,
                                     const Writer& writer, Waiting& waiting)
       : source_(source),
-        stream_(stream),
+        generator_(generator),
         share_(share),
         writer_(writer),
         stack_(waiting),
@@ -49,7 +49,7 @@ class Filler {
       if constexpr (Source::can_reject) {
         stack_.push(waiter);
 #pragma unroll 1
-        while (stack_.height() >= enough) resample(source_, stream_, share_, writer_, stack_);
+        while (stack_.height() >= enough) resample(source_, generator_, share_, writer_, stack_);
       }
     } while (enough > 1);
   }
@@ -93,7 +93,8 @@ class Filler {
       Four<Real> draws[together];
 #pragma unroll
       for (std::uint32_t k = 0; k < together; ++k) {
-        const auto trials = source_.first(stream_, index[k] | std::uint64_t{high} << 32, stream_.block(index[k], high));
+        const auto trials =
+            source_.first(generator_, index[k] | std::uint64_t{high} << 32, generator_.block(index[k], high));
         draws[k] = trials.draws;
         if (trials.rejected) these |= 1u << (together - 1 - k);
       }
@@ -122,14 +123,14 @@ class Filler {
     }
     const Waiter nothing(0, 0);
     if (!exists || quad.from >= quad.to) return nothing;
-    const auto trials = source_.first(stream_, quad.index, stream_.block(quad.index, 0));
+    const auto trials = source_.first(generator_, quad.index, generator_.block(quad.index, 0));
     writer_.write(quad, trials.draws);
     if (!trials.rejected) return nothing;
     return {span_.slot + n, 1, 0xfu ^ ((1u << quad.to) - (1u << quad.from))};
   }
 
   const Source& source_;
-  const Stream& stream_;
+  const Generator& generator_;
   const Share& share_;
   const Writer& writer_;
   Stack stack_;
@@ -141,35 +142,35 @@ class Filler {
 };
 
 template <class Writer, class Source>
-__device__ __forceinline__ void fill_from(const Source& source, const Job& job, const Extension& more,
-                                          const Share& share, const Stream& stream, const SharedMemory& shared) {
+__device__ __forceinline__ void fill_from(const Source& source, const EncodedJob& job, const Extension& more,
+                                          const Share& share, const Generator& generator, const SharedMemory& shared) {
   const Writer writer(job, more, source.factor());
-  Filler<Source, Writer>(source, stream, share, writer, *shared.waiting()).fill();
+  Filler<Source, Writer>(source, generator, share, writer, *shared.waiting()).fill();
 }
 
 // The jobs that nearly all fills are.
 template <class Writer>
-__device__ __forceinline__ void fill_usual(const Job& job, const Extension& more, const Share& share,
-                                           const Stream& stream, const SharedMemory& shared) {
+__device__ __forceinline__ void fill_usual(const EncodedJob& job, const Extension& more, const Share& share,
+                                           const Generator& generator, const SharedMemory& shared) {
   using Real = typename Writer::Real;
   if (static_cast<Draw>(job.draw) == Draw::normal) {
     const TableNormals<Real, false> normals(job, more, shared.table(job.cut != 0));
-    fill_from<Writer>(normals, job, more, share, stream, shared);
+    fill_from<Writer>(normals, job, more, share, generator, shared);
   } else {
-    fill_from<Writer>(Uniforms<Real, true>(job), job, more, share, stream, shared);
+    fill_from<Writer>(Uniforms<Real, true>(job), job, more, share, generator, shared);
   }
 }
 
 // Other jobs, but for narrow windows.
 template <class Writer>
-__device__ __forceinline__ void fill_any(const Job& job, const Extension& more, const Share& share,
-                                         const Stream& stream, const SharedMemory& shared) {
+__device__ __forceinline__ void fill_any(const EncodedJob& job, const Extension& more, const Share& share,
+                                         const Generator& generator, const SharedMemory& shared) {
   const AnyDraws<typename Writer::Real> draws(job, more, shared.table(job.cut != 0));
-  fill_from<Writer>(draws, job, more, share, stream, shared);
+  fill_from<Writer>(draws, job, more, share, generator, shared);
 }
 
 // The last job that begins at this tile or before.
-__device__ __forceinline__ std::uint32_t find_job(const Job* jobs, std::uint32_t count, std::uint32_t tile) {
+__device__ __forceinline__ std::uint32_t find_job(const EncodedJob* jobs, std::uint32_t count, std::uint32_t tile) {
   std::uint32_t first = 0;
 #pragma unroll 1
   for (std::uint32_t left = count; left > 1;) {
@@ -181,7 +182,7 @@ __device__ __forceinline__ std::uint32_t find_job(const Job* jobs, std::uint32_t
   return first;
 }
 
-// A kernel's body. fill_share(job, extension, share, stream, shared) draws.
+// A kernel's body. fill_share(job, extension, share, generator, shared) draws.
 template <class FillShare>
 __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* behind, const FillShare& fill_share) {
   const SharedMemory shared(header);
@@ -190,7 +191,7 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
   // Every warp has as many consecutive tiles as any other, or one more. Neighbours are in different blocks, so that few
   // tiles, too, are dealt to all multiprocessors.
   const std::uint64_t* const data = header.data != nullptr ? header.data : behind;
-  const Job* const jobs = reinterpret_cast<const Job*>(data);
+  const EncodedJob* const jobs = reinterpret_cast<const EncodedJob*>(data);
   const std::uint32_t warps = gridDim.x * (blockDim.x / 32);
   const std::uint32_t warp = threadIdx.x / 32 * gridDim.x + blockIdx.x;
   const std::uint32_t each = header.tiles / warps;
@@ -211,7 +212,7 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     } else if (number + 1 < header.jobs) {
       job_end = min(jobs[number + 1].tile_begin, end);
     }
-    const Job& job = *more.job;
+    const EncodedJob& job = *more.job;
     const std::uint64_t slots = slots_of(job, more.rows);
     std::uint64_t begin = std::uint64_t{tile - job.tile_begin} * job.tile_slots;
     const std::uint64_t slots_end = min(slots, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);
@@ -219,11 +220,11 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     if (draw == Draw::constant || draw == Draw::identity) {
       fill_pattern(job, data, begin, slots_end);
     } else {
-      const Stream stream(header.device_seed != nullptr ? *header.device_seed : job.seed, job.bits);
+      const Generator generator(header.device_seed != nullptr ? *header.device_seed : job.seed, job.bits);
 #pragma unroll 1
       for (; begin < slots_end; begin += max_share) {
         const auto count = static_cast<std::uint32_t>(min(slots_end - begin, std::uint64_t{max_share}));
-        fill_share(job, more, Share(job, more, begin, count), stream, shared);
+        fill_share(job, more, Share(job, more, begin, count), generator, shared);
       }
     }
     tile = job_end;

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 #include "cuda/kernel/draw.cuh"
 #include "fanin/dtype.h"
 

@@ -44,14 +44,14 @@ class NarrowNormals {
   }
 
   // The draw of a trial that is accepted, or of the last one of an element whose trials all fail.
-  __device__ __forceinline__ Real draw(const Stream& stream, std::uint64_t index, std::uint32_t trial,
+  __device__ __forceinline__ Real draw(const Generator& generator, std::uint64_t index, std::uint32_t trial,
                                        std::uint32_t word, const core::Trial& point) const {
     const float x = point.kept ? point.z : window_.nearest;
     if constexpr (sizeof(Real) == 4) {
       return x;
     } else {
       const core::Accepted accepted{window_.negative ? -x : x, word, point.kept ? trial : core::trials};
-      const double z = core::refine(accepted, refinement_word(stream, index / 4, index % 4, trial), window_);
+      const double z = core::refine(accepted, refinement_word(generator, index / 4, index % 4, trial), window_);
       return core::clamp(z, values_->lower, values_->upper);
     }
   }
@@ -115,7 +115,8 @@ class SlotElements {
 
 // Fills elements 0 ... elements.count() - 1, of which there are less than 2^31.
 template <class Normals, class Elements>
-__device__ __forceinline__ void fill_narrow(const Normals& normals, const Stream& stream, const Elements& elements) {
+__device__ __forceinline__ void fill_narrow(const Normals& normals, const Generator& generator,
+                                            const Elements& elements) {
   // Elements of a lane at a time: their instructions fill each other's waits.
   constexpr std::uint32_t together = 2;
   constexpr std::uint32_t tag = 1u << 24;  // of the first trial
@@ -136,12 +137,12 @@ __device__ __forceinline__ void fill_narrow(const Normals& normals, const Stream
 #pragma unroll
     for (std::uint32_t k = 0; k < together; ++k) {
       const std::uint32_t low = elements.low(n[k]);
-      const Words words = stream.block(low, y[k]);
+      const Words words = generator.block(low, y[k]);
       const core::Trial point = normals.point(words);
       const bool exists = n[k] < count && elements.has(n[k]);
       const bool drawn = point.kept || y[k] >= core::trials * tag;
       const std::uint64_t index = low | std::uint64_t{y[k] % tag} << 32;
-      elements.write(exists && drawn, n[k], normals.draw(stream, index, y[k] / tag - 1, words.z, point));
+      elements.write(exists && drawn, n[k], normals.draw(generator, index, y[k] / tag - 1, words.z, point));
       const bool done = n[k] < count && (drawn || !exists);
       const std::uint32_t votes = __ballot_sync(0xffffffffu, done);
       n[k] = done ? next + __popc(votes & before) : n[k];
@@ -153,25 +154,25 @@ __device__ __forceinline__ void fill_narrow(const Normals& normals, const Stream
 
 // A share of long rows without copies.
 template <class Writer, Proposal proposal>
-__device__ __forceinline__ void fill_narrow_spans(const Job& job, const Extension& more, const Share& share,
-                                                  const Stream& stream) {
+__device__ __forceinline__ void fill_narrow_spans(const EncodedJob& job, const Extension& more, const Share& share,
+                                                  const Generator& generator) {
   const NarrowNormals<typename Writer::Real, proposal> normals(more);
   const Writer writer(job, more, normals.factor());
 #pragma unroll 1
   for (std::uint32_t slot = 0; slot < share.count();) {
     const Span span = share.span(slot);
     slot += span.count;
-    fill_narrow(normals, stream, SpanElements<Writer>(span, writer));
+    fill_narrow(normals, generator, SpanElements<Writer>(span, writer));
   }
 }
 
 // Any share.
 template <class Writer>
-__device__ __forceinline__ void fill_narrow_slots(const Job& job, const Extension& more, const Share& share,
-                                                  const Stream& stream) {
+__device__ __forceinline__ void fill_narrow_slots(const EncodedJob& job, const Extension& more, const Share& share,
+                                                  const Generator& generator) {
   const NarrowNormals<typename Writer::Real, Proposal::either> normals(more);
   const Writer writer(job, more, normals.factor());
-  fill_narrow(normals, stream, SlotElements<Writer>(share, writer));
+  fill_narrow(normals, generator, SlotElements<Writer>(share, writer));
 }
 
 }  // namespace fanin::gpu

@@ -50,11 +50,11 @@ struct Resampled {
 };
 
 // The word that refines trial t of an element in binary64.
-__device__ __forceinline__ std::uint32_t refinement_word(const Stream& stream, std::uint64_t quad, std::uint32_t n,
-                                                         std::uint32_t trial) {
+__device__ __forceinline__ std::uint32_t refinement_word(const Generator& generator, std::uint64_t quad,
+                                                         std::uint32_t n, std::uint32_t trial) {
   const std::uint32_t tag = core::first_refinement_tag + trial;
-  if (trial > 0) return stream.block(4 * quad + n, tag).x;
-  return word_of(stream.block(quad, tag), n);
+  if (trial > 0) return generator.block(4 * quad + n, tag).x;
+  return word_of(generator.block(quad, tag), n);
 }
 
 // Normals by a table. windowed: with bounds that points of rectangles can lie beyond, too; else draws in binary32 are
@@ -65,7 +65,7 @@ class TableNormals {
   using Real = RealType;
   static constexpr bool can_reject = true;
 
-  __device__ __forceinline__ TableNormals(const Job& job, const Extension& more, const Table& table)
+  __device__ __forceinline__ TableNormals(const EncodedJob& job, const Extension& more, const Table& table)
       : table_(table), values_(more.values) {
     upper_ = table.cut ? 2.0F * Table::unit : beyond;
     lower_ = -upper_;
@@ -78,7 +78,7 @@ class TableNormals {
 
   __device__ __forceinline__ Real factor() const { return sizeof(Real) == 4 && !windowed ? 1 / Table::unit : 1.0F; }
 
-  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad,
+  __device__ __forceinline__ FirstTrials<Real> first(const Generator& generator, std::uint64_t quad,
                                                      const Words& words) const {
     const Four<float> z = table_.points(words);
     FirstTrials<Real> trials;
@@ -90,7 +90,7 @@ class TableNormals {
     if constexpr (sizeof(Real) == 4) {
       trials.draws = {draw(z.x), draw(z.y), draw(z.z), draw(z.w)};
     } else {
-      const Words more = stream.block(quad, core::first_refinement_tag);
+      const Words more = generator.block(quad, core::first_refinement_tag);
       trials.draws = {refined(words.x, more.x), refined(words.y, more.y), refined(words.z, more.z),
                       refined(words.w, more.w)};
     }
@@ -115,9 +115,9 @@ class TableNormals {
   // Trial `trial` of an element has this head, and its rectangle's point is rejected or its cell is an edge cell: the
   // point of the edge cell, else the next trial's point of a rectangle. If neither is accepted, trial + 1 is the one to
   // go on with.
-  __device__ __forceinline__ Resampled<Real> resample(const Stream& stream, std::uint64_t quad, std::uint32_t n,
+  __device__ __forceinline__ Resampled<Real> resample(const Generator& generator, std::uint64_t quad, std::uint32_t n,
                                                       std::uint32_t trial, std::uint32_t head) const {
-    const Words words = stream.block(4 * quad + n, trial + 1);
+    const Words words = generator.block(4 * quad + n, trial + 1);
     float z = 0;
     bool accepted = false;
     if (!windowed || core::is_edge(head)) {  // without bounds of its own nothing else is rejected
@@ -137,7 +137,7 @@ class TableNormals {
       return {accepted, draw(z)};
     } else {
       if (!accepted || at == core::trials) return {accepted, 0.0};
-      const std::uint32_t more = refinement_word(stream, quad, n, at);
+      const std::uint32_t more = refinement_word(generator, quad, n, at);
       if (!core::is_edge(head)) return {true, refined(head, more)};
       return {true, clamp64(core::with_more_digits(core::mul(z, 1 / Table::unit), more))};
     }
@@ -175,20 +175,20 @@ class AnyDraws {
   using Real = RealType;
   static constexpr bool can_reject = true;
 
-  __device__ __forceinline__ AnyDraws(const Job& job, const Extension& more, const Table& table)
+  __device__ __forceinline__ AnyDraws(const EncodedJob& job, const Extension& more, const Table& table)
       : is_normal_(static_cast<Draw>(job.draw) == Draw::normal || static_cast<Draw>(job.draw) == Draw::windowed_normal),
         normals_(job, more, table),
         uniforms_(job) {}
 
   __device__ __forceinline__ Real factor() const { return 1; }
-  __device__ __forceinline__ FirstTrials<Real> first(const Stream& stream, std::uint64_t quad,
+  __device__ __forceinline__ FirstTrials<Real> first(const Generator& generator, std::uint64_t quad,
                                                      const Words& words) const {
-    return is_normal_ ? normals_.first(stream, quad, words) : uniforms_.first(stream, quad, words);
+    return is_normal_ ? normals_.first(generator, quad, words) : uniforms_.first(generator, quad, words);
   }
   __device__ __forceinline__ std::uint32_t rejected(const Words& words) const { return normals_.rejected(words); }
-  __device__ __forceinline__ Resampled<Real> resample(const Stream& stream, std::uint64_t quad, std::uint32_t n,
+  __device__ __forceinline__ Resampled<Real> resample(const Generator& generator, std::uint64_t quad, std::uint32_t n,
                                                       std::uint32_t trial, std::uint32_t head) const {
-    return normals_.resample(stream, quad, n, trial, head);
+    return normals_.resample(generator, quad, n, trial, head);
   }
 
  private:

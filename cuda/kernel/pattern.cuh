@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 #include "cuda/kernel/store.cuh"
 #include "fanin/dtype.h"
 
@@ -37,7 +37,7 @@ __device__ __forceinline__ void store_bits(std::uint64_t address, std::uint64_t 
 }
 
 // Slots begin ... end - 1, whose memory is dense.
-__device__ __forceinline__ void fill_pattern(const Job& job, const std::uint64_t* data, std::uint64_t begin,
+__device__ __forceinline__ void fill_pattern(const EncodedJob& job, const std::uint64_t* data, std::uint64_t begin,
                                              std::uint64_t end) {
   const std::uint32_t size = element_size(job.dtype);
   const std::uint32_t lane = lane_number();

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "core/streams.h"
+#include "core/counter.h"
 #include "cuda/kernel/hints.cuh"
 
 namespace fanin::gpu {
@@ -14,9 +14,9 @@ namespace fanin::gpu {
 using core::Words;
 
 // A job's key, for each round, and subsequence.
-class Stream {
+class Generator {
  public:
-  __device__ __forceinline__ Stream(std::uint64_t seed, std::uint64_t subsequence)
+  __device__ __forceinline__ Generator(std::uint64_t seed, std::uint64_t subsequence)
       : z_(static_cast<std::uint32_t>(subsequence)), w_(static_cast<std::uint32_t>(subsequence >> 32)) {
 #pragma unroll
     for (std::uint32_t r = 0; r < rounds; ++r) {

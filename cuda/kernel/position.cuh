@@ -5,13 +5,13 @@
 #include <cstdint>
 
 #include "core/window.h"
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 
 namespace fanin::gpu {
 
 // What follows a job.
 struct Extension {
-  const Job* job;
+  const EncodedJob* job;
   const Values* values;
   const core::NarrowWindow* narrow;
   const Rows* rows;
@@ -19,7 +19,7 @@ struct Extension {
   const Copy* copies;
   const Block* block;  // in a launch that has one
 
-  __device__ __forceinline__ Extension(const Job& its_job, const std::uint64_t* data) : job(&its_job) {
+  __device__ __forceinline__ Extension(const EncodedJob& its_job, const std::uint64_t* data) : job(&its_job) {
     const std::uint64_t* at = data + its_job.extension;
     values = reinterpret_cast<const Values*>(at);
     if (its_job.has_values != 0) at += sizeof(Values) / 8;
@@ -57,7 +57,8 @@ struct Span {
 // The slots begin ... begin + count - 1 of a job, count <= max_share; numbered from 0.
 class Share {
  public:
-  __device__ __forceinline__ Share(const Job& job, const Extension& more, std::uint64_t begin, std::uint32_t count)
+  __device__ __forceinline__ Share(const EncodedJob& job, const Extension& more, std::uint64_t begin,
+                                   std::uint32_t count)
       : job_(job), more_(more), count_(count) {
     const std::uint64_t slots = job.has_rows != 0 ? more.rows->slots : 0;
     row_ = job.has_rows != 0 ? begin / slots : 0;
@@ -182,7 +183,7 @@ class Share {
     return bounds;
   }
 
-  const Job& job_;
+  const EncodedJob& job_;
   const Extension& more_;
   std::uint32_t count_;
   std::uint64_t row_, column_;  // of slot 0

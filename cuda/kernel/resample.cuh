@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 #include "cuda/kernel/normal.cuh"
 #include "cuda/kernel/position.cuh"
 #include "cuda/kernel/store.cuh"
@@ -85,7 +85,7 @@ __device__ __forceinline__ std::uint32_t spread(std::uint32_t bits) { return bit
 
 // Draws one more trial of an element of each of up to 32 waiters, and writes what is accepted.
 template <class Normals, class Writer>
-__device__ __forceinline__ void resample(const Normals& normals, const Stream& stream, const Share& share,
+__device__ __forceinline__ void resample(const Normals& normals, const Generator& generator, const Share& share,
                                          const Writer& writer, Stack& stack) {
   Waiter waiter = stack.pop();
   if (waiter.state != 0) {
@@ -97,7 +97,7 @@ __device__ __forceinline__ void resample(const Normals& normals, const Stream& s
     std::uint32_t left = ~spread(skip) & 0x80808080u;  // elements that may have to be drawn, as in Normals::rejected()
     std::uint32_t n = __ffs(left) / 8 - 1;
     const bool again = trial > 0;
-    const Words words = stream.block(again ? 4 * place.index + n : place.index, trial);
+    const Words words = generator.block(again ? 4 * place.index + n : place.index, trial);
     std::uint32_t head = words.x;
     if (!again) {
       left &= normals.rejected(words);
@@ -107,7 +107,7 @@ __device__ __forceinline__ void resample(const Normals& normals, const Stream& s
     const std::uint32_t state = waiter.state;
     waiter.state = quads ^ 1u << k;
     if (left != 0) {
-      const auto drawn = normals.resample(stream, place.index, n, trial, head);
+      const auto drawn = normals.resample(generator, place.index, n, trial, head);
       writer.write_one(drawn.accepted, writer.address(place.element + n), drawn.draw);
       if (!drawn.accepted) {
         waiter.state = Waiter::next_trial(state, n);

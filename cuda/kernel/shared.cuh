@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 #include "cuda/kernel/normal.cuh"
 
 namespace fanin::gpu {
@@ -26,8 +26,8 @@ class SharedMemory {
     return {static_cast<std::uint32_t>(__cvta_generic_to_shared(lanes)), 4 * header_.table_copies, header_.half, cut};
   }
   __device__ __forceinline__ Waiting* waiting() const { return waiting_begin() + threadIdx.x / 32; }
-  __device__ __forceinline__ Job* row() const {
-    return reinterpret_cast<Job*>(waiting_begin() + header_.waits * (blockDim.x / 32)) + threadIdx.x / 32;
+  __device__ __forceinline__ EncodedJob* row() const {
+    return reinterpret_cast<EncodedJob*>(waiting_begin() + header_.waits * (blockDim.x / 32)) + threadIdx.x / 32;
   }
 
  private:

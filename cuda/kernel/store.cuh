@@ -6,7 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "cuda/job.h"
+#include "cuda/encoded_job.h"
 #include "cuda/kernel/format.cuh"
 #include "cuda/kernel/hints.cuh"
 #include "cuda/kernel/position.cuh"
@@ -139,7 +139,7 @@ template <class Real>
 struct Affine {
   Real scale, shift;
 
-  __device__ __forceinline__ Affine(const Job& job, const Extension& more, Real factor) {
+  __device__ __forceinline__ Affine(const EncodedJob& job, const Extension& more, Real factor) {
     if constexpr (sizeof(Real) == 8) {
       scale = core::mul(more.values->scale, factor);
       shift = more.values->shift;
@@ -155,7 +155,7 @@ struct Affine {
 };
 
 template <class Real>
-__device__ __forceinline__ Limits<Real> limits_of(const Job& job, const Extension& more) {
+__device__ __forceinline__ Limits<Real> limits_of(const EncodedJob& job, const Extension& more) {
   constexpr Real infinity = INFINITY;
   if (job.has_values == 0) return {-infinity, infinity};
   return {static_cast<Real>(more.values->min), static_cast<Real>(more.values->max)};
@@ -176,7 +176,7 @@ class Writer {
       : any                                                                   ? 2
                                                                               : 4;
 
-  __device__ __forceinline__ Writer(const Job& job, const Extension& more, Real factor)
+  __device__ __forceinline__ Writer(const EncodedJob& job, const Extension& more, Real factor)
       : memory_(job.address),
         aligned_(job.aligned != 0),
         affine_(job, more, factor),
@@ -215,8 +215,8 @@ class Writer {
 };
 
 // A quad's values to a job's memory and its copies'. A function that is called, because it has code for every format.
-static __device__ __noinline__ void put_all(const Job* job, const Copy* copies, float min, float max, float x, float y,
-                                            float z, float w, std::int64_t element, std::int32_t from,
+static __device__ __noinline__ void put_all(const EncodedJob* job, const Copy* copies, float min, float max, float x,
+                                            float y, float z, float w, std::int64_t element, std::int32_t from,
                                             std::int32_t to) {
   Copy at{job->address, min, max, job->dtype, job->aligned};
 #pragma unroll 1
@@ -239,7 +239,7 @@ class AnyWriter {
   static constexpr std::uint64_t element_size = 1;
   static constexpr std::uint32_t quads_together = 4;
 
-  __device__ __forceinline__ AnyWriter(const Job& job, const Extension& more, float factor)
+  __device__ __forceinline__ AnyWriter(const EncodedJob& job, const Extension& more, float factor)
       : more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)) {}
 
   __device__ __forceinline__ bool aligned() const { return true; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "fanin/export.h"
@@ -11,6 +12,9 @@ namespace fanin {
 
 /// A CUDA stream; null is the default stream.
 using CudaStream = CUstream_st*;
+
+/// The address in device memory of a seed, or null.
+using DeviceSeed = const std::uint64_t*;
 
 /// Where memory is: the host, or a CUDA device by its ordinal.
 struct Device {

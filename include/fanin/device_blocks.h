@@ -14,11 +14,11 @@ namespace fanin {
 /// and are read when the stream comes to the fill. Every tensor is cut into the same blocks, of which the last ones of
 /// a dimension may reach beyond it.
 struct DeviceBlocks {
-  Shape shape;                   ///< of a whole tensor
-  Shape parts;                   ///< into how many blocks each dimension is cut; a block has the quotient, rounded up
-  std::uint64_t tensors;         ///< their blocks lie one after the other in memory
-  const std::uint32_t* streams;  ///< of each tensor the seed and the subsequence, low word first: four words
-  const std::int32_t* number;    ///< of each dimension, which block it is of all tensors; null if nothing is cut
+  Shape shape;            ///< of a whole tensor
+  Shape parts;            ///< into how many blocks each dimension is cut; a block has the quotient, rounded up
+  std::uint64_t tensors;  ///< their blocks lie one after the other in memory
+  const std::uint32_t* generators;  ///< of each tensor the seed and the subsequence, low word first: four words
+  const std::int32_t* number;       ///< of each dimension, which block it is of all tensors; null if nothing is cut
 };
 
 /// Fills device memory with these blocks of what Initializer::params has prepared for a whole tensor, in one launch

@@ -36,7 +36,7 @@ struct RunOptions {
   CpuTarget cpu_target = CpuTarget::automatic;
   /// Device memory only: the address, on the device, of a seed that replaces the initializer's. The device reads it
   /// when the stream reaches the fill, so a replay of a captured graph can use another one.
-  const std::uint64_t* device_seed = nullptr;
+  DeviceSeed device_seed = nullptr;
 };
 
 }  // namespace fanin

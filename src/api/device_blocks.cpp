@@ -37,7 +37,7 @@ BlockLoops loops_of(const DeviceBlocks& blocks) {
   BlockLoops result{};
   result.map.count = element_count(extent);
   result.block.members = blocks.tensors;
-  result.block.streams = blocks.streams;
+  result.block.generators = blocks.generators;
 
   // Innermost first: a dimension is joined to the loop inside it if that one is not cut, as together they are dense.
   struct Loop {
@@ -99,7 +99,7 @@ void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks
   job.params.index = loops.map;
   job.device_block = &loops.block;
   if (loops.map.count == 0 || blocks.tensors == 0) return;
-  if (blocks.streams == nullptr) throw InvalidArgument("The address of the tensors' seeds is null");
+  if (blocks.generators == nullptr) throw InvalidArgument("The address of the tensors' seeds is null");
   there.fill(job);
 }
 

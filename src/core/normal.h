@@ -6,10 +6,10 @@
 
 #include <cstdint>
 
+#include "core/counter.h"
 #include "core/edge_boxes.h"
 #include "core/fractions.h"
 #include "core/neglog.h"
-#include "core/streams.h"
 #include "core/window.h"
 #include "core/ziggurat.h"
 
@@ -93,19 +93,19 @@ struct Accepted {
 
 // Continues element i from trial `trial`, whose head word is `head`.
 template <class Bits>
-FANIN_HOST_DEVICE Accepted first_accepted(const Stream& stream, std::uint64_t i, std::uint32_t head, Window window,
-                                          const Ziggurat& table, std::uint32_t trial = 0) {
+FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, std::uint64_t i, std::uint32_t head,
+                                          Window window, const Ziggurat& table, std::uint32_t trial = 0) {
   for (; trial < trials; ++trial) {
     Trial point;
     Words next;
     if (is_edge(head)) {
-      next = retry<Bits>(stream, i, trial + 1);
+      next = retry<Bits>(generator, i, trial + 1);
       point = edge_point(head, next, table);
       if (point.kept && point.z >= window.lower && point.z <= window.upper) return {point.z, head, trial};
     } else {
       point.z = rectangle_point(head, table);
       if (point.z >= window.lower && point.z <= window.upper) return {point.z, head, trial};
-      next = retry<Bits>(stream, i, trial + 1);
+      next = retry<Bits>(generator, i, trial + 1);
     }
     head = next.x;
   }
@@ -114,10 +114,10 @@ FANIN_HOST_DEVICE Accepted first_accepted(const Stream& stream, std::uint64_t i,
 
 // The same within a narrow window.
 template <class Bits>
-FANIN_HOST_DEVICE Accepted first_accepted(const Stream& stream, std::uint64_t i, const NarrowWindow& window,
+FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, std::uint64_t i, const NarrowWindow& window,
                                           std::uint32_t trial = 0) {
   for (; trial < trials; ++trial) {
-    const Words words = retry<Bits>(stream, i, trial + 1);
+    const Words words = retry<Bits>(generator, i, trial + 1);
     const Trial point = narrow_point(words, window);
     if (point.kept) return {point.z, words.z, trial};
   }

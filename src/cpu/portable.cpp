@@ -4,10 +4,10 @@
 #include <cstring>
 
 #include "base/formats.h"
+#include "core/counter.h"
 #include "core/fractions.h"
 #include "core/normal.h"
 #include "core/rounding.h"
-#include "core/streams.h"
 #include "core/values.h"
 #include "cpu/run.h"
 #include "params/affine.h"
@@ -36,10 +36,10 @@ void store(std::uint32_t (&to)[4], const core::Words& words) {
 }
 
 // The word that refines an accepted trial in binary64.
-std::uint32_t refinement_of(const core::Stream& stream, const core::Accepted& draw, const Quad& quad,
+std::uint32_t refinement_of(const core::Generator& generator, const core::Accepted& draw, const Quad& quad,
                             std::uint64_t index, unsigned lane) {
   const bool again = draw.trial > 0 && draw.trial < core::trials;
-  return again ? core::retry_refinement<Philox>(stream, index, draw.trial) : quad.refinement[lane];
+  return again ? core::retry_refinement<Philox>(generator, index, draw.trial) : quad.refinement[lane];
 }
 
 struct CentredUniform {
@@ -65,7 +65,7 @@ struct UnitUniform {
 // A normal within a window for which there is a table.
 struct TableNormal {
   explicit TableNormal(const FillParams& params)
-      : stream{params.seed, params.subsequence},
+      : generator{params.seed, params.subsequence},
         window{static_cast<float>(params.lower), static_cast<float>(params.upper)},
         table(core::sampler_of(params.lower, params.upper) == core::Sampler::cut_at_2 ? core::cut_table
                                                                                       : core::normal_table),
@@ -77,7 +77,7 @@ struct TableNormal {
   }
   double fraction(double, const Quad& quad, std::uint64_t index, unsigned lane) const {
     const core::Accepted draw = accepted(index, quad.head[lane]);
-    const std::uint32_t word = refinement_of(stream, draw, quad, index, lane);
+    const std::uint32_t word = refinement_of(generator, draw, quad, index, lane);
     return core::clamp(core::refine(draw, word, table), lower, upper);
   }
 
@@ -90,10 +90,10 @@ struct TableNormal {
     return all_trials(index, head);
   }
   [[gnu::noinline]] core::Accepted all_trials(std::uint64_t index, std::uint32_t head) const {
-    return core::first_accepted<Philox>(stream, index, head, window, table);
+    return core::first_accepted<Philox>(generator, index, head, window, table);
   }
 
-  core::Stream stream;
+  core::Generator generator;
   core::Window window;
   const core::Ziggurat& table;
   double lower, upper;
@@ -102,21 +102,21 @@ struct TableNormal {
 // A normal within a narrow window.
 struct NarrowNormal {
   explicit NarrowNormal(const FillParams& params)
-      : stream{params.seed, params.subsequence},
+      : generator{params.seed, params.subsequence},
         window(core::narrow_window(params.lower, params.upper)),
         lower(params.lower),
         upper(params.upper) {}
 
   float fraction(float, const Quad&, std::uint64_t index, unsigned) const {
-    return core::first_accepted<Philox>(stream, index, window).z;
+    return core::first_accepted<Philox>(generator, index, window).z;
   }
   double fraction(double, const Quad& quad, std::uint64_t index, unsigned lane) const {
-    const core::Accepted draw = core::first_accepted<Philox>(stream, index, window);
-    const std::uint32_t word = refinement_of(stream, draw, quad, index, lane);
+    const core::Accepted draw = core::first_accepted<Philox>(generator, index, window);
+    const std::uint32_t word = refinement_of(generator, draw, quad, index, lane);
     return core::clamp(core::refine(draw, word, window), lower, upper);
   }
 
-  core::Stream stream;
+  core::Generator generator;
   core::NarrowWindow window;
   double lower, upper;
 };
@@ -125,12 +125,12 @@ template <class Format, class Draw>
 void run_random(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   using Real = typename Format::Compute;
   const auto map = detail::affine_of<Real>(params);
-  const core::Stream stream{params.seed, params.subsequence};
+  const core::Generator generator{params.seed, params.subsequence};
   const Draw draw(params);
   while (count > 0) {
     Quad quad;
-    store(quad.head, core::heads<Philox>(stream, index / 4));
-    if constexpr (sizeof(Real) == 8) store(quad.refinement, core::head_refinements<Philox>(stream, index / 4));
+    store(quad.head, core::heads<Philox>(generator, index / 4));
+    if constexpr (sizeof(Real) == 8) store(quad.refinement, core::head_refinements<Philox>(generator, index / 4));
     const auto first = static_cast<unsigned>(index % 4);
     const auto last = static_cast<unsigned>(std::min<std::uint64_t>(4, first + count));
     for (unsigned lane = first; lane < last; ++lane, ++index) {

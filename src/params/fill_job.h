@@ -15,8 +15,8 @@ struct DeviceBlock {
   static constexpr std::uint32_t max_rank = 16;  // of params.index
 
   std::uint64_t members;
-  const std::uint32_t* streams;  // four words of each member, in place of params.seed and params.subsequence
-  const std::int32_t* number;    // null if no loop is cut
+  const std::uint32_t* generators;  // four words of each member, in place of params.seed and params.subsequence
+  const std::int32_t* number;       // null if no loop is cut
   std::uint32_t axis[max_rank];
   std::uint64_t step[max_rank], bound[max_rank];
 };

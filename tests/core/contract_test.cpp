@@ -221,7 +221,7 @@ struct Script {
 
 TEST(Trial, ReadsARetryOnlyWhenItMust) {
   using namespace fanin::core;
-  const Stream stream{1, 2};
+  const Generator stream{1, 2};
   const Window window{-2.0F, 2.0F};
   Script::tags.clear();
   EXPECT_EQ(first_accepted<Script>(stream, 5, 0x00000100u | 251u, window, normal_table).trial, 0u);

@@ -8,7 +8,7 @@
 
 #include <random>
 
-#include "core/streams.h"
+#include "core/counter.h"
 
 namespace {
 
@@ -29,7 +29,7 @@ TEST(CuRand, BlocksAreItsBlocks) {
 
 // head(i) is the word that curand() returns after curand_init(seed, subsequence, i).
 TEST(CuRand, HeadsAreItsSequence) {
-  const fanin::core::Stream streams[] = {{0, 0}, {42, 7}, {~0ull, (1ull << 63) + 5}, {0x123456789abcdef0, 3}};
+  const fanin::core::Generator streams[] = {{0, 0}, {42, 7}, {~0ull, (1ull << 63) + 5}, {0x123456789abcdef0, 3}};
   for (const auto& stream : streams) {
     for (const std::uint64_t start : {0ull, 1ull, 5ull, (1ull << 34) - 2, (1ull << 40) + 3, (1ull << 56) - 9}) {
       curandStatePhilox4_32_10_t state;

@@ -40,7 +40,7 @@ FANIN_HOST_DEVICE std::uint32_t lane(const Words& words, std::uint64_t i) {
 }
 
 template <class Bits>
-FANIN_HOST_DEVICE Values values_of(const Stream& stream, std::uint64_t i, Window window, const Ziggurat& table) {
+FANIN_HOST_DEVICE Values values_of(const Generator& stream, std::uint64_t i, Window window, const Ziggurat& table) {
   const std::uint32_t head = lane(heads<Bits>(stream, i / 4), i);
   const std::uint32_t more = lane(head_refinements<Bits>(stream, i / 4), i);
   const Accepted accepted = first_accepted<Bits>(stream, i, head, window, table);
@@ -60,7 +60,7 @@ FANIN_HOST_DEVICE Values values_of(const Stream& stream, std::uint64_t i, Window
   return v;
 }
 
-__global__ void fill(Values* out, std::uint64_t first, std::uint64_t count, Stream stream, Window window, bool cut) {
+__global__ void fill(Values* out, std::uint64_t first, std::uint64_t count, Generator stream, Window window, bool cut) {
   for (std::uint64_t j = blockIdx.x * std::uint64_t{blockDim.x} + threadIdx.x; j < count;
        j += gridDim.x * std::uint64_t{blockDim.x}) {
     out[j] = values_of<CuRand>(stream, first + j, window, cut ? device_cut_table : device_normal_table);
@@ -73,7 +73,7 @@ TEST(Device, GivesTheHostsBits) {
   if (error != cudaSuccess || devices == 0) {
     GTEST_SKIP() << "no CUDA device: " << (error == cudaSuccess ? "none found" : cudaGetErrorString(error));
   }
-  const Stream stream{0x123456789abcdef0, 7};
+  const Generator stream{0x123456789abcdef0, 7};
   for (const std::uint64_t first :
        {std::uint64_t{1}, (std::uint64_t{1} << 34) - 501, (std::uint64_t{1} << 56) - 5000}) {
     for (const bool cut : {false, true}) {

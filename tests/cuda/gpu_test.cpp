@@ -114,17 +114,17 @@ struct OneJob {
       launch = one;
     }
   }
-  gpu::Job job() const {
-    gpu::Job job;
+  gpu::EncodedJob job() const {
+    gpu::EncodedJob job;
     std::memcpy(&job, words.data(), sizeof job);
     return job;
   }
-  void set_job(const gpu::Job& job) { std::memcpy(words.data(), &job, sizeof job); }
+  void set_job(const gpu::EncodedJob& job) { std::memcpy(words.data(), &job, sizeof job); }
 
   void cut(const Cut& cut) {
     const bool waits = launch.shared_bytes > 0;
     if (cut.tile_slots != 0) {
-      gpu::Job changed = job();
+      gpu::EncodedJob changed = job();
       changed.tile_slots = cut.tile_slots;
       set_job(changed);
       gpu::Rows rows{};
@@ -303,7 +303,7 @@ TEST_F(Gpu, TilesOfHugeFills) {
         one.cut({256, 1, 64, 1 + n % 2});
         ASSERT_EQ(one.launch.header.tiles, (at + 4096) / 1024);
         const auto before = static_cast<std::uint32_t>(at / 1024);
-        gpu::Job encoded = one.job();
+        gpu::EncodedJob encoded = one.job();
         encoded.tile_begin -= before;  // wraps: tile 0 of the launch is the job's tile number `before`
         one.set_job(encoded);
         one.launch.header.tiles -= before;

@@ -78,12 +78,12 @@ struct BFloat16Bounds {
 
 // Where a loop puts two vectors of values that for_words made of two vectors of words, of which the first is number
 // `at`: memory,
-template <bool streaming>  // past the cache; the address is aligned then
+template <bool bypassing>  // past the cache; the address is aligned then
 struct Floats {
   static constexpr bool in_order = true;
   float* out;
 
-  HWY_INLINE void put(VF32 v, float* to) const { streaming ? hn::Stream(v, F32(), to) : hn::StoreU(v, F32(), to); }
+  HWY_INLINE void put(VF32 v, float* to) const { bypassing ? hn::Stream(v, F32(), to) : hn::StoreU(v, F32(), to); }
   HWY_INLINE void operator()(VF32 a, VF32 b, std::size_t at) const {
     put(a, out + at);
     put(b, out + at + hn::Lanes(F32()));

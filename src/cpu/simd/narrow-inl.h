@@ -31,8 +31,8 @@ class NarrowNormals : public Rejected<T> {
   using Real = T;
   static constexpr bool in_quads = false;
 
-  NarrowNormals(const core::Stream& stream, const core::Affine<Real>& map, double lower, double upper)
-      : Base(stream),
+  NarrowNormals(const core::Generator& generator, const core::Affine<Real>& map, double lower, double upper)
+      : Base(generator),
         map_(map),
         // Adding -0 changes nothing: one function does for all.
         shift_(map.shifted ? map.shift : Real(-0.0)),
@@ -91,7 +91,7 @@ class NarrowNormals : public Rejected<T> {
   HWY_INLINE void words(VU32 key, VU32& z, VU32& w) const {
     VU32 x, y;
     const VU32 tag = hn::Add(hn::And(key, set32(trial_bits)), set32(one_trial));
-    blocks_at(this->stream_, this->keys_, this->base(), place_of(key), tag, x, y, z, w);
+    blocks_at(this->generator_, this->keys_, this->base(), place_of(key), tag, x, y, z, w);
   }
 
   // A vector's trials in binary32, and what is rejected.
@@ -104,7 +104,7 @@ class NarrowNormals : public Rejected<T> {
   HWY_INLINE void trials(VU32 key, VU32 z, VU32 w, VF64& low, VF64& high, Mask32& rejects) const {
     const VF32 p = point<tail>(z, w, rejects);
     const VU32 word =
-        refinement_of(this->stream_, this->keys_, this->base(), place_of(key), hn::And(key, set32(trial_bits)));
+        refinement_of(this->generator_, this->keys_, this->base(), place_of(key), hn::And(key, set32(trial_bits)));
     if constexpr (tail) {
       const VI32 c = centred_refinement(word);
       low = value(with_more_digits(lower_half(p), lower_half(c)));
@@ -127,7 +127,7 @@ class NarrowNormals : public Rejected<T> {
     // As in for_words: within a session the counter's low word does not overflow.
     const std::uint64_t index = this->base() + place;
     const UniformRounds uniform(this->keys_, static_cast<std::uint32_t>(index >> 32) | 1u << 24,
-                                this->stream_.subsequence);
+                                this->generator_.subsequence);
     const VU64 twice = hn::ShiftLeft<1>(hn::Iota(U64(), 0));
     VU64 even = times(hn::Add(twice, set64(index & 0xffffffffu)), philox_m0);
     const VU64 next = set64(std::uint64_t{philox_m0}), vector = set64(std::uint64_t{n} * philox_m0);
@@ -189,9 +189,9 @@ class NarrowNormals : public Rejected<T> {
   // One element, to its end.
   HWY_NOINLINE Real scalar(std::uint32_t key) const {
     const std::uint64_t index = this->index_of(key);
-    const core::Accepted draw = core::first_accepted<core::Philox>(this->stream_, index, window_, trial_of(key) + 1);
+    const core::Accepted draw = core::first_accepted<core::Philox>(this->generator_, index, window_, trial_of(key) + 1);
     if constexpr (sizeof(Real) == 8) {
-      const double z = core::refine(draw, refinement_of(this->stream_, index, draw), window_);
+      const double z = core::refine(draw, refinement_of(this->generator_, index, draw), window_);
       return core::unclamped_value(core::clamp(z, lower_, upper_), map_);
     } else {
       return core::unclamped_value(draw.z, map_);

@@ -260,11 +260,11 @@ struct FloatValues {
 
   // The values of retried elements, of which `edges` are edge points that are accepted, the others rectangles' points
   // of the next trial with the head words `heads`.
-  HWY_INLINE void again(const core::Stream&, const RoundKeys&, std::uint64_t, VU32, VU32, VF32 z, Mask32,
+  HWY_INLINE void again(const core::Generator&, const RoundKeys&, std::uint64_t, VU32, VU32, VF32 z, Mask32,
                         float* values) const {
     hn::StoreU(value(z), F32(), values);
   }
-  float scalar(const core::Stream&, std::uint64_t, const core::Accepted& draw) const {
+  float scalar(const core::Generator&, std::uint64_t, const core::Accepted& draw) const {
     return core::unclamped_value(draw.z, map);
   }
 };
@@ -307,10 +307,10 @@ struct DoubleValues {
     }
   }
 
-  HWY_INLINE void again(const core::Stream& stream, const RoundKeys& keys, std::uint64_t base, VU32 key, VU32 heads,
-                        VF32 z, Mask32 edges, double* values) const {
+  HWY_INLINE void again(const core::Generator& generator, const RoundKeys& keys, std::uint64_t base, VU32 key,
+                        VU32 heads, VF32 z, Mask32 edges, double* values) const {
     const VU32 trial = hn::And(key, set32(trial_bits));
-    const VU32 word = refinement_of(stream, keys, base, place_of(key),
+    const VU32 word = refinement_of(generator, keys, base, place_of(key),
                                     hn::IfThenElse(edges, trial, hn::Add(trial, set32(one_trial))));
     const VI32 c = centred_refinement(word), cell = hn::BitCast(I32(), cell_of(heads));
     const hn::Half<I32> half;
@@ -325,8 +325,8 @@ struct DoubleValues {
                values + hn::Lanes(F64()));
   }
 
-  double scalar(const core::Stream& stream, std::uint64_t index, const core::Accepted& draw) const {
-    const std::uint32_t word = refinement_of(stream, index, draw);
+  double scalar(const core::Generator& generator, std::uint64_t index, const core::Accepted& draw) const {
+    const std::uint32_t word = refinement_of(generator, index, draw);
     return core::unclamped_value(core::clamp(core::refine(draw, word, table.core), lower, upper), map);
   }
 };
@@ -412,8 +412,9 @@ class Normals : public Rejected<typename Values::Real> {
   static constexpr bool in_quads = true;
 
   template <class... Arguments>
-  Normals(const core::Stream& stream, const VectorTable& table, core::Window window, const Arguments&... of_values)
-      : Base(stream), values_(table, of_values...), table_(table), window_(window), finite_window_(window) {}
+  Normals(const core::Generator& generator, const VectorTable& table, core::Window window,
+          const Arguments&... of_values)
+      : Base(generator), values_(table, of_values...), table_(table), window_(window), finite_window_(window) {}
 
   // First trials of the elements place ... place + count - 1; place is a multiple of 4, count of words_group() and at
   // most piece_size. What is rejected and not in [from, to) is forgotten, the rest is listed.
@@ -440,7 +441,7 @@ class Normals : public Rejected<typename Values::Real> {
   HWY_NOINLINE std::uint32_t* first_trials(std::uint64_t place, std::size_t count, Output output) {
     FirstTrials<Values, Output, edges_alone> trials{
         values_, output, finite_window_, Widths(table_), static_cast<std::uint32_t>(place), this->list_end(), rests_};
-    for_words(this->stream_, this->quad_ + place / 4, count, static_cast<std::uint32_t>(place), trials);
+    for_words(this->generator_, this->quad_ + place / 4, count, static_cast<std::uint32_t>(place), trials);
 #if HWY_TARGET == HWY_AVX2
     for (const Rest* rest = rests_; rest < trials.rest; ++rest) {
       for (std::uint64_t mask = rest->mask; mask != 0; mask &= mask - 1) {
@@ -453,7 +454,7 @@ class Normals : public Rejected<typename Values::Real> {
 
   // The key of an element that its first trial rejects.
   HWY_NOINLINE std::uint32_t first_key(std::uint64_t place) const {
-    const core::Words words = core::heads<core::Philox>(this->stream_, this->quad_ + place / 4);
+    const core::Words words = core::heads<core::Philox>(this->generator_, this->quad_ + place / 4);
     const std::uint32_t of_quad[4] = {words.x, words.y, words.z, words.w};
     return (of_quad[place % 4] & head_bits) | static_cast<std::uint32_t>(place << 8);
   }
@@ -463,10 +464,10 @@ class Normals : public Rejected<typename Values::Real> {
     const std::uint64_t index = this->index_of(key);
     const std::uint32_t trial = trial_of(key);
     const bool edge = core::is_edge(key);
-    const std::uint32_t head = edge ? key : core::retry<core::Philox>(this->stream_, index, trial + 1).x;
-    return values_.scalar(
-        this->stream_, index,
-        core::first_accepted<core::Philox>(this->stream_, index, head, window_, table_.core, edge ? trial : trial + 1));
+    const std::uint32_t head = edge ? key : core::retry<core::Philox>(this->generator_, index, trial + 1).x;
+    return values_.scalar(this->generator_, index,
+                          core::first_accepted<core::Philox>(this->generator_, index, head, window_, table_.core,
+                                                             edge ? trial : trial + 1));
   }
 
   HWY_NOINLINE std::size_t again() {
@@ -475,9 +476,9 @@ class Normals : public Rejected<typename Values::Real> {
         [&](std::size_t i, VU32 a, VU32 b, Mask32 valid_a, Mask32 valid_b) HWY_ATTR {
           const VU32 tags = set32(trial_bits);
           VU32 xa, ya, za, wa, xb, yb, zb, wb;
-          blocks_at(this->stream_, this->keys_, this->base(), place_of(a), hn::And(next_number(a), tags), xa, ya, za,
+          blocks_at(this->generator_, this->keys_, this->base(), place_of(a), hn::And(next_number(a), tags), xa, ya, za,
                     wa);
-          blocks_at(this->stream_, this->keys_, this->base(), place_of(b), hn::And(next_number(b), tags), xb, yb, zb,
+          blocks_at(this->generator_, this->keys_, this->base(), place_of(b), hn::And(next_number(b), tags), xb, yb, zb,
                     wb);
           again(i, a, valid_a, xa, ya, za, wa);
           again(i + n, b, valid_b, xb, yb, zb, wb);
@@ -498,7 +499,7 @@ class Normals : public Rejected<typename Values::Real> {
       point = hn::IfThenElse(hn::RebindMask(F32(), accepted), of_edge, point);
       done = hn::Or(done, accepted);
     }
-    values_.again(this->stream_, this->keys_, this->base(), key, x, point, accepted, this->value_ + i);
+    values_.again(this->generator_, this->keys_, this->base(), key, x, point, accepted, this->value_ + i);
     this->append(key_of(x, next_number(key)), hn::AndNot(done, valid));
   }
 

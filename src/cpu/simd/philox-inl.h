@@ -14,7 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/streams.h"
+#include "core/counter.h"
 #include "cpu/simd/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -136,14 +136,14 @@ HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 // words of the turn before: the processor looks ahead some hundred instructions, less than one turn. A body that needs
 // most registers for itself is not Body::among_rounds, but done before them.
 template <class Body>
-HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::size_t count, std::uint32_t place,
+HWY_INLINE void for_words(const core::Generator& generator, std::uint64_t quad, std::size_t count, std::uint32_t place,
                           Body& body) {
   constexpr bool refined = Body::refined;
-  const RoundKeys keys(stream.seed);
+  const RoundKeys keys(generator.seed);
   const auto high = static_cast<std::uint32_t>(quad >> 32);
-  const UniformRounds heads(keys, high, stream.subsequence);
+  const UniformRounds heads(keys, high, generator.subsequence);
   // Of chains c and d: refinement words of the elements of a and b, or the head words of those after them.
-  const UniformRounds others(keys, refined ? high | core::first_refinement_tag << 24 : high, stream.subsequence);
+  const UniformRounds others(keys, refined ? high | core::first_refinement_tag << 24 : high, generator.subsequence);
   const std::size_t n = hn::Lanes(U32());
   const std::size_t made = refined ? 4 * n : 8 * n;  // elements of a turn
   HWY_ALIGN std::uint32_t words[8 * hn::MaxLanes(U32())];
@@ -192,8 +192,8 @@ HWY_INLINE void for_words(const core::Stream& stream, std::uint64_t quad, std::s
 }
 
 // The blocks of elements base + at with per-element tags (in the top byte): words x, y, z, w of each, a vector each.
-HWY_INLINE void blocks_at(const core::Stream& stream, const RoundKeys& keys, std::uint64_t base, VU32 at, VU32 tags,
-                          VU32& x, VU32& y, VU32& z, VU32& w) {
+HWY_INLINE void blocks_at(const core::Generator& generator, const RoundKeys& keys, std::uint64_t base, VU32 at,
+                          VU32 tags, VU32& x, VU32& y, VU32& z, VU32& w) {
   const VU64 low_half = set64(std::uint64_t{0xffffffffu});
   const VU64 at_even = hn::And(hn::BitCast(U64(), at), low_half);
   const VU64 at_odd = hn::ShiftRight<32>(hn::BitCast(U64(), at));
@@ -201,8 +201,8 @@ HWY_INLINE void blocks_at(const core::Stream& stream, const RoundKeys& keys, std
   VU64 ya = hn::Or(hn::ShiftRight<32>(xa), hn::BitCast(U64(), tags));
   VU64 yb = hn::Or(hn::ShiftRight<32>(xb), hn::ShiftRight<32>(hn::BitCast(U64(), tags)));
   // Round 1 has one product for all.
-  const std::uint64_t p1 = std::uint64_t{philox_m1} * static_cast<std::uint32_t>(stream.subsequence);
-  const VU64 x_key = set64((p1 >> 32) ^ keys.k0[0]), z_key = set64((stream.subsequence >> 32) ^ keys.k1[0]);
+  const std::uint64_t p1 = std::uint64_t{philox_m1} * static_cast<std::uint32_t>(generator.subsequence);
+  const VU64 x_key = set64((p1 >> 32) ^ keys.k0[0]), z_key = set64((generator.subsequence >> 32) ^ keys.k1[0]);
   VU64 wa = times(xa, philox_m0), wb = times(xb, philox_m0);
   VU64 za = hn::Xor(high_by_shift(wa), z_key), zb = hn::Xor(high_by_shift(wb), z_key);
   xa = hn::Xor(ya, x_key);

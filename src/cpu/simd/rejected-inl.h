@@ -62,16 +62,16 @@ HWY_INLINE VF32 edge_fraction(VU32 word) {
 }
 
 // The words that refine the trials (in the bits of a key) of the elements base + place in binary64.
-HWY_INLINE VU32 refinement_of(const core::Stream& stream, const RoundKeys& keys, std::uint64_t base, VU32 place,
+HWY_INLINE VU32 refinement_of(const core::Generator& generator, const RoundKeys& keys, std::uint64_t base, VU32 place,
                               VU32 trial) {
   const VU32 first_tag = set32(core::first_refinement_tag << 24);
   const Mask32 first = hn::Eq(trial, set32(0u));
   VU32 x, y, z, w;
-  blocks_at(stream, keys, base, place, hn::Add(trial, first_tag), x, y, z, w);
+  blocks_at(generator, keys, base, place, hn::Add(trial, first_tag), x, y, z, w);
   if (hn::AllFalse(U32(), first)) return x;
   // Trial 0's: the word of the element among the four of its quad.
   VU32 qx, qy, qz, qw;
-  blocks_at(stream, keys, base / 4, hn::ShiftRight<2>(place), first_tag, qx, qy, qz, qw);
+  blocks_at(generator, keys, base / 4, hn::ShiftRight<2>(place), first_tag, qx, qy, qz, qw);
   const Mask32 odd = hn::Ne(hn::And(place, set32(1u)), set32(0u));
   const Mask32 upper = hn::Ne(hn::And(place, set32(2u)), set32(0u));
   const VU32 of_quad = hn::IfThenElse(upper, hn::IfThenElse(odd, qw, qz), hn::IfThenElse(odd, qy, qx));
@@ -79,10 +79,10 @@ HWY_INLINE VU32 refinement_of(const core::Stream& stream, const RoundKeys& keys,
 }
 
 // Of one element.
-inline std::uint32_t refinement_of(const core::Stream& stream, std::uint64_t index, const core::Accepted& draw) {
+inline std::uint32_t refinement_of(const core::Generator& generator, std::uint64_t index, const core::Accepted& draw) {
   if (draw.trial == core::trials) return 0;
-  if (draw.trial > 0) return core::retry_refinement<core::Philox>(stream, index, draw.trial);
-  const core::Words words = core::head_refinements<core::Philox>(stream, index / 4);
+  if (draw.trial > 0) return core::retry_refinement<core::Philox>(generator, index, draw.trial);
+  const core::Words words = core::head_refinements<core::Philox>(generator, index / 4);
   const std::uint32_t of_quad[4] = {words.x, words.y, words.z, words.w};
   return of_quad[index % 4];
 }
@@ -132,7 +132,7 @@ class Rejected {
  protected:
   static constexpr std::size_t batch = most_retried;
 
-  explicit Rejected(const core::Stream& stream) : stream_(stream), keys_(stream.seed) {}
+  explicit Rejected(const core::Generator& generator) : generator_(generator), keys_(generator.seed) {}
 
   std::uint64_t base() const { return 4 * quad_; }
   std::uint64_t index_of(std::uint32_t key) const { return base() + place_of(key); }
@@ -174,7 +174,7 @@ class Rejected {
     return all;
   }
 
-  core::Stream stream_;
+  core::Generator generator_;
   RoundKeys keys_;
   std::uint64_t quad_ = 0;
   std::size_t listed_ = 0;

@@ -37,7 +37,7 @@ HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
 // From this size on a run is written past the cache where no value is written twice: it would not stay there anyway.
-constexpr std::uint64_t stream_bytes = std::uint64_t{8} << 20;
+constexpr std::uint64_t bypass_bytes = std::uint64_t{8} << 20;
 
 // How many elements are left before the low word of a block's number overflows: the quad's, or the element's.
 inline std::uint64_t before_overflow(std::uint64_t index, bool in_quads) {
@@ -47,9 +47,9 @@ inline std::uint64_t before_overflow(std::uint64_t index, bool in_quads) {
 
 // Kernels that can write past the cache.
 template <class Kernel>
-struct streams : std::false_type {};
+struct bypasses_cache : std::false_type {};
 template <bool shifted>
-struct streams<FloatUniforms<shifted>> : std::true_type {};
+struct bypasses_cache<FloatUniforms<shifted>> : std::true_type {};
 
 // Writes consecutive elements, a session of at most most_places at a time, counted from a whole block of words. They
 // are made in whole groups, straight into the output if it is of the compute type or bfloat16 (and four elements share
@@ -63,15 +63,16 @@ class Writer {
   Writer(Kernel& kernel, Real lo, Real hi, bool clamped) : kernel_(kernel), lo_(lo), hi_(hi), clamped_(clamped) {}
 
   void write(Storage* out, std::uint64_t index, std::uint64_t count) {
-    const bool streaming = is_float && streams<Kernel>::value && !clamped_ && count * sizeof(Storage) >= stream_bytes;
+    const bool bypassing =
+        is_float && bypasses_cache<Kernel>::value && !clamped_ && count * sizeof(Storage) >= bypass_bytes;
     while (count > 0) {
       const std::uint64_t n = std::min({count, before_overflow(index, Kernel::in_quads), most_places - 4});
-      session(out, index, n, streaming);
+      session(out, index, n, bypassing);
       out += n;
       index += n;
       count -= n;
     }
-    if (streaming) hwy::FlushStream();
+    if (bypassing) hwy::FlushStream();
   }
 
  private:
@@ -81,7 +82,7 @@ class Writer {
   using Made = std::conditional_t<in_place, Storage, Real>;
   static constexpr std::uintptr_t alignment = HWY_MAX_BYTES > 64 ? 64 : HWY_MAX_BYTES;
 
-  void session(Storage* out, std::uint64_t index, std::uint64_t count, bool streaming) {
+  void session(Storage* out, std::uint64_t index, std::uint64_t count, bool bypassing) {
     const std::uint64_t skip = index % 4, end = skip + count, group = words_group();
     kernel_.begin(index / 4);
     first_ = out;
@@ -96,7 +97,7 @@ class Writer {
     while (end - place >= (in_place ? group : 1)) {
       const std::uint64_t n = std::min<std::uint64_t>(end - place, piece_size);
       if constexpr (in_place) {
-        straight(place, n / group * group, streaming);
+        straight(place, n / group * group, bypassing);
         place += n / group * group;
       } else {
         by_buffer(place, (n + group - 1) / group * group, std::max(place, skip), place + n);
@@ -122,10 +123,10 @@ class Writer {
 
   Storage* at(std::uint64_t place) const { return first_ + (place - skip_); }
 
-  void straight(std::uint64_t place, std::size_t count, bool streaming) {
+  void straight(std::uint64_t place, std::size_t count, bool bypassing) {
     Storage* to = at(place);
-    if constexpr (is_float && streams<Kernel>::value) {
-      if (streaming && reinterpret_cast<std::uintptr_t>(to) % alignment == 0) {
+    if constexpr (is_float && bypasses_cache<Kernel>::value) {
+      if (bypassing && reinterpret_cast<std::uintptr_t>(to) % alignment == 0) {
         kernel_.first(place, count, place, place + count, Floats<true>{to});
         return;
       }
@@ -202,16 +203,16 @@ void run_uniform(const FillParams& params, typename Format::Storage* out, std::u
 template <class Format, bool shifted>
 void run_normal(const FillParams& params, typename Format::Storage* out, std::uint64_t index, std::uint64_t count) {
   using Real = typename Format::Compute;
-  const core::Stream stream{params.seed, params.subsequence};
+  const core::Generator generator{params.seed, params.subsequence};
   const auto map = detail::affine_of<Real>(params);
   const VectorTable& table =
       core::sampler_of(params.lower, params.upper) == core::Sampler::cut_at_2 ? cut_vectors : normal_vectors;
   const core::Window window{static_cast<float>(params.lower), static_cast<float>(params.upper)};
   if constexpr (sizeof(Real) == 8) {
-    Normals<DoubleValues<shifted>> kernel(stream, table, window, map, params.lower, params.upper);
+    Normals<DoubleValues<shifted>> kernel(generator, table, window, map, params.lower, params.upper);
     run_with<Format>(kernel, params, out, index, count);
   } else {
-    Normals<FloatValues<shifted>> kernel(stream, table, window, map);
+    Normals<FloatValues<shifted>> kernel(generator, table, window, map);
     run_with<Format>(kernel, params, out, index, count);
   }
 }

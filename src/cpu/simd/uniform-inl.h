@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/streams.h"
+#include "core/counter.h"
 #include "core/values.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/convert-inl.h"
@@ -118,20 +118,20 @@ class FloatUniforms {
  public:
   using Real = float;
   static constexpr bool in_quads = true;
-  FloatUniforms(const core::Stream& stream, const core::Affine<float>& map) : stream_(stream), map_(map) {}
+  FloatUniforms(const core::Generator& generator, const core::Affine<float>& map) : generator_(generator), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
   template <class Output>
   HWY_NOINLINE void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, Output output) const {
     UniformFloats<shifted, Output> body{map_.scale * (shifted ? 0x1p-24F : 0x1p-31F), map_.shift, output};
-    for_words(stream_, quad_ + place / 4, count, 0, body);
+    for_words(generator_, quad_ + place / 4, count, 0, body);
   }
   std::size_t retry(bool) const { return 0; }
   const std::uint32_t* keys() const { return nullptr; }
   Real* retried() const { return nullptr; }
 
  private:
-  core::Stream stream_;
+  core::Generator generator_;
   core::Affine<float> map_;
   std::uint64_t quad_ = 0;
 };
@@ -142,19 +142,20 @@ class DoubleUniforms {
  public:
   using Real = double;
   static constexpr bool in_quads = true;
-  DoubleUniforms(const core::Stream& stream, const core::Affine<double>& map) : stream_(stream), map_(map) {}
+  DoubleUniforms(const core::Generator& generator, const core::Affine<double>& map)
+      : generator_(generator), map_(map) {}
 
   void begin(std::uint64_t quad) { quad_ = quad; }
   HWY_NOINLINE void first(std::uint64_t place, std::size_t count, std::uint64_t, std::uint64_t, Doubles output) const {
     UniformDoubles<shifted> body{map_.scale * 0x1p-53, map_.shift, output};
-    for_words(stream_, quad_ + place / 4, count, 0, body);
+    for_words(generator_, quad_ + place / 4, count, 0, body);
   }
   std::size_t retry(bool) const { return 0; }
   const std::uint32_t* keys() const { return nullptr; }
   Real* retried() const { return nullptr; }
 
  private:
-  core::Stream stream_;
+  core::Generator generator_;
   core::Affine<double> map_;
   std::uint64_t quad_ = 0;
 };

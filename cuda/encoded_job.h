@@ -10,8 +10,8 @@ namespace fanin::gpu {
 
 // What an element is made from.
 enum class Draw : std::uint32_t {
-  constant,         // Job::bits everywhere
-  identity,         // Job::bits on the diagonal, else zero
+  constant,         // EncodedJob::bits everywhere
+  identity,         // EncodedJob::bits on the diagonal, else zero
   centred,          // uniform on (-scale, scale)
   unit,             // uniform on [shift, shift + scale)
   normal,           // by a table, and only points of edge cells can be rejected: no window, or [-2, 2]
@@ -23,7 +23,7 @@ enum class Draw : std::uint32_t {
 // time: a quad is the elements with indices 4n ... 4n + 3, one Philox block. A slot is a quad's place in a row: a row
 // has as many as the quads that it touches. Slots are dealt to warps in tiles, which are numbered through a launch's
 // jobs.
-struct alignas(16) Job {
+struct alignas(16) EncodedJob {
   void* address;       // of the first element
   std::uint64_t bits;  // the subsequence; of a constant the pattern
   std::uint64_t seed;
@@ -47,7 +47,7 @@ struct alignas(16) Job {
   // Values, core::NarrowWindow (Draw::narrow_normal), Rows with Dimensions, Copies, in this order.
   std::uint32_t extension;
 };
-static_assert(sizeof(Job) == 64);
+static_assert(sizeof(EncodedJob) == 64);
 
 // Numbers that few jobs need. A float64 job has its scale and shift here, others have binary32 numbers.
 struct Values {
@@ -71,11 +71,11 @@ struct Dimension {
   std::uint64_t extent, stride;
 };
 
-// A job alone in its launch, of which the device's memory says the streams and the place (DeviceBlock). It stands for
-// one row of a member; the rows of all members are numbered through. `rank` BlockLoops follow, the last one is that of
-// a row.
+// A job alone in its launch, of which the device's memory says the generators and the place (DeviceBlock). It stands
+// for one row of a member; the rows of all members are numbered through. `rank` BlockLoops follow, the last one is that
+// of a row.
 struct Block {
-  const std::uint32_t* streams;
+  const std::uint32_t* generators;
   const std::int32_t* number;
   std::uint64_t rows;  // of a member
   std::uint64_t run;   // elements of a row
@@ -94,7 +94,7 @@ struct Copy {
 };
 
 // The slots of a job; rows: its, if it has any.
-FANIN_HOST_DEVICE std::uint64_t slots_of(const Job& job, const Rows* rows) {
+FANIN_HOST_DEVICE std::uint64_t slots_of(const EncodedJob& job, const Rows* rows) {
   if (job.has_rows == 0) return (job.start % 4 + job.count + 3) / 4;
   return ((rows->first + job.count - 1) / rows->run + 1 - rows->first / rows->run) * rows->slots;
 }
