@@ -24,7 +24,7 @@ DRAWING = "docs/architecture.svg"
 # Room: its folder, its layer, its horizontal position in the drawing, and its job.
 ROOMS = {
     "core": ("src/core", 0, 215, "the value contract: pure functions"),
-    "base": ("src/base", 0, 535, "dtype, shape, view, text, errors"),
+    "base": ("src/base", 0, 535, "dtype, device, shape, text, errors"),
     "formulas": ("src/formulas", 1, 535, "fans, distributions, seeds"),
     "params": ("src/params", 2, 375, "FillParams, index maps, clamping"),
     "cpu": ("src/cpu", 3, 215, "loops, threads, SIMD"),
