@@ -9,29 +9,30 @@
 
 namespace fanin {
 
-/// The instruction sets that fills of host memory have loops for. All write the same bits; they differ in speed.
+/// Instruction sets for fills of host memory. All write the same bits and differ only in speed.
 enum class CpuTarget : std::uint8_t {
-  automatic,    ///< what the environment variable FANIN_CPU_TARGET names, else the best that the processor has
+  automatic,    ///< the one that FANIN_CPU_TARGET (environment) names, else the fastest usable one
   portable,     ///< one element at a time; any processor
   sse4,         ///< SSE4.2
   avx2,         ///< AVX2 and FMA
-  avx512,       ///< AVX-512 F, VL, DQ, BW (Skylake-X on)
-  avx512_vbmi,  ///< and VBMI, VBMI2, BITALG, VPOPCNTDQ (Ice Lake and Zen 4 on)
+  avx512,       ///< AVX-512 F, VL, DQ, BW (since Skylake-X)
+  avx512_vbmi,  ///< with VBMI, VBMI2, BITALG, VPOPCNTDQ too (since Ice Lake and Zen 4)
   neon,         ///< aarch64
   sve           ///< aarch64 with SVE of any vector length
 };
 
-/// "automatic", "avx2", ...: the names that FANIN_CPU_TARGET takes.
+/// The name that FANIN_CPU_TARGET takes: "automatic", "avx2", ... Throws InvalidArgument for a number outside the
+/// enumeration.
 FANIN_API std::string_view name_of(CpuTarget target);
 
-/// Those that this build and this processor have, best first; the last one is portable.
+/// The targets that this build and this processor support, fastest first; the last one is portable.
 FANIN_API std::vector<CpuTarget> cpu_targets();
 
-/// The one that a fill takes that asks for `wanted`. Throws InvalidArgument if this processor or this build does not
-/// have it, and if FANIN_CPU_TARGET decides and names no target or such a one.
+/// The target of a fill that asks for `wanted`. Throws InvalidArgument if this build or this processor does not support
+/// it, or if `wanted` is automatic and FANIN_CPU_TARGET names no supported target.
 FANIN_API CpuTarget cpu_target(CpuTarget wanted = CpuTarget::automatic);
 
-/// How many threads the process may run on: its processor affinity, where the system tells it.
+/// The number of threads that the process may run on, at least 1: on Linux its processor affinity.
 FANIN_API int available_threads();
 
 }  // namespace fanin

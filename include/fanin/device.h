@@ -28,11 +28,11 @@ struct Device {
 inline constexpr Device host{};
 constexpr Device cuda(int ordinal) { return {ordinal}; }
 
-/// What device memory this build and this machine can fill.
+/// Whether this build and this machine can fill device memory.
 struct Availability {
   bool cuda_built;     ///< the CUDA back end is part of this library
   int cuda_devices;    ///< usable devices; 0 without a driver
-  std::string reason;  ///< why there are none; empty if there are some
+  std::string reason;  ///< why no device is usable; empty if one is
 };
 
 /// "cpu" or "cuda:0".

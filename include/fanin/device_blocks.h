@@ -10,19 +10,19 @@
 
 namespace fanin {
 
-/// A block of each of many tensors of one shape, whose seeds and place only the device knows: they lie in its memory
-/// and are read when the stream comes to the fill. Every tensor is cut into the same blocks, of which the last ones of
-/// a dimension may reach beyond it.
+/// One block of each of many tensors of one shape. Only the device knows the seeds and the block's position: the kernel
+/// reads them from device memory when the stream reaches the fill. Every tensor is cut into the same grid of blocks;
+/// the last blocks of a dimension may extend beyond the tensor.
 struct DeviceBlocks {
-  Shape shape;            ///< of a whole tensor
-  Shape parts;            ///< into how many blocks each dimension is cut; a block has the quotient, rounded up
-  std::uint64_t tensors;  ///< their blocks lie one after the other in memory
-  const std::uint32_t* generators;  ///< of each tensor the seed and the subsequence, low word first: four words
-  const std::int32_t* number;       ///< of each dimension, which block it is of all tensors; null if nothing is cut
+  Shape shape;            ///< extents of a whole tensor
+  Shape parts;            ///< number of blocks in each dimension; a block's extent is the quotient, rounded up
+  std::uint64_t tensors;  ///< number of tensors; their blocks are consecutive in memory
+  const std::uint32_t* generators;  ///< four words per tensor: seed and subsequence, low word first
+  const std::int32_t* number;       ///< the block's position, one number per dimension; null if nothing is cut
 };
 
-/// Fills device memory with these blocks of what Initializer::params has prepared for a whole tensor, in one launch
-/// that waits for nothing. Elements beyond a tensor are zero. Throws InvalidArgument, also for an identity, and
+/// Fills device memory with these blocks in one asynchronous launch on `stream`. Initializer::params has prepared
+/// `params` for a whole tensor. Elements beyond a tensor are zero. Throws InvalidArgument, also for an identity, and
 /// DeviceError.
 FANIN_API void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks,
                     CudaStream stream = nullptr);

@@ -9,17 +9,17 @@
 
 namespace fanin {
 
-/// What an initializer draws for a given shape: plain numbers in binary64, before any rounding to a dtype.
+/// What an initializer draws for a given shape, in binary64 and before any rounding to a dtype.
 struct Distribution {
   enum class Kind : std::uint8_t { constant, identity, uniform, normal, truncated_normal };
 
   Kind kind = Kind::constant;
-  double value = 0;  ///< constant: every element; identity: the diagonal, the others being 0
+  double value = 0;  ///< constant: every element; identity: the diagonal; other elements are 0
   double low = 0;    ///< uniform on [low, high)
   double high = 0;
   double mean = 0;    ///< normal and truncated normal, before truncation
   double stddev = 0;  ///< before truncation
-  /// Bounds in standard deviations from the mean, both included; infinite if there is none.
+  /// Truncation to [lower, upper], in standard deviations from the mean; an infinite bound is no bound.
   double lower = -std::numeric_limits<double>::infinity();
   double upper = std::numeric_limits<double>::infinity();
 
@@ -29,8 +29,8 @@ struct Distribution {
 /// "constant", "identity", "uniform", "normal" or "truncated_normal".
 FANIN_API std::string_view name_of(Distribution::Kind kind);
 
-/// Mean and standard deviation of the values themselves: after truncation, over an infinite tensor. An identity has
-/// none; its numbers are those of the constant 0.
+/// Mean and standard deviation of the drawn values: after truncation, before rounding to a dtype. Both are 0 for an
+/// identity.
 struct Moments {
   double mean;
   double stddev;

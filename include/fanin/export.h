@@ -6,15 +6,15 @@
 #include <cstddef> /* where libstdc++ says which of its ABIs is in use */
 #endif
 
-/* FANIN_C_API marks what the C interface exports, FANIN_API what the C++ interface does. */
+/* FANIN_C_API marks what the C interface exports, FANIN_API what the C++ interface exports. */
 #if defined(__GNUC__)
 #define FANIN_C_API __attribute__((visibility("default")))
 #else
 #define FANIN_C_API
 #endif
 
-/* std::string has another layout in libstdc++'s ABI from before C++11, and a name does not tell which one a struct that
-   holds a string was compiled for. The tag makes a program and a library of different ABIs fail to link. */
+/* std::string has a different layout in libstdc++'s ABI from before C++11, and the mangled name of a struct that holds
+   a string does not show it. The tag makes a program and a library of different ABIs fail to link. */
 #if defined(_GLIBCXX_USE_CXX11_ABI) && _GLIBCXX_USE_CXX11_ABI == 0
 #define FANIN_API FANIN_C_API __attribute__((abi_tag("before_cxx11")))
 #else

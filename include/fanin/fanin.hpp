@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything of the C++ interface.
+// The whole C++ interface, except fanin/thrust.h and fanin/statistics.h, which need a CUDA compiler.
 #pragma once
 
 #include "fanin/config.h"

@@ -11,33 +11,34 @@
 
 namespace fanin {
 
-/// How many inputs feed an output, and how many outputs an input feeds.
+/// The number of inputs that feed one output, and of outputs that one input feeds.
 struct Fans {
   std::uint64_t fan_in;
   std::uint64_t fan_out;
 };
 
-/// Where a kernel's channels are. It changes fans only, never the order of elements.
+/// Which axes of a kernel are its channels. The layout affects fans only, not the order of elements.
 enum class Layout : std::uint8_t {
   hwio,  ///< Keras, JAX: (..., in, out); a matrix is (in, out)
   oihw   ///< PyTorch: (out, in, ...); a matrix is (out, in)
 };
 
+/// "hwio" or "oihw". Throws InvalidArgument for a number outside the enumeration.
 FANIN_API std::string_view name_of(Layout layout);
-/// "hwio" or "oihw", else throws InvalidArgument.
+/// Reads "hwio" or "oihw". Throws InvalidArgument for other names.
 FANIN_API Layout parse_layout(std::string_view name);
 
-/// Keras 3.15's input_axes and output_axes. Both present: the fans are the products of these axes' extents, the other
-/// axes being left out, and the layout does not matter. One or both absent: neither counts, as in Keras.
+/// Keras 3.15's input_axes and output_axes. If both are given, each fan is the product of its axes' extents, and other
+/// axes and the layout do not matter. If only one is given, it is ignored, as in Keras.
 struct FanAxes {
   std::optional<std::vector<std::int64_t>> input = {};  ///< negative axes count from the end
   std::optional<std::vector<std::int64_t>> output = {};
 };
 
-/// Fans as Keras's compute_fans: a scalar has (1, 1), a vector of n has (n, n), a matrix its two extents, and a
-/// kernel of more dimensions its channels times the product of the others (the receptive field).
-/// Throws InvalidArgument for a negative extent, an axis outside the shape, or a fan of 2^63 or more
-/// (of an empty tensor it is 2^63 - 1).
+/// The fans that Keras's compute_fans computes: (1, 1) for a scalar, (n, n) for a vector of n, the two extents of a
+/// matrix, and for a kernel of more dimensions the channels times the receptive field, which is the product of the
+/// other extents. Throws InvalidArgument for a negative extent, an axis outside the shape, or a fan of 2^63 or more; an
+/// empty tensor has 2^63 - 1 instead.
 FANIN_API Fans compute_fans(const Shape& shape, Layout layout = Layout::hwio, const FanAxes& axes = {});
 
 }  // namespace fanin

@@ -8,9 +8,10 @@
 
 namespace fanin {
 
-/// Writes what Initializer::params has prepared, or a part of it: view.address is the place of its first element, and
-/// view.dtype must be its dtype. Host memory is filled when the call returns; device memory is filled asynchronously on
-/// options.stream. Throws, before a byte is written, InvalidArgument and DeviceError as Initializer::fill does.
+/// Writes a fill that Initializer::params prepared, or a part of it (part_of): its first element goes to view.address,
+/// and view.dtype must equal params.dtype. Host memory is filled when the call returns; device memory is filled
+/// asynchronously on options.stream. Throws InvalidArgument and DeviceError as Initializer::fill does, before a byte is
+/// written.
 FANIN_API void fill(const View& view, const FillParams& params, const RunOptions& options = {});
 
 }  // namespace fanin

@@ -9,12 +9,12 @@
 
 namespace fanin {
 
-/// Which indices of a tensor a fill writes, in order. Memory is dense; the indices are `rank` nested loops over
-/// `extent`, the last one fastest, that step by `stride` from `start`; of these, `count` from number `first` on. The
+/// The indices of the tensor that a fill writes to dense memory, in order: `rank` nested loops over `extent`, the last
+/// one fastest, step by `stride` from `start`; the fill writes `count` of their indices, from number `first` on. The
 /// last stride is 1.
 struct IndexMap {
-  /// Enough for every block of every tensor: a loop that cannot be joined to the one inside it multiplies the tensor's
-  /// elements by 3 or more (but for one by 2), and 2 * 3^35 > 2^56.
+  /// Enough for every block of every tensor: each loop that cannot be joined to the one inside it multiplies the number
+  /// of elements by at least 3 (one loop: by at least 2), and 2 * 3^35 > 2^56.
   static constexpr std::uint32_t max_rank = 36;
 
   std::uint64_t start;
@@ -25,8 +25,8 @@ struct IndexMap {
   std::uint64_t stride[max_rank];
 };
 
-/// All that a back end sees of a fill besides an address: plain data, checked, ready for the value contract.
-/// Numbers are in binary64; unless the dtype is float64 they are binary32 numbers, `lower` and `upper` apart.
+/// All that a back end needs for a fill except the address: plain, checked data. Numbers are binary64. Unless the dtype
+/// is float64, all except `lower` and `upper` have binary32 values.
 struct FillParams {
   enum class Kind : std::uint8_t {
     constant,  ///< `pattern` everywhere
@@ -44,8 +44,8 @@ struct FillParams {
   std::uint64_t pattern;  ///< the element's bits, in the low bytes
   std::uint64_t columns;
   double scale, shift;
-  double lower, upper;  ///< window of the standard normal, both included
-  double min, max;      ///< values are clamped to these
+  double lower, upper;  ///< window [lower, upper] of the standard normal
+  double min, max;      ///< values are clamped to [min, max]
   IndexMap index;
 
   bool is_random() const { return kind == Kind::uniform || kind == Kind::normal; }
@@ -53,8 +53,8 @@ struct FillParams {
 
 static_assert(std::is_trivially_copyable_v<FillParams>);
 
-/// The part of a fill that writes its elements first ... first + count - 1, in the order of memory.
-/// Throws InvalidArgument if there are not as many.
+/// The part of a fill that writes its elements [first, first + count), in the order of memory. Throws InvalidArgument
+/// if the fill has fewer elements.
 FANIN_API FillParams part_of(const FillParams& params, std::uint64_t first, std::uint64_t count);
 
 }  // namespace fanin

@@ -20,10 +20,10 @@
 
 namespace fanin {
 
-/// The two dialects of Keras's configuration. Both are read everywhere; this chooses what is written.
+/// The two dialects of Keras's configuration. Readers accept both; the form selects which one is written.
 enum class ConfigForm : std::uint8_t { keras3, tf2 };
 
-/// How a tensor comes to its values.
+/// How an initializer derives the values of a tensor.
 struct Description {
   std::string initializer;  ///< class name
   Shape shape;              ///< of the whole tensor
@@ -40,49 +40,49 @@ class Formula;
 struct Access;
 }  // namespace detail
 
-/// Base of all initializers: a value that says what a tensor of any shape is filled with. Copies are cheap, and a
-/// derived class adds constructors, not data, so an Initializer holds any of them. All members but assignment may be
-/// called from many threads at once. A copy of an initializer with a sequence seed goes on counting from where the
-/// original was.
+/// Base of all initializers: a value that decides what a tensor of any shape is filled with. Copies are cheap. A
+/// derived class adds constructors but no data, so an Initializer holds any of them. All members except assignment may
+/// be called from many threads at once. A copy of an initializer with a sequence seed continues from the original's
+/// call number.
 class FANIN_API Initializer {
  public:
   Initializer(const Initializer& other);
   Initializer& operator=(const Initializer& other);
   ~Initializer();
 
-  /// A new tensor, filled: on the current CUDA device if there is one, else on the host. With a block it has the
-  /// block's shape. Throws as fill does, and std::bad_alloc.
+  /// Returns a new, filled tensor: on the current CUDA device if there is one, else on the host. With options.block it
+  /// has the block's shape. Throws as fill does, and std::bad_alloc.
   Tensor operator()(const Shape& shape, DType dtype = DType::float32, const TensorOptions& options = {},
                     const RunOptions& run = {}) const;
 
-  /// Fills the caller's memory with the tensor of this shape (or its block), dense and row-major. Host memory is filled
-  /// when the call returns; device memory is filled asynchronously on run.stream. The bits depend on the seed, the
-  /// subsequence, the shape, the distribution and the dtype alone. Throws, before a byte is written, InvalidArgument
-  /// for anything that is not allowed and DeviceError for a device that is not there.
+  /// Fills the caller's memory with the tensor of this shape, or with its block, dense and row-major. Host memory is
+  /// filled when the call returns; device memory is filled asynchronously on run.stream. The bits depend only on the
+  /// seed, the subsequence, the shape, the distribution and the dtype. Throws InvalidArgument for anything that is not
+  /// allowed and DeviceError for a missing device, before a byte is written.
   void fill(const View& view, const Shape& shape, const TensorOptions& options = {}, const RunOptions& run = {}) const;
 
-  /// Fans, distribution and derivation for this shape. Counts as no call of a sequence. Throws InvalidArgument.
+  /// Fans, distribution and derivation for this shape. Does not count as a call of a sequence. Throws InvalidArgument.
   Description describe(const Shape& shape, Layout layout = Layout::hwio) const;
 
-  /// What a back end is given; fanin/fill.h does it, whole or in parts. Counts as a call of a sequence. Throws
+  /// Prepares a fill that fanin/fill.h writes, whole or in parts. Counts as a call of a sequence. Throws
   /// InvalidArgument.
   FillParams params(const Shape& shape, DType dtype, const TensorOptions& options = {}) const;
 
-  /// "HeNormal" and so on.
+  /// The class name, for example "HeNormal".
   std::string_view class_name() const;
 
-  /// Kind and value; a drawn seed can be read here and given again.
+  /// The seed's kind and value. A drawn value can be read here and passed to another initializer.
   const Seed& seed() const { return seed_; }
 
-  /// The number of the next call of a sequence; 0 for other seeds.
+  /// The number of the next call of a sequence, counted from 0; 0 for other seeds.
   std::uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
 
-  /// The same initializer with another seed; a sequence begins at its first call. An initializer without randomness
-  /// has none and stays as it is.
+  /// The same initializer with another seed; a sequence starts at its first call. Without randomness an initializer
+  /// ignores the seed.
   Initializer with_seed(Seed seed) const;
 
-  /// The inner configuration as JSON text, with Keras's keys. A drawn seed is written as null, as Keras does.
-  /// Throws InvalidArgument if the form cannot say it (TF 2 has no fan axes).
+  /// The inner configuration as JSON text, with Keras's keys. A drawn seed is written as null, as in Keras. Throws
+  /// InvalidArgument if the form cannot express the configuration (TF 2 has no fan axes).
   std::string get_config(ConfigForm form = ConfigForm::keras3) const;
 
  protected:

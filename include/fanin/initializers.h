@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Keras family. Formulas, defaults and argument order are Keras's (keras/src/initializers/random_initializers.py,
-// constant_initializers.py); `fan` is max(1, fan), fan_avg the mean of the two, and sigma the standard deviation.
+// Keras's initializers. Formulas, defaults and argument order are those of
+// keras/src/initializers/random_initializers.py and constant_initializers.py. `fan` is max(1, fan), fan_avg the mean of
+// the two fans, and sigma the standard deviation.
 //
-// Constructors throw InvalidArgument for parameters that no shape or dtype can make legal; what depends on the shape
-// or the dtype (a value that overflows it, say) is refused by the call. from_config reads the class's inner
-// configuration, in either form, and throws InvalidArgument for malformed JSON and unknown keys.
+// Constructors throw InvalidArgument for parameters that are wrong for every shape and dtype. The call throws for what
+// depends on the shape or the dtype, such as a value that overflows. from_config reads the class's inner configuration
+// in either form and throws InvalidArgument for malformed JSON and unknown keys.
 #pragma once
 
 #include <string_view>
@@ -18,13 +19,13 @@ namespace fanin {
 
 /// A distribution whose variance is scale / fan.
 ///
-/// - "truncated_normal" (or "normal", Keras's older spelling): sigma = sqrt(scale / fan) / 0.87962566103423978, cut at
-///   2 sigma by rejection, both ends included, so that sqrt(scale / fan) is what remains after the cut.
+/// - "truncated_normal" (or "normal", Keras's older spelling): sigma = sqrt(scale / fan) / 0.87962566103423978,
+///   truncated by rejection to [-2 sigma, 2 sigma]; the standard deviation after truncation is sqrt(scale / fan).
 /// - "untruncated_normal": sigma = sqrt(scale / fan).
 /// - "uniform": on [-limit, limit), limit = sqrt(3 * scale / fan).
 class FANIN_API VarianceScaling : public Initializer {
  public:
-  /// scale > 0 and finite; mode "fan_in", "fan_out" or "fan_avg"; the distribution in any case of letters.
+  /// scale is positive and finite; mode is "fan_in", "fan_out" or "fan_avg"; distribution is not case-sensitive.
   explicit VarianceScaling(double scale = 1.0, std::string_view mode = "fan_in",
                            std::string_view distribution = "truncated_normal", Seed seed = {}, FanAxes axes = {});
   static VarianceScaling from_config(std::string_view json);
@@ -99,10 +100,10 @@ class FANIN_API GlorotUniform : public VarianceScaling {
   explicit GlorotUniform(const Initializer& made) : VarianceScaling(made) {}
 };
 
-/// A normal that is cut by rejection at mean + lower * stddev and mean + upper * stddev, both included; stddev is that
-/// before the cut. Keras's cut is always at 2. Any other window with lower < upper is allowed, also one that is narrow,
-/// one-sided (infinite bounds) or far out; it is written to the configuration under the keys "lower" and "upper" (null:
-/// no bound), which Keras does not know.
+/// A normal truncated by rejection to [mean + lower * stddev, mean + upper * stddev]; stddev is the standard deviation
+/// before truncation. Keras always truncates at 2. Any other window with lower < upper is allowed, also a narrow,
+/// one-sided (infinite bound) or distant one; the configuration has it under the keys "lower" and "upper" (null: no
+/// bound), which Keras does not know.
 class FANIN_API TruncatedNormal : public Initializer {
  public:
   explicit TruncatedNormal(double mean = 0.0, double stddev = 0.05, Seed seed = {}, double lower = -2.0,
@@ -113,7 +114,8 @@ class FANIN_API TruncatedNormal : public Initializer {
   explicit TruncatedNormal(const Initializer& made) : Initializer(made) {}
 };
 
-/// A normal, not cut. The largest value that can occur is 8.41 standard deviations: a tail point comes from 24 bits.
+/// A normal without truncation. The largest possible deviation is 8.41 standard deviations, because a tail point comes
+/// from 24 bits.
 class FANIN_API RandomNormal : public Initializer {
  public:
   explicit RandomNormal(double mean = 0.0, double stddev = 0.05, Seed seed = {});
@@ -123,7 +125,7 @@ class FANIN_API RandomNormal : public Initializer {
   explicit RandomNormal(const Initializer& made) : Initializer(made) {}
 };
 
-/// Uniform on [minval, maxval); equal bounds give the constant. maxval itself never occurs, after rounding either.
+/// Uniform on [minval, maxval); equal bounds give that constant. maxval never occurs, not even by rounding.
 class FANIN_API RandomUniform : public Initializer {
  public:
   explicit RandomUniform(double minval = -0.05, double maxval = 0.05, Seed seed = {});
@@ -133,8 +135,8 @@ class FANIN_API RandomUniform : public Initializer {
   explicit RandomUniform(const Initializer& made) : Initializer(made) {}
 };
 
-/// One value everywhere. Values that Keras accepts but a fill cannot write (infinities, NaN, arrays) are kept in the
-/// configuration and refused by the call.
+/// One value everywhere. The configuration keeps values that Keras accepts but a fill cannot write (infinities, NaN,
+/// arrays); the call throws InvalidArgument for them.
 class FANIN_API Constant : public Initializer {
  public:
   explicit Constant(double value = 0.0);
@@ -162,7 +164,7 @@ class FANIN_API Ones : public Initializer {
   explicit Ones(const Initializer& made) : Initializer(made) {}
 };
 
-/// `gain` where row and column are equal, else 0; matrices only, not necessarily square.
+/// `gain` where row and column are equal, else 0; only for matrices, square or not.
 class FANIN_API Identity : public Initializer {
  public:
   explicit Identity(double gain = 1.0);
@@ -172,7 +174,7 @@ class FANIN_API Identity : public Initializer {
   explicit Identity(const Initializer& made) : Initializer(made) {}
 };
 
-// Keras's lower-case names are names of the same classes: auto init = fanin::he_uniform(42);
+// Keras's lower-case names are aliases: auto init = fanin::he_uniform(42);
 using variance_scaling = VarianceScaling;
 using he_normal = HeNormal;
 using he_uniform = HeUniform;

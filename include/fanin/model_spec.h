@@ -29,9 +29,9 @@ struct ModelSpec {
   std::vector<std::string> unused_rules;  ///< patterns that match no tensor
 };
 
-/// Reads a specification, JSON text as docs/model-spec.md describes it: each tensor gets the initializer of the first
-/// rule whose pattern matches its name, with this seed unless the rule has one. Throws InvalidArgument that names the
-/// rule or the tensor.
+/// Reads a model's specification, JSON text in the format of docs/model-spec.md. Each tensor gets the initializer of
+/// the first rule whose pattern matches its name, with `seed` unless the rule has one. Throws InvalidArgument, which
+/// names the rule or the tensor.
 FANIN_API ModelSpec parse_model_spec(std::string_view json, std::uint64_t seed);
 
 }  // namespace fanin

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Moments of numbers in one pass, in binary64, on the host and in kernels.
+// One-pass moments in binary64, for the host and for kernels.
 #pragma once
 
 #include <cmath>
@@ -13,7 +13,7 @@
 
 namespace fanin {
 
-/// Count, mean, extremes, and the sums of powers of the deviations from the mean, of numbers that come in parts.
+/// Count, mean, extremes, and the sums m2 to m4 of powers of the deviations from the mean.
 struct MomentSums {
   std::uint64_t count;
   double mean, m2, m3, m4, min, max;
@@ -21,7 +21,7 @@ struct MomentSums {
 
 /// The sums of two parts together. P. Pébay, Formulas for Robust, One-Pass Parallel Computation of Covariances and
 /// Arbitrary-Order Statistical Moments, SAND2008-6212 (2008): the pairwise update of M_p, for p = 2 (Chan, Golub and
-/// LeVeque's), 3 and 4.
+/// LeVeque), 3 and 4.
 FANIN_MOMENTS_HOST_DEVICE inline MomentSums merged(const MomentSums& a, const MomentSums& b) {
   if (a.count == 0) return b;
   if (b.count == 0) return a;
@@ -42,8 +42,8 @@ FANIN_MOMENTS_HOST_DEVICE inline MomentSums merged(const MomentSums& a, const Mo
   return both;
 }
 
-/// Adds up one part. Powers of deviations from one of its numbers need no division and lose few digits: on the whole
-/// that number is no farther away than the mean is.
+/// Sums up one part. Powers of deviations from its first number need no division. They lose few digits, because that
+/// number is usually about as close to the others as the mean is.
 struct PowerSums {
   std::uint64_t count = 0;
   double pivot = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, min = HUGE_VAL, max = -HUGE_VAL;
@@ -61,7 +61,7 @@ struct PowerSums {
     max = x > max ? x : max;
   }
 
-  // By the binomial formula.
+  // The binomial formula moves the deviations from the pivot to the mean.
   FANIN_MOMENTS_HOST_DEVICE MomentSums moments() const {
     if (count == 0) return {0, 0, 0, 0, 0, min, max};
     const double m = s1 / static_cast<double>(count);

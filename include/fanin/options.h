@@ -12,30 +12,31 @@
 
 namespace fanin {
 
-/// Which tensor, or which part of it, is filled: all of this decides which values are written. Every member has a
-/// default: in C++20, name what you set.
+/// Which tensor, or which part of it, is filled; these options decide the values. Every member has a default, for
+/// designated initializers in C++20.
 struct TensorOptions {
-  /// The tensor's name. Its FNV-1a hash is the subsequence, so that each parameter of a model has draws of its own.
+  /// The tensor's name. Its 64-bit FNV-1a hash is the subsequence, so that each parameter of a model has its own draws.
   std::optional<std::string> name = {};
-  /// The subsequence as a number; not together with a name. Without both it is 0: two tensors with one seed then get
-  /// the same draws.
+  /// The subsequence as a number; not allowed together with a name. Without either it is 0, and two tensors with one
+  /// seed get the same draws.
   std::optional<std::uint64_t> subsequence = {};
-  /// Fill only this part of the tensor. The values are the slice of the whole tensor's, the fans the whole tensor's.
+  /// Fill only this part of the tensor. The values are that slice of the whole tensor, and the fans are the whole
+  /// tensor's.
   Block block = {};
-  /// Where the channels are; it decides the fans.
+  /// Which axes are the channels; this decides the fans.
   Layout layout = Layout::hwio;
 };
 
-/// How a fill runs. Nothing here changes a value, but for device_seed.
+/// How a fill runs. Only device_seed changes values.
 struct RunOptions {
   /// The CUDA stream for device memory. Fills of host memory ignore it.
   CudaStream stream = nullptr;
-  /// The most threads for host memory; 0: as many as the process may run on.
+  /// The maximum number of threads for host memory; 0 means available_threads().
   int threads = 0;
-  /// The instructions for host memory.
+  /// The instruction set for host memory.
   CpuTarget cpu_target = CpuTarget::automatic;
-  /// Device memory only: the address, on the device, of a seed that replaces the initializer's. The device reads it
-  /// when the stream reaches the fill, so a replay of a captured graph can use another one.
+  /// Device memory only: the device address of a seed that replaces the initializer's. The device reads it when the
+  /// stream reaches the fill, so each replay of a captured graph can use another seed.
   DeviceSeed device_seed = nullptr;
 };
 

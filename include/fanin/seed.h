@@ -11,29 +11,29 @@
 
 namespace fanin {
 
-/// The 64-bit number that a set of weights follows from, and what a second call with it means.
+/// A 64-bit number that decides a set of weights, and the effect of repeated calls.
 ///
-/// - fixed: the same call gives the same values, always (Keras 3, TF 2.3). What an integer converts to.
+/// - fixed: repeated calls give the same values (Keras 3, TF 2.3). An integer converts to this kind.
 /// - sequence: call number c of an initializer, counted from 0, uses subsequence base + c, where base is the call's
-///   subsequence (TF 2.7; Keras 3's SeedGenerator). Two initializers with one seed give one sequence.
-/// - none: a seed in [0, 2^63) is drawn from the system once, here, and can be read; from then on it is fixed.
+///   subsequence (TF 2.7; Keras 3's SeedGenerator). Two initializers with one seed give the same sequence.
+/// - none: the constructor draws a seed in [0, 2^63) from the system, which value() returns; from then on it is fixed.
 class FANIN_API Seed {
  public:
   enum class Kind : std::uint8_t { none, fixed, sequence };
 
-  /// Kind none. Throws what std::random_device throws if the system has no entropy to give.
+  /// Draws a seed of kind none. Throws what std::random_device throws if the system has no entropy.
   Seed();
 
   /// A fixed seed from any integer type. Throws InvalidArgument if it is negative.
   template <class Integer, std::enable_if_t<std::is_integral_v<Integer>, int> = 0>
   Seed(Integer value) : Seed(Kind::fixed, checked(value), {}) {}  // NOLINT(google-explicit-constructor)
 
-  /// A sequence. The generator's name is kept for Keras's configuration and has no influence on values. An initializer
-  /// counts its calls from first_call on: one that goes on where another was (Initializer::calls) is given its number.
+  /// A sequence. Keras's configuration keeps the generator's name, which does not affect values. An initializer counts
+  /// its calls from first_call on; pass Initializer::calls() to continue where another one stopped.
   static Seed sequence(std::uint64_t value, std::string generator_name = "seed_generator",
                        std::uint64_t first_call = 0);
 
-  /// The kind none, with a value that was drawn before: for what reads back an initializer that was stored with it.
+  /// Kind none with a value that was drawn before, to restore a stored initializer.
   static Seed drawn(std::uint64_t value) { return {Kind::none, value, {}}; }
 
   Kind kind() const { return kind_; }
@@ -63,7 +63,7 @@ class FANIN_API Seed {
 /// "none", "fixed" or "sequence".
 FANIN_API std::string_view name_of(Seed::Kind kind);
 
-/// The subsequence of a tensor's name: FNV-1a, 64 bits, of its UTF-8 bytes.
+/// The subsequence of a tensor's name: the 64-bit FNV-1a hash of its UTF-8 bytes.
 FANIN_API std::uint64_t subsequence_of(std::string_view name);
 
 }  // namespace fanin

@@ -12,7 +12,7 @@ namespace fanin {
 /// Extents, outermost first; {} is a scalar. Elements are numbered row-major: the last index runs fastest.
 using Shape = std::vector<std::int64_t>;
 
-/// The most elements that a tensor can have: an element's index has 56 bits.
+/// The maximum number of elements of a tensor: an element's index has 56 bits.
 inline constexpr std::uint64_t max_elements = std::uint64_t{1} << 56;
 
 /// A part of a tensor: the elements whose index in every dimension is in [offset, offset + extent).

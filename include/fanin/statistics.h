@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a tensor in device memory holds: moments, extremes, a histogram. For sources that a CUDA compiler compiles, as
-// fanin/thrust.h is.
+// Statistics of tensors in device memory: moments, extremes and a histogram. Needs a CUDA compiler, like
+// fanin/thrust.h.
 #pragma once
 
 #include <algorithm>
@@ -24,9 +24,9 @@
 
 namespace fanin {
 
-/// `bins` equal intervals of [lower, upper]. A value x in it is counted in interval
-/// min(bins - 1, floor((x - lower) * (bins / (upper - lower)))), computed in binary64: each interval holds its lower
-/// end, up to rounding, and the last one both.
+/// `bins` equal intervals of [lower, upper]. A value x in the range is counted in interval
+/// min(bins - 1, floor((x - lower) * (bins / (upper - lower)))), computed in binary64: up to rounding, an interval
+/// contains its lower end, and the last one also its upper end.
 struct HistogramRange {
   static constexpr std::uint32_t max_bins = 8192;
 
@@ -35,28 +35,28 @@ struct HistogramRange {
   double upper = 0;
 };
 
-/// What a tensor holds. Means and moments are those of the finite elements, taken as a whole population (divided by
-/// their number n, not by n - 1), with powers of the deviations d from the mean.
+/// Statistics of a tensor. Mean and moments are those of the finite elements as a population (divided by their number
+/// n, not by n - 1); d is an element's deviation from the mean.
 struct Statistics {
   std::uint64_t count = 0;          ///< all elements
-  std::uint64_t nans = 0;           ///< of these, not a number
-  std::uint64_t infinities = 0;     ///< of these, infinite of either sign
-  std::uint64_t out_of_bounds = 0;  ///< of these, not in [lower, upper]; a NaN never is
-  double mean = 0;                  ///< NaN, as all below it, if no element is finite
+  std::uint64_t nans = 0;           ///< NaN elements
+  std::uint64_t infinities = 0;     ///< infinite elements of either sign
+  std::uint64_t out_of_bounds = 0;  ///< elements not in [lower, upper], including all NaN
+  double mean = 0;                  ///< this and the next five are NaN if no element is finite
   double standard_deviation = 0;    ///< sqrt(mean of d^2)
   double skewness = 0;              ///< mean of d^3 / standard_deviation^3; NaN if all elements are equal
   double kurtosis = 0;              ///< mean of d^4 / standard_deviation^4, 3 for a normal; NaN if all are equal
   double min = 0;
   double max = 0;
-  std::uint64_t below_histogram = 0;  ///< less than the histogram's range; -infinity is
-  std::uint64_t above_histogram = 0;  ///< greater; +infinity is. A NaN is neither.
+  std::uint64_t below_histogram = 0;  ///< elements below the histogram's range, including -infinity
+  std::uint64_t above_histogram = 0;  ///< elements above it, including +infinity; NaN is neither
   std::vector<std::uint64_t> histogram;
 };
 
 namespace detail::device {
 
-// A block of threads takes tiles of so many elements, in turn with the others. Blocks are as many as the elements need
-// up to the limit, on every device: so the order of additions depends on the number of elements alone.
+// Thread blocks take tiles in turn. On every device, the number of blocks depends only on the number of elements, and
+// so does the order of additions.
 inline constexpr int threads = 256;
 inline constexpr int elements_per_thread = 8;
 inline constexpr std::uint64_t tile = std::uint64_t{threads} * elements_per_thread;
@@ -74,7 +74,8 @@ struct Merge {
   }
 };
 
-// What is asked of every element. Counter 0 is for what is below the histogram, counter bins + 1 for what is above.
+// What is counted for every element. Counter 0 is for elements below the histogram, counter bins + 1 for those above
+// it.
 struct Question {
   double lower, upper;
   double histogram_lower, histogram_upper, bins_per_unit;
@@ -88,8 +89,8 @@ struct Question {
   }
 };
 
-// One block's tally, and its part of the histogram, which it counts in shared memory: 32 bits are enough, since its
-// share of 2^32 elements would be one of 2^42.
+// Computes one block's tally and its part of the histogram, in shared memory. 32-bit counters suffice: a block gets
+// 2^32 elements only of 2^42.
 template <class T>
 __global__ void __launch_bounds__(threads) tally(const T* __restrict__ data, std::uint64_t count, Question question,
                                                  Tally* tallies, unsigned long long* counters) {
@@ -158,11 +159,11 @@ inline Question checked(double lower, double upper, const HistogramRange& range)
   return {lower, upper, range.lower, range.upper, bins_per_unit, range.bins};
 }
 
-// The tallies of all blocks, in order, and the counters.
+// Runs the kernel, merges the tallies of all blocks in order, and reads the counters.
 template <class T>
 Tally tallied(const View& tensor, std::uint64_t count, const Question& question, CudaStream stream,
               std::vector<std::uint64_t>& counters) {
-  const DeviceMemory there = use_on_device(tensor);
+  const DeviceMemory input = use_on_device(tensor);
   const auto blocks = static_cast<std::size_t>(std::min((count + tile - 1) / tile, max_blocks));
   const std::size_t tally_bytes = blocks * sizeof(Tally);
   const std::size_t counter_bytes = counters.size() * 8;
@@ -173,7 +174,7 @@ Tally tallied(const View& tensor, std::uint64_t count, const Question& question,
   auto* on_device = static_cast<unsigned char*>(memory.data());
   check(cudaMemsetAsync(on_device + tally_bytes, 0, counter_bytes, stream), "Cannot clear the histogram");
   tally<T><<<static_cast<unsigned>(blocks), threads, counters.size() * sizeof(std::uint32_t), stream>>>(
-      static_cast<const T*>(there.address), count, question, reinterpret_cast<Tally*>(on_device),
+      static_cast<const T*>(input.address), count, question, reinterpret_cast<Tally*>(on_device),
       reinterpret_cast<unsigned long long*>(on_device + tally_bytes));
   check(cudaGetLastError(), "Cannot launch the statistics");
   check(cudaMemcpyAsync(bytes.data(), on_device, bytes.size(), cudaMemcpyDeviceToHost, stream),
@@ -190,7 +191,7 @@ Tally tallied(const View& tensor, std::uint64_t count, const Question& question,
 
 using Tallied = Tally (*)(const View&, std::uint64_t, const Question&, CudaStream, std::vector<std::uint64_t>&);
 
-// A template, as all that names a kernel, so that a program has the kernels that it uses and no others.
+// A template, like everything that names a kernel, so that a program contains only the kernels that it uses.
 template <int = 0>
 Tallied tallied_for(DType dtype) {
   switch (dtype) {
@@ -232,7 +233,7 @@ inline Statistics statistics_of(const View& tensor, Tallied compute, double lowe
     all = compute(tensor, result.count, question, stream, counters);
   }
   const MomentSums& moments = all.moments;
-  const auto n = static_cast<double>(moments.count);  // 0 / 0 is the NaN of what has no elements
+  const auto n = static_cast<double>(moments.count);  // 0 / 0 gives NaN if none is finite
   const double variance = moments.m2 / n;
   result.nans = all.nans;
   result.infinities = all.infinities;
@@ -253,20 +254,19 @@ inline Statistics statistics_of(const View& tensor, Tallied compute, double lowe
 
 }  // namespace detail::device
 
-/// Statistics of all whole elements of a view of memory that a device can read (device, managed or pinned memory, with
-/// the view of a CUDA device), in one pass over them: one kernel, whose blocks of threads add up powers of deviations
-/// in binary64 and count the histogram in shared memory. CUB reduces each block, and the host merges the at most 1024
-/// blocks' results.
+/// Computes the statistics of all whole elements of a view in one pass. The view names a CUDA device and memory that it
+/// can read: device, managed or pinned memory. Each thread block sums powers of deviations in binary64 and counts the
+/// histogram in shared memory. CUB reduces each block, and the host merges the results of at most 1024 blocks.
 ///
-/// Bounds and range are in the elements' units: out_of_bounds counts what is not in [lower, upper], both included, and
-/// the histogram's range is its own. From run to run of one program on one kind of device all results have the same
-/// bits: the order of additions depends on the number of elements alone, and counts are integers. Another compiler, or
-/// other flags, may change the moments' last bits, but no count, minimum or maximum. Fourth powers of deviations over
-/// 1e77 overflow: only float64 holds such numbers, and its kurtosis may then be infinite or NaN.
+/// Bounds and range are in the elements' units. out_of_bounds counts elements outside [lower, upper]; the histogram has
+/// its own range. Repeated runs of one program on one kind of device give the same bits, because the order of additions
+/// depends only on the number of elements and counts are integers. Another compiler, or other flags, may change the
+/// moments' last bits, but no count, minimum or maximum. Fourth powers of deviations over 1e77, which only float64
+/// holds, overflow: the kurtosis may then be infinite or NaN.
 ///
-/// Runs on `stream`, after what is there, and synchronises it; allocates and frees less than 200 KiB of device memory,
-/// which may synchronise the device. Not to be captured. Throws InvalidArgument for bounds or a histogram that are not
-/// allowed and for memory on the host, DeviceError, and std::bad_alloc.
+/// Runs on `stream`, after earlier work there, and synchronises it; cannot be captured. Allocates and frees less than
+/// 200 KiB of device memory, which may synchronise the device. Throws InvalidArgument for invalid bounds or histograms
+/// and for host memory, DeviceError, and std::bad_alloc.
 template <int = 0>
 Statistics statistics(const View& tensor, double lower = -HUGE_VAL, double upper = HUGE_VAL,
                       const HistogramRange& histogram = {}, CudaStream stream = nullptr) {
@@ -274,7 +274,7 @@ Statistics statistics(const View& tensor, double lower = -HUGE_VAL, double upper
                                        stream);
 }
 
-/// The same of an array as `view` takes it; its elements may be const.
+/// The same for an array that view() accepts; its elements may be const.
 template <class Array, class Pointer = detail::device::Pointer<const Array>>
 Statistics statistics(const Array& array, double lower = -HUGE_VAL, double upper = HUGE_VAL,
                       const HistogramRange& histogram = {}, CudaStream stream = nullptr) {

@@ -15,12 +15,12 @@
 
 namespace fanin {
 
-/// Memory of its own for one dense, row-major tensor. Moves, never copies; one that was moved from can only be
+/// Owns the memory of one dense, row-major tensor. It moves but does not copy; a moved-from tensor can only be
 /// destroyed or assigned to.
 class FANIN_API Tensor {
  public:
-  /// Uninitialised memory, aligned to 64 bytes. Throws InvalidArgument for an impossible shape, DeviceError for a
-  /// device that is not there, std::bad_alloc if there is not enough memory.
+  /// Allocates uninitialised memory, aligned to 64 bytes. Throws InvalidArgument for an invalid shape, DeviceError for
+  /// a missing device, and std::bad_alloc.
   Tensor(Shape shape, DType dtype, Device device = host);
 
   const Shape& shape() const { return shape_; }
@@ -32,8 +32,8 @@ class FANIN_API Tensor {
   void* data() { return memory_.get(); }
   const void* data() const { return memory_.get(); }
 
-  /// The elements: T is float for float32, double for float64, std::uint16_t for the bits of float16 and bfloat16,
-  /// std::uint8_t for those of float8. Throws InvalidArgument for another T, or if the tensor is not on the host.
+  /// The elements. T is float for float32, double for float64, std::uint16_t for the bits of float16 and bfloat16,
+  /// std::uint8_t for the bits of float8. Throws InvalidArgument for another T, or if the tensor is not on the host.
   template <class T>
   T* as() {
     check_access<T>();
@@ -50,8 +50,8 @@ class FANIN_API Tensor {
 
   View view() { return {data(), dtype_, bytes(), device_}; }
 
-  /// A copy in the given device. Waits until the devices concerned have done all that they were given. Throws as the
-  /// constructor does.
+  /// A copy on the given device. Waits until both devices have finished all earlier work. Throws as the constructor
+  /// does.
   Tensor to(Device device) const;
 
  private:

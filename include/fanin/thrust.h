@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// For programs that are compiled by a CUDA compiler and keep their tensors in Thrust's vectors, or in spans of device
-// memory. It needs the CUDA toolkit; fanin.hpp does not include it.
+// Fills Thrust vectors and spans of device memory. Needs a CUDA compiler and the CUDA toolkit; fanin.hpp does not
+// include it.
 #pragma once
 
 #ifndef __CUDACC__
-#error "fanin/thrust.h is for sources that a CUDA compiler compiles, such as nvcc's .cu files"
+#error "fanin/thrust.h needs a CUDA compiler, for example nvcc with a .cu file"
 #endif
 
 #include <cuda_bf16.h>
@@ -47,13 +47,13 @@ constexpr DType dtype_of() {
   return DType::float32;
 }
 
-// The address of an array's first element; no type for what is not an array.
+// The type of an array's data pointer; substitution fails for types that are not arrays.
 template <class Array>
 using Pointer = decltype(std::declval<Array&>().size(), thrust::raw_pointer_cast(std::declval<Array&>().data()));
 
 inline void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
-  cudaGetLastError();  // ours: not to be found by the caller's next check
+  cudaGetLastError();  // so that the caller's next check does not find this error
   throw DeviceError(std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
 }
 
@@ -67,9 +67,9 @@ inline Device device_of(const void* address) {
   check(error, "Cannot tell the current CUDA device");
   if (address == nullptr) return cuda(device);
   if (available().cuda_built) return fanin::device_of(address);
-  cudaPointerAttributes there{};  // so that a fill by a library without CUDA is refused
-  check(cudaPointerGetAttributes(&there, address), "Cannot tell where the address is");
-  return there.type == cudaMemoryTypeDevice || there.type == cudaMemoryTypeManaged ? cuda(there.device) : host;
+  cudaPointerAttributes memory{};  // a library without CUDA refuses to fill device memory
+  check(cudaPointerGetAttributes(&memory, address), "Cannot tell where the address is");
+  return memory.type == cudaMemoryTypeDevice || memory.type == cudaMemoryTypeManaged ? cuda(memory.device) : host;
 }
 
 template <class T>
@@ -84,9 +84,9 @@ View view_of(T* address, std::size_t count) {
 /// and std::span, also thrust::host_vector and std::vector. Elements are float, double, __half, __nv_bfloat16,
 /// __nv_fp8_e4m3 (float8_e4m3fn) or __nv_fp8_e5m2; others do not compile.
 ///
-/// The view's device is device_of(the address): device and managed memory is on its device, pinned and ordinary memory
-/// on the host. An empty array without an address is on the current device. Without a driver or a device, everything is
-/// on the host. Valid as long as the array's memory. Throws DeviceError if CUDA reports another error.
+/// The view's device is device_of(address): device and managed memory is on its device, pinned and pageable memory on
+/// the host. An empty array without an address is on the current device. Without a driver or a device, everything is on
+/// the host. The view is valid as long as the array's memory. Throws DeviceError if CUDA reports another error.
 template <class Array, class Pointer = detail::device::Pointer<Array>>
 View view(Array&& array) {
   static_assert(!std::is_const_v<std::remove_pointer_t<Pointer>>,
@@ -94,25 +94,25 @@ View view(Array&& array) {
   return detail::device::view_of(thrust::raw_pointer_cast(array.data()), array.size());
 }
 
-/// The same of `count` elements from a device pointer on.
+/// The same for `count` elements from a device pointer on.
 template <class T>
 View view(thrust::device_ptr<T> first, std::size_t count) {
   static_assert(!std::is_const_v<T>, "A view is written to, and what this pointer points to is const");
   return detail::device::view_of(thrust::raw_pointer_cast(first), count);
 }
 
-/// initializer.fill(view(array), shape, options, run): fills an array with a tensor of this shape, or with its block.
-/// Device and managed memory is filled asynchronously on run.stream, host memory when the call returns. Thrust's
-/// algorithms run on the default stream unless they are told another, as in thrust::cuda::par.on(stream). Throws,
-/// before a byte is written, InvalidArgument for anything that is not allowed, such as an array with fewer elements
-/// than the shape, and DeviceError.
+/// Fills an array with a tensor of this shape, or with its block: initializer.fill(view(array), shape, options, run).
+/// Device and managed memory is filled asynchronously on run.stream, host memory before the call returns. Thrust's
+/// algorithms run on the default stream unless they are given another, as in thrust::cuda::par.on(stream). Throws
+/// InvalidArgument for anything that is not allowed, such as an array with fewer elements than the shape, and
+/// DeviceError, before a byte is written.
 template <class Array, class = detail::device::Pointer<Array>>
 void fill(const Initializer& initializer, Array&& array, const Shape& shape, const TensorOptions& options = {},
           const RunOptions& run = {}) {
   initializer.fill(view(array), shape, options, run);
 }
 
-/// The same of `count` elements from a device pointer on.
+/// The same for `count` elements from a device pointer on.
 template <class T>
 void fill(const Initializer& initializer, thrust::device_ptr<T> first, std::size_t count, const Shape& shape,
           const TensorOptions& options = {}, const RunOptions& run = {}) {

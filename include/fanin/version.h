@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one place of the version number; the build reads it from here. */
+/* The version number. The build reads it from this file. */
 #ifndef FANIN_VERSION_H
 #define FANIN_VERSION_H
 
@@ -8,7 +8,7 @@
 #define FANIN_VERSION_PATCH 0
 #define FANIN_VERSION "0.1.0"
 
-/* Version of the value contract, docs/VALUES.md: it changes when any bit of any fill does. Store it with the seed. */
+/* Version of the value contract, docs/VALUES.md. It changes with any bit of any fill. Store it with the seed. */
 #define FANIN_CONTRACT_VERSION 1
 
 #endif

@@ -11,15 +11,15 @@
 
 namespace fanin {
 
-/// Memory to write to; not owned. The address must be a multiple of the element's size; it needs no other alignment.
+/// Memory to write to, not owned. The address must be a multiple of the element's size and needs no other alignment.
 ///
-/// Host memory may be allocated in any way. A CUDA device's memory is
-/// - memory that the device holds: cudaMalloc, cudaMallocAsync (also in a graph), virtual memory management, IPC. For
-///   memory of another device to which it has access, name the device that holds it;
+/// Host memory may be allocated in any way. Memory for a CUDA device is one of these; other memory is refused:
+/// - device memory: cudaMalloc, cudaMallocAsync (also in a graph), virtual memory management, IPC. For peer access,
+///   name the device that holds the memory;
 /// - managed memory, with any device;
-/// - pinned memory, allocated or registered, which must be mapped for the device;
-/// - ordinary host memory that the device can access (cudaDevAttrPageableMemoryAccess: Linux's heterogeneous memory
-///   management, Grace Hopper). On other machines it is refused.
+/// - pinned memory, allocated or registered, that is mapped for the device;
+/// - pageable host memory that the device can access (cudaDevAttrPageableMemoryAccess: Linux's heterogeneous memory
+///   management, Grace Hopper).
 struct View {
   void* address = nullptr;
   DType dtype = DType::float32;
@@ -31,7 +31,7 @@ struct View {
 inline View view(float* address, std::size_t count) { return {address, DType::float32, count * sizeof(float), host}; }
 inline View view(double* address, std::size_t count) { return {address, DType::float64, count * sizeof(double), host}; }
 
-/// What converts to it: any array of float or double that has data() and size(), such as std::vector, std::array and
+/// Converts from any array of float or double that has data() and size(), such as std::vector, std::array and
 /// std::span.
 struct HostArray {
   template <class Array, class Pointer = decltype(std::declval<Array&>().data()),
@@ -45,10 +45,9 @@ struct HostArray {
 /// gets that header's view(), which also recognises device memory.
 inline View view(HostArray array) { return array.view; }
 
-/// Copies all bytes of the view's capacity to host memory and returns when they are there. Memory of a device is read
-/// in the order of the stream. The view's dtype does not matter. Throws, before a byte is copied, InvalidArgument for a
-/// null address or one that is not on the view's device, and DeviceError, also for earlier work of the stream that
-/// failed.
+/// Copies the view's `capacity` bytes to host memory before it returns. Device memory is read in the order of the
+/// stream. The view's dtype does not matter. Throws InvalidArgument for a null address or one that is not on the view's
+/// device, before a byte is copied, and DeviceError, also if earlier work of the stream failed.
 FANIN_API void read(void* to, const View& from, CudaStream stream = nullptr);
 
 }  // namespace fanin
