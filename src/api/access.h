@@ -12,14 +12,15 @@
 
 namespace fanin::detail {
 
-// For the library's own sources: makes and looks into initializers.
+// Gives the library's own sources access to the private parts of Initializer.
 struct Access {
   static Initializer make(std::shared_ptr<const Formula> formula, Seed seed) {
     return {std::move(formula), std::move(seed)};
   }
   static const Formula& formula(const Initializer& initializer) { return *initializer.formula_; }
 
-  // What a fill is given, for call number 0 if the seed is a sequence. Counts no call. Throws InvalidArgument.
+  // The distribution and the parameters of a fill, for call 0 of a sequence. Does not count a call. Throws
+  // InvalidArgument.
   struct Prepared {
     Distribution distribution;
     FillParams params;
@@ -27,8 +28,8 @@ struct Access {
   static Prepared prepare(const Initializer& initializer, const Shape& shape, DType dtype,
                           const TensorOptions& options);
 
-  // claim() counts a call of a sequence if it is still the next one (Initializer::calls); next_call() counts whichever
-  // is next and returns its number, 0 for other seeds.
+  // claim() counts a call of a sequence if `call` is still the next one, and returns whether it did; for other seeds it
+  // returns true. next_call() counts the next call and returns its number; for other seeds it returns 0.
   static bool claim(const Initializer& initializer, std::uint64_t call);
   static std::uint64_t next_call(const Initializer& initializer);
 };

@@ -37,7 +37,7 @@ void* Destination::address_of(const View& view, std::uint64_t count) const {
   const std::size_t past = reinterpret_cast<std::uintptr_t>(view.address) % size;
   if (past != 0) {
     throw InvalidArgument("The address must be a multiple of the element's size, " + std::to_string(size) +
-                          " bytes. Received: an address that is " + std::to_string(past) + " past one");
+                          " bytes. Received: an address that is " + std::to_string(past) + " bytes past a multiple");
   }
   return current_ ? gpu::device_address(view.address, *current_) : view.address;
 }

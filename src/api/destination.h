@@ -11,11 +11,11 @@
 
 namespace fanin::detail {
 
-// Throws InvalidArgument for options that no fill on the device can have.
+// Throws InvalidArgument for options that are wrong for every fill on the device.
 void check(const RunOptions& options, Device device);
 
-// A device to write to: the one place where a fill is handed to a back end. While it lives, a CUDA device is the
-// calling thread's current one.
+// A device to write to: hands a fill to its back end. While it lives, a CUDA device is the calling thread's current
+// one.
 class Destination {
  public:
   // Throws InvalidArgument as check does, and DeviceError if the device is not there.
@@ -23,14 +23,14 @@ class Destination {
 
   Device device() const { return current_ ? cuda(current_->ordinal()) : host; }
 
-  // The view's address, as the device's back end knows it. Throws InvalidArgument if the memory cannot hold so many
-  // elements: null, too small, misaligned, or somewhere else.
+  // The view's address as the back end uses it. Throws InvalidArgument if the memory is null, misaligned, too small for
+  // `count` elements, or not accessible to the device.
   void* address_of(const View& view, std::uint64_t count) const;
 
-  // Only for a CUDA device.
+  // Requires a CUDA device.
   const gpu::CurrentDevice& current() const { return *current_; }
 
-  // Host memory is filled on return, device memory in the order of the stream. The job's address is from address_of.
+  // Fills host memory before it returns, device memory in the order of the stream. address_of made the job's address.
   void fill(const FillJob& job) const;
 
  private:

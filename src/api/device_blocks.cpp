@@ -11,7 +11,7 @@ namespace fanin {
 
 namespace {
 
-// Of a block.
+// The extents of a block.
 Shape extent_of(const DeviceBlocks& blocks) {
   const auto refuse = [&] {
     throw InvalidArgument("Each dimension of a tensor is cut into one block or more. Received: parts=" +
@@ -32,14 +32,15 @@ Shape extent_of(const DeviceBlocks& blocks) {
 namespace detail {
 
 BlockLoops loops_of(const DeviceBlocks& blocks) {
-  element_count(blocks.shape);  // throws for a shape that is none
+  element_count(blocks.shape);  // throws for an invalid shape
   const Shape extent = extent_of(blocks);
   BlockLoops result{};
   result.map.count = element_count(extent);
   result.block.members = blocks.tensors;
   result.block.generators = blocks.generators;
 
-  // Innermost first: a dimension is joined to the loop inside it if that one is not cut, as together they are dense.
+  // Goes from the innermost dimension out. A dimension joins the loop inside it if that loop is not cut, because
+  // together they are dense.
   struct Loop {
     std::uint64_t extent, stride, step, bound;
     std::size_t axis;
@@ -80,7 +81,8 @@ BlockLoops loops_of(const DeviceBlocks& blocks) {
 
 void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks, CudaStream stream) {
   if (view.device.is_host()) {
-    throw InvalidArgument("Blocks whose position the device knows are in its memory. Received: a view of host memory");
+    throw InvalidArgument(
+        "Blocks with seeds in device memory can be filled only in device memory. Received: a view of host memory");
   }
   const IndexMap& index = params.index;
   if (view.dtype != params.dtype || params.kind == FillParams::Kind::identity || index.rank != 1 || index.start != 0 ||
@@ -89,18 +91,18 @@ void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks
                           std::string("identity. Received: shape=") + to_string(blocks.shape) + ", a view of " +
                           std::string(name_of(view.dtype)));
   }
-  const detail::Destination there(view.device, {stream});
+  const detail::Destination destination(view.device, {stream});
   const detail::BlockLoops loops = detail::loops_of(blocks);
   if (loops.map.count != 0 && blocks.tensors > max_elements / loops.map.count) {
     throw InvalidArgument("There are more than 2^56 elements. Received: tensors=" + std::to_string(blocks.tensors) +
                           ", shape=" + to_string(blocks.shape));
   }
-  FillJob job{there.address_of(view, loops.map.count * blocks.tensors), params};
+  FillJob job{destination.address_of(view, loops.map.count * blocks.tensors), params};
   job.params.index = loops.map;
   job.device_block = &loops.block;
   if (loops.map.count == 0 || blocks.tensors == 0) return;
   if (blocks.generators == nullptr) throw InvalidArgument("The address of the tensors' seeds is null");
-  there.fill(job);
+  destination.fill(job);
 }
 
 }  // namespace fanin

@@ -6,7 +6,7 @@
 
 namespace fanin::detail {
 
-// The loops over a block's elements, in the order of memory, and what they are in the whole tensor. Throws
+// The loops over a block's elements in the order of memory, and their position in the whole tensor. Throws
 // InvalidArgument.
 struct BlockLoops {
   IndexMap map;

@@ -13,8 +13,8 @@ void fill(const View& view, const FillParams& params, const RunOptions& options)
     throw InvalidArgument("The fill was prepared for " + std::string(name_of(params.dtype)) + ". Received: a view of " +
                           std::string(name_of(view.dtype)));
   }
-  const detail::Destination there(view.device, options);
-  there.fill({there.address_of(view, params.index.count), params});
+  const detail::Destination destination(view.device, options);
+  destination.fill({destination.address_of(view, params.index.count), params});
 }
 
 }  // namespace fanin

@@ -87,21 +87,21 @@ FillParams Initializer::params(const Shape& shape, DType dtype, const TensorOpti
 
 void Initializer::fill(const View& view, const Shape& shape, const TensorOptions& options,
                        const RunOptions& run) const {
-  const detail::Destination there(view.device, run);
+  const detail::Destination destination(view.device, run);
   FillJob job{nullptr, Access::prepare(*this, shape, view.dtype, options).params};
-  job.address = there.address_of(view, job.params.index.count);
+  job.address = destination.address_of(view, job.params.index.count);
   job.params.subsequence += Access::next_call(*this);
-  there.fill(job);
+  destination.fill(job);
 }
 
 Tensor Initializer::operator()(const Shape& shape, DType dtype, const TensorOptions& options,
                                const RunOptions& run) const {
-  const detail::Destination there(gpu::current_device(), run);
+  const detail::Destination destination(gpu::current_device(), run);
   FillJob job{nullptr, Access::prepare(*this, shape, dtype, options).params};
-  Tensor tensor(detail::is_whole(options.block) ? shape : options.block.extent, dtype, there.device());
+  Tensor tensor(detail::is_whole(options.block) ? shape : options.block.extent, dtype, destination.device());
   job.address = tensor.data();
   job.params.subsequence += Access::next_call(*this);
-  there.fill(job);
+  destination.fill(job);
   return tensor;
 }
 

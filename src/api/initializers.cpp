@@ -13,7 +13,7 @@ namespace fanin {
 
 namespace {
 
-// A VarianceScaling is made with these parameters, but another initializer may have been assigned to its base.
+// A VarianceScaling has these parameters unless another initializer was assigned to its base.
 const detail::Parameter& scaling_parameter(const detail::Formula& formula, std::size_t number, std::string_view name) {
   const detail::Parameters& all = formula.parameters();
   if (all.size() > number && all[number].name == name) return all[number];

@@ -27,12 +27,12 @@ using detail::Access;
 
 namespace {
 
-// What an entry draws, apart from where it is written: copies share it.
+// What an entry draws, whatever its destination; copies share it.
 struct Draws {
   Distribution distribution;
   Shape shape;  // of the whole tensor
   Block block;
-  std::size_t original;  // the entry that was added, not copied
+  std::size_t original;  // the entry that `add` made, also for a copy
 };
 
 std::string label(std::size_t entry) { return "entry " + std::to_string(entry); }
@@ -53,8 +53,8 @@ void make_room(std::vector<T>& v) {
   if (v.size() == v.capacity()) v.reserve(2 * v.size() + 1);
 }
 
-// Whether two parts of tensors share an index. Exact for parts of one tensor; for tensors of different shapes it
-// compares the ranges from the first index to the last.
+// Whether two parts of tensors share an index. The answer is exact for tensors of one shape; otherwise it compares the
+// ranges from the first index to the last.
 bool share_indices(const Draws& a, const IndexMap& map_a, const Draws& b, const IndexMap& map_b) {
   if (map_a.count == 0 || map_b.count == 0) return false;
   if (a.shape != b.shape || detail::is_whole(a.block) || detail::is_whole(b.block)) {
@@ -73,7 +73,7 @@ struct Plan::State {
   struct Entry {
     Draws draws;
     int device;       // -1: the host
-    std::size_t job;  // its number among that device's jobs
+    std::size_t job;  // index among that device's jobs
   };
   struct Region {
     std::uintptr_t end;
@@ -81,7 +81,7 @@ struct Plan::State {
   };
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // seed, subsequence
 
-  // What is known of a device's jobs, each once it is needed and until an entry is added.
+  // A device's encoded jobs, made on demand and discarded when an entry is added.
   struct Encoded {
     std::shared_ptr<const gpu::Launches> in_parameters, in_memory, uploaded;
   };
@@ -117,7 +117,7 @@ struct Plan::State {
     throw InvalidArgument("The memory overlaps that of " + label(next->second.entry) + " of the plan");
   }
 
-  // One seed for all: entries that had different ones would get the same draws.
+  // A device seed replaces one seed: entries with different seeds would get the same draws.
   void check_device_seed() const {
     if (jobs.size() > 1) {
       throw InvalidArgument("A seed in device memory is for plans of one device. Received: entries in " +
@@ -133,51 +133,51 @@ struct Plan::State {
 
   std::shared_ptr<const gpu::Launches> launches_for(int device) const {
     const std::lock_guard lock(encoding);
-    Encoded& there = encoded[device];
-    if (there.uploaded) return there.uploaded;
-    if (!there.in_parameters) there.in_parameters = encode(device, gpu::JobsIn::parameters);
-    return there.in_parameters;
+    Encoded& on_device = encoded[device];
+    if (on_device.uploaded) return on_device.uploaded;
+    if (!on_device.in_parameters) on_device.in_parameters = encode(device, gpu::JobsIn::parameters);
+    return on_device.in_parameters;
   }
 
-  // What an upload has to copy; null if it would save no launch.
+  // The launches to upload, or null if an upload would save none.
   std::shared_ptr<const gpu::Launches> upload_for(int device) const {
     if (jobs.count(device) == 0) return nullptr;
     const std::lock_guard lock(encoding);
-    Encoded& there = encoded[device];
-    if (!there.in_parameters) there.in_parameters = encode(device, gpu::JobsIn::parameters);
-    if (gpu::count(*there.in_parameters) <= 1) return nullptr;
-    if (!there.in_memory) there.in_memory = encode(device, gpu::JobsIn::memory);
-    return gpu::count(*there.in_memory) < gpu::count(*there.in_parameters) ? there.in_memory : nullptr;
+    Encoded& on_device = encoded[device];
+    if (!on_device.in_parameters) on_device.in_parameters = encode(device, gpu::JobsIn::parameters);
+    if (gpu::count(*on_device.in_parameters) <= 1) return nullptr;
+    if (!on_device.in_memory) on_device.in_memory = encode(device, gpu::JobsIn::memory);
+    return gpu::count(*on_device.in_memory) < gpu::count(*on_device.in_parameters) ? on_device.in_memory : nullptr;
   }
 
   std::shared_ptr<const gpu::Launches> encode(int device, gpu::JobsIn where) const {
-    const std::vector<FillJob>& there = jobs.at(device);
-    return gpu::encode(there.data(), there.size(), device, where);
+    const std::vector<FillJob>& device_jobs = jobs.at(device);
+    return gpu::encode(device_jobs.data(), device_jobs.size(), device, where);
   }
 
-  // stream_of(device) gives its stream.
+  // stream_of(device) returns the device's stream, or throws InvalidArgument.
   template <class StreamOf>
   void fill(const StreamOf& stream_of, const RunOptions& options) const {
-    for (const auto& [device, there] : jobs) detail::check(options, Device{device});
+    for (const auto& [device, device_jobs] : jobs) detail::check(options, Device{device});
     if (options.device_seed != nullptr) check_device_seed();
-    for (const auto& [device, there] : jobs) {  // whatever can be refused is, before anything is launched
+    for (const auto& [device, device_jobs] : jobs) {  // all refusals come before the first launch
       if (Device{device}.is_host()) continue;
       stream_of(device);
       launches_for(device);
     }
-    for (const auto& [device, there] : jobs) {
+    for (const auto& [device, device_jobs] : jobs) {
       if (Device{device}.is_host()) {
-        cpu::fill(there.data(), there.size(), options.threads, options.cpu_target);
+        cpu::fill(device_jobs.data(), device_jobs.size(), options.threads, options.cpu_target);
       } else {
         gpu::fill(*launches_for(device), gpu::CurrentDevice(device), stream_of(device), options.device_seed);
       }
     }
   }
 
-  // "cuda:0 and cuda:1", of those that have entries
+  // The devices that have entries: "cuda:0 and cuda:1".
   std::string devices() const {
     std::string text;
-    for (auto at = jobs.rbegin(); at != jobs.rend(); ++at) {  // the last is the first device
+    for (auto at = jobs.rbegin(); at != jobs.rend(); ++at) {  // ascending, because the map is descending
       const Device device{at->first};
       if (device.is_host()) continue;
       if (!text.empty()) text += " and ";
@@ -186,49 +186,49 @@ struct Plan::State {
     return text;
   }
 
-  // Throws if the entry must be refused.
+  // Throws InvalidArgument if the entry shares draws or memory with another one.
   void check(const FillJob& job, const Draws& draws, Device device) const {
     if (job.params.is_random()) check_draws(job, draws);
     if (end_of(job) > first_of(job)) check_memory(first_of(job), end_of(job), device.cuda_device);
   }
 
-  // The job whose copy the new one can be, in one pass with it: the last of its original and the copies in the same
-  // place. Passes compute in binary32 and have few outputs; other copies draw for themselves.
-  std::size_t draws_before(const Draws& draws, Device device, const FillJob& job) const {
+  // The job that the new one can follow as a copy, in one pass: the last of its original and the copies on the same
+  // device, or none. A pass computes in binary32 and has at most max_copies; other copies draw their values again.
+  std::size_t copy_predecessor(const Draws& draws, Device device, const FillJob& job) const {
     const auto in_binary32 = [](const FillJob& one) {
       return one.params.is_random() && one.params.dtype != DType::float64;
     };
     if (draws.original >= entries.size() || entries[draws.original].device != device.cuda_device) return FillJob::none;
-    const std::vector<FillJob>& there = jobs.at(device.cuda_device);
+    const std::vector<FillJob>& device_jobs = jobs.at(device.cuda_device);
     std::size_t last = entries[draws.original].job;
-    if (device.is_host() || !in_binary32(job) || !in_binary32(there[last])) return FillJob::none;
+    if (device.is_host() || !in_binary32(job) || !in_binary32(device_jobs[last])) return FillJob::none;
     std::size_t copies = 0;
-    while (there[last].next_copy != FillJob::none) {
-      last = there[last].next_copy;
+    while (device_jobs[last].next_copy != FillJob::none) {
+      last = device_jobs[last].next_copy;
       ++copies;
     }
     return copies < FillJob::max_copies ? last : FillJob::none;
   }
 
-  // All that can fail comes first, so that a failure leaves the plan as it was.
+  // Everything that can fail comes first, so that a failure leaves the plan unchanged.
   std::size_t add(const FillJob& job, Draws draws, Device device) {
     const std::size_t entry = entries.size();
-    std::vector<FillJob>& there = jobs[device.cuda_device];
+    std::vector<FillJob>& device_jobs = jobs[device.cuda_device];
     std::vector<std::size_t>* same_key =
         job.params.is_random() ? &by_key[{job.params.seed, job.params.subsequence}] : nullptr;
     make_room(entries);
-    make_room(there);
+    make_room(device_jobs);
     if (same_key != nullptr) make_room(*same_key);
     if (end_of(job) > first_of(job)) memory[device.cuda_device].insert({first_of(job), {end_of(job), entry}});
 
     if (same_key != nullptr) same_key->push_back(entry);
     encoded.clear();
-    there.push_back(job);
-    if (const std::size_t before = draws_before(draws, device, job); before != FillJob::none) {
-      there[before].next_copy = there.size() - 1;
-      there.back().is_copy = true;
+    device_jobs.push_back(job);
+    if (const std::size_t before = copy_predecessor(draws, device, job); before != FillJob::none) {
+      device_jobs[before].next_copy = device_jobs.size() - 1;
+      device_jobs.back().is_copy = true;
     }
-    entries.push_back({std::move(draws), device.cuda_device, there.size() - 1});
+    entries.push_back({std::move(draws), device.cuda_device, device_jobs.size() - 1});
     return entry;
   }
 };
@@ -242,12 +242,12 @@ std::size_t Plan::size() const { return state_->entries.size(); }
 
 std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape,
                       const TensorOptions& options) {
-  const detail::Destination there(view.device);
+  const detail::Destination destination(view.device);
   const Access::Prepared prepared = Access::prepare(initializer, shape, view.dtype, options);
-  FillJob job{there.address_of(view, prepared.params.index.count), prepared.params};
+  FillJob job{destination.address_of(view, prepared.params.index.count), prepared.params};
   const Draws draws{prepared.distribution, shape, options.block, size()};
   std::uint64_t call = 0;
-  do {  // again if another thread has taken the call's number in between
+  do {  // again if another thread took the call's number
     call = initializer.calls();
     job.params.subsequence = prepared.params.subsequence + call;
     state_->check(job, draws, view.device);
@@ -260,9 +260,9 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
     throw InvalidArgument("There is no " + label(entry) + " to copy: the plan has " + std::to_string(size()));
   }
   Draws draws = state_->entries[entry].draws;
-  const detail::Destination there(view.device);
+  const detail::Destination destination(view.device);
   const FillParams& original = state_->job_of(entry).params;
-  void* const address = there.address_of(view, original.index.count);
+  void* const address = destination.address_of(view, original.index.count);
   const FillJob job{address, detail::in_default_fp_environment([&] {
                       return detail::make_params(draws.distribution, draws.shape, original.index, view.dtype,
                                                  original.seed, original.subsequence);
@@ -272,10 +272,10 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
 }
 
 void Plan::fill(const RunOptions& options) const {
-  // The default streams' names, cudaStreamLegacy and cudaStreamPerThread, are good for every device.
-  const bool of_one_device = reinterpret_cast<std::uintptr_t>(options.stream) > 2;
-  const auto on_devices = state_->jobs.size() - state_->jobs.count(host.cuda_device);
-  if (of_one_device && on_devices > 1) {
+  // The handles of default streams, null, cudaStreamLegacy (1) and cudaStreamPerThread (2), are valid on every device.
+  const bool belongs_to_one_device = reinterpret_cast<std::uintptr_t>(options.stream) > 2;
+  const auto device_count = state_->jobs.size() - state_->jobs.count(host.cuda_device);
+  if (belongs_to_one_device && device_count > 1) {
     throw InvalidArgument("The plan has entries on " + state_->devices() +
                           ", and a stream belongs to one device. Received: one stream. Give a stream for each device, "
                           "as in fill({{0, a}, {1, b}}), or none");
@@ -285,20 +285,20 @@ void Plan::fill(const RunOptions& options) const {
 
 void Plan::fill(const std::vector<DeviceStream>& streams, const RunOptions& options) const {
   const auto stream_of = [&](int device) {
-    const auto is_its = [&](const DeviceStream& one) { return one.device == device; };
-    const auto n = std::count_if(streams.begin(), streams.end(), is_its);
+    const auto is_for_device = [&](const DeviceStream& one) { return one.device == device; };
+    const auto n = std::count_if(streams.begin(), streams.end(), is_for_device);
     if (n != 1) {
       throw InvalidArgument("A plan with entries on " + state_->devices() +
-                            " is given one stream for each device. Received: " + std::to_string(n) + " for " +
+                            " needs one stream for each device. Received: " + std::to_string(n) + " for " +
                             to_string(cuda(device)));
     }
-    return std::find_if(streams.begin(), streams.end(), is_its)->stream;
+    return std::find_if(streams.begin(), streams.end(), is_for_device)->stream;
   };
   state_->fill(stream_of, options);
 }
 
 std::size_t Plan::workspace_size(int device) const {
-  const gpu::CurrentDevice there(device);
+  const gpu::CurrentDevice current(device);
   const auto launches = state_->upload_for(device);
   return launches ? gpu::upload_bytes(*launches) : 0;
 }
@@ -308,7 +308,7 @@ void Plan::upload(const View& workspace, CudaStream stream) {
     throw InvalidArgument("A plan is uploaded to device memory. Received: memory on the host");
   }
   const int device = workspace.device.cuda_device;
-  const gpu::CurrentDevice there(device);
+  const gpu::CurrentDevice current(device);
   const auto launches = state_->upload_for(device);
   if (!launches) return;
   const std::size_t needed = gpu::upload_bytes(*launches);
@@ -319,9 +319,9 @@ void Plan::upload(const View& workspace, CudaStream stream) {
   if (workspace.address == nullptr || reinterpret_cast<std::uintptr_t>(workspace.address) % 16 != 0) {
     throw InvalidArgument("The workspace must be aligned to 16 bytes");
   }
-  void* const address = gpu::device_address(workspace.address, there);
+  void* const address = gpu::device_address(workspace.address, current);
   State::Encoded& encoded = state_->encoded[device];
-  encoded.uploaded = gpu::upload(launches, address, there, stream);
+  encoded.uploaded = gpu::upload(launches, address, current, stream);
   encoded.in_memory = nullptr;
 }
 

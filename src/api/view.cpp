@@ -11,7 +11,7 @@
 namespace fanin {
 
 void read(void* to, const View& from, CudaStream stream) {
-  const detail::Destination there(from.device);
+  const detail::Destination source(from.device);
   if (from.capacity == 0) return;
   if (to == nullptr || from.address == nullptr) {
     throw InvalidArgument("An address is null, but there are " + std::to_string(from.capacity) + " bytes to read");
@@ -20,8 +20,8 @@ void read(void* to, const View& from, CudaStream stream) {
     std::memcpy(to, from.address, from.capacity);
     return;
   }
-  gpu::device_address(from.address, there.current());
-  gpu::read(to, from.address, from.capacity, there.current(), stream);
+  gpu::device_address(from.address, source.current());
+  gpu::read(to, from.address, from.capacity, source.current(), stream);
 }
 
 }  // namespace fanin

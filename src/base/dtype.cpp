@@ -23,7 +23,7 @@ constexpr std::array<DTypeFacts, 6> table{{
     {DType::float8_e5m2, "float8_e5m2", 1, 3, 57344, "F8_E5M2", "|u1", 12},
 }};
 
-// What others call them; for hints alone.
+// Other projects' names, only for hints.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 8> other_names{{{"half", "float16"},
                                                                                     {"fp16", "float16"},
                                                                                     {"bf16", "bfloat16"},
@@ -38,7 +38,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> other_nam
 const std::array<DTypeFacts, 6>& dtypes() { return table; }
 
 const DTypeFacts& facts_of(DType dtype) {
-  const auto index = static_cast<std::size_t>(dtype);  // through the C interface any number may come
+  const auto index = static_cast<std::size_t>(dtype);  // a caller may have converted any number
   if (index >= table.size()) throw InvalidArgument("dtype number " + std::to_string(index) + " does not exist");
   return table[index];
 }

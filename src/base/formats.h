@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a dtype, known when the program runs, to its format, for which code is compiled.
+// Calls code that is compiled for a format, for a dtype that is known at run time.
 #pragma once
 
 #include "core/rounding.h"
@@ -7,7 +7,7 @@
 
 namespace fanin::detail {
 
-// f(Format{}) with the dtype's format.
+// Returns f(Format{}) for the dtype's format.
 template <class F>
 auto with_format(DType dtype, const F& f) {
   switch (dtype) {
@@ -27,7 +27,7 @@ auto with_format(DType dtype, const F& f) {
   return f(core::Float32{});
 }
 
-// Whether elements are what values are computed in: they need no rounding.
+// Whether elements have the compute type, so that values need no rounding.
 template <class Format>
 constexpr bool is_compute_type = sizeof(typename Format::Storage) == sizeof(typename Format::Compute);
 

@@ -6,8 +6,8 @@
 namespace fanin::detail {
 
 // Sets the calling thread's floating-point environment to the default (round to nearest even, subnormals kept, no
-// traps) and restores it, with its exception flags, at the end. Compute only in functions that are called below
-// it: the compiler does not know that arithmetic beside it depends on it.
+// traps) and restores it, with its exception flags, on destruction. Do arithmetic only in functions that are called
+// while it lives: the compiler does not know that arithmetic in the same function depends on it.
 class DefaultFpEnvironment {
  public:
   DefaultFpEnvironment() noexcept {
@@ -22,7 +22,7 @@ class DefaultFpEnvironment {
   std::fenv_t saved_;
 };
 
-// The result of f(), called behind a barrier that arithmetic does not move across.
+// Returns f(). It is not inlined, so that no arithmetic moves across the call.
 template <class F>
 [[gnu::noinline]] auto behind_call(const F& f) {
   return f();

@@ -12,7 +12,7 @@ namespace {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Levenshtein's distance, one row at a time.
+// The Levenshtein distance without case, computed one row at a time.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -47,7 +47,7 @@ std::string list_of(const std::vector<std::string>& names) {
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
   if (name.size() > 100) return "";
   std::string best;
-  std::size_t least = name.size() / 2 + 1;  // further away than that is not similar
+  std::size_t least = name.size() / 2 + 1;  // a larger distance is not similar
   for (const auto& candidate : candidates) {
     const std::size_t distance = edit_distance(name, candidate);
     if (distance < least) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small pieces of text for messages.
+// Text for messages.
 #pragma once
 
 #include <string>

@@ -21,7 +21,7 @@ static_assert(static_cast<int>(fanin::DType::float8_e5m2) == FANIN_FLOAT8_E5M2);
 static_assert(static_cast<int>(fanin::Layout::oihw) == FANIN_OIHW);
 static_assert(static_cast<int>(fanin::ConfigForm::tf2) == FANIN_TF2);
 
-// A fixed array, so that keeping a message cannot fail.
+// A fixed array, so that storing a message cannot fail.
 thread_local std::array<char, 1024> last_error{};
 
 fanin_status fail(fanin_status status, const char* what) {
@@ -31,7 +31,7 @@ fanin_status fail(fanin_status status, const char* what) {
 
 constexpr size_t most_dimensions = 255;
 
-// Runs f and turns what it throws into a status.
+// Runs f and returns a status for its exceptions.
 template <class F>
 fanin_status guarded(const F& f) noexcept {
   try {
@@ -88,7 +88,7 @@ fanin::RunOptions run_options_of(const fanin_fill_args& args) {
   return options;
 }
 
-// The caller's arguments, with defaults for what a caller of an older version does not have.
+// The caller's arguments, with defaults for the members that an older caller's struct lacks.
 fanin_fill_args complete(const fanin_fill_args& args) {
   constexpr size_t least = offsetof(fanin_fill_args, device_seed);  // version 0.1
   if (args.struct_size < least || args.struct_size > sizeof(fanin_fill_args)) {
@@ -149,7 +149,7 @@ fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_a
       throw fanin::InvalidArgument("cuda_device is a device's number, or -1 for the host. Received: " +
                                    std::to_string(a.cuda_device));
     }
-    if (a.dtype < 0 || a.dtype > 255) {  // what does not fit into a DType; others are refused with it
+    if (a.dtype < 0 || a.dtype > 255) {  // does not fit into a DType; fill refuses other wrong numbers
       throw fanin::InvalidArgument("dtype number " + std::to_string(a.dtype) + " does not exist");
     }
     const auto dtype = static_cast<fanin::DType>(a.dtype);

@@ -35,9 +35,10 @@ IndexMap make_index_map(const Shape& shape, const Block& block) {
   check_block(shape, block);
   map.count = element_count(block.extent);
   map.extent[0] = map.count;
-  if (map.count == 0) return map;  // then no extent of the tensor is 0 below
+  if (map.count == 0) return map;  // below, no extent of the tensor is 0
 
-  // Innermost first: drop dimensions of one index, join a dimension to the one inside it when together they are dense.
+  // Goes from the innermost dimension out, drops dimensions of one index, and joins a dimension to the one inside it if
+  // together they are dense.
   struct Loop {
     std::uint64_t extent, stride;
   };
@@ -54,7 +55,7 @@ IndexMap make_index_map(const Shape& shape, const Block& block) {
     }
     stride *= static_cast<std::uint64_t>(shape[j]);
   }
-  // Runs are dense: the last loop steps by 1.
+  // The last loop of an IndexMap steps by 1.
   const bool is_dense = rank != 0 && loops[0].stride == 1;
   map.rank = rank + (is_dense ? 0 : 1);
   map.extent[map.rank - 1] = map.stride[map.rank - 1] = 1;

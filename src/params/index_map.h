@@ -15,7 +15,7 @@ inline bool is_whole(const Block& block) { return block.offset.empty() && block.
 // or outside the tensor.
 IndexMap make_index_map(const Shape& shape, const Block& block);
 
-// The tensor's index of element number n of a map, counted from its first loop's first step.
+// The tensor's index of element n of a map's loops; map.first is not added.
 inline std::uint64_t index_of(const IndexMap& map, std::uint64_t n) {
   const std::uint64_t run = map.extent[map.rank - 1];
   std::uint64_t index = map.start + n % run;

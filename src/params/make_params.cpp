@@ -51,19 +51,20 @@ struct Compute {
   throw InvalidArgument(what + " Received: " + received + ", dtype=" + std::string(name_of(dtype)));
 }
 
-// The outermost finite value of the format, as binary32, that is not past (strict: not at) the bound; side +1 for an
-// upper bound, -1 for a lower one. NaN if there is none. A limit that is zero is -0 below and +0 above.
+// The outermost finite value of the format, as binary32, that does not pass (strict: nor equal) the bound; side is +1
+// for an upper bound and -1 for a lower one. NaN if there is none. A zero is -0 as a lower limit and +0 as an upper
+// one.
 template <class Format>
 float outermost(float bound, int side, bool strict) {
-  // Work on the upper side; a lower bound is the mirror image. Patterns in order: p in [-largest - 1, largest], where
-  // p >= 0 is +magnitude p, and p < 0 is -magnitude (-1 - p).
+  // A lower bound is treated as the mirror image of an upper one. Values ascend with p in [-largest - 1, largest],
+  // where p >= 0 is +magnitude p and p < 0 is -magnitude (-1 - p).
   const float b = side > 0 ? bound : -bound;
   const auto largest = static_cast<std::int32_t>(Format::largest);
   const auto decode = [](std::int32_t p) {
     return p >= 0 ? Format::decode(static_cast<std::uint32_t>(p)) : -Format::decode(static_cast<std::uint32_t>(-1 - p));
   };
   const auto inside = [&](std::int32_t p) { return strict ? decode(p) < b : decode(p) <= b; };
-  std::int32_t low = -largest - 2;  // inside, or nothing is
+  std::int32_t low = -largest - 2;  // inside, unless nothing is
   std::int32_t high = largest + 1;  // not inside
   while (high - low > 1) {
     const std::int32_t middle = low + (high - low) / 2;
@@ -73,7 +74,7 @@ float outermost(float bound, int side, bool strict) {
   return side > 0 ? decode(low) : -decode(low);
 }
 
-// The same of the compute types.
+// The same for the compute types.
 template <class Real>
 Real outermost(Real bound, int side, bool strict) {
   const Real signed_one = static_cast<Real>(side);
@@ -94,7 +95,7 @@ double outermost(double bound, DType dtype, int side, bool strict) {
   });
 }
 
-// Bounds in the compute type (perhaps infinite) to the clamp's limits.
+// Sets the limits of the clamp from bounds in the compute type, which may be infinite.
 void set_limits(FillParams& params, double low, double high, bool high_excluded, const Distribution& d) {
   params.min = outermost(low, params.dtype, -1, false);
   params.max = outermost(high, params.dtype, +1, high_excluded);
@@ -105,7 +106,8 @@ void set_limits(FillParams& params, double low, double high, bool high_excluded,
   }
 }
 
-// The bits of a constant: rounded to the compute type, clamped to the dtype's finite range, rounded once.
+// The bits of a constant: it is rounded to the compute type, clamped to the dtype's finite range and rounded to the
+// dtype.
 std::uint64_t pattern_of(double v, DType dtype) {
   return with_format(dtype, [&](auto format) {
     using Format = decltype(format);
@@ -121,8 +123,8 @@ std::uint64_t pattern_of(double v, DType dtype) {
   });
 }
 
-// Whether clamping changes what is written for this fraction. Values and their rounding grow with the fraction (or
-// fall, for a negative scale): if it matters at neither end of the fractions, it matters nowhere.
+// Whether clamping changes the element of this fraction. Values are monotone in the fraction, also after rounding: if
+// clamping matters at neither end of the fractions, it matters nowhere.
 template <class Format>
 bool clamping_matters(double fraction, const FillParams& params) {
   const auto map = affine_of<typename Format::Compute>(params);
@@ -137,7 +139,7 @@ bool clamping_matters(double fraction, const FillParams& params) {
   }
 }
 
-// The same of all fractions that are drawn, of which these are the least and the greatest.
+// Whether clamping changes any element, where `least` and `most` are the smallest and the largest fraction drawn.
 bool clamping_matters(double least, double most, const FillParams& params) {
   return with_format(params.dtype, [&](auto format) {
     using Format = decltype(format);
@@ -178,7 +180,7 @@ void set_uniform(FillParams& params, const Distribution& d, Compute compute) {
   params.clamped = clamping_matters(params.shifted ? 0 : -most, most, params);
 }
 
-// The value formula applied to a bound, rounded to the compute type; infinite ones stay infinite.
+// The value at a bound, rounded to the compute type; an infinite bound stays infinite.
 double value_at(double bound, const Distribution& d, Compute compute) {
   if (std::isinf(bound)) return bound;
   if (compute.binary64) return d.mean != 0 ? core::fma(bound, d.stddev, d.mean) : bound * d.stddev;
@@ -217,8 +219,8 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
   params.lower = truncated ? d.lower : -infinity;
   params.upper = truncated ? d.upper : infinity;
   set_limits(params, value_at(params.lower, d, compute), value_at(params.upper, d, compute), false, d);
-  // No point lies farther out than a tail reaches, whose u is 2^-25 at least: 25 ln 2 < 18 from the nearer bound, or,
-  // with the table of the whole curve, X[0] + 25 ln 2 / X[0] < 9.
+  // A tail's u is at least 2^-25, so its points are at most 25 ln 2 < 18 beyond the nearer bound or, with the table of
+  // the whole curve, at most X[0] + 25 ln 2 / X[0] < 9 from 0.
   const double least = std::max(params.lower, std::min(-9.0, params.upper - 18));
   const double most = std::min(params.upper, std::max(9.0, params.lower + 18));
   params.clamped = clamping_matters(least, most, params);
@@ -229,7 +231,7 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
 FillParams make_params(const Distribution& distribution, const Shape& shape, const IndexMap& index, DType dtype,
                        std::uint64_t seed, std::uint64_t subsequence) {
   FillParams params{};
-  params.dtype = facts_of(dtype).dtype;  // throws for a number that is no dtype
+  params.dtype = facts_of(dtype).dtype;  // throws for a number outside the enumeration
   params.seed = seed;
   params.subsequence = subsequence;
   params.index = index;

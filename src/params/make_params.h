@@ -10,9 +10,9 @@
 
 namespace fanin::detail {
 
-// From what to draw to what a back end sees: every parameter rounded once to the compute type, bounds moved onto the
-// output type's values, and everything refused that docs/VALUES.md, section 4, refuses. Throws InvalidArgument.
-// Call it in the default floating-point environment.
+// Turns a distribution into a back end's parameters: rounds each parameter once to the compute type, moves bounds onto
+// the output type's values, and throws InvalidArgument for what docs/VALUES.md, section 4, refuses. Call it in the
+// default floating-point environment.
 FillParams make_params(const Distribution& distribution, const Shape& shape, const IndexMap& index, DType dtype,
                        std::uint64_t seed, std::uint64_t subsequence);
 
