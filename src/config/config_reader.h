@@ -11,7 +11,7 @@
 
 namespace fanin::detail {
 
-// Reads the keys of one inner configuration, each with its type checked. All functions throw InvalidArgument.
+// Reads the keys of an inner configuration and checks their types. All functions throw InvalidArgument.
 class ConfigReader {
  public:
   // null counts as {}. A "dtype" (TF 1) is ignored, as in TF 2.
@@ -19,17 +19,17 @@ class ConfigReader {
 
   bool has(std::string_view key) const { return config_.contains(std::string(key)); }
 
-  // Replaces the parameter's value, which is its default, if the configuration has its key.
+  // Replaces the parameter's default if the configuration has its key.
   void read(Parameter& parameter);
 
-  // An integer or Boolean: fixed; Keras 3's SeedGenerator: sequence; null or no key: drawn.
+  // The seed: fixed for an integer or Boolean, a sequence for Keras 3's SeedGenerator, drawn for null or no key.
   Seed seed();
 
-  // Refuses keys that were not read.
+  // Throws for keys that were not read.
   void finish() const;
 
  private:
-  // The value, or null for an absent key; the key then counts as known.
+  // The value, or null for an absent key. Counts the key as known.
   const Json* find(const std::string& key);
   [[noreturn]] void refuse(const std::string& key, const std::string& wanted) const;
   ConstantValue constant(const Json& value) const;

@@ -15,8 +15,8 @@ namespace fanin::detail {
 
 namespace {
 
-// Python's tokens, and the strings that the parser is given instead. Both have the same length, so that positions in
-// error messages hold. The control character keeps them apart from other strings: those may not have it.
+// Python's tokens that JSON lacks, and the strings that the parser gets instead. Both have the same length, so that
+// positions in error messages stay right. The control character marks the stand-ins; other strings must not contain it.
 struct Token {
   std::string_view text;
   std::string_view stand_in;
@@ -28,8 +28,8 @@ constexpr std::array<Token, 3> tokens{{{"-Infinity", "\"\x7f-infin\"", -infinity
                                        {"NaN", "\"\x7f\"", std::numeric_limits<double>::quiet_NaN()}}};
 constexpr char mark = '\x7f';
 
-// No configuration and no specification comes near.
-constexpr int deepest = 100;
+// Configurations and specifications are far less deep.
+constexpr int max_depth = 100;
 
 std::string position(std::string_view text, std::size_t byte) {
   std::size_t line = 1;
@@ -44,7 +44,7 @@ std::string position(std::string_view text, std::size_t byte) {
   return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
-// Replaces tokens outside of strings by their stand-ins, and refuses strings that could be taken for one.
+// Replaces tokens outside of strings by their stand-ins. Throws for text that contains the mark.
 std::string with_stand_ins(std::string_view text) {
   std::string result;
   result.reserve(text.size());
@@ -71,7 +71,7 @@ std::string with_stand_ins(std::string_view text) {
   return result;
 }
 
-// The parsed value of a stand-in is its token's number.
+// Replaces a parsed stand-in by its token's number.
 void resolve_stand_in(Json& value) {
   if (!value.is_string() || value.get_ref<const std::string&>().find(mark) == std::string::npos) return;
   const std::string quoted = '"' + value.get<std::string>() + '"';
@@ -109,10 +109,10 @@ void dump_to(std::string& text, const Json& value) {
 }  // namespace
 
 Json parse_json(std::string_view text) {
-  std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
+  std::vector<std::unordered_set<std::string>> keys;  // of each open object
   const auto check_keys = [&keys](int depth, Json::parse_event_t event, Json& value) {
-    if (depth > deepest) {  // values are destroyed and written recursively
-      throw InvalidArgument("Malformed JSON: nested deeper than " + std::to_string(deepest) + " levels");
+    if (depth > max_depth) {  // because values are destroyed and written recursively
+      throw InvalidArgument("Malformed JSON: nested deeper than " + std::to_string(max_depth) + " levels");
     }
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
@@ -121,22 +121,22 @@ Json parse_json(std::string_view text) {
       throw InvalidArgument("Malformed JSON: a key must be a string");
     }
     if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
-      throw InvalidArgument("Malformed JSON: the key \"" + value.get<std::string>() + "\" stands twice in one object");
+      throw InvalidArgument("Malformed JSON: the key \"" + value.get<std::string>() + "\" occurs twice in one object");
     }
     return true;
   };
   try {
-    // The C library's conversion of decimals heeds the rounding mode.
+    // The C library's conversion of decimals depends on the rounding mode.
     return in_default_fp_environment([&] { return Json::parse(with_stand_ins(text), check_keys); });
   } catch (const Json::parse_error& error) {
-    // "[json.exception...] parse error at line 1, column 2: syntax error while ...": what follows the position.
+    // Keeps what follows the position in "[json.exception...] parse error at line 1, column 2: syntax error while ...".
     std::string what = error.what();
     const std::size_t column = what.find(", column ");
     if (column != std::string::npos) what = what.substr(what.find(": ", column) + 2);
-    constexpr std::size_t most = 300;  // it may quote the text
+    constexpr std::size_t most = 300;  // the message may quote the text
     if (what.size() > most) what = what.substr(0, most) + "...";
     throw InvalidArgument("Malformed JSON at " + position(text, error.byte) + ": " + what);
-  } catch (const Json::exception& error) {  // a number that overflows binary64, say
+  } catch (const Json::exception& error) {  // for example a number that overflows binary64
     const std::string what = error.what();
     throw InvalidArgument("Malformed JSON: " + what.substr(what.find("] ") + 2));
   }

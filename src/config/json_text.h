@@ -10,14 +10,14 @@ namespace fanin::detail {
 
 using Json = nlohmann::ordered_json;
 
-// Throws InvalidArgument for malformed text, with line and column, for an object that has a key twice, for nesting
-// deeper than 100 levels and for strings with the control character U+007F.
+// Throws InvalidArgument for malformed text (with line and column), a key that occurs twice in an object, nesting
+// deeper than 100 levels, and strings with the control character U+007F.
 Json parse_json(std::string_view text);
 
-// On one line; floating-point numbers by their shortest decimals.
+// Writes a value on one line, with the shortest decimals of floating-point numbers.
 std::string dump_json(const Json& value);
 
-// Reads a number; Booleans count as 0 and 1, as in Python, if `allow_boolean`. Returns whether it is one.
+// Reads a number and returns whether the value is one. If `allow_boolean`, Booleans count as 0 and 1, as in Python.
 bool number_of(const Json& value, double& number, bool allow_boolean = false);
 
 }  // namespace fanin::detail

@@ -19,7 +19,7 @@ Initializer with_defaults() {
   return Class();
 }
 
-// A constant without constructors, so that initializers can be made before main() and after it.
+// A compile-time constant, so that initializers can be made before main() and after it.
 constexpr std::array<KerasClass, 14> classes{{
     {"HeNormal", "he_normal", "", true, with_defaults<HeNormal>},
     {"HeUniform", "he_uniform", "", true, with_defaults<HeUniform>},
@@ -63,7 +63,7 @@ std::string_view without_module(std::string_view name) {
     if (bare == later)
       throw InvalidArgument("Keras's initializer \"" + text + "\" is not part of this version of fanin");
   }
-  // PyTorch's names of the same scales.
+  // PyTorch's names for the same scales.
   constexpr std::array<std::pair<std::string_view, std::string_view>, 4> pytorch{{{"xavier_normal", "glorot_normal"},
                                                                                   {"xavier_uniform", "glorot_uniform"},
                                                                                   {"kaiming_normal", "he_normal"},
@@ -76,7 +76,7 @@ std::string_view without_module(std::string_view name) {
   }
   std::string hint = suggestion(bare, candidates);
   for (const auto& [theirs, keras] : pytorch) {
-    if (stem == theirs) hint = " Keras's name of it is \"" + std::string(keras) + "\".";
+    if (stem == theirs) hint = " Its name in Keras is \"" + std::string(keras) + "\".";
   }
   throw InvalidArgument("Could not interpret initializer identifier: " + text + "." + hint);
 }

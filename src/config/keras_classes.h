@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keras's classes by their names.
+// Looks up Keras's classes by name.
 #pragma once
 
 #include <array>
@@ -12,14 +12,15 @@ namespace fanin::detail {
 struct KerasClass {
   std::string_view name;   // "HeNormal"; in TF 2 also "HeNormalV2"
   std::string_view snake;  // "he_normal"
-  std::string_view alias;  // or empty
+  std::string_view alias;  // may be empty
   bool snake_v2;           // TF 2 also has "he_normalV2"
   Initializer (*with_defaults)();
 };
 
 const std::array<KerasClass, 14>& keras_classes();
 
-// By any of its spellings, alone or behind a module's name. Throws InvalidArgument with the nearest name.
+// The class with this name in any of its spellings, alone or after a module's name. Throws InvalidArgument with the
+// nearest name.
 const KerasClass& class_named(std::string_view name);
 
 }  // namespace fanin::detail

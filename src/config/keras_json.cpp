@@ -27,7 +27,8 @@ Initializer read_inner(const KerasClass& keras_class, Json config) {
   const Formula& formula = Access::formula(defaults);
   ConfigReader reader(keras_class.name, std::move(config));
   Parameters parameters = formula.parameters();
-  // TF 2.2's he_uniform and the like were functions that made a VarianceScaling: its three keys, if they say the same.
+  // TF 2.2's he_uniform and its siblings are functions that make a VarianceScaling. Their configuration has its three
+  // keys, with the values that the class fixes.
   const bool reads_fixed = std::all_of(parameters.begin(), parameters.end(), [&](const Parameter& parameter) {
     return !parameter.is_fixed || reader.has(parameter.name);
   });
@@ -61,7 +62,7 @@ Initializer read_object(const Json& object) {
 
 // ---------------------------------------------------------------- writing
 
-// Whether a dialect's configuration has the parameter. Throws InvalidArgument if it cannot express its value.
+// Whether a dialect's configuration has the parameter. Throws InvalidArgument if the dialect cannot express the value.
 bool is_written(const Parameter& parameter, ConfigForm form, std::string_view class_name) {
   if (parameter.is_fixed) return false;
   if (const auto* axes = std::get_if<AxisList>(&parameter.value); axes != nullptr && form == ConfigForm::tf2) {
@@ -69,7 +70,7 @@ bool is_written(const Parameter& parameter, ConfigForm form, std::string_view cl
     throw InvalidArgument("TF 2's form has no input_axes and output_axes: " + std::string(class_name) +
                           " with axes can only be written in Keras 3's form");
   }
-  // Keras 3 forgets the gain when it writes, but reads it: it is written unless it is the default.
+  // Keras 3 reads a gain but does not write it; it is written unless it is the default.
   if (parameter.name == "gain" && form == ConfigForm::keras3) return std::get<double>(parameter.value) != 1;
   return parameter.is_stated;
 }
@@ -111,7 +112,7 @@ Json config_of(const Initializer& initializer, ConfigForm form) {
   const Seed& seed = initializer.seed();
   Json seed_json;  // null: drawn
   if (seed.kind() == Seed::Kind::fixed || (seed.kind() == Seed::Kind::sequence && form == ConfigForm::tf2)) {
-    seed_json = seed.value();  // TF 2.7 means a sequence by a plain seed
+    seed_json = seed.value();  // to TF 2.7, a plain seed is a sequence
   } else if (seed.kind() == Seed::Kind::sequence) {
     seed_json = {{"module", "keras.random"},
                  {"class_name", "SeedGenerator"},

@@ -9,10 +9,10 @@
 
 namespace fanin::detail {
 
-// A name, or a serialized initializer. Throws InvalidArgument.
+// Reads a name or a serialized initializer. Throws InvalidArgument.
 Initializer read_initializer(const Json& json);
 
-// The inner configuration of the class of that name. Throws InvalidArgument.
+// Reads the inner configuration of the named class. Throws InvalidArgument.
 Initializer read_config(std::string_view class_name, const Json& json);
 
 // Throw InvalidArgument if the form cannot express the initializer.

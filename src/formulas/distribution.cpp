@@ -26,7 +26,7 @@ std::string_view name_of(Distribution::Kind kind) {
 
 namespace {
 
-// Mean and standard deviation of a standard normal within a window that holds most of it: Johnson, Kotz, Balakrishnan,
+// Mean and standard deviation of a standard normal in a window that contains most of it: Johnson, Kotz, Balakrishnan,
 // "Continuous univariate distributions" 1, section 10.1.
 Moments wide_window(double lower, double upper) {
   const auto density = [](double x) {
@@ -39,8 +39,8 @@ Moments wide_window(double lower, double upper) {
   return {mean, std::sqrt(1 + (moment(lower) - moment(upper)) / mass - mean * mean)};
 }
 
-// The same within any other window, where those formulas lose their digits: by Simpson's rule, over distances t from
-// the bound nearest to 0, which have the density exp(-(a t + t^2 / 2)), until it is below exp(-60).
+// The same for any other window, where those formulas cancel. Simpson's rule integrates over the distance t from the
+// bound a, where the density is proportional to exp(-(a t + t^2 / 2)), until it is below exp(-60).
 Moments narrow_window(double lower, double upper) {
   if (upper <= 0 && lower < 0) {
     const Moments mirrored = narrow_window(-upper, -lower);

@@ -11,8 +11,8 @@ namespace fanin {
 
 namespace {
 
-// The product of factor(0) ... factor(count - 1). Fans stay below 2^63, so that their sum fits 64 bits. A zero wins
-// over everything.
+// The product of factor(0) ... factor(count - 1), 0 if a factor is 0. It is below 2^63, so that the sum of two fans
+// fits 64 bits.
 template <class Factor>
 std::uint64_t product(const Shape& shape, std::size_t count, const Factor& factor) {
   for (std::size_t j = 0; j < count; ++j) {
@@ -23,7 +23,8 @@ std::uint64_t product(const Shape& shape, std::size_t count, const Factor& facto
   for (std::size_t j = 0; j < count; ++j) {
     const auto next = static_cast<std::uint64_t>(factor(j));
     if (next > most / result) {
-      if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return most;  // nothing is filled: any will do
+      if (std::find(shape.begin(), shape.end(), 0) != shape.end())
+        return most;  // nothing is filled, so any value will do
       throw InvalidArgument("A fan of shape " + to_string(shape) + " is over 2^63 - 1");
     }
     result *= next;
@@ -44,12 +45,12 @@ std::uint64_t axes_product(const Shape& shape, const std::vector<std::int64_t>& 
   });
 }
 
-// Of all extents but one.
+// The product of all extents but one.
 std::uint64_t product_without(const Shape& shape, std::size_t dimension) {
   return product(shape, shape.size(), [&](std::size_t j) { return j == dimension ? 1 : shape[j]; });
 }
 
-// An enumeration that came as a number may be none of ours.
+// A caller may have converted any number to the enumeration.
 void check(Layout layout) {
   if (layout == Layout::hwio || layout == Layout::oihw) return;
   throw InvalidArgument("layout number " + std::to_string(static_cast<int>(layout)) + " does not exist");

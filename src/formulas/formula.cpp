@@ -10,7 +10,7 @@ namespace fanin::detail {
 
 namespace {
 
-// "scale=2, mode="fan_in"": the parameters that the class decides.
+// The parameters that the class fixes, as in: scale=2, mode="fan_in".
 std::string fixed_text(const Parameters& parameters) {
   std::string text;
   for (const Parameter& parameter : parameters) {

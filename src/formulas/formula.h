@@ -19,37 +19,37 @@ namespace fanin::detail {
 // fill.
 struct ConstantValue {
   std::optional<double> number;
-  std::string json;  // the spelling that was read; empty: the number's shortest decimals
+  std::string json;  // the text that was read; empty: write the number's shortest decimals
 };
 
 using AxisList = std::optional<std::vector<std::int64_t>>;
 
-// One of a formula's parameters, as plain data: src/config reads and writes them in Keras's dialects.
+// A formula's parameter as plain data, which src/config reads and writes in Keras's dialects.
 struct Parameter {
   std::string_view name;  // Keras's key
   std::variant<double, std::string, AxisList, ConstantValue> value;
-  bool is_fixed = false;  // the class decides it: HeNormal's scale
-  bool is_stated = true;  // false: Keras does not know it, or not yet, and it has its default
+  bool is_fixed = false;  // the class fixes it, for example HeNormal's scale
+  bool is_stated = true;  // false: not written, because it has its default and not every Keras knows it
 };
 using Parameters = std::vector<Parameter>;
 
 // What the initializers of a class have in common. Functions throw InvalidArgument.
 struct FormulaClass {
   std::string_view name;
-  bool is_random;      // elements are drawn, so that there is a seed
-  bool allows_blocks;  // a block of the tensor may be asked for
+  bool is_random;      // elements are drawn from a seed
+  bool allows_blocks;  // a fill of only a block is allowed
 
-  // Refuses values that no shape or dtype can make legal, and writes the others in one spelling.
+  // Throws for values that are wrong for every shape and dtype; replaces older spellings.
   void (*check)(Parameters& parameters);
 
-  // What to draw for a tensor of this shape and these fans. Refuses a shape that is not allowed.
+  // The distribution for a tensor of this shape and these fans. Throws for a shape that is not allowed.
   Distribution (*distribution)(const Parameters& parameters, const Shape& shape, const Fans& fans);
 
-  // How that distribution follows from the fans, for a reader.
+  // Explains how the distribution follows from the fans, for a human reader.
   std::string (*derivation)(const Parameters& parameters, const Fans& fans, const Distribution& distribution);
 };
 
-// How an initializer gets from a tensor's shape to a distribution: a class and its parameters. Immutable.
+// Maps a tensor's shape to a distribution: a class and its parameters. Immutable.
 class Formula {
  public:
   // Throws InvalidArgument.

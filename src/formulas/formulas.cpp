@@ -13,7 +13,7 @@ namespace fanin::detail {
 
 namespace {
 
-// Standard deviation of a standard normal that is cut at +-2 (scipy.stats.truncnorm.std(-2, 2)), with Keras's digits.
+// Standard deviation of a standard normal truncated to [-2, 2] (scipy.stats.truncnorm.std(-2, 2)), with Keras's digits.
 constexpr double stddev_cut_at_2 = 0.87962566103423978;
 
 double number_in(const Parameters& parameters, std::size_t j) { return std::get<double>(parameters[j].value); }
@@ -78,7 +78,7 @@ void check_name(const char* argument, const std::string& name, const std::vector
                         list_of(allowed) + "." + suggestion(name, allowed));
 }
 
-// scale, mode, distribution, input_axes, output_axes
+// The parameters are scale, mode, distribution, input_axes and output_axes.
 void check_scaling(Parameters& parameters) {
   check_finite(parameters);
   if (const double scale = number_in(parameters, 0); scale <= 0) {
@@ -156,7 +156,7 @@ void check_truncated_normal(Parameters& parameters) {
     throw InvalidArgument("Argument `lower` must be less than `upper`. Received: lower=" + to_text(lower) +
                           ", upper=" + to_text(upper));
   }
-  parameters[2].is_stated = parameters[3].is_stated = lower != -2 || upper != 2;  // Keras cuts at 2, always
+  parameters[2].is_stated = parameters[3].is_stated = lower != -2 || upper != 2;  // Keras always truncates at 2
 }
 
 void check_uniform(Parameters& parameters) {

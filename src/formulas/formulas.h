@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The formulas of the Keras family. All throw InvalidArgument for parameters that no shape or dtype can make legal.
+// Keras's formulas. All functions throw InvalidArgument for parameters that are wrong for every shape and dtype.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,7 @@ FormulaPointer identity(double gain);
 FormulaPointer zeros();
 FormulaPointer ones();
 
-// VarianceScaling with parameters that the class decides.
+// VarianceScaling with parameters that the class fixes.
 FormulaPointer he_normal(FanAxes axes);
 FormulaPointer he_uniform(FanAxes axes);
 FormulaPointer lecun_normal(FanAxes axes);

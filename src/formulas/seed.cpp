@@ -12,7 +12,7 @@ namespace {
 std::uint64_t drawn_seed() {
   std::random_device source;
   const std::uint64_t high = source();
-  return (high << 32 | source()) >> 1;  // 63 bits, so that signed integers elsewhere can hold it
+  return (high << 32 | source()) >> 1;  // 63 bits, so that a signed integer can hold it
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ std::string_view name_of(Seed::Kind kind) {
   return "";
 }
 
-// Fowler, Noll, Vo: FNV-1a, 64 bits.
+// 64-bit FNV-1a (Fowler, Noll, Vo).
 std::uint64_t subsequence_of(std::string_view name) {
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;

@@ -8,7 +8,7 @@
 namespace fanin::detail {
 
 bool glob_matches(std::string_view pattern, std::string_view name) {
-  // Remembers the last star, and lets it take one character more whenever the rest does not fit.
+  // Remembers the last star and extends its match by one character whenever the rest does not match.
   std::size_t p = 0;
   std::size_t n = 0;
   std::optional<std::size_t> star;

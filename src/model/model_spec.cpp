@@ -15,9 +15,9 @@ namespace {
 
 using detail::Json;
 
-// f(), with the part of the specification put in front of what it refuses.
+// Returns f(). Errors get the part of the specification as a prefix.
 template <class F>
-auto naming(const std::string& part, const F& f) {
+auto with_context(const std::string& part, const F& f) {
   try {
     return f();
   } catch (const InvalidArgument& error) {
@@ -34,8 +34,8 @@ void check_keys(const Json& object, const std::vector<std::string>& allowed) {
   }
 }
 
-std::string text_at(const Json& object, const char* key, const std::string& otherwise) {
-  if (!object.contains(key)) return otherwise;
+std::string text_at(const Json& object, const char* key, const std::string& fallback) {
+  if (!object.contains(key)) return fallback;
   if (!object[key].is_string()) {
     throw InvalidArgument(std::string("\"") + key + "\" must be a string. Received: " + detail::dump_json(object[key]));
   }
@@ -52,11 +52,11 @@ Shape shape_of(const Json& json) {
     if (!extent.is_number_integer()) refuse();
     shape.push_back(extent.get<std::int64_t>());
   }
-  element_count(shape);  // refuses impossible ones
+  element_count(shape);  // throws for invalid extents
   return shape;
 }
 
-// Initializers come from a rule; the seed is the model's unless the rule's configuration has one of its own.
+// The initializer of a rule, with the model's seed unless the rule has its own.
 Initializer initializer_of(const Json& json, std::uint64_t seed) {
   Initializer initializer = detail::read_initializer(json);
   switch (initializer.seed().kind()) {
@@ -81,7 +81,7 @@ std::vector<Rule> rules_of(const Json& json, std::uint64_t seed) {
   if (!json.is_array()) throw InvalidArgument("\"rules\" must be a list");
   std::vector<Rule> rules;
   for (const Json& rule : json) {
-    rules.push_back(naming("rule " + std::to_string(rules.size() + 1), [&] {
+    rules.push_back(with_context("rule " + std::to_string(rules.size() + 1), [&] {
       check_keys(rule, {"match", "initializer"});
       if (!rule.contains("match") || !rule.contains("initializer")) {
         throw InvalidArgument("a rule needs \"match\" and \"initializer\". Received: " + detail::dump_json(rule));
@@ -108,7 +108,7 @@ ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
   ModelSpec spec;
   spec.name = text_at(json, "name", "model");
   for (const auto& item : json["tensors"].items()) {
-    naming("tensor \"" + item.key() + "\"", [&] {
+    with_context("tensor \"" + item.key() + "\"", [&] {
       Json tensor = item.value();
       if (tensor.is_array()) tensor = Json{{"shape", tensor}};
       check_keys(tensor, {"shape", "dtype", "layout"});
@@ -120,7 +120,7 @@ ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
         if (rule == nullptr) rule = &candidate;
       }
       if (rule == nullptr) throw InvalidArgument("no rule matches it; a last rule {\"match\": \"*\", ...} would");
-      if (item.key() == "__metadata__") throw InvalidArgument("the file's format keeps this name for itself");
+      if (item.key() == "__metadata__") throw InvalidArgument("the safetensors format reserves this name");
       spec.tensors.push_back({item.key(), shape_of(tensor["shape"]), parse_dtype(text_at(tensor, "dtype", dtype)),
                               parse_layout(text_at(tensor, "layout", layout)), rule->initializer});
       return 0;

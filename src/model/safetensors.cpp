@@ -11,7 +11,7 @@ std::string safetensors_header(const std::vector<StoredTensor>& tensors,
                                const std::vector<std::pair<std::string, std::string>>& metadata) {
   detail::Json about = detail::Json::object();
   for (const auto& [key, value] : metadata) about[key] = value;
-  // Put together as text: looking up a key in an ordered object takes as long as it has keys.
+  // Concatenates text: in an ordered object, a look-up of a key takes time linear in the number of keys.
   std::string text = "{\"__metadata__\":" + about.dump();
   std::uint64_t offset = 0;
   for (const StoredTensor& tensor : tensors) {
