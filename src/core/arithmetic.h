@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The arithmetic that the value contract is written in: each function is one IEEE 754 operation with one
-// rounding, to nearest even. On a GPU the rounding intrinsics are used because the compiler never contracts them.
+// The arithmetic of the value contract: each function is one IEEE 754 operation, rounded once to nearest even. Device
+// code uses the rounding intrinsics because the compiler never contracts them.
 #pragma once
 
 #include <cstdint>
@@ -78,7 +78,7 @@ FANIN_HOST_DEVICE float float_of(std::uint32_t u) {
 #endif
 }
 
-// v, or the bound that it passes; a zero keeps its sign, and v is never NaN here.
+// v limited to [lo, hi]. A zero keeps its sign; v is never NaN.
 template <class Real>
 FANIN_HOST_DEVICE Real clamp(Real v, Real lo, Real hi) {
   return v < lo ? lo : v > hi ? hi : v;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which Philox block serves which element (docs/VALUES.md, section 1). The 64-bit subsequence numbers the tensor,
-// the low 56 bits of the rest of the counter are an index, its top byte is a tag that keeps all uses apart.
+// Which Philox block serves which element (docs/VALUES.md, section 1). The 64-bit subsequence numbers the tensor. The
+// low 56 bits of the rest of the counter are an index, and its top byte is a tag that keeps all uses apart.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The edge boxes of a table (docs/VALUES.md, section 3) in the form that loops look up: one entry and one comparison
-// find a word's box.
+// The edge boxes of a table (docs/VALUES.md, section 3) in the form that loops use: one look-up and one comparison find
+// a word's box.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace fanin::core {
 
-// A point of the box is (x_low + u_x dx, y_low + u_y dy). The tail, box 0, has x_low = X[0], dx = 1, y_low = 0, dy = 1;
-// no other box is as wide.
+// A point of a box is (x_low + u_x dx, y_low + u_y dy). The tail, box 0, has x_low = X[0], dx = 1, y_low = 0, dy = 1;
+// in all other boxes dx < 1.
 struct EdgeBox {
   float x_low, dx, y_low, dy;
 };
@@ -20,14 +20,14 @@ struct EdgeBoxes {
   static constexpr std::uint32_t first_bits = 10;
   static constexpr std::uint32_t first_size = 1u << first_bits;
 
-  // By the first_bits high bits of a word: in the low bits the box of the smallest such word; above them the other bits
-  // of the last word of that box, or ones if the box goes on.
+  // Indexed by the first_bits high bits of a word. The low bits of an entry are the box of the smallest such word; the
+  // bits above are the other bits of that box's last word, or ones if the box extends beyond these words.
   std::uint32_t first[first_size];
   struct alignas(16) Box : EdgeBox {};
   Box box[boxes];
 
   static constexpr FANIN_HOST_DEVICE std::uint32_t entry_of(std::uint32_t word) { return word >> (32 - first_bits); }
-  // The box of a word with this entry: words past the last one of the entry's box are in the next.
+  // The box of a word with this entry. Words past the last one of the entry's box are in the next box.
   static constexpr FANIN_HOST_DEVICE std::uint32_t box_of(std::uint32_t word, std::uint32_t entry) {
     return (entry & (first_size - 1)) + ((word << first_bits | (first_size - 1)) > (entry | (first_size - 1)) ? 1 : 0);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Words to fractions (docs/VALUES.md, section 2).
+// Turns words into fractions (docs/VALUES.md, section 2).
 #pragma once
 
 #include <cstdint>
@@ -36,22 +36,22 @@ FANIN_HOST_DEVICE double centred_fraction(std::uint32_t word, std::uint32_t refi
   return mul(refined(centred(word), refinement_word), 0x1p-53);
 }
 
-// In [0, 1): 0 included, largest 1 - 2^-24, 2^24 values.
+// 2^24 values in [0, 1): 0 to 1 - 2^-24.
 FANIN_HOST_DEVICE float unit_fraction(std::uint32_t word) { return mul(static_cast<float>(word >> 8), 0x1p-24F); }
 
-// In [0, 1): 0 included, largest 1 - 2^-53, 2^53 values.
+// 2^53 values in [0, 1): 0 to 1 - 2^-53.
 FANIN_HOST_DEVICE double unit_fraction(std::uint32_t word, std::uint32_t refinement_word) {
   const std::int64_t n = static_cast<std::int64_t>(word >> 8) * (std::int64_t{1} << 29) + refinement(refinement_word);
   return mul(static_cast<double>(n), 0x1p-53);
 }
 
-// 2n + 1 rounded to binary32, n the high 24 bits.
+// 2n + 1 rounded to binary32, where n is the high 24 bits.
 FANIN_HOST_DEVICE float edge_number(std::uint32_t word) { return static_cast<float>(2 * (word >> 8) + 1); }
 
-// The same times 2^-25: in (0, 1], 1 included.
+// edge_number times 2^-25, in (0, 1].
 FANIN_HOST_DEVICE float edge_fraction(std::uint32_t word) { return mul(edge_number(word), 0x1p-25F); }
 
-// (2n + 1) * 2^-54 rounded to binary64, n of 53 bits: in (0, 1], 1 included.
+// (2n + 1) * 2^-54 rounded to binary64, in (0, 1], where n has 53 bits.
 FANIN_HOST_DEVICE double edge_fraction(std::uint32_t word, std::uint32_t refinement_word) {
   const std::int64_t n = static_cast<std::int64_t>(word >> 8) * (std::int64_t{1} << 29) + refinement(refinement_word);
   return mul(static_cast<double>(2 * n + 1), 0x1p-54);

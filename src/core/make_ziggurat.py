@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Derives ziggurat.json: two tables of 256 cells of equal area that cover exp(-x^2/2), x >= 0.
 
-"normal" covers all of it, "cut_at_2" what lies below x = 2. In each, 252 rectangles lie wholly under the curve, from the
+"normal" covers all of it, "cut_at_2" the part below x = 2. In each, 252 rectangles lie wholly under the curve, from the
 bottom up, and 253 edge boxes cover what they leave, with the area of 4 rectangles: box 0 the tail, box j the overhang of
 rectangle j, box 252 the cap. Where the curve is cut, the tail and the overhangs of the rectangles that reach the cut are
 empty: they have no area, and their thresholds are 0."""
@@ -25,7 +25,7 @@ def inverse_f(y):
 
 
 def right_end(y, area, start):
-    """The largest x <= start with y + area / x = f(x): where a rectangle on the height y ends. None: there is none."""
+    """The largest x <= start with y + area / x = f(x), where a rectangle on the height y ends, or None."""
     x = start
     while y + area / x < 1:
         new = inverse_f(y + area / x)
@@ -36,7 +36,7 @@ def right_end(y, area, start):
 
 
 def cover(area, cut):
-    """(right ends, boxes as (x_low, dx, y_low, dy, area)), or None if so large rectangles pass the curve's top."""
+    """Returns (right ends, boxes as (x_low, dx, y_low, dy, area)), or None if the rectangles pass the curve's top."""
     if cut is None:  # the lowest rectangle ends where area = x f(x), and the tail is what lies beyond it
         low, high = mpf(3), mpf(5)
         for _ in range(140):
@@ -64,7 +64,7 @@ def cover(area, cut):
 
 
 def table(cut, low, high):
-    """Bisects for the area with which the boxes have that of CELLS - RECTANGLES rectangles."""
+    """Finds by bisection the area of a rectangle at which all boxes have the area of CELLS - RECTANGLES rectangles."""
     for _ in range(130):
         area = (low + high) / 2
         c = cover(area, cut)

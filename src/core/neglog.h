@@ -7,7 +7,7 @@
 
 namespace fanin::core {
 
-// The contract's coefficients C[0] ... C[8], and ln 2. Single constants, not an array, for the sake of device code.
+// The contract's coefficients C[0] ... C[8], and ln 2. They are single constants, not an array, for device code.
 inline constexpr float neglog_c0 = -0x1.fffff8p-2F;
 inline constexpr float neglog_c1 = 0x1.55555p-2F;
 inline constexpr float neglog_c2 = -0x1.000426p-2F;
@@ -20,7 +20,8 @@ inline constexpr float neglog_c8 = -0x1.38319p-4F;
 inline constexpr float neglog_ln2 = 0x1.62e430p-1F;
 
 // -ln(u) of a normal binary32 u in (0, 1], within 0.87 ulp and monotone (docs/VALUES.md, section 3).
-// u = m * 2^e with m in [sqrt(1/2), sqrt(2)); a polynomial in f = m - 1 by Horner's scheme, every step exactly rounded.
+// u = m * 2^e with m in [sqrt(1/2), sqrt(2)); a polynomial in f = m - 1 by Horner's scheme, every step correctly
+// rounded.
 FANIN_HOST_DEVICE float neglog(float u) {
   const std::uint32_t ix = bits_of(u) - 0x3f3504f3u;
   const std::int32_t exponent = static_cast<std::int32_t>(ix & 0xff800000u) / (1 << 23);  // exact

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A standard normal within a window, by exact rejection (docs/VALUES.md, section 3). Two tables of 256 cells of equal
-// area cover exp(-x^2/2): the ziggurat of Marsaglia and Tsang (2000), with rectangles that lie wholly under the curve,
-// so that 98.4 % of the trials need one word, one look-up and one multiplication. Narrow windows have no table.
+// area cover exp(-x^2/2): the ziggurat of Marsaglia and Tsang (2000), with rectangles that lie entirely under the
+// curve, so that 98.4 % of the trials need one word, one look-up and one multiplication. Narrow windows have no table.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +45,8 @@ FANIN_HOST_DEVICE std::uint32_t box_of(std::uint32_t word, const Ziggurat& table
   return low;
 }
 
-// A point of the box that word y of the retry block chooses; words z and w choose the point, the head's fraction its
-// sign.
+// A point of the box that word y of the retry block chooses. Words z and w choose the point, and the sign of the head's
+// fraction is its sign.
 FANIN_HOST_DEVICE Trial edge_point(std::uint32_t head, const Words& next, const Ziggurat& table) {
   const std::uint32_t box = box_of(next.y, table);
   const float ux = edge_fraction(next.z);
@@ -84,7 +84,7 @@ FANIN_HOST_DEVICE Trial narrow_point(const Words& words, const NarrowWindow& win
   return {window.negative ? -x : x, kept && x >= window.low && x <= window.high};
 }
 
-// The first accepted trial of an element: its number, its value, and the word that binary64 needs of it.
+// The first accepted trial of an element: its value, the word that binary64 refines, and its number.
 struct Accepted {
   float z;
   std::uint32_t word;   // with a table the head, else word z of the block
@@ -112,7 +112,7 @@ FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, std::uint6
   return {0.0F, head, trials};
 }
 
-// The same within a narrow window.
+// The same in a narrow window.
 template <class Bits>
 FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, std::uint64_t i, const NarrowWindow& window,
                                           std::uint32_t trial = 0) {
@@ -124,7 +124,7 @@ FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, std::uint6
   return {window.negative ? -window.nearest : window.nearest, 0, trials};
 }
 
-// More digits of a number that has no fraction of its own.
+// Adds digits to a number that no fraction determines.
 FANIN_HOST_DEVICE double with_more_digits(float z, std::uint32_t refinement_word) {
   const double z64 = z;
   return fma(z64, mul(static_cast<double>(centred_refinement(refinement_word)), 0x1p-53), z64);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11.
-// Word for word what cuRAND's curand_Philox4x32_10 returns.
+// Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11. Returns the same
+// words as cuRAND's curand_Philox4x32_10.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct Key {
   std::uint32_t low, high;
 };
 
-// Multipliers of a round, and what it adds to the key: the golden ratio, and sqrt(3) - 1.
+// Multipliers of a round, and its increments of the key: the golden ratio and sqrt(3) - 1.
 inline constexpr std::uint32_t philox_m0 = 0xD2511F53u;
 inline constexpr std::uint32_t philox_m1 = 0xCD9E8D57u;
 inline constexpr std::uint32_t philox_w0 = 0x9E3779B9u;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// binary32 to the narrow formats: one rounding, to nearest even. The caller has clamped to the finite range.
+// Rounds binary32 to the narrow formats, once, to nearest even. The caller has clamped to the finite range.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct Narrow {
       // Adds just under half of the last place, or half if the result would be odd; a carry runs into the exponent.
       pattern = (shifted + (1u << (shift - 1)) - 1 + ((shifted >> shift) & 1u)) >> shift;
     } else {
-      // Subnormal there: adding a number whose last place is the format's smallest step lets the adder round.
+      // Subnormal in this format: adding a number whose last place is the smallest step makes the adder round.
       const float step = float_of(static_cast<std::uint32_t>(127 + 23 + 1 - bias - mantissa_bits) << 23);
       pattern = bits_of(add(float_of(magnitude), step)) - bits_of(step);
     }
@@ -44,7 +44,7 @@ struct Narrow {
     float v;
     if (exponent == 0 && bias < 127) {
       v = mul(static_cast<float>(mantissa), float_of(static_cast<std::uint32_t>(127 + 1 - bias - mantissa_bits) << 23));
-    } else {  // bfloat16's subnormals are binary32's
+    } else {  // bfloat16 has the subnormals of binary32
       v = float_of((exponent + 127 - bias) << 23 | mantissa << (23 - mantissa_bits));
     }
     return (pattern & sign) != 0 ? -v : v;

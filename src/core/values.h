@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fractions and standard normals to values, in the compute type (docs/VALUES.md, section 4).
+// Turns fractions and standard normals into values of the compute type (docs/VALUES.md, section 4).
 #pragma once
 
 #include "core/arithmetic.h"
 
 namespace fanin::core {
 
-// value = fraction * scale, or fma(fraction, scale, shift); then clamped to [min, max], the outermost finite values
-// of the output type that do not pass its bounds.
+// value = fraction * scale, or fma(fraction, scale, shift), clamped to [min, max]: the outermost finite values of the
+// output type that do not pass its bounds.
 template <class Real>
 struct Affine {
   Real scale, shift, min, max;

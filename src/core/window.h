@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which sampler a window of the standard normal has, and its numbers (docs/VALUES.md, section 3).
+// Chooses the sampler of a window of the standard normal, and computes its constants (docs/VALUES.md, section 3).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace fanin::core {
 
-// Bounds of an accepted value in standard deviations, both included; infinite for an untruncated normal.
+// The closed interval of accepted values in standard deviations; infinite bounds for an untruncated normal.
 struct Window {
   float lower, upper;
 };
@@ -17,7 +17,7 @@ enum class Sampler : std::uint8_t {
   normal,    // by the table of the whole curve
   cut_at_2,  // by the table of the curve up to 2, for the window [-2, 2]
   box,       // a uniform proposal
-  tail       // an exponential one: Robert, "Simulation of truncated normal variables", 1995
+  tail       // an exponential proposal: Robert, "Simulation of truncated normal variables", 1995
 };
 
 constexpr Sampler sampler_of(double lower, double upper) {
@@ -30,15 +30,15 @@ constexpr Sampler sampler_of(double lower, double upper) {
 
 constexpr bool is_narrow(Sampler sampler) { return sampler == Sampler::box || sampler == Sampler::tail; }
 
-// The numbers of the samplers `box` and `tail`, for the window or, if it lies below 0, its mirror image.
+// Constants of the samplers `box` and `tail` for the window or, if it lies below 0, for its mirror image.
 struct NarrowWindow {
   float low, high;
   float nearest;              // the point of the window that is nearest to 0
   float width;                // high - low
-  float inverse_rate, delta;  // of the exponential proposal; delta is the rate less `nearest`
+  float inverse_rate, delta;  // of the exponential proposal; delta = rate - nearest
   bool tail;
-  bool negative;                  // the result's sign is changed
-  double low64, width64, high64;  // of binary64
+  bool negative;                  // the window lies below 0: the result is negated
+  double low64, width64, high64;  // in binary64
   double nearest64;
 };
 

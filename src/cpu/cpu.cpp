@@ -26,7 +26,7 @@ namespace {
 constexpr std::array<std::string_view, 8> names{"automatic", "portable",    "sse4", "avx2",
                                                 "avx512",    "avx512_vbmi", "neon", "sve"};
 
-// SVE has no widening multiplication of its own: vectors must be longer than NEON's to make up for it.
+// SVE has no widening multiplication, so it is faster than NEON only with longer vectors.
 bool sve_is_longer_than_neon() {
 #if defined(__aarch64__) && defined(__linux__) && defined(PR_SVE_GET_VL)
   return (prctl(PR_SVE_GET_VL) & PR_SVE_VL_LEN_MASK) > 16;
@@ -42,7 +42,7 @@ std::array<CpuTarget, 7> best_first() {
   return order;
 }
 
-// Whether the processor, and the system that saves its registers, have the instructions.
+// Whether the processor has the instructions and the system saves their registers.
 bool processor_has(CpuTarget target) {
   switch (target) {
     case CpuTarget::portable:
@@ -50,7 +50,7 @@ bool processor_has(CpuTarget target) {
 #if defined(__x86_64__)
     case CpuTarget::sse4:
       return __builtin_cpu_supports("sse4.2") != 0;
-    case CpuTarget::avx2:  // whoever has these has F16C
+    case CpuTarget::avx2:  // processors with these have F16C
       return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
              __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0;
     case CpuTarget::avx512:
@@ -84,20 +84,20 @@ std::vector<std::string> usable_names() {
   return list;
 }
 
-// `what` names a target that there is not here.
+// `what` names a target that is not usable here.
 [[noreturn]] void refuse(const std::string& what, std::string_view received, const std::string& hint = "") {
   throw InvalidArgument(what + " must be " + detail::list_of(usable_names()) + " on this machine. Received: \"" +
                         std::string(received) + "\"" + hint);
 }
 
-constexpr const char* the_variable = "The environment variable FANIN_CPU_TARGET";
+constexpr const char* variable = "The environment variable FANIN_CPU_TARGET";
 
-// `wanted` as the environment has it: automatic if it says nothing.
+// The target that the environment names, or automatic.
 CpuTarget from_environment() {
   const char* value = std::getenv("FANIN_CPU_TARGET");
   if (value == nullptr || *value == '\0') return CpuTarget::automatic;
   const auto* const name = std::find(names.begin(), names.end(), value);
-  if (name == names.end()) refuse(the_variable, value, "." + detail::suggestion(value, usable_names()));
+  if (name == names.end()) refuse(variable, value, "." + detail::suggestion(value, usable_names()));
   return static_cast<CpuTarget>(name - names.begin());
 }
 
@@ -125,7 +125,7 @@ CpuTarget cpu_target(CpuTarget wanted) {
     return *std::find_if(order.begin(), order.end(), usable);
   }
   const std::string_view name = name_of(wanted);
-  if (!usable(wanted)) refuse(asked ? "The CPU target" : the_variable, name);
+  if (!usable(wanted)) refuse(asked ? "The CPU target" : variable, name);
   return wanted;
 }
 

@@ -32,7 +32,7 @@ void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Run
   }
 }
 
-// Does what lies in [first, last) of the work of all jobs laid end to end.
+// Writes the elements in [first, last) of the work of all jobs.
 void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Run vectors) {
   const detail::DefaultFpEnvironment environment;
   for_parts(jobs, first, last,
@@ -59,7 +59,7 @@ void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target)
       workers.emplace_back([=] { fill_share(jobs, bound(started), bound(started + 1), vectors); });
     }
   } catch (...) {
-    // No more threads to be had: the caller does what is left.
+    // The system gives no more threads, so the caller does the rest.
   }
   fill_share(jobs, 0, bound(1), vectors);
   if (started < shares) fill_share(jobs, bound(started), total, vectors);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plain loop, for any processor: one element after the other, straight from the value contract.
+// The portable loop: one element after the other, straight from the value contract.
 #include <algorithm>
 #include <cstring>
 
@@ -22,7 +22,7 @@ namespace {
 
 using core::Philox;
 
-// Draws are made four at a time: the words that elements 4q ... 4q + 3 begin with.
+// The first words of elements 4q ... 4q + 3, which share Philox blocks.
 struct Quad {
   std::uint32_t head[4];
   std::uint32_t refinement[4];  // binary64 only
@@ -62,7 +62,7 @@ struct UnitUniform {
   }
 };
 
-// A normal within a window for which there is a table.
+// A normal in a window that has a table.
 struct TableNormal {
   explicit TableNormal(const FillParams& params)
       : generator{params.seed, params.subsequence},
@@ -81,7 +81,7 @@ struct TableNormal {
     return core::clamp(core::refine(draw, word, table), lower, upper);
   }
 
-  // The first trial of a rectangle, which nearly always is the end of it, stays in the loop; the rest does not.
+  // Only the first trial of a rectangle, which is nearly always accepted, is inlined into the loop.
   core::Accepted accepted(std::uint64_t index, std::uint32_t head) const {
     if (!core::is_edge(head)) {
       const float z = core::rectangle_point(head, table);
@@ -99,7 +99,7 @@ struct TableNormal {
   double lower, upper;
 };
 
-// A normal within a narrow window.
+// A normal in a narrow window.
 struct NarrowNormal {
   explicit NarrowNormal(const FillParams& params)
       : generator{params.seed, params.subsequence},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loops behind which instruction sets differ.
+// The interface to the loops of the instruction sets.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace fanin::cpu {
 
-// Writes the elements of indices [index, index + count) to dense memory at `out`. Expects the default floating-point
+// Writes the elements with indices [index, index + count) to dense memory at `out`. Requires the default floating-point
 // environment.
 using Run = void (*)(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 
@@ -19,10 +19,9 @@ void run_portable(const FillParams& params, void* out, std::uint64_t index, std:
 // The vector loop of the target for random fills that suit it, or null if this build has none.
 Run vector_run(CpuTarget target) noexcept;
 
-// Whether the vector loops can write a random fill, and faster than the portable loop, which is faster for the short
-// rows of blocks. They compute a uniform as one product with scale * 2^-31 (or 2^-24, or, in binary64, 2^-53): those
-// are the bits of the contract's two products if the first is exact, as it is unless the scale is close to the smallest
-// numbers.
+// Whether the vector loops can write a random fill, and faster than the portable loop, which wins for the short rows of
+// blocks. They compute a uniform as one product with scale * 2^-31 (or 2^-24, or, in binary64, 2^-53). It has the bits
+// of the contract's two products if that factor is exact, as it is unless the scale is close to the smallest numbers.
 inline bool suits_vectors(const FillParams& params, std::uint64_t count) {
   constexpr std::uint64_t least_count = 32;
   if (count < least_count || params.kind != FillParams::Kind::uniform) return count >= least_count;

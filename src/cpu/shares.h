@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a fill is split among threads: all jobs are laid end to end by the work that they are, and cut into equal shares.
-// A share is therefore contiguous within each tensor, and the thread that writes it is the first to touch its pages.
+// Splits a fill among threads: the work of all jobs, laid end to end, is cut into equal shares. A share is contiguous
+// within each tensor, so the thread that writes it is the first to touch its pages.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@
 
 namespace fanin::cpu {
 
-// A unit of work takes about as long as writing a byte. What follows is measured (bench/RESULTS.md): a normal takes 1.9
-// uniforms, one in a narrow window or in one that rejects a good part of the normals 5 to 11, and binary64 twice as
+// A unit of work takes about as long as writing a byte. Measured in bench/RESULTS.md: a normal takes as long as 1.9
+// uniforms, a normal in a narrow window, or in one that rejects many normals, as 5 to 11, and binary64 takes twice as
 // long.
 inline constexpr std::uint64_t uniform_work = 16;
 inline constexpr std::uint64_t normal_work = 32;
@@ -22,7 +22,7 @@ inline constexpr std::uint64_t narrow_work = 128;
 // Below this much work a thread costs more to start than it saves.
 inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
 
-// Shares of elements begin at multiples of this, so that threads seldom meet in a cache line or a Philox block.
+// Shares begin at multiples of this many elements, so that threads rarely share a cache line or a Philox block.
 inline constexpr std::uint64_t share_granularity = 64;
 
 // Work per element.
@@ -40,12 +40,12 @@ inline std::uint64_t work_of(const FillJob* jobs, std::size_t count) {
   return total;
 }
 
-// Where share number `share` of `shares` begins in `total` work; for share == shares, where the last one ends.
+// The start of share number `share` of `shares` in `total` work; for share == shares, the end of the last one.
 inline std::uint64_t share_begin(std::uint64_t share, std::uint64_t shares, std::uint64_t total) {
   return share == shares ? total : total / shares * share;
 }
 
-// Calls part(job, first element, count) for each job of which something lies in [first, last) of the work of all.
+// Calls part(job, first element, count) for each job that has elements in [first, last) of the work of all jobs.
 template <class Part>
 void for_parts(const FillJob* jobs, std::uint64_t first, std::uint64_t last, const Part& part) {
   for (std::uint64_t begin = 0; begin < last; ++jobs) {

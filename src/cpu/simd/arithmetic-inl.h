@@ -31,9 +31,9 @@ HWY_INLINE VF64 fma(VF64 a, VF64 b, VF64 c) { return hn::MulAdd(a, b, c); }
 
 #else
 
-// a * b + c of binary32 numbers, one rounding, by way of binary64: the product is exact there, and the sum is rounded
-// to odd, so that rounding it again rounds as if it were exact (Boldo and Melquiond 2008). Sum and error: Knuth's
-// TwoSum.
+// The sum of an fma of binary32 numbers, in binary64: the product is exact there, and the sum is rounded to odd, so
+// that rounding it to binary32 rounds the exact sum (Boldo and Melquiond 2008). Knuth's TwoSum gives the sum and its
+// error.
 HWY_INLINE VF64 fused_sum(VF64 product, VF64 c) {
   const VF64 sum = hn::Add(product, c);
   const VF64 t = hn::Sub(sum, product);
@@ -67,8 +67,8 @@ HWY_INLINE VF64 fma(VF64 a, VF64 b, VF64 c) {
 
 #endif
 
-// core::clamp. Of two zeros, some instruction sets take the second operand, others order -0 before +0: as a lower bound
-// that is zero is -0, and an upper one +0, v keeps its sign either way.
+// core::clamp. For two zeros, some instruction sets return the second operand and others order -0 before +0. A lower
+// bound of zero is -0 and an upper one is +0, so v keeps its sign either way.
 template <class V>
 HWY_INLINE V clamp(V v, V lo, V hi) {
   return hn::Min(hi, hn::Max(lo, v));

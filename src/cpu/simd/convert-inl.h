@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a tile of float32 values to the output: clamping, and rounding to the narrow formats (core/rounding.h).
+// Writes float32 values to the output: clamps them and rounds them to the narrow formats (core/rounding.h).
 #if defined(FANIN_SRC_CPU_SIMD_CONVERT_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_CONVERT_INL_H
 #undef FANIN_SRC_CPU_SIMD_CONVERT_INL_H
@@ -29,7 +29,8 @@ void clamp_values(T* values, std::size_t count, T lo, T hi) {
   }
 }
 
-// bfloat16 in the upper half of binary32: what is to be cut off has been added up to it. Subnormals are binary32's.
+// Rounds to bfloat16 in the upper half of binary32; the lower half is still to be cut off. bfloat16 has the subnormals
+// of binary32.
 template <class Format>
 HWY_INLINE VU32 rounded_up(VF32 v) {
   constexpr int shift = 23 - Format::mantissa_digits;
@@ -38,7 +39,7 @@ HWY_INLINE VU32 rounded_up(VF32 v) {
   return hn::Add(hn::Add(bits, set32((1u << (shift - 1)) - 1)), odd);
 }
 
-// core::Narrow::encode, the pattern in the low bits of each lane.
+// core::Narrow::encode, with the pattern in the low bits of each lane.
 template <class Format>
 HWY_INLINE VU32 encode(VF32 v) {
   constexpr int shift = 23 - Format::mantissa_digits;
@@ -62,10 +63,10 @@ HWY_INLINE VU32 encode(VF32 v) {
   }
 }
 
-// Bounds of patterns of bfloat16. As signed numbers, the positive values' patterns are in order and above all others;
+// Bounds as patterns of bfloat16. As signed numbers, the positive values' patterns are in order and above all others;
 // as unsigned numbers, the negative values' are in reverse order and above all others. Bounds on both sides of zero are
-// most_positive and most_negative. If both are on one side, `nearest` is the one that is nearer to zero, else 0: its
-// clamping is left to clamp_values.
+// most_positive and most_negative. If both are on one side, `nearest` is the one nearer to zero, which clamp_values
+// applies; else it is 0.
 struct BFloat16Bounds {
   std::uint16_t most_positive = 0x7fff, most_negative = 0xffff, nearest = 0;
   BFloat16Bounds(float lo, float hi) {
@@ -76,8 +77,8 @@ struct BFloat16Bounds {
   }
 };
 
-// Where a loop puts two vectors of values that for_words made of two vectors of words, of which the first is number
-// `at`: memory,
+// Outputs of for_words: each puts two vectors of values somewhere, the first of which is number `at`. Floats writes
+// binary32 to memory.
 template <bool bypassing>  // past the cache; the address is aligned then
 struct Floats {
   static constexpr bool in_order = true;
@@ -89,7 +90,7 @@ struct Floats {
     put(b, out + at + hn::Lanes(F32()));
   }
 };
-// memory, of binary64,
+// Writes binary64 to memory.
 struct Doubles {
   static constexpr bool in_order = true;
   double* out;
@@ -99,7 +100,7 @@ struct Doubles {
     hn::StoreU(b, F64(), out + at + hn::Lanes(F64()));
   }
 };
-// or memory after rounding to bfloat16. Its patterns are the upper halves of binary32's; AVX-512 brings them together
+// Rounds to bfloat16 and writes that to memory. The patterns are the upper halves of binary32's; AVX-512 collects them
 // from any order, which saves for_words two operations.
 template <bool clamped>
 struct BFloat16s {
@@ -121,7 +122,7 @@ struct BFloat16s {
       return V{_mm512_permutex2var_epi16(hn::BitCast(d, a).raw, _mm512_load_si512(order), hn::BitCast(d, b).raw)};
     };
     const V high = halves(vector_orders.upper_halves), low = halves(vector_orders.lower_halves);
-    // Up if what is cut off is more than half of the last place, or just that and the last place is odd.
+    // Rounds up if what is cut off is more than half of the last place, or exactly half and the last place is odd.
     const auto up = hn::Gt(hn::OrAnd(low, high, hn::Set(d, 1)), hn::Set(d, 0x8000));
     const V pattern{_mm512_mask_add_epi16(high.raw, up.raw, high.raw, _mm512_set1_epi16(1))};
 #else
@@ -132,7 +133,7 @@ struct BFloat16s {
   }
 };
 
-// Rounds `count` values, clamped if need be.
+// Rounds `count` values, clamped if `clamped`.
 template <class Format, bool clamped>
 void narrow(const float* values, std::size_t count, float lo, float hi, typename Format::Storage* out) {
   const auto value = [&](std::size_t i) HWY_ATTR {

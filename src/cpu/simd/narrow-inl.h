@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normal values of narrow windows, by the samplers `box` and `tail` (docs/VALUES.md, section 3; core/normal.h is the
-// same, one element at a time). Every trial takes a block of words of its own.
+// Normal values in narrow windows, by the samplers `box` and `tail` (docs/VALUES.md, section 3; core/normal.h does the
+// same one element at a time). Every trial takes its own block of words.
 #if defined(FANIN_SRC_CPU_SIMD_NARROW_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_NARROW_INL_H
 #undef FANIN_SRC_CPU_SIMD_NARROW_INL_H
@@ -24,7 +24,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// Normal values within a narrow window; the functions are those of Normals.
+// Normal values in a narrow window, with the functions of Normals.
 template <class T>
 class NarrowNormals : public Rejected<T> {
  public:
@@ -34,7 +34,7 @@ class NarrowNormals : public Rejected<T> {
   NarrowNormals(const core::Generator& generator, const core::Affine<Real>& map, double lower, double upper)
       : Base(generator),
         map_(map),
-        // Adding -0 changes nothing: one function does for all.
+        // Adding -0 changes nothing, so one function serves all cases.
         shift_(map.shifted ? map.shift : Real(-0.0)),
         lower_(lower),
         upper_(upper),
@@ -80,21 +80,21 @@ class NarrowNormals : public Rejected<T> {
   HWY_INLINE VF64 value(VF64 z) const {
     return fma(clamp(z, set64(lower_), set64(upper_)), set64(map_.scale), set64(shift_));
   }
-  // core::refine of the box's number: the fraction is rounded once, as its two halves are exact.
+  // core::refine for the sampler `box`. The fraction is rounded once, because its two halves are exact.
   HWY_INLINE VF64 box64(VF64 high, VF64 low) const {
     const VF64 u = hn::Mul(hn::Add(hn::Mul(high, set64(0x1p30)), low), set64(0x1p-54));
     const VF64 x = fma(u, set64(window_.width64), set64(window_.low64));
     return window_.negative ? hn::Neg(x) : x;
   }
 
-  // Words z and w of the trials' blocks. `key` has an element's place and the trial.
+  // Words z and w of the trials' blocks. `key` holds an element's place and the trial.
   HWY_INLINE void words(VU32 key, VU32& z, VU32& w) const {
     VU32 x, y;
     const VU32 tag = hn::Add(hn::And(key, set32(trial_bits)), set32(one_trial));
     blocks_at(this->generator_, this->keys_, this->base(), place_of(key), tag, x, y, z, w);
   }
 
-  // A vector's trials in binary32, and what is rejected.
+  // One vector's trials in binary32, and which of them are rejected.
   template <bool tail>
   HWY_INLINE VF32 trials(VU32 z, VU32 w, Mask32& rejects) const {
     return value(point<tail>(z, w, rejects));
@@ -124,7 +124,7 @@ class NarrowNormals : public Rejected<T> {
     std::uint32_t* rejected = this->list_end();
     VU32 a = hn::ShiftLeft<8>(hn::Iota(U32(), static_cast<std::uint32_t>(place)));
     const VU32 step = set32(static_cast<std::uint32_t>(n << 8));
-    // As in for_words: within a session the counter's low word does not overflow.
+    // As in for_words, the counter's low word does not overflow within a session.
     const std::uint64_t index = this->base() + place;
     const UniformRounds uniform(this->keys_, static_cast<std::uint32_t>(index >> 32) | 1u << 24,
                                 this->generator_.subsequence);
@@ -186,7 +186,7 @@ class NarrowNormals : public Rejected<T> {
         [&](std::uint32_t key) { return scalar(key); });
   }
 
-  // One element, to its end.
+  // Finishes one element with scalar code.
   HWY_NOINLINE Real scalar(std::uint32_t key) const {
     const std::uint64_t index = this->index_of(key);
     const core::Accepted draw = core::first_accepted<core::Philox>(this->generator_, index, window_, trial_of(key) + 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normal values by a table (docs/VALUES.md, section 3; core/normal.h is the same, one element at a time).
+// Normal values by a table (docs/VALUES.md, section 3; core/normal.h does the same one element at a time).
 #if defined(FANIN_SRC_CPU_SIMD_NORMAL_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_NORMAL_INL_H
 #undef FANIN_SRC_CPU_SIMD_NORMAL_INL_H
@@ -36,7 +36,7 @@ HWY_INLINE auto look_up(const T* table, VU32 index) {
   return hn::GatherIndex(hn::ScalableTag<T>(), table, hn::BitCast(I32(), index));
 }
 
-// The window of accepted values, without the infinities that stand for edge cells.
+// The window of accepted values. Its bounds are finite, so that it rejects the infinities that mark edge cells.
 struct FiniteWindow {
   float lower, upper;
   explicit FiniteWindow(core::Window w)
@@ -47,7 +47,7 @@ struct FiniteWindow {
   }
 };
 
-// By the sign alone.
+// Which elements are negative; none is -0.
 HWY_INLINE Mask32 is_negative(VF32 v) {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
   return Mask32{_mm512_movepi32_mask(hn::BitCast(U32(), v).raw)};
@@ -56,7 +56,7 @@ HWY_INLINE Mask32 is_negative(VF32 v) {
 #endif
 }
 
-// core::edge_point, and which of the points are kept.
+// core::edge_point; `kept` receives which points are kept.
 HWY_INLINE VF32 edge_point(VU32 key, VU32 y, VU32 z, VU32 w, const VectorTable& table, Mask32& kept) {
   const std::size_t n = hn::Lanes(U32());
   HWY_ALIGN std::uint32_t words[hn::MaxLanes(U32())];
@@ -72,7 +72,7 @@ HWY_INLINE VF32 edge_point(VU32 key, VU32 y, VU32 z, VU32 w, const VectorTable& 
   const VF32 l = neglog(fma(edge_fraction(w), dy, y_low));
   VF32 x = fma(ux, dx, x_low), left = x;
   const auto tail = hn::Eq(dx, set32(1.0F));
-  if (!hn::AllFalse(F32(), tail)) {  // seldom
+  if (!hn::AllFalse(F32(), tail)) {  // rare
     const VF32 a = hn::Mul(neglog(ux), set32(table.core.inverse_x0));
     left = hn::IfThenElse(tail, a, x);
     x = hn::IfThenElse(tail, hn::Add(x_low, a), x);
@@ -81,7 +81,7 @@ HWY_INLINE VF32 edge_point(VU32 key, VU32 y, VU32 z, VU32 w, const VectorTable& 
   return hn::BitCast(F32(), hn::OrAnd(hn::BitCast(U32(), x), key, set32(0x80000000u)));
 }
 
-// Rectangles' points; edge cells' are infinite.
+// The points of rectangles; the points of edge cells are infinite.
 HWY_INLINE VF32 rectangle_point(VU32 head, VF32 x) { return hn::Mul(hn::ConvertTo(F32(), centred(head)), x); }
 HWY_INLINE VF32 rectangle_point(VU32 head, const VectorTable& table) {
   return rectangle_point(head, look_up(table.x, cell_of(head)));
@@ -98,14 +98,14 @@ HWY_INLINE __m512i cells_of(const std::uint32_t* words) {
                          _mm512_maskz_permutex2var_epi8(0xff00ff00ff00ff00u, w2, order, w3));
 }
 
-// The entries of a table of 256 bytes, whose quarters q0 to q3 are; `upper` are the cells from 128 on.
+// The entries of a table of 256 bytes with the quarters q0 to q3; `upper` marks the cells from 128 on.
 HWY_INLINE __m512i byte_of_table(__m512i cells, __mmask64 upper, __m512i q0, __m512i q1, __m512i q2, __m512i q3) {
   return _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(q0, cells, q1),
                                 _mm512_permutex2var_epi8(q2, cells, q3));
 }
 
-// 64 elements at a time: a look-up of bytes in a table of 256 bytes is two permutations of two registers each, and
-// x has four bytes. Gathering takes much longer, most of all where it is slowed down for safety (Downfall).
+// Looks up x for 64 elements, byte by byte: a look-up in a table of 256 bytes is two permutations of two registers
+// each. Gathering takes much longer, above all where it is slowed down against Downfall.
 class Widths {
  public:
   explicit HWY_INLINE Widths(const VectorTable& table) {
@@ -122,7 +122,7 @@ class Widths {
     const __m512i a = byte_of_table(cells, upper, a0_, a1_, a2_, a3_),
                   b = byte_of_table(cells, upper, b0_, b1_, b2_, b3_);
     const __m512i c = byte_of_table(cells, upper, c0_, c1_, c2_, c3_);
-    // The highest byte differs in the last quarter of the cells alone.
+    // The highest byte differs only in the last quarter of the cells.
     const __mmask64 odd = _mm512_cmpge_epu8_mask(cells, first_odd_);
     const __m512i d = _mm512_mask_permutexvar_epi8(most_d_, odd, cells, d_);
     const __m512i ab_low = _mm512_unpacklo_epi8(a, b), ab_high = _mm512_unpackhi_epi8(a, b);
@@ -161,7 +161,7 @@ class Widths {
  private:
   HWY_INLINE VF32 x(const std::uint32_t* words) const {
 #if HWY_TARGET == HWY_AVX2
-    // Faster than the instruction that gathers on Zen 3, and not slowed down for safety (Downfall).
+    // Faster than the gather instruction on Zen 3, and not slowed down against Downfall.
     const auto at = [&](int i) HWY_ATTR { return table_ + (words[i] & 0xffu); };
     const auto four = [&](int i) HWY_ATTR {
       const __m128 low = _mm_unpacklo_ps(_mm_load_ss(at(i)), _mm_load_ss(at(i + 1)));
@@ -185,7 +185,7 @@ HWY_INLINE VF64 gathered_x64(const VectorTable& table, hn::Vec<hn::Half<I32>> ce
 
 #if HWY_TARGET == HWY_AVX3_DL
 
-// X of the rectangles of 64 elements in binary64, by bytes as above.
+// Looks up X for 64 elements in binary64, by bytes as in Widths.
 class RectanglesInBinary64 {
  public:
   HWY_INLINE void look_up(const VectorTable& table, const std::uint32_t* words) {
@@ -203,7 +203,7 @@ class RectanglesInBinary64 {
     half(_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d), _mm512_unpackhi_epi8(e, f), _mm512_unpackhi_epi8(g, h),
          x_ + 32);
   }
-  // Of the element at `at` of these 64, and those after it.
+  // X of the element at `at` of these 64 and of those after it.
   HWY_INLINE VF64 x(const VectorTable&, std::size_t at, hn::Vec<hn::Half<I32>>) const {
     return hn::Load(F64(), x_ + at);
   }
@@ -234,7 +234,7 @@ struct RectanglesInBinary64 {
 
 #endif
 
-// From standard normals to float32 values; DoubleValues has the same functions.
+// Turns standard normals into float32 values. DoubleValues has the same functions.
 template <bool shifted>
 struct FloatValues {
   using Real = float;
@@ -249,8 +249,8 @@ struct FloatValues {
     return hn::Mul(z, set32(map.scale));
   }
 
-  // The first trials of four vectors of elements: their words as for_words gives them, and their points. What is
-  // rejected gets values that do not matter.
+  // Writes the first trials of four vectors of elements, given their words as for_words makes them and their points.
+  // The values of rejected elements do not matter.
   template <class Output>
   HWY_INLINE void first(const std::uint32_t*, VF32 a, VF32 b, VF32 c, VF32 d, std::size_t at,
                         const Output& output) const {
@@ -258,8 +258,8 @@ struct FloatValues {
     output(value(c), value(d), at + 2 * hn::Lanes(U32()));
   }
 
-  // The values of retried elements, of which `edges` are edge points that are accepted, the others rectangles' points
-  // of the next trial with the head words `heads`.
+  // The values of retried elements. `edges` marks accepted edge points; the others are rectangles' points of the next
+  // trial, with the head words `heads`.
   HWY_INLINE void again(const core::Generator&, const RoundKeys&, std::uint64_t, VU32, VU32, VF32 z, Mask32,
                         float* values) const {
     hn::StoreU(value(z), F32(), values);
@@ -269,7 +269,7 @@ struct FloatValues {
   }
 };
 
-// From accepted trials to float64 values: more digits of the same draws.
+// Turns accepted trials into float64 values: more digits of the same draws.
 template <bool shifted>
 struct DoubleValues {
   using Real = double;
@@ -331,14 +331,14 @@ struct DoubleValues {
   }
 };
 
-// Elements of a turn of for_words that are still to be listed, and where the turn begins.
+// Elements of an iteration of for_words that are not listed yet, and where the iteration begins.
 struct Rest {
   std::uint64_t mask;
   std::size_t at;
 };
 
-// The body of for_words that makes first trials. If none but edge cells' points lie outside of the window, the sign of
-// what is looked up tells what is rejected.
+// The body of for_words for first trials. If only points of edge cells lie outside the window (edges_alone), the sign
+// of the looked-up x tells what is rejected.
 template <class Values, class Output, bool edges_alone>
 struct FirstTrials {
   static constexpr bool refined = Values::refined, in_order = Output::in_order;
@@ -349,12 +349,12 @@ struct FirstTrials {
   Widths widths;
   std::uint32_t place;
   std::uint32_t* rejected;  // the end of the list
-  Rest* rest;               // the end of what AVX2 leaves
+  Rest* rest;               // the end of the elements that AVX2 leaves
 
 #if HWY_TARGET == HWY_AVX2
   std::uint32_t first_mask = 0;
-  // One element in 64 has an edge cell. A branch that is mispredicted throws away the rounds that are under way, so
-  // there is none: `most` are listed, if there are so many, and the few others left to reject_rest.
+  // One element in 64 has an edge cell. A mispredicted branch would discard the rounds in flight, so there is none: up
+  // to `most` elements are listed here, and first_trials lists the few others.
   template <int most>
   HWY_INLINE void reject_edges(const std::uint32_t* words, std::size_t at, std::uint64_t mask) {
     for (int i = 0; i < most; ++i) {
@@ -405,7 +405,7 @@ struct FirstTrials {
   }
 };
 
-// Normal values of the elements 4 * quad + place, place < most_places, of one session after another.
+// Normal values of the elements 4 * quad + place, place < most_places, one session after another.
 template <class Values>
 class Normals : public Rejected<typename Values::Real> {
  public:
@@ -416,8 +416,8 @@ class Normals : public Rejected<typename Values::Real> {
           const Arguments&... of_values)
       : Base(generator), values_(table, of_values...), table_(table), window_(window), finite_window_(window) {}
 
-  // First trials of the elements place ... place + count - 1; place is a multiple of 4, count of words_group() and at
-  // most piece_size. What is rejected and not in [from, to) is forgotten, the rest is listed.
+  // First trials of the elements [place, place + count); place is a multiple of 4, and count is a multiple of
+  // words_group() and at most piece_size. Lists the rejected elements in [from, to).
   template <class Output>
   void first(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, Output output) {
     const bool edges_alone = window_.lower <= -table_.core.x0 && window_.upper >= table_.core.x0;
@@ -426,8 +426,8 @@ class Normals : public Rejected<typename Values::Real> {
     this->listed_up_to(end, place, count, from, to);
   }
 
-  // Retries a batch of what is listed, or, to the end, what is left of it. Returns how many elements those are: 0 if
-  // there is no batch. Their keys and values are in keys() and retried(); values that are rejected again do not matter.
+  // Retries a full batch of listed elements or, if to_the_end, those that are left. Returns their number, 0 if there is
+  // no batch. keys() and retried() hold their keys and values; values that are rejected again do not matter.
   std::size_t retry(bool to_the_end) {
     const std::size_t listed = this->listed_;
     return listed >= (to_the_end ? 1 : Base::batch) ? again() : 0;
@@ -459,7 +459,7 @@ class Normals : public Rejected<typename Values::Real> {
     return (of_quad[place % 4] & head_bits) | static_cast<std::uint32_t>(place << 8);
   }
 
-  // One element, to its end.
+  // Finishes one element with scalar code.
   HWY_NOINLINE typename Values::Real scalar(std::uint32_t key) const {
     const std::uint64_t index = this->index_of(key);
     const std::uint32_t trial = trial_of(key);
@@ -486,7 +486,7 @@ class Normals : public Rejected<typename Values::Real> {
         [&](std::uint32_t key) { return scalar(key); });
   }
 
-  // The points of edge cells, or the next trial, whose head is word x of the block.
+  // Computes the points of edge cells and, for other elements, the next trial, whose head is word x of the block.
   HWY_INLINE void again(std::size_t i, VU32 key, Mask32 valid, VU32 x, VU32 y, VU32 z, VU32 w) {
     const Mask32 edge = hn::And(valid, is_edge(key));
     VF32 point = rectangle_point(x, table_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Philox4x32-10 in vectors. A 64-bit lane holds a word of one block in its low half: a round is then two widening
-// multiplications, two moves of a product's high half down, and two three-way xors. What the high halves hold does not
-// matter until the end.
+// Philox4x32-10 in vectors. A 64-bit lane holds a word of one block in its low half. A round is then two widening
+// multiplications, two moves of a product's high half down, and two three-way xors. The high halves do not matter until
+// the end.
 #if defined(FANIN_SRC_CPU_SIMD_PHILOX_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_PHILOX_INL_H
 #undef FANIN_SRC_CPU_SIMD_PHILOX_INL_H
@@ -51,7 +51,7 @@ HWY_INLINE void philox_round(VU64& x, VU64& y, VU64& z, VU64& w, VU64 k0, VU64 k
   w = p0;
 }
 
-// The low halves of lanes: of even elements, and of odd ones.
+// Joins the low halves of lanes of even and of odd elements.
 HWY_INLINE VU32 joined(VU64 even, VU64 odd) {
   return hn::OddEven(hn::BitCast(U32(), hn::ShiftLeft<32>(odd)), hn::BitCast(U32(), even));
 }
@@ -66,8 +66,8 @@ struct RoundKeys {
   }
 };
 
-// Blocks whose counters differ in the low word alone. The first two rounds then mix few words that vary; the others
-// are worked out once.
+// Constants of blocks whose counters differ only in the low word. Few words vary in the first two rounds; the others
+// are computed once.
 struct UniformRounds {
   std::uint64_t z1_key, x2_key, z2_key, z3_key;
 
@@ -83,7 +83,7 @@ struct UniformRounds {
   }
 };
 
-// Rounds 1 to 3 of the blocks of which `w1` holds the first product of round 1, that of the low counter word.
+// Rounds 1 to 3 of such blocks. `w1` holds round 1's product of the low counter word.
 HWY_INLINE void first_rounds(const UniformRounds& uniform, const RoundKeys& keys, VU64 w1, VU64& x, VU64& y, VU64& z,
                              VU64& w) {
   const VU64 z1 = hn::Xor(high_by_shift(w1), set64(uniform.z1_key));
@@ -96,7 +96,7 @@ HWY_INLINE void first_rounds(const UniformRounds& uniform, const RoundKeys& keys
   z = hn::Xor(swap_halves(w), set64(uniform.z3_key));
 }
 
-// Rounds `first` to `last` - 1, counted from 0, of four chains.
+// Rounds [first, last), counted from 0, of four chains.
 template <int first, int last>
 HWY_INLINE void four_rounds(const RoundKeys& keys, VU64& xa, VU64& ya, VU64& za, VU64& wa, VU64& xb, VU64& yb, VU64& zb,
                             VU64& wb, VU64& xc, VU64& yc, VU64& zc, VU64& wc, VU64& xd, VU64& yd, VU64& zd, VU64& wd) {
@@ -110,8 +110,8 @@ HWY_INLINE void four_rounds(const RoundKeys& keys, VU64& xa, VU64& ya, VU64& za,
   }
 }
 
-// Round 10, and the words in the order of the blocks: of every two lanes, the first vector gets the block of the first
-// and the second vector that of the second. Or not in order: words x and y of each lane, and words z and w.
+// Round 10. In order, of every two lanes the first vector gets the block of the first and the second vector that of the
+// second. Otherwise the first vector gets words x and y of each lane, the second words z and w.
 template <bool in_order>
 HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w, std::uint32_t* words) {
   const VU64 p0 = times(x, philox_m0);
@@ -122,19 +122,21 @@ HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w
   hn::Store(hn::BitCast(U32(), in_order ? hn::InterleaveUpper(U64(), xy, zw) : zw), U32(), words + hn::Lanes(U32()));
 }
 
-// Elements that one turn of for_words makes.
+// The number of elements that for_words makes is a multiple of this.
 HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 
-// The head words of elements 4 * quad ... 4 * quad + count - 1. body(words, at, number) gets 4 vectors of consecutive
-// elements' words in memory, of which the first is number `at`, and, if Body::refined, 4 more of their refinement
-// words. What it may number them by, a vector that begins with 256 * place, 256 * (place + 1) and so on, it moves on
-// itself. `count` is a positive multiple of words_group(); words of quads past the next multiple of 2^32 are void.
+// Makes the head words of elements [4 * quad, 4 * quad + count). body(words, half, at, number) gets 4 vectors of
+// consecutive elements' words in memory, of which the first is number `at`, and, if Body::refined, 4 more with their
+// refinement words. `half` is the half of an iteration. `number` is a vector that starts as 256 * place, 256 * (place +
+// 1) and so on; the body advances it. `count` is a positive multiple of words_group(); words of quads past the next
+// multiple of 2^32 are undefined.
 //
-// If not Body::in_order, every two vectors hold words x and y of two vectors' blocks, and words z and w of them.
+// If not Body::in_order, of every two vectors the first holds words x and y of two vectors' blocks, the second their
+// words z and w.
 //
-// Four chains of rounds are under way at a time, to keep the multipliers busy, and among them what is done with the
-// words of the turn before: the processor looks ahead some hundred instructions, less than one turn. A body that needs
-// most registers for itself is not Body::among_rounds, but done before them.
+// Four chains of rounds run at a time, to keep the multipliers busy, and among them the body for the words of the
+// previous iteration: the processor looks ahead some hundred instructions, less than one iteration. A body that needs
+// most registers is not Body::among_rounds and runs before the rounds.
 template <class Body>
 HWY_INLINE void for_words(const core::Generator& generator, std::uint64_t quad, std::size_t count, std::uint32_t place,
                           Body& body) {
@@ -142,19 +144,19 @@ HWY_INLINE void for_words(const core::Generator& generator, std::uint64_t quad, 
   const RoundKeys keys(generator.seed);
   const auto high = static_cast<std::uint32_t>(quad >> 32);
   const UniformRounds heads(keys, high, generator.subsequence);
-  // Of chains c and d: refinement words of the elements of a and b, or the head words of those after them.
+  // Chains c and d make the refinement words of the elements of a and b, or the head words of the elements after them.
   const UniformRounds others(keys, refined ? high | core::first_refinement_tag << 24 : high, generator.subsequence);
   const std::size_t n = hn::Lanes(U32());
-  const std::size_t made = refined ? 4 * n : 8 * n;  // elements of a turn
+  const std::size_t made = refined ? 4 * n : 8 * n;  // elements per iteration
   HWY_ALIGN std::uint32_t words[8 * hn::MaxLanes(U32())];
-  // Lane 2j counts j, lane 2j + 1 counts n / 4 + j, for the sake of last_round's order.
+  // Lane 2j counts j and lane 2j + 1 counts n / 4 + j, as the order of last_round needs it.
   const VU64 i = hn::Iota(U64(), 0);
   const VU64 lane = hn::OddEven(hn::Add(hn::ShiftRight<1>(i), set64(std::uint64_t{n / 4})), hn::ShiftRight<1>(i));
   const VU64 x = hn::ShiftLeft<2>(lane), y = hn::Add(x, set64(std::uint64_t{1}));
   const VU32 first = Body::in_order ? hn::Iota(U32(), 0) : joined(x, y);
   VU32 number = hn::ShiftLeft<8>(hn::Add(first, set32(place)));
   const VU64 counter = hn::Add(lane, set64(quad & 0xffffffffu));
-  // Products of counters that grow evenly grow evenly.
+  // Counters grow by a constant, and so do their products.
   VU64 pa = times(counter, philox_m0), pb = times(hn::Add(counter, set64(std::uint64_t{n / 2})), philox_m0),
        pc = times(hn::Add(counter, set64(std::uint64_t{n})), philox_m0),
        pd = times(hn::Add(counter, set64(std::uint64_t{n / 2 * 3})), philox_m0);
@@ -191,7 +193,8 @@ HWY_INLINE void for_words(const core::Generator& generator, std::uint64_t quad, 
   if constexpr (!refined) body(words + 4 * n, 1, count - 4 * n, number);
 }
 
-// The blocks of elements base + at with per-element tags (in the top byte): words x, y, z, w of each, a vector each.
+// The blocks of elements base + at with a tag for each element (in the top byte): x, y, z and w receive one word of
+// each.
 HWY_INLINE void blocks_at(const core::Generator& generator, const RoundKeys& keys, std::uint64_t base, VU32 at,
                           VU32 tags, VU32& x, VU32& y, VU32& z, VU32& w) {
   const VU64 low_half = set64(std::uint64_t{0xffffffffu});
@@ -200,7 +203,7 @@ HWY_INLINE void blocks_at(const core::Generator& generator, const RoundKeys& key
   VU64 xa = hn::Add(at_even, set64(base)), xb = hn::Add(at_odd, set64(base));
   VU64 ya = hn::Or(hn::ShiftRight<32>(xa), hn::BitCast(U64(), tags));
   VU64 yb = hn::Or(hn::ShiftRight<32>(xb), hn::ShiftRight<32>(hn::BitCast(U64(), tags)));
-  // Round 1 has one product for all.
+  // Round 1's second product is the same for all.
   const std::uint64_t p1 = std::uint64_t{philox_m1} * static_cast<std::uint32_t>(generator.subsequence);
   const VU64 x_key = set64((p1 >> 32) ^ keys.k0[0]), z_key = set64((generator.subsequence >> 32) ^ keys.k1[0]);
   VU64 wa = times(xa, philox_m0), wb = times(xb, philox_m0);
@@ -220,8 +223,8 @@ HWY_INLINE void blocks_at(const core::Generator& generator, const RoundKeys& key
   w = joined(wa, wb);
 }
 
-// Words z and w of blocks whose counters differ in the low word alone, of even and of odd elements, from the first
-// products of round 1.
+// Words z and w of blocks whose counters differ only in the low word, from round 1's products of the low words of even
+// and of odd elements.
 HWY_INLINE void zw_of_blocks(const UniformRounds& uniform, const RoundKeys& keys, VU64 even, VU64 odd, VU32& z,
                              VU32& w) {
   VU64 xa, ya, za, wa, xb, yb, zb, wb;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rejected elements. The first trials of many elements come first. What they reject is put into a list, retried in full
-// vectors, and put over the rest; what is rejected again goes back to the list.
+// Rejected elements. First trials of many elements put the elements that they reject into a list. These are retried in
+// full vectors, and their values overwrite the first ones; elements that are rejected again go back to the list.
 #if defined(FANIN_SRC_CPU_SIMD_REJECTED_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_REJECTED_INL_H
 #undef FANIN_SRC_CPU_SIMD_REJECTED_INL_H
@@ -24,8 +24,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// A rejected element: of its head word the sign (bit 31) and the cell (bits 0 to 7), and its number, that is, its place
-// among the elements of a session (bits 8 to 23) and the trial that failed or awaits its edge point (bits 24 to 29).
+// The key of a rejected element holds the sign (bit 31) and the cell (bits 0 to 7) of its head word, and its number:
+// its place among the elements of a session (bits 8 to 23) and the trial that failed or needs an edge point (bits 24 to
+// 29).
 constexpr std::uint32_t head_bits = 0x800000ffu;
 constexpr std::uint32_t trial_bits = 0x3f000000u;
 constexpr std::uint32_t one_trial = 0x01000000u;
@@ -61,7 +62,7 @@ HWY_INLINE VF32 edge_fraction(VU32 word) {
   return hn::Mul(hn::ConvertTo(F32(), hn::BitCast(I32(), n)), set32(0x1p-25F));
 }
 
-// The words that refine the trials (in the bits of a key) of the elements base + place in binary64.
+// The words that refine trials of the elements base + place in binary64; `trial` has the trials in the bits of a key.
 HWY_INLINE VU32 refinement_of(const core::Generator& generator, const RoundKeys& keys, std::uint64_t base, VU32 place,
                               VU32 trial) {
   const VU32 first_tag = set32(core::first_refinement_tag << 24);
@@ -69,7 +70,7 @@ HWY_INLINE VU32 refinement_of(const core::Generator& generator, const RoundKeys&
   VU32 x, y, z, w;
   blocks_at(generator, keys, base, place, hn::Add(trial, first_tag), x, y, z, w);
   if (hn::AllFalse(U32(), first)) return x;
-  // Trial 0's: the word of the element among the four of its quad.
+  // Trial 0 uses the element's word among the four of its quad.
   VU32 qx, qy, qz, qw;
   blocks_at(generator, keys, base / 4, hn::ShiftRight<2>(place), first_tag, qx, qy, qz, qw);
   const Mask32 odd = hn::Ne(hn::And(place, set32(1u)), set32(0u));
@@ -78,7 +79,7 @@ HWY_INLINE VU32 refinement_of(const core::Generator& generator, const RoundKeys&
   return hn::IfThenElse(first, of_quad, x);
 }
 
-// Of one element.
+// The same for one element.
 inline std::uint32_t refinement_of(const core::Generator& generator, std::uint64_t index, const core::Accepted& draw) {
   if (draw.trial == core::trials) return 0;
   if (draw.trial > 0) return core::retry_refinement<core::Philox>(generator, index, draw.trial);
@@ -91,7 +92,8 @@ inline std::uint32_t refinement_of(const core::Generator& generator, std::uint64
 HWY_INLINE VF64 with_more_digits(VF64 z, VF64 c) { return fma(z, hn::Mul(c, set64(0x1p-53)), z); }
 
 // Stores the elements that the mask selects, one after the other, and anything after them up to a vector's length;
-// returns how many they are. Where there is no instruction for it, Highway 1.0.3 copies its table to the stack first.
+// returns their number. Where an instruction for this is missing, Highway 1.0.3 would copy its table to the stack
+// first.
 HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 #if HWY_HAVE_SCALABLE || HWY_TARGET <= HWY_AVX3
   hn::StoreU(hn::Compress(v, mask), U32(), to);
@@ -112,16 +114,15 @@ HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 #endif
 }
 
-// Elements that first trials make at a time: they stay in the first-level cache until they are retried, clamped and
-// rounded. All temporaries together are some 25 KiB.
+// The number of elements of one run of first trials: they stay in the first-level cache until they are retried, clamped
+// and rounded. All temporaries together take some 25 KiB.
 constexpr std::size_t piece_size = 2048;
 static_assert(piece_size % (8 * hn::MaxLanes(U32())) == 0);
 
-// Elements that are retried at a time, at most.
+// The maximum number of elements that are retried at a time.
 constexpr std::size_t most_retried = 8 * hn::MaxLanes(U32());
 
-// The list of a sampler's rejected elements. Functions that all formats share are not to be inlined: there are enough
-// of them.
+// The list of a sampler's rejected elements. Functions that all formats share are not inlined, to keep the code small.
 template <class Real>
 class Rejected {
  public:
@@ -138,7 +139,7 @@ class Rejected {
   std::uint64_t index_of(std::uint32_t key) const { return base() + place_of(key); }
   std::uint32_t* list_end() { return list_ + listed_; }
 
-  // Of first trials of [place, place + count), which have moved the list's end.
+  // Sets the list's end after first trials of [place, place + count); drops keys outside of [from, to).
   void listed_up_to(std::uint32_t* end, std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to) {
     if (from > place || to < place + count) {
       end = std::remove_if(list_end(), end,
@@ -149,7 +150,7 @@ class Rejected {
   HWY_INLINE void append(VU32 key, Mask32 mask) { listed_ += store_selected(key, mask, list_end()); }
 
   // Takes a batch from the list, or what is left of it, and calls pair(i, a, b, valid_a, valid_b) for every two vectors
-  // of keys; elements that have failed very often are done one by one, by scalar(key). Returns how many all are.
+  // of keys. scalar(key) does elements that failed very often one by one. Returns the number of all elements.
   template <class Pair, class Scalar>
   HWY_INLINE std::size_t batch_again(const Pair& pair, const Scalar& scalar) {
     const std::size_t n = hn::Lanes(U32()), all = std::min(batch, listed_);
@@ -166,7 +167,7 @@ class Rejected {
     for (std::size_t i = 0; i < count; i += 2 * n) {
       const Mask32 valid_a = hn::FirstN(U32(), count - i);
       const Mask32 valid_b = hn::FirstN(U32(), count - std::min(count, i + n));
-      // Elements past the end are zeros: they may serve as an index.
+      // Elements past the end are zero, because they may serve as an index.
       pair(i, hn::IfThenElseZero(valid_a, hn::Load(U32(), key_ + i)),
            hn::IfThenElseZero(valid_b, hn::Load(U32(), key_ + i + n)), valid_a, valid_b);
     }
@@ -178,15 +179,15 @@ class Rejected {
   RoundKeys keys_;
   std::uint64_t quad_ = 0;
   std::size_t listed_ = 0;
-  // Of a batch: the keys and the values.
+  // The keys and values of a batch.
   HWY_ALIGN std::uint32_t key_[batch];
   HWY_ALIGN Real value_[batch];
 
  private:
-  static constexpr std::size_t few = 3;                         // are done faster by themselves
+  static constexpr std::size_t few = 3;                         // so few are faster one by one
   static constexpr std::uint32_t most_trials = 16 * one_trial;  // in vectors
 
-  // To its end whole vectors are stored.
+  // Whole vectors are stored at its end.
   std::uint32_t list_[piece_size + batch + hn::MaxLanes(U32())];
 };
 

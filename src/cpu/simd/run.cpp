@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loops of every instruction set: this file is compiled once for each, from the same text.
-#define HWY_IS_DEBUG_BUILD 0  // assertions of Highway would need its library
-// SSSE3 lacks too much, and what SVE2 adds is little here.
+// The loops of all instruction sets: Highway compiles this file once for each.
+#define HWY_IS_DEBUG_BUILD 0  // Highway's assertions would need its library
+// SSSE3 lacks too much, and SVE2 adds little here.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE2 | HWY_SVE2_128 | HWY_SVE_256)
 #define HWY_DISABLE_PCLMUL_AES
 #define HWY_WANT_AVX3_DL
@@ -12,7 +12,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
-// Highway's baseline where the compiler may use nothing better: too little for these loops, and there is run_portable.
+// Highway's baseline without vector instructions; run_portable does its work.
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 #include <algorithm>
@@ -36,24 +36,24 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// From this size on a run is written past the cache where no value is written twice: it would not stay there anyway.
+// A run of this size or more would not stay in the cache, so it bypasses it if no value is written twice.
 constexpr std::uint64_t bypass_bytes = std::uint64_t{8} << 20;
 
-// How many elements are left before the low word of a block's number overflows: the quad's, or the element's.
+// The number of elements before the low word of a block's number, the quad's or the element's, overflows.
 inline std::uint64_t before_overflow(std::uint64_t index, bool in_quads) {
   if (!in_quads) return (std::uint64_t{1} << 32) - (index & 0xffffffffu);
   return ((std::uint64_t{1} << 32) - (index / 4 & 0xffffffffu)) * 4 - index % 4;
 }
 
-// Kernels that can write past the cache.
+// Kernels that can bypass the cache.
 template <class Kernel>
 struct bypasses_cache : std::false_type {};
 template <bool shifted>
 struct bypasses_cache<FloatUniforms<shifted>> : std::true_type {};
 
-// Writes consecutive elements, a session of at most most_places at a time, counted from a whole block of words. They
-// are made in whole groups, straight into the output if it is of the compute type or bfloat16 (and four elements share
-// a block), else, and where a group is not all wanted, in a buffer.
+// Writes consecutive elements in sessions of at most most_places, which are counted from a whole block of words. Whole
+// groups go straight into the output if it has the compute type or is bfloat16 (and four elements share a block). Other
+// outputs, and parts of groups, go through a buffer.
 template <class Format, class Kernel>
 class Writer {
  public:
@@ -109,8 +109,8 @@ class Writer {
     retry(true);
   }
 
-  // The first place from `skip` on that begins a block of words and has an aligned address; 0 if that is so from the
-  // beginning, or nowhere.
+  // The first place that begins a block of words, is not before `skip` and has an aligned address; if none has one, the
+  // first such place with any address.
   std::uint64_t aligned_place() const {
     const std::uint64_t begin = skip_ == 0 ? 0 : 4;
     if constexpr (in_place) {
@@ -134,7 +134,7 @@ class Writer {
     make(place, count, place, place + count, to);
   }
 
-  // What is still to be rounded is not clamped yet.
+  // Makes values. Those that are still to be rounded are clamped later, by narrow().
   void make(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, Made* out) {
     if constexpr (is_bfloat16) {
       const BFloat16Bounds bounds(lo_, hi_);

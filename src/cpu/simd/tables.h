@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract's tables, and orders of elements, in the forms that vector instructions look up.
+// The contract's tables, and orders of elements, in the forms that vector instructions use.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 namespace fanin::cpu {
 
-// Up to this cell, all x have the same highest byte.
+// All cells before this one have the same highest byte of x.
 constexpr std::uint32_t first_odd_top_byte = 192;
 
 struct VectorTable {
   const core::Ziggurat& core;
   const core::EdgeBoxes& edges;
-  // X[cell] * 2^-31, to be multiplied with k * 2^7. -infinity for edge cells: their points lie outside of every window,
-  // and the sign alone tells them.
+  // X[cell] * 2^-31, a factor for k * 2^7. Edge cells have -infinity: their points lie outside of every window, and the
+  // sign marks them.
   alignas(64) float x[256];
   alignas(64) std::uint8_t x_byte[4][256];    // the bytes of x, lowest first
   alignas(64) std::uint8_t x64_byte[8][256];  // the bytes of x64
@@ -46,18 +46,19 @@ inline constexpr VectorTable cut_vectors = make_vector_table(core::cut_table, co
 
 struct VectorOrders {
   alignas(64) std::uint8_t first_odd[64];  // first_odd_top_byte everywhere
-  // Bytes of two vectors of 16 words: where the cells of four vectors go, of every other vector. What follows works
-  // within blocks of 16 bytes, so that each block has four of each vector.
+  // Collects the cells of two of four vectors of 16 words, as bytes. Later steps work within blocks of 16 bytes, so
+  // each block gets four cells of each vector.
   alignas(64) std::uint8_t cells[64];
-  // Pairs of two vectors of 16 words: of their lower halves (0, 16, 1, 17 ...), and of their upper ones.
+  // Pairs the words of two vectors of 16: of their lower halves (0, 16, 1, 17 ...), and of their upper ones.
   alignas(64) std::uint32_t pairs[16];
   alignas(64) std::uint32_t upper_pairs[16];
-  // The upper and the lower halves of the elements of two vectors of 16, in order, if for_words did not put them so.
+  // Puts the upper or the lower halves of the elements of two vectors of 16 in order, for words that for_words left out
+  // of order.
   alignas(64) std::uint16_t upper_halves[32];
   alignas(64) std::uint16_t lower_halves[32];
-  // Which of 64 elements has a bit of two masks of 32, each made by packing four vectors of 8; any for the mask 0.
+  // The element, of 64, of each bit of two masks of 32 that are made by packing four vectors of 8; any for the mask 0.
   std::uint8_t packed[65];
-  // Which of 8 (or 4) elements come first to bring those to the front whose bits are set; of 4, byte by byte.
+  // Permutations of 8 (or 4) elements that bring those whose bits are set to the front; for 4, byte by byte.
   alignas(8) std::uint8_t front8[256][8];
   alignas(16) std::uint8_t front4[16][16];
 };
@@ -69,7 +70,7 @@ constexpr VectorOrders make_vector_orders() {
     orders.upper_pairs[i] = orders.pairs[i] + 8;
   }
   for (std::uint32_t i = 0; i < 32; ++i) {
-    const std::uint32_t lane = i / 4 % 4 * 2 + i / 16;  // of for_words, of block i / 4
+    const std::uint32_t lane = i / 4 % 4 * 2 + i / 16;  // of block i / 4, as for_words has it
     orders.lower_halves[i] = static_cast<std::uint16_t>(i / 2 % 2 * 32 + lane * 4 + i % 2 * 2);
     orders.upper_halves[i] = static_cast<std::uint16_t>(orders.lower_halves[i] + 1);
   }

@@ -31,11 +31,11 @@ HWY_INLINE VI32 centred_refinement(VU32 word) {
   return hn::Sub(hn::BitCast(I32(), hn::Or(hn::ShiftRight<2>(word), set32(1u))), hn::Set(I32(), 1 << 29));
 }
 
-// The numbers of a centred fraction in binary64, K, of the lower and the upper half of a vector's elements; and those
-// of a unit fraction.
+// The integers of fractions in binary64, for the lower and the upper half of a vector's elements: centred64 has K of
+// centred fractions, unit64 those of unit fractions.
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
 
-// Numbers of 64 bits from their high and their low halves.
+// Converts integers of 64 bits from their high and their low halves.
 HWY_INLINE void converted(VU32 high, VU32 low, VF64& a, VF64& b) {
   const __m512i order = _mm512_load_si512(vector_orders.pairs);
   const __m512i upper_order = _mm512_load_si512(vector_orders.upper_pairs);
@@ -71,7 +71,7 @@ HWY_INLINE void unit64(VU32 head, VU32 refinement, VF64& a, VF64& b) {
 template <bool shifted, class Output>
 struct UniformFloats {
   static constexpr bool refined = false, in_order = Output::in_order, among_rounds = true;
-  float scale, shift;  // of the integer that a word is turned into
+  float scale, shift;  // for the integer of a word
   Output output;
 
   HWY_INLINE VF32 value(VU32 word) const {
@@ -90,7 +90,7 @@ struct UniformFloats {
 template <bool shifted>
 struct UniformDoubles {
   static constexpr bool refined = true, in_order = true, among_rounds = true;
-  double scale, shift;  // of the integer that two words are turned into
+  double scale, shift;  // for the integer of two words
   Doubles output;
 
   HWY_INLINE VF64 value(VF64 v) const {
@@ -112,7 +112,7 @@ struct UniformDoubles {
   }
 };
 
-// Uniform values in binary32. `first` as in Normals; nothing is rejected.
+// Uniform values in binary32, with the functions of Normals; nothing is rejected.
 template <bool shifted>
 class FloatUniforms {
  public:
