@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What several subcommands take, and its reading. All functions throw InvalidArgument.
+// Arguments that several subcommands share. All functions throw InvalidArgument.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -31,16 +31,16 @@ struct TensorArguments {
   void add_to(CLI::App& command);
 };
 
-// "2,3"; "scalar" is 0-dimensional. `option` is named in messages.
+// Reads extents such as "2,3"; "scalar" is 0-dimensional. Messages name `option`.
 Shape parse_extents(const std::string& text, const std::string& option);
 
-// An integer from 0 to 2^64 - 1.
+// Reads an integer from 0 to 2^64 - 1.
 std::uint64_t parse_unsigned(const std::string& text, const std::string& option);
 
-// The whole text of a file.
+// Reads a whole file.
 std::string read_file(const std::string& path);
 
-// JSON text, the path of a file with JSON text, or a bare name.
+// Reads an initializer from JSON text or a file with JSON text, or by its name.
 Initializer read_config_argument(const std::string& text);
 
 }  // namespace fanin::cli

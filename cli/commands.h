@@ -5,7 +5,7 @@
 
 namespace fanin::cli {
 
-// Each adds a subcommand; it runs when it is chosen, and throws for what goes wrong.
+// Each function adds a subcommand, which runs when it is chosen and throws if it fails.
 void add_fill_command(CLI::App& program);
 void add_describe_command(CLI::App& program);
 void add_config_command(CLI::App& program);

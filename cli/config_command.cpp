@@ -13,8 +13,8 @@ void add_config_command(CLI::App& program) {
     std::string json;
     std::string form = "keras3";
   };
-  auto* command =
-      program.add_subcommand("config", "Reads an initializer's configuration in any form of Keras's, writes it in one");
+  auto* command = program.add_subcommand(
+      "config", "Reads an initializer's configuration in any of Keras's forms and writes it in one");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("json", arguments->json, "Keras's JSON, a file with it, or a name")->required();
   command->add_option("--form", arguments->form, "keras3 or tf2")->capture_default_str();

@@ -50,7 +50,7 @@ void add_describe_command(CLI::App& program) {
     const Description description = initializer.describe(shape, layout);
     TensorOptions options;
     options.layout = layout;
-    const FillParams params = initializer.params(shape, dtype, options);  // refuses what a fill would
+    const FillParams params = initializer.params(shape, dtype, options);  // throws for what a fill refuses
     const Moments moments = moments_of(description.distribution);
     const bool limited = params.kind == FillParams::Kind::uniform ||
                          (params.kind == FillParams::Kind::normal &&

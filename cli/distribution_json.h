@@ -9,8 +9,8 @@ namespace fanin::cli {
 
 using Json = nlohmann::ordered_json;
 
-// "kind" and its parameters: mean, stddev, lower and upper (in standard deviations; null: no bound), or low and high,
-// or value.
+// An object with "kind" and its parameters: mean, stddev, lower and upper (in standard deviations; null: no bound), or
+// low and high, or value.
 Json distribution_json(const Distribution& distribution);
 
 }  // namespace fanin::cli

@@ -55,7 +55,7 @@ TensorOptions options_of(const Arguments& arguments, const Shape& shape) {
   if (arguments.partition_shape) {
     options.block = {parse_extents(*arguments.partition_offset, "--partition-offset"),
                      parse_extents(*arguments.partition_shape, "--partition-shape")};
-    // To the library, two empty vectors are the whole tensor.
+    // For the library, two empty vectors mean the whole tensor.
     if (options.block.offset.size() != shape.size() || options.block.extent.size() != shape.size()) {
       throw InvalidArgument("A partition needs an offset and an extent for each dimension of the tensor. Received: " +
                             *arguments.partition_offset + " and " + *arguments.partition_shape + " for shape " +
@@ -75,7 +75,7 @@ void run(const Arguments& arguments) {
   const DType dtype = parse_dtype(arguments.tensor.dtype);
   const TensorOptions options = options_of(arguments, shape);
   const Device device = parse_device(arguments.device);
-  if (!device.is_host()) Tensor({}, dtype, device);  // says why there is no such device
+  if (!device.is_host()) Tensor({}, dtype, device);  // throws and says why if there is no such device
   const bool npy = arguments.out && ends_with(*arguments.out, ".npy");
   if (arguments.out && !npy && !ends_with(*arguments.out, ".bin")) {
     throw InvalidArgument("--out takes a name that ends in .npy (NumPy) or .bin (the elements alone). Received: " +

@@ -30,9 +30,9 @@ int Filler::threads() const { return threads_ > 0 ? threads_ : available_threads
 
 void Filler::fill_piece(const View& view, const FillParams& part) {
   if (device_.is_host()) return fanin::fill(view, part, {nullptr, threads_});
-  Tensor there({static_cast<std::int64_t>(part.index.count)}, part.dtype, device_);
-  fanin::fill(there.view(), part);
-  std::memcpy(view.address, there.to(host).data(), there.bytes());
+  Tensor on_device({static_cast<std::int64_t>(part.index.count)}, part.dtype, device_);
+  fanin::fill(on_device.view(), part);
+  std::memcpy(view.address, on_device.to(host).data(), on_device.bytes());
 }
 
 Statistics Filler::fill(const FillParams& params, OutputFile* out, const std::function<void(std::uint64_t)>& progress) {
@@ -42,7 +42,7 @@ Statistics Filler::fill(const FillParams& params, OutputFile* out, const std::fu
     const std::uint64_t wanted = std::min(params.index.count * size, piece_bytes);
     buffer_.reset();
     buffer_.emplace(Shape{static_cast<std::int64_t>(wanted)}, DType::float8_e5m2);
-    std::memset(buffer_->data(), 0, wanted);  // page faults are not what is timed below
+    std::memset(buffer_->data(), 0, wanted);  // so that the times below include no page faults
   }
   Statistics statistics;
   for (std::uint64_t first = 0; first < params.index.count; first += most) {

@@ -12,17 +12,17 @@
 
 namespace fanin::cli {
 
-// Fills tensors of any size through one buffer of 64 MiB: each piece is filled, measured and written before the next.
-// On a device it goes through such a buffer there as well.
+// Fills tensors of any size through one buffer of 64 MiB: each piece is filled, measured and written before the next. A
+// fill on a device uses a buffer of that size there as well.
 class Filler {
  public:
-  // threads 0: as many as the process may run on.
+  // `threads` is a maximum; 0 means available_threads().
   explicit Filler(int threads, Device device = host);
 
-  // Fills one tensor and appends it to `out`, if given; `progress` is told of the bytes done, piece by piece.
+  // Fills one tensor and appends it to `out`, if given. Calls `progress` with the bytes done after each piece.
   Statistics fill(const FillParams& params, OutputFile* out, const std::function<void(std::uint64_t)>& progress);
 
-  // Makes every piece be set to zero by memset on the same threads first, and timed, to compare with.
+  // Also times a memset to zero of every piece on the same threads, for comparison.
   void compare_with_memset() { compare_ = true; }
 
   double fill_seconds() const { return fill_seconds_; }

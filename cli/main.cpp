@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program fanin. Exit codes: 0 done, 2 anything that went wrong, with a message on standard error.
+// The program fanin. It exits with 0 on success and with 2, after a message on standard error, on any failure.
 #include <cstdio>
 #include <exception>
 #include <iostream>

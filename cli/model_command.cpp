@@ -31,7 +31,7 @@ struct Arguments {
   int threads = 0;
 };
 
-// A tensor on its way from the specification to the table.
+// A tensor and what the table and the report say about it.
 struct Entry {
   const ModelTensor* tensor;
   FillParams params;
@@ -42,7 +42,7 @@ struct Entry {
   bool is_random() const { return description.distribution.is_random() && wanted.stddev > 0; }
 };
 
-// One file for two purposes would lose one of them.
+// A file with two purposes would lose one of its contents.
 void check_different(const std::string& a, const std::string& b) {
   std::error_code ignored;
   if (std::filesystem::weakly_canonical(a, ignored) != std::filesystem::weakly_canonical(b, ignored)) return;
@@ -51,7 +51,7 @@ void check_different(const std::string& a, const std::string& b) {
 
 std::vector<Entry> entries_of(const ModelSpec& spec) {
   std::vector<Entry> entries;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> draws;  // names that hash alike would share draws
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> draws;  // names with the same hash would share draws
   for (const ModelTensor& tensor : spec.tensors) {
     try {
       TensorOptions options;
@@ -76,20 +76,20 @@ std::vector<Entry> entries_of(const ModelSpec& spec) {
   return entries;
 }
 
-// Whether the standard deviation found is the wanted one, within 6 standard errors of a normal's: of 10^9 right tensors
-// two fail.
+// Whether the standard deviation found is the wanted one, within 6 standard errors for a normal: two of 10^9 right
+// tensors fail.
 bool as_wanted(const Entry& entry) {
   if (!entry.is_random() || entry.found.count() < 2) return true;
   const double error = entry.wanted.stddev / std::sqrt(2.0 * static_cast<double>(entry.found.count()));
-  // Rounding to the dtype changes a standard deviation by half a unit in the last place at most.
+  // Rounding to the dtype changes a standard deviation by at most half a unit in the last place.
   const double allowed =
       6 * error + entry.wanted.stddev * std::ldexp(1.0, -facts_of(entry.params.dtype).significant_bits);
-  // A mean that is known takes no degree of freedom, but the statistics estimate it.
+  // The statistics estimate the mean, although it is known.
   return std::abs(entry.found.stddev() - entry.wanted.stddev) <=
          allowed + entry.wanted.stddev / static_cast<double>(entry.found.count());
 }
 
-// A name may hold anything; a terminal should not be told to clear itself.
+// Replaces control characters, so that a name cannot control the terminal.
 std::string printable(std::string name) {
   std::replace_if(
       name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');

@@ -17,7 +17,8 @@ namespace fanin::cli {
 
 namespace {
 
-// The unfinished files' names, where a signal handler can read them. One program writes few files at a time.
+// The names of unfinished files, in memory that a signal handler can read. The program writes at most two files at a
+// time.
 std::array<std::array<char, PATH_MAX>, 2> unfinished{};
 
 void remember(const std::string& path) {
@@ -52,7 +53,7 @@ mode_t default_mode() {
 
 void handle_signals() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    // What the caller ignores (nohup, a job in the background) stays ignored.
+    // A signal that the parent ignores (nohup, a background job) stays ignored.
     if (std::signal(signal, remove_and_die) == SIG_IGN) std::signal(signal, SIG_IGN);
   }
   for (const int signal : {SIGXFSZ, SIGPIPE}) std::signal(signal, SIG_IGN);
@@ -63,7 +64,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   const bool exists = stat(path.c_str(), &status) == 0;
   struct stat link = {};
   if (!exists && (path.empty() || errno != ENOENT || (lstat(path.c_str(), &link) == 0 && S_ISLNK(link.st_mode)))) {
-    fail("write");  // a link to nothing or to itself, a folder that cannot be read
+    fail("write");  // for example a dangling or cyclic link, or an unreadable folder
   }
   struct stat standard = {};
   if (exists && !S_ISCHR(status.st_mode) && fstat(STDOUT_FILENO, &standard) == 0 && standard.st_dev == status.st_dev &&
@@ -81,7 +82,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   }
   if (exists) {
     if (access(path.c_str(), W_OK) != 0) fail("write");
-    // A link stays a link: what it names is replaced.
+    // A link stays a link, and its target is replaced.
     if (char* resolved = realpath(path.c_str(), nullptr); resolved != nullptr) {
       path_ = resolved;
       std::free(resolved);

@@ -6,13 +6,13 @@
 
 namespace fanin::cli {
 
-// A file that is written beside its place and renamed when it is complete, so that a file of that name is only ever
-// replaced by a whole one. What is no regular file (a device, a pipe) is written straight away. All functions throw
+// A file that is written beside its destination and renamed when it is complete, so that only a complete file replaces
+// an existing one. Anything but a regular file (a device, a pipe) is written directly. All functions throw
 // std::runtime_error with the path and the system's reason.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
-  ~OutputFile();  // removes what was not committed
+  ~OutputFile();  // removes the file unless it was committed
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
@@ -23,12 +23,12 @@ class OutputFile {
   [[noreturn]] void fail(const char* doing) const;
 
   std::string path_;
-  std::string temporary_;  // empty if written straight away or committed
+  std::string temporary_;  // empty if written directly or committed
   int descriptor_ = -1;
 };
 
-// Makes SIGINT, SIGTERM and SIGHUP remove the unfinished file before they end the process, and a full disk or a closed
-// pipe an error of write() rather than a signal.
+// Makes SIGINT, SIGTERM and SIGHUP remove unfinished files before they end the process, and makes a full disk or a
+// closed pipe an error of write() instead of a signal.
 void handle_signals();
 
 }  // namespace fanin::cli

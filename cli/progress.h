@@ -5,7 +5,7 @@
 
 namespace fanin::cli {
 
-// A bar on standard error: redrawn in place on a terminal, four lines in all elsewhere.
+// A progress bar on standard error, redrawn in place on a terminal; elsewhere four lines.
 class Progress {
  public:
   explicit Progress(std::uint64_t total_bytes);
@@ -17,7 +17,7 @@ class Progress {
 
  private:
   std::uint64_t total_;
-  int shown_ = -1;  // per cent
+  int shown_ = -1;  // percent
   bool terminal_;
 };
 

@@ -7,7 +7,7 @@
 
 namespace fanin::cli {
 
-// Text in columns: the first `left` columns to the left, the others to the right.
+// A table in text: the first `left` columns are left-aligned, the others right-aligned.
 class Table {
  public:
   Table(std::vector<std::string> head, std::size_t left);
