@@ -590,7 +590,7 @@ class Bench {
     const fanin::FillParams prepared = he_normal_.params(shape_of(bytes / 4), DType::float32);
     const fanin::View view{memory_, DType::float32, bytes, place()};
     all.push_back({"small", "fanin HeNormal, prepared", "float32", bytes, bytes / 4,
-                   [=](cudaStream_t s) { fanin::fill(view, prepared, s); }});
+                   [=](cudaStream_t s) { fanin::fill(view, prepared, {s}); }});
     add_curand(all, "small", bytes);
     std::vector<Workload> with_graphs;
     for (Workload& w : all) {

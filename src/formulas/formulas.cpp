@@ -25,8 +25,11 @@ void check_finite(const Parameters& parameters) {
   for (const Parameter& parameter : parameters) {
     const auto* number = std::get_if<double>(&parameter.value);
     if (number == nullptr || std::isfinite(*number) || parameter.name == "lower" || parameter.name == "upper") continue;
-    const std::string name(parameter.name);
-    throw InvalidArgument("Argument `" + name + "` must be finite. Received: " + name + "=" + to_text(*number));
+    std::string message = "Argument `";
+    message += parameter.name;
+    message += "` must be finite. Received: ";
+    message += parameter.name;
+    throw InvalidArgument(message + "=" + to_text(*number));
   }
 }
 
