@@ -44,7 +44,7 @@ std::size_t number_of(const Launch& launch) {
   return (launch.kernel == Kernel::any ? 2 : 0) + (has_small_parameters(launch) ? 0 : 1);
 }
 
-// While it lives, a capture that is going on anywhere forbids the calling thread nothing but work on its own streams.
+// While it lives, a capture on any thread does not stop the calling thread from loading kernels.
 class LoadingDuringCapture {
  public:
   LoadingDuringCapture() { exchange(); }

@@ -20,8 +20,8 @@ Device current_device();
 // The device that owns the memory, or the host. Makes no context. Throws DeviceError.
 Device device_of(const void* address);
 
-// While it lives, the calling thread's current context is one of the device: the one that is, or else the device's
-// primary context. No other device gets a context by it. Throws DeviceError if the device cannot be used.
+// While it lives, the calling thread's current context belongs to the device: the context that was current if it does,
+// else the device's primary context. No other device gets a context. Throws DeviceError if the device cannot be used.
 class CurrentDevice {
  public:
   explicit CurrentDevice(int ordinal);
@@ -50,8 +50,8 @@ void fill(const FillJob& job, const CurrentDevice& device, CudaStream stream, De
 // Many jobs, encoded for a device: launches that are ready to go, as often as one likes.
 struct Launches;
 
-// Asks nothing of the device but what it is. With jobs in the launches' parameters, or, in far fewer launches, in
-// memory that they must be uploaded to. Throws DeviceError.
+// Reads only the device's facts. The jobs are in the launches' parameters or, with far fewer launches, in memory, to
+// which they must be uploaded. Throws DeviceError.
 enum class JobsIn { parameters, memory };
 std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, int device, JobsIn where);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// CUDA's devices: what they are, which is asked of each once.
+// Facts about CUDA devices, queried once for each.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,8 +13,8 @@
 
 namespace fanin::gpu {
 
-// Throws DeviceError with the text, the device's name if it is one, and CUDA's text. None is put together unless there
-// is an error.
+// Throws DeviceError with the text, the device's name if it is one, and CUDA's text. The message is built
+// only if there is an error.
 [[noreturn]] void fail(cudaError_t error, const char* what, int ordinal);
 inline void check(cudaError_t error, const char* what, int ordinal = -1) {
   if (error != cudaSuccess) fail(error, what, ordinal);

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <tuple>
+#include <type_traits>
 
 #include "base/fp_environment.h"
 #include "core/window.h"
@@ -25,6 +27,7 @@ class Encoder {
   Encoder(const FillJob* jobs, const FillJob& fill) {
     const FillParams& params = fill.params;
     job_.address = fill.address;
+    static_assert(std::tuple_size_v<std::decay_t<decltype(dtypes())>> <= 8);
     job_.dtype = static_cast<std::uint32_t>(params.dtype) & 7u;
     if (params.is_random()) {
       set_draw(params);

@@ -119,7 +119,7 @@ struct alignas(16) Header {
   std::uint32_t jobs;
   std::uint32_t tiles;
   std::uint32_t tables;              // 1: of the whole curve, 2: cut at 2, 3: both
-  std::uint32_t table_copies;        // a power of two up to 32: so many lanes look up in banks of their own
+  std::uint32_t table_copies;        // a power of two up to 32: the number of lanes that have their own banks
   std::uint32_t waits;               // 1: every warp has a Waiting
   std::uint32_t row_tiles;           // tiles of a Block's row; 0: there is no Block
   std::uint32_t half;                // 0x80, see centred_number()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What few fills are: float64, windows of their own, memory that is not aligned, copies, values that are clamped.
+// The kernel of all other fills: float64, windows of their own, memory that is not aligned, copies, values that are
+// clamped.
 #include "cuda/fill_kernels.h"
 #include "cuda/kernel/fill.cuh"
 #include "cuda/kernel/narrow.cuh"

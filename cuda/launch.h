@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Launches, with every choice open: what tests and benchmarks turn the knobs of.
+// Launches with explicit settings, for tests and benchmarks.
 #pragma once
 
 #include <cstdint>

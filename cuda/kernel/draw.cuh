@@ -16,8 +16,8 @@ struct Four {
   T x, y, z, w;
 };
 
-// The high 24 bits as an odd number, times 2^7: core::centred() in place. half: 0x80 that the compiler does not know to
-// be, because an instruction takes one immediate number: 1 instruction an element less (CUDA 13.0).
+// The high 24 bits as an odd number, times 2^7: core::centred() in place. `half` is 0x80. It is a
+// variable because an instruction takes only one immediate number: 1 instruction an element less (CUDA 13.0).
 __device__ __forceinline__ float centred_number(std::uint32_t word, std::uint32_t half) {
   return static_cast<float>(static_cast<std::int32_t>((word & 0xffffff00u) | half));
 }

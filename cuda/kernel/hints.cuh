@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the compiler would do worse by itself. Each hint says what it is worth; scripts/count_instructions counts anew.
+// Hints without which the compiler makes worse code. Each states what it saves; scripts/count_instructions measures it
+// again.
 #pragma once
 
 #include <cstdint>

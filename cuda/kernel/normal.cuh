@@ -160,7 +160,7 @@ class TableNormals {
     return clamp64(core::mul(k, table.x_scaled64[core::cell_of(head)]));
   }
 
-  static constexpr float beyond = 0x1p100F;  // what no number is but the infinite ones of edge cells
+  static constexpr float beyond = 0x1p100F;  // larger than every point except the infinite ones of edge cells
 
   Table table_;
   const Values* values_;  // if windowed, or of binary64

@@ -37,7 +37,7 @@ struct Extension {
 // A quad, and where it is in memory.
 struct Place {
   std::uint64_t index;   // the number of its Philox block
-  std::int64_t element;  // its element 0 would be this one of the job's memory
+  std::int64_t element;  // the position of its element 0 in the job's memory; may be negative
 };
 
 // Its elements `from` ... `to` - 1 are the job's.
@@ -172,7 +172,7 @@ class Share {
     return static_cast<std::int64_t>(row_element + 4 * at.column - start % 4);
   }
 
-  // Of the quad's elements, counted on to the end of the row.
+  // The bounds of the quad's elements, counted on to the end of the row.
   __device__ __forceinline__ Bounds bounds_of(const At& at, std::uint64_t start, std::int64_t element) const {
     Bounds bounds{-element, static_cast<std::int64_t>(job_.count) - element};
     if (job_.has_rows != 0) {

@@ -198,7 +198,7 @@ class Writer {
   __device__ __forceinline__ void write(const Quad& quad, const Four<Real>& draws) const {
     put<Format, clamped>(memory_, aligned_, quad, affine_(draws), clamp_);
   }
-  // really: or nothing is written. No branch for all but the store.
+  // Writes nothing unless `really`. Only the store is conditional.
   __device__ __forceinline__ void write_one(bool really, std::uint64_t address, Real draw) const {
     const Real v = affine_(draw);
     const typename Format::Packed packed = Format::template encode<clamped>({v, v, v, v}, clamp_);

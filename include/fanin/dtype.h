@@ -13,8 +13,7 @@ namespace fanin {
 /// Element types. All are floating point, because weights are.
 enum class DType : std::uint8_t { float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2 };
 
-/// Facts about a dtype. A new dtype needs an enumerator, a row of the table in src/base/dtype.cpp and a format in
-/// src/base/formats.h.
+/// Facts about a dtype. docs/architecture.md lists what a new dtype needs.
 struct DTypeFacts {
   DType dtype;
   std::string_view name;

@@ -34,7 +34,9 @@ class FANIN_API Plan {
   std::size_t add(const Initializer& initializer, const View& view, const Shape& shape,
                   const TensorOptions& options = {});
   /// The same with options.name = name; a template, so that an argument in braces is always TensorOptions.
-  template <class Name, std::enable_if_t<std::is_convertible_v<const Name&, std::string_view>, int> = 0>
+  template <
+      class Name,
+      std::enable_if_t<std::is_convertible_v<const Name&, std::string_view> && !std::is_null_pointer_v<Name>, int> = 0>
   std::size_t add(const Initializer& initializer, const View& view, const Shape& shape, const Name& name) {
     TensorOptions options;
     options.name.emplace(std::string_view(name));
@@ -56,7 +58,8 @@ class FANIN_API Plan {
 
   /// Fills all entries. Host memory is filled when the call returns, on at most options.threads threads. Device memory
   /// is filled asynchronously on options.stream: for each device one launch, and one more for random entries of
-  /// float64, with windows other than [-2, 2], with copies or in memory not aligned to 16 bytes. There are more
+  /// float64, truncated to windows other than [-2, 2], with copies, of short rows, or in memory that is not aligned to
+  /// four elements or 16 bytes. There are more
   /// launches if the entries do not fit into a kernel's parameters and have not been uploaded. A copy is written in the
   /// same pass as its original.
   ///
@@ -66,11 +69,11 @@ class FANIN_API Plan {
   ///
   /// options.device_seed requires all entries on one device, and one seed for all random entries. A stream belongs to
   /// one device: entries on several devices can share only a default stream, such as null. Throws InvalidArgument and
-  /// DeviceError before anything is written.
+  /// DeviceError before anything is written. ({} alone is ambiguous: write fill().)
   void fill(const RunOptions& options = {}) const;
   /// The same for entries on several devices, with one stream for each: `plan.fill({{0, a}, {1, b}})`. Streams of
   /// devices without entries are ignored. Throws InvalidArgument also if a device with entries does not have exactly
-  /// one stream.
+  /// one stream, or if options.stream is set.
   void fill(const std::vector<DeviceStream>& streams, const RunOptions& options = {}) const;
 
   /// The bytes of device memory that upload needs; 0 if an upload would save no launch. A kernel's parameters hold some

@@ -90,7 +90,7 @@ struct Question {
 };
 
 // Computes one block's tally and its part of the histogram, in shared memory. 32-bit counters suffice: a block gets
-// 2^32 elements only of 2^42.
+// 2^32 elements only if the tensor has 2^42.
 template <class T>
 __global__ void __launch_bounds__(threads) tally(const T* __restrict__ data, std::uint64_t count, Question question,
                                                  Tally* tallies, unsigned long long* counters) {
@@ -195,6 +195,8 @@ using Tallied = Tally (*)(const View&, std::uint64_t, const Question&, CudaStrea
 template <int = 0>
 Tallied tallied_for(DType dtype) {
   switch (dtype) {
+    case DType::float32:
+      break;
     case DType::float64:
       return tallied<double>;
     case DType::float16:
@@ -205,9 +207,8 @@ Tallied tallied_for(DType dtype) {
       return tallied<__nv_fp8_e4m3>;
     case DType::float8_e5m2:
       return tallied<__nv_fp8_e5m2>;
-    default:
-      return tallied<float>;
   }
+  return tallied<float>;
 }
 
 inline void check_readable(const View& tensor) {

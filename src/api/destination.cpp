@@ -8,19 +8,33 @@
 
 namespace fanin::detail {
 
+void check(Device device) {
+  if (device.cuda_device >= host.cuda_device) return;
+  throw InvalidArgument("A device is the host or cuda(n) with n >= 0. Received: cuda(" +
+                        std::to_string(device.cuda_device) + ")");
+}
+
 void check(const RunOptions& options, Device device) {
+  check(device);
   if (options.threads < 0) {
     throw InvalidArgument("The number of threads must not be negative (0: all). Received: threads=" +
                           std::to_string(options.threads));
   }
-  if (options.device_seed != nullptr && device.is_host()) {
+  if (!device.is_host()) return;
+  if (options.device_seed != nullptr) {
     throw InvalidArgument("A seed in device memory is for fills of device memory. Received: memory on the host");
   }
+  cpu_target(options.cpu_target);
 }
 
-Destination::Destination(Device device, const RunOptions& options) : options_(options) {
-  check(options, device);
+Destination::Destination(Device device) {
+  check(device);
   if (!device.is_host()) current_.emplace(device.cuda_device);
+}
+
+Destination::Destination(Device device, const RunOptions& options) : Destination(device) {
+  check(options, device);
+  options_ = options;
 }
 
 void* Destination::address_of(const View& view, std::uint64_t count) const {

@@ -11,7 +11,9 @@
 
 namespace fanin::detail {
 
-// Throws InvalidArgument for options that are wrong for every fill on the device.
+// Throws InvalidArgument for a number that is no device, and for options that are wrong for every fill on the device,
+// an unusable CPU target included.
+void check(Device device);
 void check(const RunOptions& options, Device device);
 
 // A device to write to: hands a fill to its back end. While it lives, a CUDA device is the calling thread's current
@@ -19,7 +21,8 @@ void check(const RunOptions& options, Device device);
 class Destination {
  public:
   // Throws InvalidArgument as check does, and DeviceError if the device is not there.
-  explicit Destination(Device device, const RunOptions& options = {});
+  explicit Destination(Device device);
+  Destination(Device device, const RunOptions& options);
 
   Device device() const { return current_ ? cuda(current_->ordinal()) : host; }
 

@@ -121,7 +121,7 @@ struct Plan::State {
   void check_device_seed() const {
     if (jobs.size() > 1) {
       throw InvalidArgument("A seed in device memory is for plans of one device. Received: entries in " +
-                            std::to_string(jobs.size()) + " devices");
+                            std::to_string(jobs.size()) + " devices, the host included");
     }
     if (by_key.empty()) return;
     const std::uint64_t first = by_key.begin()->first.first;
@@ -284,6 +284,9 @@ void Plan::fill(const RunOptions& options) const {
 }
 
 void Plan::fill(const std::vector<DeviceStream>& streams, const RunOptions& options) const {
+  if (options.stream != nullptr) {
+    throw InvalidArgument("A plan takes a stream for each device, or one stream in the options. Received: both");
+  }
   const auto stream_of = [&](int device) {
     const auto is_for_device = [&](const DeviceStream& one) { return one.device == device; };
     const auto n = std::count_if(streams.begin(), streams.end(), is_for_device);

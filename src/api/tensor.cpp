@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "api/destination.h"
 #include "cuda/backend.h"
+#include "fanin/error.h"
 
 namespace fanin {
 
@@ -16,6 +18,7 @@ namespace {
 constexpr std::align_val_t alignment{64};
 
 void* allocate(std::size_t size, DType dtype, Device device) {
+  detail::check(device);
   const std::size_t bytes = size * size_of(dtype);
   return device.is_host() ? ::operator new(bytes, alignment) : gpu::allocate(bytes, device.cuda_device);
 }

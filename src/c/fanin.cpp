@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdio>
@@ -88,14 +89,22 @@ fanin::RunOptions run_options_of(const fanin_fill_args& args) {
   return options;
 }
 
-// The caller's arguments, with defaults for the members that an older caller's struct lacks.
+// The caller's arguments, with defaults for the members that the header of an older version did not have.
 fanin_fill_args complete(const fanin_fill_args& args) {
-  constexpr size_t least = offsetof(fanin_fill_args, device_seed);  // version 0.1
-  if (args.struct_size < least || args.struct_size > sizeof(fanin_fill_args)) {
-    throw fanin::InvalidArgument(
-        "fanin_fill_args of this library has " + std::to_string(sizeof(fanin_fill_args)) + " bytes, and " +
-        std::to_string(least) + " at least; begin with FANIN_FILL_INIT. Received: struct_size=" +
-        std::to_string(args.struct_size) + (args.struct_size < least ? "" : ", of a newer library's header"));
+  constexpr std::array<size_t, 9> sizes{offsetof(fanin_fill_args, block_offset),
+                                        offsetof(fanin_fill_args, block_extent),
+                                        offsetof(fanin_fill_args, name),
+                                        offsetof(fanin_fill_args, subsequence),
+                                        offsetof(fanin_fill_args, stream),
+                                        offsetof(fanin_fill_args, threads),
+                                        offsetof(fanin_fill_args, layout),
+                                        offsetof(fanin_fill_args, device_seed),
+                                        sizeof(fanin_fill_args)};
+  if (std::find(sizes.begin(), sizes.end(), args.struct_size) == sizes.end()) {
+    throw fanin::InvalidArgument("fanin_fill_args of this library has " + std::to_string(sizeof(fanin_fill_args)) +
+                                 " bytes, or fewer if its last members are left out; begin with FANIN_FILL_INIT. "
+                                 "Received: struct_size=" +
+                                 std::to_string(args.struct_size));
   }
   fanin_fill_args all = FANIN_FILL_INIT;
   std::memcpy(&all, &args, args.struct_size);
@@ -145,10 +154,6 @@ void fanin_free(fanin_initializer* initializer) { delete initializer; }
 fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_args* args) {
   return guarded([&] {
     const fanin_fill_args a = complete(given(args, "args"));
-    if (a.cuda_device < -1) {
-      throw fanin::InvalidArgument("cuda_device is a device's number, or -1 for the host. Received: " +
-                                   std::to_string(a.cuda_device));
-    }
     if (a.dtype < 0 || a.dtype > 255) {  // does not fit into a DType; fill refuses other wrong numbers
       throw fanin::InvalidArgument("dtype number " + std::to_string(a.dtype) + " does not exist");
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fanin/config.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "config/json_text.h"
@@ -38,7 +39,12 @@ Initializer with_parameters(const Initializer& initializer,
       config[key] = text;
     }
   }
-  return detail::read_config(initializer.class_name(), config);
+  const Initializer changed = detail::read_config(initializer.class_name(), config);
+  const auto is_seed = [](const auto& parameter) { return parameter.first == "seed"; };
+  if (std::any_of(parameters.begin(), parameters.end(), is_seed)) return changed;
+  const Seed& seed = initializer.seed();
+  if (seed.kind() != Seed::Kind::sequence) return changed.with_seed(seed);
+  return changed.with_seed(Seed::sequence(seed.value(), seed.generator_name(), initializer.calls()));
 }
 
 std::vector<std::string> initializer_names() {

@@ -96,7 +96,9 @@ AxisList ConfigReader::axes(const std::string& key, const Json& value) const {
   if (!value.is_array()) refuse(key, "null or a list of integers");
   std::vector<std::int64_t> axes;
   for (const Json& axis : value) {
-    if (!axis.is_number_integer()) refuse(key, "null or a list of integers");
+    constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+    const bool is_integer = axis.is_number_unsigned() ? axis.get<std::uint64_t>() <= most : axis.is_number_integer();
+    if (!is_integer) refuse(key, "null or a list of integers");
     axes.push_back(axis.get<std::int64_t>());
   }
   return axes;

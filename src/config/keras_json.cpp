@@ -102,6 +102,9 @@ Initializer read_config(std::string_view class_name, const Json& json) {
 }
 
 Json config_of(const Initializer& initializer, ConfigForm form) {
+  if (form != ConfigForm::keras3 && form != ConfigForm::tf2) {
+    throw InvalidArgument("form number " + std::to_string(static_cast<int>(form)) + " does not exist");
+  }
   const Formula& formula = Access::formula(initializer);
   Json parameters = Json::object();
   for (const Parameter& parameter : formula.parameters()) {

@@ -2,8 +2,10 @@
 #include "fanin/safetensors.h"
 
 #include <cstdint>
+#include <unordered_set>
 
 #include "config/json_text.h"
+#include "fanin/error.h"
 
 namespace fanin {
 
@@ -12,13 +14,18 @@ std::string safetensors_header(const std::vector<StoredTensor>& tensors,
   detail::Json about = detail::Json::object();
   for (const auto& [key, value] : metadata) about[key] = value;
   // Concatenates text: in an ordered object, a look-up of a key takes time linear in the number of keys.
-  std::string text = "{\"__metadata__\":" + about.dump();
+  std::string text = "{\"__metadata__\":" + detail::dump_json(about);
   std::uint64_t offset = 0;
+  std::unordered_set<std::string> names{"__metadata__"};  // the format's own
   for (const StoredTensor& tensor : tensors) {
+    if (!names.insert(tensor.name).second) {
+      throw InvalidArgument("A safetensors file needs distinct names, none of them \"__metadata__\". Received: \"" +
+                            tensor.name + "\"");
+    }
     const std::uint64_t end = offset + element_count(tensor.shape) * size_of(tensor.dtype);
     const detail::Json entry{
         {"dtype", facts_of(tensor.dtype).safetensors}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
-    text += "," + detail::Json(tensor.name).dump() + ":" + entry.dump();
+    text += "," + detail::dump_json(tensor.name) + ":" + detail::dump_json(entry);
     offset = end;
   }
   text += '}';

@@ -9,9 +9,8 @@ namespace fanin {
 
 FillParams part_of(const FillParams& params, std::uint64_t first, std::uint64_t count) {
   if (first > params.index.count || count > params.index.count - first) {
-    throw InvalidArgument("A fill of " + std::to_string(params.index.count) + " elements has no elements " +
-                          std::to_string(first) + " to " + std::to_string(first) + " + " + std::to_string(count) +
-                          " - 1");
+    throw InvalidArgument("A fill of " + std::to_string(params.index.count) + " elements has no part of " +
+                          std::to_string(count) + " elements from number " + std::to_string(first) + " on");
   }
   FillParams part = params;
   part.index.first += first;

@@ -55,6 +55,11 @@ TEST_F(CInterface, ShorterStructsHaveDefaultsForWhatTheyLack) {
   EXPECT_EQ(memory, expected);
   all.struct_size = sizeof all;
   EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT);
+  all.struct_size = offsetof(fanin_fill_args, block_offset);
+  all.name = "not read";
+  memory.assign(memory.size(), 7.0F);
+  EXPECT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
+  EXPECT_EQ(memory, expected);
 }
 
 TEST_F(CInterface, RefusesOtherSizesAndNumbers) {

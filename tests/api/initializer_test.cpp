@@ -248,6 +248,35 @@ TEST(Seeds, WhatCountsAsACall) {
   EXPECT_EQ(sequence.params(small, DType::float32).subsequence, 4u);
 }
 
+TEST(Seeds, ARefusedCpuTargetIsNotACall) {
+  const fanin::HeNormal sequence(Seed::sequence(7));
+  std::vector<float> memory(66, 7.0F);
+  fanin::RunOptions run;
+  run.cpu_target = static_cast<fanin::CpuTarget>(99);
+  EXPECT_THROW(sequence.fill(fanin::view(memory), small, {}, run), InvalidArgument);
+  EXPECT_EQ(sequence.calls(), 0u);
+  EXPECT_EQ(memory, std::vector<float>(66, 7.0F));
+}
+
+TEST(Devices, OtherNegativeNumbersAreRefused) {
+  std::vector<float> memory(66, 7.0F);
+  View view = fanin::view(memory);
+  view.device = fanin::cuda(-7);
+  fanin::Plan plan;
+  EXPECT_THROW(fanin::HeNormal(1).fill(view, small), InvalidArgument);
+  EXPECT_THROW(plan.add(fanin::HeNormal(1), view, small), InvalidArgument);
+  EXPECT_THROW(fanin::Tensor({3}, DType::float32, fanin::cuda(-7)), InvalidArgument);
+  EXPECT_EQ(memory, std::vector<float>(66, 7.0F));
+}
+
+// What they return outlives the initializer.
+TEST(VarianceScaling, NamesAreLiterals) {
+  const std::string_view mode = fanin::VarianceScaling(1, "fan_out", "Normal", 1).mode();
+  const std::string_view distribution = fanin::VarianceScaling(1, "fan_out", "Normal", 1).distribution();
+  EXPECT_EQ(mode, "fan_out");
+  EXPECT_EQ(distribution, "truncated_normal");
+}
+
 TEST(Seeds, ARefusedCallIsNotCounted) {
   const fanin::RandomNormal sequence(0, 1e-50, Seed::sequence(7));  // not representable in binary32
   alignas(double) float memory[66];

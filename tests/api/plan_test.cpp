@@ -495,6 +495,8 @@ TEST(PlanRefusals, OfAFill) {
   Plan plan;
   plan.add(fanin::HeNormal(1), view, {3, 4});
   EXPECT_THROW(plan.fill({nullptr, -1}), InvalidArgument);
+  const auto stream = reinterpret_cast<fanin::CudaStream>(&arena);  // never used: any pointer will do
+  EXPECT_THROW(plan.fill(std::vector<Plan::DeviceStream>{}, {stream}), InvalidArgument);
   EXPECT_TRUE(untouched(view));
 }
 

@@ -933,4 +933,19 @@ TEST(RoundingModes, DecimalsReadAndWrittenAlike) {
   }
 }
 
+TEST(WithParameters, ChangesThemAndKeepsTheSeed) {
+  const fanin::VarianceScaling drawn;
+  const Initializer changed = fanin::with_parameters(drawn, {{"scale", "0.5"}, {"mode", "fan_out"}});
+  EXPECT_EQ(changed.seed().value(), drawn.seed().value());
+  EXPECT_EQ(changed.seed().kind(), fanin::Seed::Kind::none);
+  EXPECT_EQ(changed.get_config(), R"({"seed":null,"scale":0.5,"mode":"fan_out","distribution":"truncated_normal"})");
+  const fanin::RandomNormal sequence(0, 1, fanin::Seed::sequence(7, "mine", 3));
+  const Initializer continued = fanin::with_parameters(sequence, {{"stddev", "2"}});
+  EXPECT_EQ(continued.calls(), 3u);
+  EXPECT_EQ(continued.seed().generator_name(), "mine");
+  EXPECT_EQ(fanin::with_parameters(sequence, {{"seed", "9"}}).seed().value(), 9u);
+  EXPECT_THROW(fanin::with_parameters(drawn, {{"scales", "1"}}), fanin::InvalidArgument);
+  EXPECT_THROW(fanin::with_parameters(drawn, {{"scale", "much"}}), fanin::InvalidArgument);
+}
+
 }  // namespace

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "fanin/error.h"
+#include "fanin/safetensors.h"
 #include "model/glob.h"
 
 namespace {
@@ -50,6 +52,17 @@ TEST(ModelSpec, TheSeedIsTheModels) {
       R"({"tensors": {"a": [2]}, "rules": [{"match": "*", "initializer": "he_normal"}]})", 18446744073709551615u);
   EXPECT_EQ(spec.tensors[0].initializer.seed().value(), 18446744073709551615u);
   EXPECT_EQ(spec.tensors[0].initializer.seed().kind(), fanin::Seed::Kind::fixed);
+}
+
+TEST(Safetensors, HeaderIsRefusedForNamesThatCannotBeRead) {
+  const fanin::StoredTensor a{"a", {2}, fanin::DType::float32};
+  const std::string header = fanin::safetensors_header({a, {"b", {}, fanin::DType::bfloat16}}, {{"format", "pt"}});
+  EXPECT_EQ(header.size() % 8, 0u);
+  EXPECT_EQ(header.substr(8, header.find_last_not_of(' ') - 7),
+            R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+            R"("b":{"dtype":"BF16","shape":[],"data_offsets":[8,10]}})");
+  EXPECT_THROW(fanin::safetensors_header({a, a}, {}), fanin::InvalidArgument);
+  EXPECT_THROW(fanin::safetensors_header({{"__metadata__", {2}, fanin::DType::float32}}, {}), fanin::InvalidArgument);
 }
 
 }  // namespace
