@@ -31,8 +31,8 @@ namespace {
 // A kernel by its number among a device's.
 const void* kernel_of(std::size_t number) {
   static const void* const kernel[kernels] = {
-      reinterpret_cast<const void*>(fill_usual_small), reinterpret_cast<const void*>(fill_usual_large),
-      reinterpret_cast<const void*>(fill_any_small), reinterpret_cast<const void*>(fill_any_large)};
+      reinterpret_cast<const void*>(fill_fast_small), reinterpret_cast<const void*>(fill_fast_large),
+      reinterpret_cast<const void*>(fill_general_small), reinterpret_cast<const void*>(fill_general_large)};
   return kernel[number];
 }
 
@@ -41,7 +41,7 @@ bool has_small_parameters(const Launch& launch) {
 }
 
 std::size_t number_of(const Launch& launch) {
-  return (launch.kernel == Kernel::any ? 2 : 0) + (has_small_parameters(launch) ? 0 : 1);
+  return (launch.kernel == Kernel::general ? 2 : 0) + (has_small_parameters(launch) ? 0 : 1);
 }
 
 // While it lives, a capture on any thread does not stop the calling thread from loading kernels.
@@ -99,12 +99,12 @@ template <class F>
 void encode_each(const FillJob* jobs, std::size_t count, const DeviceFacts& facts, std::uint64_t* words,
                  std::size_t capacity, const F& f) {
   bool others = true;
-  for (const Kernel kernel : {Kernel::usual, Kernel::any}) {
+  for (const Kernel kernel : {Kernel::fast, Kernel::general}) {
     if (!others) return;
     others = false;
     for (std::size_t next = 0; next < count;) {
       Launch launch;
-      next = encode(jobs, next, count, kernel, facts, words, capacity, &launch);
+      next = encode_launch(jobs, next, count, kernel, facts, words, capacity, &launch);
       others = others || launch.others;
       if (launch.words != 0) f(launch);
     }

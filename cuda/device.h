@@ -20,7 +20,7 @@ inline void check(cudaError_t error, const char* what, int ordinal = -1) {
   if (error != cudaSuccess) fail(error, what, ordinal);
 }
 
-// The kernels of a fill: `usual` and `any`, each with small and with large parameters.
+// The kernels of a fill: `fast` and `general`, each with small and with large parameters.
 inline constexpr std::size_t kernels = 4;
 
 // Kept free in a block's shared memory for what the kernels have there besides what a launch gives them.

@@ -41,19 +41,19 @@ class Encoder {
       set_place(params);
       set_copies(jobs, fill);
     }
-    job_.usual =
-        params.is_random() && !is_wide(params) && may_be_usual_ && !short_rows_ && job_.aligned != 0 && job_.copies == 0
+    job_.fast =
+        params.is_random() && !is_wide(params) && may_be_fast_ && !short_rows_ && job_.aligned != 0 && job_.copies == 0
             ? 1
             : 0;
     job_.tile_slots =
-        tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)), job_.usual != 0);
+        tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)), job_.fast != 0);
   }
 
   const EncodedJob& job() const { return job_; }
   Kernel kernel() const {
     const auto draw = static_cast<Draw>(job_.draw);
-    const bool usual = job_.usual != 0 || draw == Draw::constant || draw == Draw::identity;
-    return usual ? Kernel::usual : Kernel::any;
+    const bool fast = job_.fast != 0 || draw == Draw::constant || draw == Draw::identity;
+    return fast ? Kernel::fast : Kernel::general;
   }
   const std::uint64_t* extension() const { return extension_; }
   std::size_t words() const { return words_; }
@@ -76,8 +76,8 @@ class Encoder {
     bool has_window = false;
     if (params.kind == FillParams::Kind::uniform) {
       set_kind(params.shifted ? Draw::unit : Draw::centred);
-      // The kernel's usual way divides the scale by 2^31 or 2^32.
-      may_be_usual_ = job_.scale * 0x1p-32F * 0x1p32F == job_.scale;
+      // The fast kernel divides the scale by 2^31 or 2^32.
+      may_be_fast_ = job_.scale * 0x1p-32F * 0x1p32F == job_.scale;
     } else {
       const core::Sampler sampler = core::sampler_of(params.lower, params.upper);
       job_.cut = sampler == core::Sampler::cut_at_2 ? 1 : 0;
@@ -87,10 +87,10 @@ class Encoder {
       set_kind(core::is_narrow(sampler) ? Draw::narrow_normal
                : job_.cut != 0 || whole ? Draw::normal
                                         : Draw::windowed_normal);
-      may_be_usual_ = static_cast<Draw>(job_.draw) == Draw::normal;
-      has_window = !may_be_usual_;
+      may_be_fast_ = static_cast<Draw>(job_.draw) == Draw::normal;
+      has_window = !may_be_fast_;
     }
-    if (params.clamped && params.dtype == DType::float32) may_be_usual_ = false;
+    if (params.clamped && params.dtype == DType::float32) may_be_fast_ = false;
     if (params.clamped || has_window || is_wide(params)) {
       job_.has_values = 1;
       constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -152,7 +152,7 @@ class Encoder {
     const IndexMap& map = params.index;
     job_.aligned = 1;
     const std::uint64_t run = map.extent[map.rank - 1];
-    append(Block{block.generators, block.number, map.count / run, run, map.rank});
+    append(EncodedBlock{block.generators, block.number, map.count / run, run, map.rank});
     for (std::uint32_t j = 0; j < map.rank; ++j) {
       append(BlockLoop{map.extent[j], map.stride[j], block.step[j], block.bound[j], block.axis[j]});
     }
@@ -179,7 +179,7 @@ class Encoder {
   static constexpr std::size_t most_words =
       (sizeof(Values) + sizeof(core::NarrowWindow) +
        std::max(sizeof(Rows) + IndexMap::max_rank * sizeof(Dimension) + FillJob::max_copies * sizeof(Copy),
-                sizeof(Block) + DeviceBlock::max_rank * sizeof(BlockLoop))) /
+                sizeof(EncodedBlock) + DeviceBlock::max_rank * sizeof(BlockLoop))) /
       8;
   static_assert(sizeof(EncodedJob) + 8 * most_words <= sizeof SmallParameters::data);
 
@@ -187,7 +187,7 @@ class Encoder {
   std::uint64_t extension_[most_words];
   std::size_t words_ = 0;
   std::uint32_t copies_ = 0;
-  bool may_be_usual_ = false;
+  bool may_be_fast_ = false;
   bool rows_alike_ = true;
   bool short_rows_ = false;
   bool rows_can_be_aligned_ = true;
@@ -223,7 +223,7 @@ std::uint32_t number_tiles(std::uint64_t* words, std::uint32_t jobs) {
       shift, [&](std::uint32_t j, const EncodedJob& job) { std::memcpy(words + j * job_words, &job, sizeof job); }));
 }
 
-// The same for a Block, whose job stands first.
+// The same for a block, whose job stands first.
 std::uint32_t number_row_tiles(std::uint64_t* words, const FillJob& fill, Header* header) {
   const IndexMap& map = fill.params.index;
   const DeviceBlock& block = *fill.device_block;
@@ -250,8 +250,8 @@ std::uint32_t number_row_tiles(std::uint64_t* words, const FillJob& fill, Header
 
 }  // namespace
 
-std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& device,
-                   std::uint64_t* words, std::size_t capacity, Launch* launch) {
+std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel,
+                          const DeviceFacts& device, std::uint64_t* words, std::size_t capacity, Launch* launch) {
   *launch = {};
   launch->kernel = kernel;
   bool waits = false;
@@ -259,8 +259,7 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
   std::size_t front = 0;
   std::size_t back = capacity;
   std::size_t next = first;
-  const fanin::detail::DefaultFpEnvironment environment;
-  fanin::detail::behind_call([&] {
+  fanin::detail::in_default_fp_environment([&] {
     for (; next < count; ++next) {
       const FillJob& fill = jobs[next];
       if (fill.is_copy || fill.params.index.count == 0) continue;
@@ -280,7 +279,6 @@ std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Ke
       if (draw == Draw::normal || draw == Draw::windowed_normal) launch->header.tables |= job.cut != 0 ? 2 : 1;
       waits |= draw == Draw::normal || draw == Draw::windowed_normal;
     }
-    return true;
   });
   if (front == 0) return next;
   std::memmove(words + front, words + back, (capacity - back) * 8);

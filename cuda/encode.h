@@ -12,8 +12,8 @@
 namespace fanin::gpu {
 
 enum class Kernel : std::uint8_t {
-  usual,  // EncodedJob::usual, constants and identities
-  any     // all others
+  fast,    // EncodedJob::fast, constants and identities
+  general  // all others
 };
 
 // What one launch does. `header.data` and `header.device_seed` are left null.
@@ -31,7 +31,7 @@ inline constexpr std::size_t max_words = std::size_t{1} << 20;
 // Encodes jobs from number `first` on that belong to a kernel, as many as fit into `capacity` words; jobs of no
 // elements are left out, copies are done with their originals. Returns the number of the first job that was not looked
 // at. Takes no heap. Any job fits into SmallParameters with up to FillJob::max_copies copies.
-std::size_t encode(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel, const DeviceFacts& device,
-                   std::uint64_t* words, std::size_t capacity, Launch* launch);
+std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel,
+                          const DeviceFacts& device, std::uint64_t* words, std::size_t capacity, Launch* launch);
 
 }  // namespace fanin::gpu

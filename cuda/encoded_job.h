@@ -35,7 +35,7 @@ struct alignas(16) EncodedJob {
   std::uint32_t draw : 3;
   std::uint32_t dtype : 3;
   std::uint32_t cut : 1;      // by the table of [-2, 2]
-  std::uint32_t usual : 1;    // aligned, no short rows or copies, nothing to be clamped that its format does not clamp
+  std::uint32_t fast : 1;     // aligned, no short rows or copies, nothing to be clamped that its format does not clamp
                               // anyway, and a normal of Draw::normal, or a uniform whose scale can be divided by 2^32
                               // exactly
   std::uint32_t aligned : 1;  // a quad's memory is aligned to its size, or 16 bytes
@@ -74,7 +74,7 @@ struct Dimension {
 // A job alone in its launch, of which the device's memory says the generators and the place (DeviceBlock). It stands
 // for one row of a member; the rows of all members are numbered through. `rank` BlockLoops follow, the last one is that
 // of a row.
-struct Block {
+struct EncodedBlock {
   const std::uint32_t* generators;
   const std::int32_t* number;
   std::uint64_t rows;  // of a member
@@ -121,7 +121,7 @@ struct alignas(16) Header {
   std::uint32_t tables;              // 1: of the whole curve, 2: cut at 2, 3: both
   std::uint32_t table_copies;        // a power of two up to 32: the number of lanes that have their own banks
   std::uint32_t waits;               // 1: every warp has a Waiting
-  std::uint32_t row_tiles;           // tiles of a Block's row; 0: there is no Block
+  std::uint32_t row_tiles;           // tiles of a block's row; 0: there is no block
   std::uint32_t half;                // 0x80, see centred_number()
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
   const std::uint64_t* data;         // in device memory, or null: behind the header

@@ -28,7 +28,7 @@ inline constexpr std::uint32_t warps_per_block = 12;
 
 constexpr std::uint32_t table_bytes = table_entries * 4;
 
-// tables: Header::tables; block: there is a Block. Else neither uniforms nor constants take shared memory.
+// tables: Header::tables; block: there is an EncodedBlock. Else neither uniforms nor constants take shared memory.
 constexpr std::uint32_t shared_bytes(std::uint32_t tables, std::uint32_t table_copies, bool waits,
                                      std::uint32_t threads, bool block = false) {
   const std::uint32_t count = (tables & 1) + (tables >> 1);
@@ -39,16 +39,16 @@ constexpr std::uint32_t shared_bytes(std::uint32_t tables, std::uint32_t table_c
 // The slots of a tile: tiles of all kinds take about as long. A tile of normals is a quad for each lane, 84 to 96
 // instructions; uniforms take 60, windows that reject many and binary64 some 200, narrow windows 600; constants wait
 // for memory alone.
-constexpr std::uint32_t tile_slots(Draw draw, std::uint32_t element_size, bool usual) {
+constexpr std::uint32_t tile_slots(Draw draw, std::uint32_t element_size, bool fast) {
   switch (draw) {
     case Draw::constant:
     case Draw::identity:
       return std::max(128 / element_size, 16u);
     case Draw::centred:
     case Draw::unit:
-      return element_size == 8 ? 16 : usual ? 32 : 24;
+      return element_size == 8 ? 16 : fast ? 32 : 24;
     case Draw::normal:
-      return element_size == 8 ? 12 : usual ? 32 : 16;
+      return element_size == 8 ? 12 : fast ? 32 : 16;
     case Draw::windowed_normal:
       return element_size == 8 ? 8 : 12;
     case Draw::narrow_normal:

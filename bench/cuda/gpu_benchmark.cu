@@ -629,7 +629,7 @@ class Bench {
       std::vector<std::uint64_t> words(sizeof fanin::gpu::SmallParameters::data / 8);
       fanin::gpu::Launch usual;
       const fanin::gpu::DeviceFacts facts = fanin::gpu::facts_here();
-      fanin::gpu::encode(&job, 0, 1, fanin::gpu::Kernel::usual, facts, words.data(), words.size(), &usual);
+      fanin::gpu::encode_launch(&job, 0, 1, fanin::gpu::Kernel::fast, facts, words.data(), words.size(), &usual);
       const auto add = [&](const fanin::gpu::Launch& launch, const std::string& remark) {
         Workload w{"policy",
                    "fanin " + kind.name,
@@ -666,7 +666,7 @@ class Bench {
   }
 
   std::uint32_t blocks_per_sm(std::uint32_t shared, std::uint32_t threads) const {
-    const auto* kernel = reinterpret_cast<const void*>(fanin::gpu::fill_usual_small);
+    const auto* kernel = reinterpret_cast<const void*>(fanin::gpu::fill_fast_small);
     CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
     int blocks = 0;
     CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, static_cast<int>(threads), shared));

@@ -10,7 +10,7 @@
 namespace fanin::gpu {
 
 // Zeros for a row's elements beyond the tensor, as far as they are in slots begin ... end - 1 of all its slots.
-__device__ __forceinline__ void fill_beyond(const EncodedJob& row, const Block& block, std::uint64_t begin,
+__device__ __forceinline__ void fill_beyond(const EncodedJob& row, const EncodedBlock& block, std::uint64_t begin,
                                             std::uint64_t end) {
   const std::uint32_t size = element_size(row.dtype);
   const std::uint64_t past = row.start % 4;
@@ -23,7 +23,7 @@ __device__ __forceinline__ void fill_beyond(const EncodedJob& row, const Block& 
 // Puts the job for a row into `row`, in shared memory of the warp: that of the elements that lie in the tensor, which
 // are the row's first. Of the others it fills those in tiles begin ... end - 1. A function that is called: most
 // launches do not.
-static __device__ __noinline__ void begin_row(const EncodedJob* job, const Block* block, std::uint32_t row_tiles,
+static __device__ __noinline__ void begin_row(const EncodedJob* job, const EncodedBlock* block, std::uint32_t row_tiles,
                                               std::uint32_t number, std::uint32_t begin, std::uint32_t end,
                                               EncodedJob* row) {
   const auto* const loops = reinterpret_cast<const BlockLoop*>(block + 1);

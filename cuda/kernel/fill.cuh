@@ -26,7 +26,7 @@ class Filler {
         share_(share),
         writer_(writer),
         stack_(waiting),
-        short_rows_(Writer::any && share.has_short_rows()) {}
+        short_rows_(Writer::general && share.has_short_rows()) {}
 
   __device__ __forceinline__ void fill() {
     std::uint32_t slot = 0;     // of the next span
@@ -100,7 +100,7 @@ class Filler {
       }
       writer_.write_turn(address, draws);
       rejected = (rejected << together) + these;
-      if constexpr (Writer::any) n += turn_quads;
+      if constexpr (Writer::general) n += turn_quads;
       low += turn_quads;
       address += 4 * turn_quads * Writer::element_size;
     } while (low != end);
@@ -150,8 +150,8 @@ __device__ __forceinline__ void fill_from(const Source& source, const EncodedJob
 
 // The jobs that nearly all fills are.
 template <class Writer>
-__device__ __forceinline__ void fill_usual(const EncodedJob& job, const Extension& more, const Share& share,
-                                           const Generator& generator, const SharedMemory& shared) {
+__device__ __forceinline__ void fill_fast(const EncodedJob& job, const Extension& more, const Share& share,
+                                          const Generator& generator, const SharedMemory& shared) {
   using Real = typename Writer::Real;
   if (static_cast<Draw>(job.draw) == Draw::normal) {
     const TableNormals<Real, false> normals(job, more, shared.table(job.cut != 0));
@@ -163,8 +163,8 @@ __device__ __forceinline__ void fill_usual(const EncodedJob& job, const Extensio
 
 // Other jobs, but for narrow windows.
 template <class Writer>
-__device__ __forceinline__ void fill_any(const EncodedJob& job, const Extension& more, const Share& share,
-                                         const Generator& generator, const SharedMemory& shared) {
+__device__ __forceinline__ void fill_general(const EncodedJob& job, const Extension& more, const Share& share,
+                                             const Generator& generator, const SharedMemory& shared) {
   const AnyDraws<typename Writer::Real> draws(job, more, shared.table(job.cut != 0));
   fill_from<Writer>(draws, job, more, share, generator, shared);
 }

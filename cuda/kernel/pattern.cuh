@@ -51,14 +51,14 @@ __device__ __forceinline__ void fill_pattern(const EncodedJob& job, const std::u
   const std::uint64_t from = max(job.start, 4 * (quad + begin));
   const std::uint64_t to = min(job.start + job.count, 4 * (quad + end));
   const std::uint64_t base = reinterpret_cast<std::uint64_t>(job.address) - job.start * size;
-  const std::uint64_t head = base + from * size;
+  const std::uint64_t head_begin = base + from * size;
   const std::uint64_t tail_end = base + to * size;
-  const std::uint64_t first = min((head + 15) / 16 * 16, tail_end);  // [first, last) is stored by 16 bytes
+  const std::uint64_t first = min((head_begin + 15) / 16 * 16, tail_end);  // [first, last) is stored by 16 bytes
   const std::uint64_t last = first + (tail_end - first) / 16 * 16;
 #pragma unroll 4
   for (std::uint64_t at = first + lane * 16; at < last; at += 32 * 16) store(at, make_ulonglong2(repeated, repeated));
   if (lane < 16) {  // at most 15 elements on either side
-    if (head + lane * size < first) store_bits(head + lane * size, repeated, size);
+    if (head_begin + lane * size < first) store_bits(head_begin + lane * size, repeated, size);
     if (last + lane * size < tail_end) store_bits(last + lane * size, repeated, size);
   }
   if (constant) return;

@@ -17,7 +17,7 @@ struct Extension {
   const Rows* rows;
   const Dimension* dimensions;
   const Copy* copies;
-  const Block* block;  // in a launch that has one
+  const EncodedBlock* block;  // in a launch that has one
 
   __device__ __forceinline__ Extension(const EncodedJob& its_job, const std::uint64_t* data) : job(&its_job) {
     const std::uint64_t* at = data + its_job.extension;
@@ -30,7 +30,7 @@ struct Extension {
     dimensions = reinterpret_cast<const Dimension*>(at);
     if (its_job.has_rows != 0) at += rows->rank * (sizeof(Dimension) / 8);
     copies = reinterpret_cast<const Copy*>(at);
-    block = reinterpret_cast<const Block*>(at);
+    block = reinterpret_cast<const EncodedBlock*>(at);
   }
 };
 

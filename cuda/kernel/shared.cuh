@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block's shared memory: the launch's tables, what waits for each warp and, in a launch with a Block, each warp's
+// A block's shared memory: the launch's tables, what waits for each warp and, in a launch with a block, each warp's
 // row.
 #pragma once
 

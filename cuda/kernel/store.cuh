@@ -167,13 +167,13 @@ class Writer {
  public:
   using Format = FormatType;
   using Real = typename Format::Real;
-  static constexpr bool any = sizeof(Real) == 8;  // for any job, also one with short rows
+  static constexpr bool general = sizeof(Real) == 8;  // for any job, also one with short rows
   static constexpr std::uint64_t element_size = sizeof(typename Format::Element);
   // Quads that a lane makes together, so that their instructions fill each other's waits: 8 for the dtypes of most
   // weights, which saves 0.3 instructions an element and takes the compiler a second each (CUDA 13.0).
   static constexpr std::uint32_t quads_together =
       std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8
-      : any                                                                   ? 2
+      : general                                                               ? 2
                                                                               : 4;
 
   __device__ __forceinline__ Writer(const EncodedJob& job, const Extension& more, Real factor)
@@ -232,14 +232,14 @@ static __device__ __noinline__ void put_all(const EncodedJob* job, const Copy* c
 }
 
 // Writes any job that is computed in binary32, with its copies, and any memory. Its addresses are numbers of elements.
-class AnyWriter {
+class GeneralWriter {
  public:
   using Real = float;
-  static constexpr bool any = true;
+  static constexpr bool general = true;
   static constexpr std::uint64_t element_size = 1;
   static constexpr std::uint32_t quads_together = 4;
 
-  __device__ __forceinline__ AnyWriter(const EncodedJob& job, const Extension& more, float factor)
+  __device__ __forceinline__ GeneralWriter(const EncodedJob& job, const Extension& more, float factor)
       : more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)) {}
 
   __device__ __forceinline__ bool aligned() const { return true; }

@@ -68,6 +68,7 @@ class FANIN_API Tensor {
       check_access("std::uint8_t", size_of(dtype_) == 1);
     }
   }
+  void check_on_host() const;
   void check_access(const char* element, bool is_right) const;
 
   struct Release {

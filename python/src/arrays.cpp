@@ -196,7 +196,7 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
 // ---------------------------------------------------------------- DLPack
 
 std::string type_of_dlpack(nb::dlpack::dtype type) {
-  const auto dtype = dtype_where([&](const ElementType& element) { return element.dlpack == type; });
+  const auto dtype = dtype_of_dlpack(type);
   if (dtype) return std::string(name_of(*dtype));
   if (type.lanes == 1 && type.code < 2) return number_type("iu"[type.code], type.bits / 8);
   return "DLPack's type code " + std::to_string(type.code) + " with " + std::to_string(type.bits) + " bits";

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The library's dtypes as DLPack and XLA encode them. NumPy, PyTorch and TensorFlow have the library's names.
+// The library's dtypes by the codes of others. NumPy, PyTorch and TensorFlow have the library's names.
 #pragma once
 
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string_view>
@@ -13,32 +14,28 @@
 
 namespace fanin::python {
 
-struct ElementType {
-  DType dtype;
-  nanobind::dlpack::dtype dlpack;  // code, bits, lanes
-  xla::DataType xla;
-};
-
-// DLPack's codes of integers, unsigned integers and IEEE floating-point numbers are 0, 1 and 2.
-inline constexpr std::array<ElementType, 6> element_types{{
-    {DType::float32, {2, 32, 1}, xla::DataType::f32},
-    {DType::float64, {2, 64, 1}, xla::DataType::f64},
-    {DType::float16, {2, 16, 1}, xla::DataType::f16},
-    {DType::bfloat16, {4, 16, 1}, xla::DataType::bf16},
-    {DType::float8_e4m3fn, {10, 8, 1}, xla::DataType::f8e4m3fn},
-    {DType::float8_e5m2, {12, 8, 1}, xla::DataType::f8e5m2},
-}};
-
 template <class Predicate>
-std::optional<DType> dtype_where(Predicate matches) {
-  for (const ElementType& type : element_types) {
-    if (matches(type)) return type.dtype;
-  }
-  return std::nullopt;
+std::optional<DType> dtype_where(const Predicate& matches) {
+  const auto found = std::find_if(dtypes().begin(), dtypes().end(), matches);
+  if (found == dtypes().end()) return std::nullopt;
+  return found->dtype;
 }
 
 inline std::optional<DType> dtype_named(std::string_view name) {
-  return dtype_where([&](const ElementType& type) { return name_of(type.dtype) == name; });
+  return dtype_where([&](const DTypeFacts& facts) { return facts.name == name; });
+}
+
+inline std::optional<DType> dtype_of_dlpack(nanobind::dlpack::dtype type) {
+  return dtype_where([&](const DTypeFacts& facts) {
+    return type.code == facts.dlpack_code && type.bits == 8 * facts.size && type.lanes == 1;
+  });
+}
+
+inline std::optional<DType> dtype_of_xla(xla::DataType type) {
+  static constexpr std::array<xla::DataType, 6> in_order{xla::DataType::f32,      xla::DataType::f64,
+                                                         xla::DataType::f16,      xla::DataType::bf16,
+                                                         xla::DataType::f8e4m3fn, xla::DataType::f8e5m2};
+  return dtype_where([&](const DTypeFacts& facts) { return in_order[static_cast<std::size_t>(facts.dtype)] == type; });
 }
 
 }  // namespace fanin::python

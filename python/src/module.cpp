@@ -7,8 +7,8 @@
 #include <string>
 
 #include "bindings.h"
-#include "element_types.h"
 #include "fanin/cuda_devices.h"
+#include "fanin/dtype.h"
 #include "fanin/error.h"
 #include "fanin/seed.h"
 #include "fanin/version.h"
@@ -25,7 +25,7 @@ NB_MODULE(_core, m) {
   m.attr("__version__") = FANIN_VERSION;
   m.attr("contract_version") = FANIN_CONTRACT_VERSION;
   nb::list dtypes;
-  for (const python::ElementType& type : python::element_types) dtypes.append(name_of(type.dtype));
+  for (const DTypeFacts& facts : fanin::dtypes()) dtypes.append(facts.name);
   m.attr("_dtypes") = nb::tuple(dtypes);
 
   nb::class_<Availability>(m, "Availability", "The CUDA devices that this build can use on this machine.")

@@ -69,7 +69,7 @@ Shape shape_of(const xla::CallFrame& call, std::string_view name) {
 }
 
 DType dtype_of(xla::DataType type) {
-  const auto dtype = dtype_where([&](const ElementType& element) { return element.xla == type; });
+  const auto dtype = dtype_of_xla(type);
   if (!dtype) fail("its result has the data type " + std::to_string(static_cast<int>(type)));
   return *dtype;
 }

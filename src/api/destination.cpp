@@ -14,17 +14,17 @@ void check(Device device) {
                         std::to_string(device.cuda_device) + ")");
 }
 
-void check(const RunOptions& options, Device device) {
-  check(device);
+RunOptions checked(RunOptions options, Device device) {
   if (options.threads < 0) {
     throw InvalidArgument("The number of threads must not be negative (0: all). Received: threads=" +
                           std::to_string(options.threads));
   }
-  if (!device.is_host()) return;
+  if (!device.is_host()) return options;
   if (options.device_seed != nullptr) {
     throw InvalidArgument("A seed in device memory is for fills of device memory. Received: memory on the host");
   }
-  cpu_target(options.cpu_target);
+  options.cpu_target = cpu_target(options.cpu_target);
+  return options;
 }
 
 Destination::Destination(Device device) {
@@ -33,8 +33,7 @@ Destination::Destination(Device device) {
 }
 
 Destination::Destination(Device device, const RunOptions& options) : Destination(device) {
-  check(options, device);
-  options_ = options;
+  options_ = checked(options, device);
 }
 
 void* Destination::address_of(const View& view, std::uint64_t count) const {

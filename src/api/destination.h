@@ -11,16 +11,18 @@
 
 namespace fanin::detail {
 
-// Throws InvalidArgument for a number that is no device, and for options that are wrong for every fill on the device,
-// an unusable CPU target included.
+// Throws InvalidArgument for a number that is no device.
 void check(Device device);
-void check(const RunOptions& options, Device device);
+
+// The options with the CPU target that a fill on the device uses. Throws InvalidArgument for options that are wrong for
+// every fill there, an unusable CPU target included.
+RunOptions checked(RunOptions options, Device device);
 
 // A device to write to: hands a fill to its back end. While it lives, a CUDA device is the calling thread's current
 // one.
 class Destination {
  public:
-  // Throws InvalidArgument as check does, and DeviceError if the device is not there.
+  // Throws InvalidArgument as check and checked do, and DeviceError if the device is not there.
   explicit Destination(Device device);
   Destination(Device device, const RunOptions& options);
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fanin/initializers.h"
 
-#include <algorithm>
-#include <initializer_list>
 #include <string>
 #include <utility>
 #include <variant>
@@ -22,11 +20,6 @@ const detail::Parameter& scaling_parameter(const detail::Formula& formula, std::
   throw InvalidArgument("This object holds a " + std::string(formula.class_name()) + " now, which has no scale");
 }
 
-// The literal that equals a parameter's text, which was checked when the formula was made. It outlives the initializer.
-std::string_view literal_of(const detail::Parameter& parameter, std::initializer_list<std::string_view> literals) {
-  return *std::find(literals.begin(), literals.end(), std::get<std::string>(parameter.value));
-}
-
 }  // namespace
 
 VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::string_view distribution, Seed seed,
@@ -36,12 +29,11 @@ VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::strin
 double VarianceScaling::scale() const { return std::get<double>(scaling_parameter(formula(), 0, "scale").value); }
 
 std::string_view VarianceScaling::mode() const {
-  return literal_of(scaling_parameter(formula(), 1, "mode"), {"fan_in", "fan_out", "fan_avg"});
+  return std::get<std::string_view>(scaling_parameter(formula(), 1, "mode").value);
 }
 
 std::string_view VarianceScaling::distribution() const {
-  return literal_of(scaling_parameter(formula(), 2, "distribution"),
-                    {"truncated_normal", "untruncated_normal", "uniform"});
+  return std::get<std::string_view>(scaling_parameter(formula(), 2, "distribution").value);
 }
 
 const FanAxes& VarianceScaling::axes() const {

@@ -158,8 +158,9 @@ struct Plan::State {
   // stream_of(device) returns the device's stream, or throws InvalidArgument.
   template <class StreamOf>
   void fill(const StreamOf& stream_of, const RunOptions& options) const {
-    for (const auto& [device, device_jobs] : jobs) detail::check(options, Device{device});
-    if (options.device_seed != nullptr) check_device_seed();
+    RunOptions run = options;
+    for (const auto& [device, device_jobs] : jobs) run = detail::checked(run, Device{device});
+    if (run.device_seed != nullptr) check_device_seed();
     for (const auto& [device, device_jobs] : jobs) {  // all refusals come before the first launch
       if (Device{device}.is_host()) continue;
       stream_of(device);
@@ -167,9 +168,9 @@ struct Plan::State {
     }
     for (const auto& [device, device_jobs] : jobs) {
       if (Device{device}.is_host()) {
-        cpu::fill(device_jobs.data(), device_jobs.size(), options.threads, options.cpu_target);
+        cpu::fill(device_jobs.data(), device_jobs.size(), run.threads, run.cpu_target);
       } else {
-        gpu::fill(*launches_for(device), gpu::CurrentDevice(device), stream_of(device), options.device_seed);
+        gpu::fill(*launches_for(device), gpu::CurrentDevice(device), stream_of(device), run.device_seed);
       }
     }
   }

@@ -51,8 +51,12 @@ Tensor Tensor::to(Device device) const {
   return copy;
 }
 
-void Tensor::check_access(const char* element, bool is_right) const {
+void Tensor::check_on_host() const {
   if (!device_.is_host()) throw InvalidArgument("The tensor is on " + to_string(device_) + ", not in host memory");
+}
+
+void Tensor::check_access(const char* element, bool is_right) const {
+  check_on_host();
   if (is_right) return;
   throw InvalidArgument(
       "The tensor holds " + std::string(name_of(dtype_)) + ", whose elements are not " + element +
@@ -61,7 +65,7 @@ void Tensor::check_access(const char* element, bool is_right) const {
 }
 
 std::vector<double> Tensor::to_binary64() const {
-  check_access("", true);
+  check_on_host();
   std::vector<double> values(size_);
   fanin::to_binary64(values.data(), data(), dtype_, size_);
   return values;

@@ -64,9 +64,9 @@ void ConfigReader::read(Parameter& parameter) {
   parameter.is_stated = true;
   if (std::holds_alternative<AxisList>(parameter.value)) {
     parameter.value = axes(key, *value);
-  } else if (std::holds_alternative<std::string>(parameter.value)) {
+  } else if (std::holds_alternative<std::string_view>(parameter.value)) {
     if (!value->is_string()) refuse(key, "a string");
-    parameter.value = value->get<std::string>();
+    parameter.value = std::string_view(value->get_ref<const std::string&>());
   } else if (std::holds_alternative<ConstantValue>(parameter.value)) {
     parameter.value = constant(*value);
   } else {

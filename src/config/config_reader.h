@@ -19,7 +19,7 @@ class ConfigReader {
 
   bool has(std::string_view key) const { return config_.contains(std::string(key)); }
 
-  // Replaces the parameter's default if the configuration has its key.
+  // Replaces the parameter's default if the configuration has its key. Its text lives as long as this reader.
   void read(Parameter& parameter);
 
   // The seed: fixed for an integer or Boolean, a sequence for Keras 3's SeedGenerator, drawn for null or no key.

@@ -77,7 +77,7 @@ bool is_written(const Parameter& parameter, ConfigForm form, std::string_view cl
 
 Json json_of(const Parameter& parameter) {
   if (const auto* axes = std::get_if<AxisList>(&parameter.value)) return *axes ? Json(**axes) : Json();
-  if (const auto* text = std::get_if<std::string>(&parameter.value)) return *text;
+  if (const auto* text = std::get_if<std::string_view>(&parameter.value)) return *text;
   if (const auto* constant = std::get_if<ConstantValue>(&parameter.value)) {
     return constant->json.empty() ? Json(*constant->number) : parse_json(constant->json);
   }

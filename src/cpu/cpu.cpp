@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "fanin/cpu.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -7,8 +9,6 @@
 
 #include "base/text.h"
 #include "cpu/run.h"
-#include "fanin/cpu.h"
-
 #include "fanin/error.h"
 
 #if defined(__linux__)

@@ -34,15 +34,16 @@ void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Run
 
 // Writes the elements in [first, last) of the work of all jobs.
 void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Run vectors) {
-  const detail::DefaultFpEnvironment environment;
-  for_parts(jobs, first, last,
-            [&](const FillJob& job, std::uint64_t from, std::uint64_t count) { fill_part(job, from, count, vectors); });
+  detail::in_default_fp_environment([&] {
+    for_parts(jobs, first, last, [&](const FillJob& job, std::uint64_t from, std::uint64_t count) {
+      fill_part(job, from, count, vectors);
+    });
+  });
 }
 
 }  // namespace
 
 void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
-  target = cpu_target(target);
   const Run vectors = vector_run(target);
   const std::uint64_t total = work_of(jobs, count);
   std::uint64_t shares = std::max<std::uint64_t>(total / least_work_per_thread, 1);

@@ -9,8 +9,8 @@
 namespace fanin::cpu {
 
 // Fills host memory on up to `threads` threads (0: as many as the process may run on), the caller's included, and
-// returns when it is full. The work of all jobs is split evenly; the split changes only speed. Throws InvalidArgument
-// as cpu_target does, or std::bad_alloc, before anything is written.
+// returns when it is full. The work of all jobs is split evenly; the split changes only speed. The target is one
+// that cpu_target has returned. Throws std::bad_alloc before anything is written.
 void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
 
 }  // namespace fanin::cpu

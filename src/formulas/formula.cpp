@@ -17,7 +17,7 @@ std::string fixed_text(const Parameters& parameters) {
     if (!parameter.is_fixed) continue;
     const auto* number = std::get_if<double>(&parameter.value);
     text += (text.empty() ? "" : ", ") + std::string(parameter.name) + "=";
-    text += number != nullptr ? to_text(*number) : '"' + std::get<std::string>(parameter.value) + '"';
+    text += number != nullptr ? to_text(*number) : '"' + std::string(std::get<std::string_view>(parameter.value)) + '"';
   }
   return text;
 }

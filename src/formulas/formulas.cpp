@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <variant>
@@ -19,8 +20,8 @@ namespace {
 constexpr double stddev_cut_at_2 = 0.87962566103423978;
 
 double number_in(const Parameters& parameters, std::size_t j) { return std::get<double>(parameters[j].value); }
-const std::string& text_in(const Parameters& parameters, std::size_t j) {
-  return std::get<std::string>(parameters[j].value);
+std::string_view text_in(const Parameters& parameters, std::size_t j) {
+  return std::get<std::string_view>(parameters[j].value);
 }
 
 void check_finite(const Parameters& parameters) {
@@ -77,10 +78,14 @@ void check_nothing(Parameters&) {}
 
 // ---------------------------------------------------------------- VarianceScaling and its named cases
 
-void check_name(const char* argument, const std::string& name, const std::vector<std::string>& allowed) {
-  if (std::find(allowed.begin(), allowed.end(), name) != allowed.end()) return;
-  throw InvalidArgument("Invalid `" + std::string(argument) + "` argument: " + name + ". Please use one of " +
-                        list_of(allowed) + "." + suggestion(name, allowed));
+// The literal that equals `text`, which was received in this spelling.
+std::string_view literal_of(std::string_view text, std::string_view received, const char* argument,
+                            std::initializer_list<std::string_view> literals) {
+  const auto* const literal = std::find(literals.begin(), literals.end(), text);
+  if (literal != literals.end()) return *literal;
+  const std::vector<std::string> names(literals.begin(), literals.end());
+  throw InvalidArgument("Invalid `" + std::string(argument) + "` argument: " + std::string(received) +
+                        ". Please use one of " + list_of(names) + "." + suggestion(received, names));
 }
 
 // The parameters are scale, mode, distribution, input_axes and output_axes.
@@ -89,10 +94,13 @@ void check_scaling(Parameters& parameters) {
   if (const double scale = number_in(parameters, 0); scale <= 0) {
     throw InvalidArgument("Argument `scale` must be positive float. Received: scale=" + to_text(scale));
   }
-  check_name("mode", text_in(parameters, 1), {"fan_in", "fan_out", "fan_avg"});
-  std::string distribution = text_in(parameters, 2);
-  for (char& c : distribution) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  check_name("distribution", distribution, {"truncated_normal", "untruncated_normal", "uniform", "normal"});
+  const std::string_view mode = text_in(parameters, 1);
+  parameters[1].value = literal_of(mode, mode, "mode", {"fan_in", "fan_out", "fan_avg"});
+  const std::string_view received = text_in(parameters, 2);
+  std::string lower(received);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  const std::string_view distribution =
+      literal_of(lower, received, "distribution", {"truncated_normal", "untruncated_normal", "uniform", "normal"});
   parameters[2].value = distribution == "normal" ? "truncated_normal" : distribution;  // Keras's older spelling
   // Keras 3.15's axes are written if a configuration stated them or they are set.
   const auto is_given = [](const Parameter& p) { return p.is_stated || std::get<AxisList>(p.value); };
@@ -100,7 +108,7 @@ void check_scaling(Parameters& parameters) {
 }
 
 double fan_of(const Parameters& parameters, const Fans& fans) {
-  const std::string& mode = text_in(parameters, 1);
+  const std::string_view mode = text_in(parameters, 1);
   const double fan = mode == "fan_in"    ? static_cast<double>(fans.fan_in)
                      : mode == "fan_out" ? static_cast<double>(fans.fan_out)
                                          : static_cast<double>(fans.fan_in + fans.fan_out) / 2.0;
@@ -109,7 +117,7 @@ double fan_of(const Parameters& parameters, const Fans& fans) {
 
 Distribution scaling_distribution(const Parameters& parameters, const Shape&, const Fans& fans) {
   const double variance = number_in(parameters, 0) / fan_of(parameters, fans);
-  const std::string& distribution = text_in(parameters, 2);
+  const std::string_view distribution = text_in(parameters, 2);
   if (distribution == "truncated_normal") return truncated_normal_of(0, std::sqrt(variance) / stddev_cut_at_2, -2, 2);
   if (distribution == "untruncated_normal") return normal_of(0, std::sqrt(variance));
   const double limit = std::sqrt(3.0 * variance);
@@ -117,7 +125,7 @@ Distribution scaling_distribution(const Parameters& parameters, const Shape&, co
 }
 
 std::string scaling_derivation(const Parameters& parameters, const Fans& fans, const Distribution& d) {
-  const std::string& mode = text_in(parameters, 1);
+  const std::string mode(text_in(parameters, 1));
   const std::string fan = to_text(fan_of(parameters, fans));
   const std::string scale = to_text(number_in(parameters, 0));
   switch (d.kind) {
@@ -138,8 +146,8 @@ constexpr FormulaClass scaling_class(std::string_view name) {
 FormulaPointer scaling(const FormulaClass& formula_class, double scale, std::string_view mode,
                        std::string_view distribution, FanAxes axes, bool is_fixed) {
   return std::make_shared<Formula>(formula_class, Parameters{{"scale", scale, is_fixed},
-                                                             {"mode", std::string(mode), is_fixed},
-                                                             {"distribution", std::string(distribution), is_fixed},
+                                                             {"mode", mode, is_fixed},
+                                                             {"distribution", distribution, is_fixed},
                                                              {"input_axes", std::move(axes.input), false, false},
                                                              {"output_axes", std::move(axes.output), false, false}});
 }

@@ -113,7 +113,7 @@ std::uint64_t pattern_of(double v, DType dtype) {
     using Format = decltype(format);
     auto value = static_cast<typename Format::Compute>(v);
     if constexpr (!is_compute_type<Format>) {
-      const float largest = Format::decode(Format::largest);
+      const auto largest = static_cast<float>(facts_of(dtype).largest);
       value = core::clamp(value, -largest, largest);
     }
     const typename Format::Storage element = Format::encode(value);
@@ -134,7 +134,7 @@ bool clamping_matters(double fraction, const FillParams& params) {
   if constexpr (is_compute_type<Format>) {
     return true;
   } else {
-    const float largest = Format::decode(Format::largest);
+    const auto largest = static_cast<float>(facts_of(params.dtype).largest);
     return v < -largest || v > largest || Format::encode(v) != Format::encode(clamped);
   }
 }

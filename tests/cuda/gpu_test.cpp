@@ -106,9 +106,9 @@ struct OneJob {
   gpu::Launch launch{};
 
   explicit OneJob(const FillJob& fill, const gpu::DeviceFacts& device = h200()) {
-    for (const gpu::Kernel kernel : {gpu::Kernel::usual, gpu::Kernel::any}) {
+    for (const gpu::Kernel kernel : {gpu::Kernel::fast, gpu::Kernel::general}) {
       gpu::Launch one{};
-      EXPECT_EQ(gpu::encode(&fill, 0, 1, kernel, device, words.data(), words.size(), &one), 1u);
+      EXPECT_EQ(gpu::encode_launch(&fill, 0, 1, kernel, device, words.data(), words.size(), &one), 1u);
       if (one.words == 0) continue;
       EXPECT_EQ(launch.words, 0u) << "two launches";
       launch = one;
@@ -147,10 +147,10 @@ struct Launches {
 
   explicit Launches(const std::vector<FillJob>& jobs) {
     std::vector<std::uint64_t> words(sizeof(gpu::LargeParameters::data) / 8);
-    for (const gpu::Kernel kernel : {gpu::Kernel::usual, gpu::Kernel::any}) {
+    for (const gpu::Kernel kernel : {gpu::Kernel::fast, gpu::Kernel::general}) {
       for (std::size_t next = 0; next < jobs.size();) {
         gpu::Launch launch{};
-        next = gpu::encode(jobs.data(), next, jobs.size(), kernel, h200(), words.data(), words.size(), &launch);
+        next = gpu::encode_launch(jobs.data(), next, jobs.size(), kernel, h200(), words.data(), words.size(), &launch);
         if (launch.words != 0) all.push_back(launch);
       }
     }

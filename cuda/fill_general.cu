@@ -19,7 +19,7 @@ __device__ __forceinline__ void fill_narrow_spans(const EncodedJob& job, const E
   }
 }
 
-struct FillAny {
+struct FillGeneral {
   __device__ __forceinline__ void operator()(const EncodedJob& job, const Extension& more, const Share& share,
                                              const Generator& generator, const SharedMemory& shared) const {
     const auto dtype = static_cast<DType>(job.dtype);
@@ -33,24 +33,24 @@ struct FillAny {
       } else if (wide) {
         fill_narrow_slots<Writer<AsFloat64, true>>(job, more, share, generator);
       } else {
-        fill_narrow_slots<AnyWriter>(job, more, share, generator);
+        fill_narrow_slots<GeneralWriter>(job, more, share, generator);
       }
     } else if (wide) {
-      fill_any<Writer<AsFloat64, true>>(job, more, share, generator, shared);
+      fill_general<Writer<AsFloat64, true>>(job, more, share, generator, shared);
     } else {
-      fill_any<AnyWriter>(job, more, share, generator, shared);
+      fill_general<GeneralWriter>(job, more, share, generator, shared);
     }
   }
 };
 
 }  // namespace
 
-__global__ void __launch_bounds__(max_threads_per_block) fill_any_small(const __grid_constant__ SmallParameters p) {
-  fill(p.header, p.data, FillAny{});
+__global__ void __launch_bounds__(max_threads_per_block) fill_general_small(const __grid_constant__ SmallParameters p) {
+  fill(p.header, p.data, FillGeneral{});
 }
 
-__global__ void __launch_bounds__(max_threads_per_block) fill_any_large(const __grid_constant__ LargeParameters p) {
-  fill(p.header, p.data, FillAny{});
+__global__ void __launch_bounds__(max_threads_per_block) fill_general_large(const __grid_constant__ LargeParameters p) {
+  fill(p.header, p.data, FillGeneral{});
 }
 
 }  // namespace fanin::gpu
