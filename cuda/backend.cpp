@@ -73,14 +73,15 @@ void prepare(std::size_t number, int ordinal) {
 }
 
 // `parameters` are SmallParameters or LargeParameters, of which the launch's words stand behind the header.
-void start(const Launch& launch, Header* parameters, int ordinal, CudaStream stream, DeviceSeed device_seed) {
+void start(const Launch& launch, Header* parameters, int ordinal, const DeviceRun& run) {
   *parameters = launch.header;
-  parameters->device_seed = device_seed;
+  parameters->device_seed = run.seed;
+  parameters->device_call = run.call;
   const std::size_t number = number_of(launch);
   const auto attempt = [&] {
     void* arguments[] = {parameters};
     return cudaLaunchKernel(kernel_of(number), dim3(launch.blocks), dim3(launch.threads), arguments,
-                            launch.shared_bytes, stream);
+                            launch.shared_bytes, run.stream);
   };
   const bool ready = state_of(ordinal).prepared[number].load(std::memory_order_relaxed);
   if (!ready) prepare(number, ordinal);
@@ -115,12 +116,12 @@ std::size_t aligned(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
 
 }  // namespace
 
-void launch(const Launch& launch, const std::uint64_t* words, CudaStream stream, DeviceSeed device_seed) {
+void launch(const Launch& launch, const std::uint64_t* words, const DeviceRun& run) {
   int ordinal = 0;
   check(cudaGetDevice(&ordinal), "Cannot tell the current CUDA device");
   LargeParameters parameters;
   if (launch.header.data == nullptr) std::memcpy(parameters.data, words, launch.words * 8);
-  start(launch, &parameters.header, ordinal, stream, device_seed);
+  start(launch, &parameters.header, ordinal, run);
 }
 
 DeviceFacts facts_here() {
@@ -173,10 +174,10 @@ void preload(int ordinal) {
   for (std::size_t number = 0; number < kernels; ++number) prepare(number, ordinal);
 }
 
-void fill(const FillJob& job, const CurrentDevice& current, CudaStream stream, DeviceSeed device_seed) {
+void fill(const FillJob& job, const CurrentDevice& current, const DeviceRun& run) {
   SmallParameters parameters;
   encode_each(&job, 1, state_of(current.ordinal()).facts, parameters.data, sizeof parameters.data / 8,
-              [&](const Launch& launch) { start(launch, &parameters.header, current.ordinal(), stream, device_seed); });
+              [&](const Launch& launch) { start(launch, &parameters.header, current.ordinal(), run); });
 }
 
 std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, int ordinal, JobsIn where) {
@@ -191,11 +192,11 @@ std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, i
 
 std::size_t count(const Launches& launches) { return launches.all.size(); }
 
-void fill(const Launches& launches, const CurrentDevice& current, CudaStream stream, DeviceSeed device_seed) {
+void fill(const Launches& launches, const CurrentDevice& current, const DeviceRun& run) {
   LargeParameters parameters;
   for (const auto& [launch, words] : launches.all) {
     std::memcpy(parameters.data, words.data(), words.size() * 8);
-    start(launch, &parameters.header, current.ordinal(), stream, device_seed);
+    start(launch, &parameters.header, current.ordinal(), run);
   }
 }
 

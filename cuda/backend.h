@@ -44,8 +44,9 @@ void* device_address(void* address, const CurrentDevice& device);
 // Loads the kernels. May be called while a stream is captured. Throws DeviceError.
 void preload(int device);
 
-// Asynchronous on the stream. A seed in device memory, if not null, takes the place of the job's. Throws DeviceError.
-void fill(const FillJob& job, const CurrentDevice& device, CudaStream stream, DeviceSeed device_seed);
+// Asynchronous on run.stream. A seed in device memory takes the place of the job's, and a call number there is
+// added to its subsequence. Throws DeviceError.
+void fill(const FillJob& job, const CurrentDevice& device, const DeviceRun& run);
 
 // Many jobs, encoded for a device: launches that are ready to go, as often as one likes.
 struct Launches;
@@ -57,8 +58,8 @@ std::shared_ptr<const Launches> encode(const FillJob* jobs, std::size_t count, i
 
 std::size_t count(const Launches& launches);
 
-// Jobs in memory must have been uploaded. A seed in device memory, if not null, takes the place of all jobs'.
-void fill(const Launches& launches, const CurrentDevice& device, CudaStream stream, DeviceSeed device_seed);
+// Jobs in memory must have been uploaded. A call number is added to every job's subsequence.
+void fill(const Launches& launches, const CurrentDevice& device, const DeviceRun& run);
 
 // Copies jobs that were encoded for memory to a workspace of at least upload_bytes(), aligned to 16 bytes, in the
 // order of the stream, and keeps them until they have been copied. Throws InvalidArgument if the stream is being

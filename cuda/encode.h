@@ -16,7 +16,7 @@ enum class Kernel : std::uint8_t {
   general  // all others
 };
 
-// What one launch does. `header.data` and `header.device_seed` are left null.
+// What one launch does. `header.data` and what a DeviceRun says are left null.
 struct Launch {
   Header header;
   Kernel kernel;

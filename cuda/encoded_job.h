@@ -124,6 +124,7 @@ struct alignas(16) Header {
   std::uint32_t row_tiles;           // tiles of a block's row; 0: there is no block
   std::uint32_t half;                // 0x80, see centred_number()
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds
+  const std::uint64_t* device_call;  // in device memory, or null: added to the jobs' subsequences
   const std::uint64_t* data;         // in device memory, or null: behind the header
 };
 

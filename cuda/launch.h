@@ -5,13 +5,12 @@
 #include <cstdint>
 
 #include "cuda/encode.h"
-#include "fanin/device.h"
 
 namespace fanin::gpu {
 
 // Fills by one launch, on the current device. `words` are the launch's, unless these are in device memory. Throws
 // DeviceError.
-void launch(const Launch& launch, const std::uint64_t* words, CudaStream stream, DeviceSeed device_seed = nullptr);
+void launch(const Launch& launch, const std::uint64_t* words, const DeviceRun& run = {});
 
 // Those of the current device. Throws DeviceError.
 DeviceFacts facts_here();

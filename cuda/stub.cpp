@@ -28,13 +28,13 @@ void* device_address(void*, const CurrentDevice& device) { refuse(device.ordinal
 
 void preload(int device) { refuse(device); }
 
-void fill(const FillJob&, const CurrentDevice& device, CudaStream, DeviceSeed) { refuse(device.ordinal()); }
+void fill(const FillJob&, const CurrentDevice& device, const DeviceRun&) { refuse(device.ordinal()); }
 
 std::shared_ptr<const Launches> encode(const FillJob*, std::size_t, int device, JobsIn) { refuse(device); }
 
 std::size_t count(const Launches&) { return 0; }
 
-void fill(const Launches&, const CurrentDevice& device, CudaStream, DeviceSeed) { refuse(device.ordinal()); }
+void fill(const Launches&, const CurrentDevice& device, const DeviceRun&) { refuse(device.ordinal()); }
 
 std::size_t upload_bytes(const Launches&) { return 0; }
 

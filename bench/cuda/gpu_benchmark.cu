@@ -636,7 +636,7 @@ class Bench {
                    std::string(fanin::name_of(kind.dtype)),
                    bytes,
                    elements,
-                   [=](cudaStream_t s) { fanin::gpu::launch(launch, words.data(), s); }};
+                   [=](cudaStream_t s) { fanin::gpu::launch(launch, words.data(), fanin::DeviceRun{s}); }};
         w.policy = std::to_string(launch.header.table_copies) + " " + std::to_string(launch.threads) + " " +
                    std::to_string(launch.blocks) + remark;
         w.only_warm = true;

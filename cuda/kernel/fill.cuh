@@ -220,7 +220,8 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     if (draw == Draw::constant || draw == Draw::identity) {
       fill_pattern(job, data, begin, slots_end);
     } else {
-      const Generator generator(header.device_seed != nullptr ? *header.device_seed : job.seed, job.bits);
+      const Generator generator(header.device_seed != nullptr ? *header.device_seed : job.seed,
+                                job.bits + (header.device_call != nullptr ? *header.device_call : 0));
 #pragma unroll 1
       for (; begin < slots_end; begin += max_share) {
         const auto count = static_cast<std::uint32_t>(min(slots_end - begin, std::uint64_t{max_share}));

@@ -16,6 +16,9 @@ using CudaStream = CUstream_st*;
 /// The address in device memory of a seed, or null.
 using DeviceSeed = const std::uint64_t*;
 
+/// The address in device memory of a call number, or null.
+using DeviceCall = const std::uint64_t*;
+
 /// Where memory is: the host, or a CUDA device by its ordinal.
 struct Device {
   int cuda_device = -1;  ///< -1: the host

@@ -14,8 +14,8 @@ namespace fanin {
 /// last stride is 1.
 struct IndexMap {
   /// Enough for every block of every tensor: each loop that cannot be joined to the one inside it multiplies the number
-  /// of elements by at least 3 (one loop: by at least 2), and 2 * 3^35 > 2^56.
-  static constexpr std::uint32_t max_rank = 36;
+  /// of elements by at least 3 (one loop: by at least 2), and 2 * 3^35 > 2^56. Rows apart in memory add a loop.
+  static constexpr std::uint32_t max_rank = 37;
 
   std::uint64_t start;
   std::uint64_t first;

@@ -27,7 +27,7 @@ struct TensorOptions {
   Layout layout = Layout::hwio;
 };
 
-/// How a fill runs. Only device_seed changes values.
+/// How a fill runs. Only device_seed and device_call change values.
 struct RunOptions {
   /// The CUDA stream for device memory. Fills of host memory ignore it.
   CudaStream stream = nullptr;
@@ -38,6 +38,10 @@ struct RunOptions {
   /// Device memory only: the device address of a seed that replaces the initializer's. The device reads it when the
   /// stream reaches the fill, so each replay of a captured graph can use another seed.
   DeviceSeed device_seed = nullptr;
+  /// Device memory only: the device address of a call number that is added to every subsequence, as a sequence's is.
+  /// The device reads it when the stream reaches the fill. A kernel in a captured graph can count it up, so that each
+  /// replay draws anew without the host.
+  DeviceCall device_call = nullptr;
 };
 
 }  // namespace fanin

@@ -43,10 +43,15 @@ class FANIN_API Plan {
     return add(initializer, view, shape, options);
   }
 
-  /// Adds another destination for the values of an entry: tied weights, or a copy of a master in another dtype. It has
-  /// the same tensor or block and the same draws. Returns and throws as add does; also throws InvalidArgument if there
-  /// is no such entry.
+  /// Adds another destination for the values of an entry: tied weights, or a copy in another dtype. It has the same
+  /// draws, and the same block of the tensor or one of its own: a rank can hold a whole tensor in bfloat16 and its
+  /// shard of the float32 master. Returns and throws as add does; also throws InvalidArgument if there is no such
+  /// entry.
+  ///
+  /// One pass draws once and writes an entry and up to 7 copies on its device, if all are dense, none is float64, and
+  /// they are blocks alike, or ranges of which one holds the others. Other copies draw the values again.
   std::size_t add_copy(std::size_t entry, const View& view);
+  std::size_t add_copy(std::size_t entry, const View& view, const Block& block);
 
   std::size_t size() const;  ///< entries
 
@@ -60,14 +65,14 @@ class FANIN_API Plan {
   /// is filled asynchronously on options.stream: for each device one launch, and one more for random entries of
   /// float64, truncated to windows other than [-2, 2], with copies, of short rows, or in memory that is not aligned to
   /// four elements or 16 bytes. There are more
-  /// launches if the entries do not fit into a kernel's parameters and have not been uploaded. A copy is written in the
-  /// same pass as its original.
+  /// launches if the entries do not fit into a kernel's parameters and have not been uploaded (prepare, launches).
   ///
   /// Repeated calls write the same bits. Many threads may fill a plan that is not being changed, but the same memory
   /// only one after the other. The plan need not outlive the work that it has put on a stream; the workspace of an
   /// upload must.
   ///
-  /// options.device_seed requires all entries on one device, and one seed for all random entries. A stream belongs to
+  /// options.device_seed and device_call require all entries on one device, and device_seed one seed for all random
+  /// entries. A stream belongs to
   /// one device: entries on several devices can share only a default stream, such as null. Throws InvalidArgument and
   /// DeviceError before anything is written. ({} alone is ambiguous: write fill().)
   void fill(const RunOptions& options = {}) const;
@@ -75,6 +80,15 @@ class FANIN_API Plan {
   /// devices without entries are ignored. Throws InvalidArgument also if a device with entries does not have exactly
   /// one stream, or if options.stream is set.
   void fill(const std::vector<DeviceStream>& streams, const RunOptions& options = {}) const;
+
+  /// Makes a device ready, in one call: loads the kernels and, if that saves launches, uploads as upload does, to
+  /// memory that the plan allocates and keeps until it is destroyed. The first fill then neither waits nor allocates,
+  /// and can be captured. Throws as upload does, and std::bad_alloc.
+  void prepare(int device, CudaStream stream = nullptr);
+
+  /// The launches of a fill of the device's entries as they stand. A copy counts as an entry where parameters hold a
+  /// number of entries. Throws DeviceError.
+  std::size_t launches(int device) const;
 
   /// The bytes of device memory that upload needs; 0 if an upload would save no launch. A kernel's parameters hold some
   /// 500 entries, or 290 of float64, and fewer blocks. Throws DeviceError.

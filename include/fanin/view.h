@@ -23,13 +23,16 @@ namespace fanin {
 struct View {
   void* address = nullptr;
   DType dtype = DType::float32;
-  std::size_t capacity = 0;  ///< bytes that may be written
+  std::size_t capacity = 0;  ///< bytes from the address on that belong to the tensor or lie between its rows
   Device device = host;
+  /// Elements from the beginning of a row to that of the next one; 0: rows follow each other. A row is what the last
+  /// dimension of the tensor, or of its block, spans. What lies between rows is not written.
+  std::size_t leading_dimension = 0;
 };
 
 /// Views of arrays in host memory.
-inline View view(float* address, std::size_t count) { return {address, DType::float32, count * sizeof(float), host}; }
-inline View view(double* address, std::size_t count) { return {address, DType::float64, count * sizeof(double), host}; }
+inline View view(float* address, std::size_t count) { return {address, DType::float32, count * sizeof(float)}; }
+inline View view(double* address, std::size_t count) { return {address, DType::float64, count * sizeof(double)}; }
 
 /// Converts from any array of float or double that has data() and size(), such as std::vector, std::array and
 /// std::span.

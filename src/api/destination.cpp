@@ -5,6 +5,7 @@
 
 #include "cpu/fill.h"
 #include "fanin/error.h"
+#include "params/index_map.h"
 
 namespace fanin::detail {
 
@@ -20,8 +21,9 @@ RunOptions checked(RunOptions options, Device device) {
                           std::to_string(options.threads));
   }
   if (!device.is_host()) return options;
-  if (options.device_seed != nullptr) {
-    throw InvalidArgument("A seed in device memory is for fills of device memory. Received: memory on the host");
+  if (options.device_seed != nullptr || options.device_call != nullptr) {
+    throw InvalidArgument(std::string("A ") + (options.device_seed != nullptr ? "seed" : "call number") +
+                          " in device memory is for fills of device memory. Received: memory on the host");
   }
   options.cpu_target = cpu_target(options.cpu_target);
   return options;
@@ -34,6 +36,29 @@ Destination::Destination(Device device) {
 
 Destination::Destination(Device device, const RunOptions& options) : Destination(device) {
   options_ = checked(options, device);
+}
+
+FillJob Destination::job_for(const View& view, const FillParams& params, std::uint64_t row) const {
+  const std::uint64_t count = params.index.count;
+  const std::uint64_t pitch = view.leading_dimension;
+  if (pitch == 0 || count == row || count == 0) return {address_of(view, count), params};
+  if (pitch < row) {
+    throw InvalidArgument("The leading dimension must not be less than a row, which has " + std::to_string(row) +
+                          " elements. Received: leading_dimension=" + std::to_string(pitch));
+  }
+  if (pitch == row) return {address_of(view, count), params};
+  const std::size_t size = size_of(view.dtype);
+  const std::uint64_t room = view.capacity / size;
+  if (room < row || (room - row) / pitch < count / row - 1) {
+    throw InvalidArgument("The memory is too small: " + std::to_string(count / row) + " rows of " +
+                          std::to_string(row) + " elements of " + std::string(name_of(view.dtype)) + ", " +
+                          std::to_string(pitch) +
+                          " elements apart, do not fit. Received: capacity=" + std::to_string(view.capacity));
+  }
+  FillJob job{address_of(view, row), params};
+  job.params.index = in_rows(params.index, row);
+  job.pitch = pitch;
+  return job;
 }
 
 void* Destination::address_of(const View& view, std::uint64_t count) const {
@@ -57,7 +82,7 @@ void* Destination::address_of(const View& view, std::uint64_t count) const {
 
 void Destination::fill(const FillJob& job) const {
   if (current_) {
-    gpu::fill(job, *current_, options_.stream, options_.device_seed);
+    gpu::fill(job, *current_, {options_.stream, options_.device_seed, options_.device_call});
   } else {
     cpu::fill(&job, 1, options_.threads, options_.cpu_target);
   }

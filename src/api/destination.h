@@ -29,13 +29,17 @@ class Destination {
   Device device() const { return current_ ? cuda(current_->ordinal()) : host; }
 
   // The view's address as the back end uses it. Throws InvalidArgument if the memory is null, misaligned, too small for
-  // `count` elements, or not accessible to the device.
+  // `count` elements one after the other, or not accessible to the device.
   void* address_of(const View& view, std::uint64_t count) const;
+
+  // The job that writes a tensor or its block, in rows of `row` elements, to a view with any leading dimension. Throws
+  // as address_of does, also for a leading dimension below `row`.
+  FillJob job_for(const View& view, const FillParams& params, std::uint64_t row) const;
 
   // Requires a CUDA device.
   const gpu::CurrentDevice& current() const { return *current_; }
 
-  // Fills host memory before it returns, device memory in the order of the stream. address_of made the job's address.
+  // Fills host memory before it returns, device memory in the order of the stream.
   void fill(const FillJob& job) const;
 
  private:

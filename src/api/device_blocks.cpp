@@ -97,6 +97,10 @@ void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks
     throw InvalidArgument("There are more than 2^56 elements. Received: tensors=" + std::to_string(blocks.tensors) +
                           ", shape=" + to_string(blocks.shape));
   }
+  if (view.leading_dimension != 0) {
+    throw InvalidArgument("Blocks of tensors are written in rows that follow each other. Received: leading_dimension=" +
+                          std::to_string(view.leading_dimension));
+  }
   FillJob job{destination.address_of(view, loops.map.count * blocks.tensors), params};
   job.params.index = loops.map;
   job.device_block = &loops.block;

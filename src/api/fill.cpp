@@ -13,6 +13,10 @@ void fill(const View& view, const FillParams& params, const RunOptions& options)
     throw InvalidArgument("The fill was prepared for " + std::string(name_of(params.dtype)) + ". Received: a view of " +
                           std::string(name_of(view.dtype)));
   }
+  if (view.leading_dimension != 0) {
+    throw InvalidArgument("A prepared fill writes rows that follow each other. Received: leading_dimension=" +
+                          std::to_string(view.leading_dimension));
+  }
   const detail::Destination destination(view.device, options);
   destination.fill({destination.address_of(view, params.index.count), params});
 }

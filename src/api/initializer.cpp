@@ -88,8 +88,8 @@ FillParams Initializer::params(const Shape& shape, DType dtype, const TensorOpti
 void Initializer::fill(const View& view, const Shape& shape, const TensorOptions& options,
                        const RunOptions& run) const {
   const detail::Destination destination(view.device, run);
-  FillJob job{nullptr, Access::prepare(*this, shape, view.dtype, options).params};
-  job.address = destination.address_of(view, job.params.index.count);
+  const FillParams params = Access::prepare(*this, shape, view.dtype, options).params;
+  FillJob job = destination.job_for(view, params, detail::row_length(shape, options.block));
   job.params.subsequence += Access::next_call(*this);
   destination.fill(job);
 }
@@ -98,7 +98,7 @@ Tensor Initializer::operator()(const Shape& shape, DType dtype, const TensorOpti
                                const RunOptions& run) const {
   const detail::Destination destination(gpu::current_device(), run);
   FillJob job{nullptr, Access::prepare(*this, shape, dtype, options).params};
-  Tensor tensor(detail::is_whole(options.block) ? shape : options.block.extent, dtype, destination.device());
+  Tensor tensor(detail::written_shape(shape, options.block), dtype, destination.device());
   job.address = tensor.data();
   job.params.subsequence += Access::next_call(*this);
   destination.fill(job);

@@ -7,12 +7,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "api/access.h"
 #include "api/destination.h"
+#include "api/memory_regions.h"
 #include "base/fp_environment.h"
 #include "cpu/fill.h"
 #include "cuda/backend.h"
@@ -27,7 +29,7 @@ using detail::Access;
 
 namespace {
 
-// What an entry draws, whatever its destination; copies share it.
+// What an entry draws, whatever its destination. Copies share all but the block.
 struct Draws {
   Distribution distribution;
   Shape shape;  // of the whole tensor
@@ -37,29 +39,25 @@ struct Draws {
 
 std::string label(std::size_t entry) { return "entry " + std::to_string(entry); }
 
-// The last index of a map that is not empty.
-std::uint64_t last_index(const IndexMap& map) {
-  std::uint64_t last = map.start;
-  for (std::uint32_t j = 0; j < map.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
-  return last;
+// The memory of a job that is not empty.
+detail::Region region_of(const FillJob& job) {
+  const IndexMap& map = job.params.index;
+  const std::uint64_t size = size_of(job.params.dtype);
+  const auto first = reinterpret_cast<std::uintptr_t>(job.address);
+  if (job.pitch == 0) return {first, 1, map.count * size, 0};
+  const std::uint64_t row = map.extent[map.rank - 1];
+  return {first, map.count / row, row * size, job.pitch * size};
 }
-
-std::uintptr_t first_of(const FillJob& job) { return reinterpret_cast<std::uintptr_t>(job.address); }
-
-std::uintptr_t end_of(const FillJob& job) { return first_of(job) + job.params.index.count * size_of(job.params.dtype); }
 
 template <class T>
 void make_room(std::vector<T>& v) {
   if (v.size() == v.capacity()) v.reserve(2 * v.size() + 1);
 }
 
-// Whether two parts of tensors share an index. The answer is exact for tensors of one shape; otherwise it compares the
-// ranges from the first index to the last.
+// Whether two parts of tensors share an index. The answer is exact for tensors of one shape.
 bool share_indices(const Draws& a, const IndexMap& map_a, const Draws& b, const IndexMap& map_b) {
-  if (map_a.count == 0 || map_b.count == 0) return false;
-  if (a.shape != b.shape || detail::is_whole(a.block) || detail::is_whole(b.block)) {
-    return map_a.start <= last_index(map_b) && map_b.start <= last_index(map_a);
-  }
+  if (!detail::share_index(map_a, map_b)) return false;
+  if (a.shape != b.shape || a.block.offset.empty() || b.block.offset.empty()) return true;
   for (std::size_t j = 0; j < a.shape.size(); ++j) {
     if (a.block.offset[j] >= b.block.offset[j] + b.block.extent[j]) return false;
     if (b.block.offset[j] >= a.block.offset[j] + a.block.extent[j]) return false;
@@ -75,11 +73,10 @@ struct Plan::State {
     int device;       // -1: the host
     std::size_t job;  // index among that device's jobs
   };
-  struct Region {
-    std::uintptr_t end;
-    std::size_t entry;
-  };
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // seed, subsequence
+
+  // Device memory that the plan owns.
+  using Workspace = std::unique_ptr<void, std::function<void(void*)>>;
 
   // A device's encoded jobs, made on demand and discarded when an entry is added.
   struct Encoded {
@@ -90,8 +87,14 @@ struct Plan::State {
   std::vector<Entry> entries;
   std::map<int, std::vector<FillJob>, std::greater<>> jobs;  // by device, as the back ends take them; the host last
   std::map<Key, std::vector<std::size_t>> by_key;            // random entries
-  std::map<int, std::map<std::uintptr_t, Region>> memory;    // by device, then by first byte
+  std::map<std::size_t, std::size_t> leaders;                // of originals with copies: the job that leads their pass
+  std::map<int, detail::MemoryRegions> memory;               // by device
+  std::map<int, std::vector<Workspace>> workspaces;          // by device, of prepare
 
+  const Entry& entry(std::size_t number) const {
+    if (number < entries.size()) return entries[number];
+    throw InvalidArgument("There is no " + label(number) + " to copy: the plan has " + std::to_string(entries.size()));
+  }
   const FillJob& job_of(std::size_t entry) const { return jobs.at(entries[entry].device)[entries[entry].job]; }
 
   void check_draws(const FillJob& job, const Draws& added) const {
@@ -108,22 +111,23 @@ struct Plan::State {
     }
   }
 
-  void check_memory(std::uintptr_t first, std::uintptr_t end, int device) const {
+  void check_memory(const FillJob& job, int device) const {
     const auto regions = memory.find(device);
     if (regions == memory.end()) return;
-    auto next = regions->second.lower_bound(first);
-    const bool meets_next = next != regions->second.end() && next->first < end;
-    if (!meets_next && (next == regions->second.begin() || (--next)->second.end <= first)) return;
-    throw InvalidArgument("The memory overlaps that of " + label(next->second.entry) + " of the plan");
+    if (const auto owner = regions->second.owner_in(region_of(job))) {
+      throw InvalidArgument("The memory overlaps that of " + label(*owner) + " of the plan");
+    }
   }
 
   // A device seed replaces one seed: entries with different seeds would get the same draws.
-  void check_device_seed() const {
+  void check_device_options(const RunOptions& run) const {
+    if (run.device_seed == nullptr && run.device_call == nullptr) return;
     if (jobs.size() > 1) {
-      throw InvalidArgument("A seed in device memory is for plans of one device. Received: entries in " +
+      throw InvalidArgument(std::string("A ") + (run.device_seed != nullptr ? "seed" : "call number") +
+                            " in device memory is for plans of one device. Received: entries in " +
                             std::to_string(jobs.size()) + " devices, the host included");
     }
-    if (by_key.empty()) return;
+    if (run.device_seed == nullptr || by_key.empty()) return;
     const std::uint64_t first = by_key.begin()->first.first;
     const std::uint64_t last = by_key.rbegin()->first.first;
     if (first == last) return;
@@ -150,6 +154,13 @@ struct Plan::State {
     return gpu::count(*on_device.in_memory) < gpu::count(*on_device.in_parameters) ? on_device.in_memory : nullptr;
   }
 
+  void upload(const std::shared_ptr<const gpu::Launches>& launches, void* workspace, const gpu::CurrentDevice& current,
+              CudaStream stream) {
+    Encoded& on_device = encoded[current.ordinal()];
+    on_device.uploaded = gpu::upload(launches, workspace, current, stream);
+    on_device.in_memory = nullptr;
+  }
+
   std::shared_ptr<const gpu::Launches> encode(int device, gpu::JobsIn where) const {
     const std::vector<FillJob>& device_jobs = jobs.at(device);
     return gpu::encode(device_jobs.data(), device_jobs.size(), device, where);
@@ -160,7 +171,7 @@ struct Plan::State {
   void fill(const StreamOf& stream_of, const RunOptions& options) const {
     RunOptions run = options;
     for (const auto& [device, device_jobs] : jobs) run = detail::checked(run, Device{device});
-    if (run.device_seed != nullptr) check_device_seed();
+    check_device_options(run);
     for (const auto& [device, device_jobs] : jobs) {  // all refusals come before the first launch
       if (Device{device}.is_host()) continue;
       stream_of(device);
@@ -170,7 +181,8 @@ struct Plan::State {
       if (Device{device}.is_host()) {
         cpu::fill(device_jobs.data(), device_jobs.size(), run.threads, run.cpu_target);
       } else {
-        gpu::fill(*launches_for(device), gpu::CurrentDevice(device), stream_of(device), run.device_seed);
+        gpu::fill(*launches_for(device), gpu::CurrentDevice(device),
+                  {stream_of(device), run.device_seed, run.device_call});
       }
     }
   }
@@ -190,45 +202,72 @@ struct Plan::State {
   // Throws InvalidArgument if the entry shares draws or memory with another one.
   void check(const FillJob& job, const Draws& draws, Device device) const {
     if (job.params.is_random()) check_draws(job, draws);
-    if (end_of(job) > first_of(job)) check_memory(first_of(job), end_of(job), device.cuda_device);
+    if (job.params.index.count != 0) check_memory(job, device.cuda_device);
   }
 
-  // The job that the new one can follow as a copy, in one pass: the last of its original and the copies on the same
-  // device, or none. A pass computes in binary32 and has at most max_copies; other copies draw their values again.
-  std::size_t copy_predecessor(const Draws& draws, Device device, const FillJob& job) const {
-    const auto in_binary32 = [](const FillJob& one) {
-      return one.params.is_random() && one.params.dtype != DType::float64;
+  // Where the original's elements begin in those of the copy, or the other way round if that is negative; nothing if
+  // neither is a part of the other that one pass can write.
+  static std::optional<std::int64_t> copy_begin(const FillJob& original, const FillJob& copy) {
+    const IndexMap& a = original.params.index;
+    const IndexMap& b = copy.params.index;
+    const bool alike = a.start == b.start && a.rank == b.rank && std::equal(a.extent, a.extent + a.rank, b.extent) &&
+                       std::equal(a.stride, a.stride + a.rank, b.stride);
+    if (alike) return 0;
+    if (a.rank != 1 || b.rank != 1) return std::nullopt;
+    const bool inside = a.start <= b.start && b.start + b.count <= a.start + a.count;
+    const bool around = b.start <= a.start && a.start + a.count <= b.start + b.count;
+    if (!inside && !around) return std::nullopt;
+    return static_cast<std::int64_t>(b.start - a.start);
+  }
+
+  // Links the last job to its original and the copies on the same device, so that one pass writes them all, if it can
+  // (see FillJob). Other copies draw their values again. The largest of them leads, because the others are its parts.
+  void join_pass(std::vector<FillJob>& device_jobs, std::size_t original, Device device) {
+    const auto can_join = [&](const FillJob& one) {
+      const bool in_binary32 = one.params.is_random() && one.params.dtype != DType::float64;
+      return in_binary32 && one.pitch == 0 && one.params.index.count != 0;
     };
-    if (draws.original >= entries.size() || entries[draws.original].device != device.cuda_device) return FillJob::none;
-    const std::vector<FillJob>& device_jobs = jobs.at(device.cuda_device);
-    std::size_t last = entries[draws.original].job;
-    if (device.is_host() || !in_binary32(job) || !in_binary32(device_jobs[last])) return FillJob::none;
-    std::size_t copies = 0;
-    while (device_jobs[last].next_copy != FillJob::none) {
-      last = device_jobs[last].next_copy;
-      ++copies;
+    const std::size_t added = device_jobs.size() - 1;
+    FillJob& job = device_jobs[added];
+    if (original >= entries.size() || entries[original].device != device.cuda_device || !can_join(job)) return;
+    std::size_t& leader = leaders.at(original);
+    FillJob& first = device_jobs[leader];
+    if (!can_join(first)) return;
+    std::size_t last = leader;
+    std::size_t copies = 1;
+    for (; device_jobs[last].next_copy != FillJob::none; last = device_jobs[last].next_copy) ++copies;
+    const auto begin = copy_begin(first, job);
+    if (copies > FillJob::max_copies || !begin) return;
+    if (job.params.index.count <= first.params.index.count) {
+      job.copy_begin = static_cast<std::uint64_t>(*begin);
+      job.is_copy = true;
+      device_jobs[last].next_copy = added;
+      return;
     }
-    return copies < FillJob::max_copies ? last : FillJob::none;
+    for (std::size_t at = leader; at != FillJob::none; at = device_jobs[at].next_copy) {
+      device_jobs[at].copy_begin += static_cast<std::uint64_t>(-*begin);
+    }
+    first.is_copy = true;
+    job.next_copy = std::exchange(leader, added);
   }
 
   // Everything that can fail comes first, so that a failure leaves the plan unchanged.
   std::size_t add(const FillJob& job, Draws draws, Device device) {
     const std::size_t entry = entries.size();
+    const std::size_t original = draws.original;
     std::vector<FillJob>& device_jobs = jobs[device.cuda_device];
     std::vector<std::size_t>* same_key =
         job.params.is_random() ? &by_key[{job.params.seed, job.params.subsequence}] : nullptr;
     make_room(entries);
     make_room(device_jobs);
     if (same_key != nullptr) make_room(*same_key);
-    if (end_of(job) > first_of(job)) memory[device.cuda_device].insert({first_of(job), {end_of(job), entry}});
+    if (original != entry) leaders.try_emplace(original, entries[original].job);
+    if (job.params.index.count != 0) memory[device.cuda_device].add(region_of(job), entry);
 
     if (same_key != nullptr) same_key->push_back(entry);
     encoded.clear();
     device_jobs.push_back(job);
-    if (const std::size_t before = copy_predecessor(draws, device, job); before != FillJob::none) {
-      device_jobs[before].next_copy = device_jobs.size() - 1;
-      device_jobs.back().is_copy = true;
-    }
+    join_pass(device_jobs, original, device);
     entries.push_back({std::move(draws), device.cuda_device, device_jobs.size() - 1});
     return entry;
   }
@@ -245,7 +284,7 @@ std::size_t Plan::add(const Initializer& initializer, const View& view, const Sh
                       const TensorOptions& options) {
   const detail::Destination destination(view.device);
   const Access::Prepared prepared = Access::prepare(initializer, shape, view.dtype, options);
-  FillJob job{destination.address_of(view, prepared.params.index.count), prepared.params};
+  FillJob job = destination.job_for(view, prepared.params, detail::row_length(shape, options.block));
   const Draws draws{prepared.distribution, shape, options.block, size()};
   std::uint64_t call = 0;
   do {  // again if another thread took the call's number
@@ -257,17 +296,22 @@ std::size_t Plan::add(const Initializer& initializer, const View& view, const Sh
 }
 
 std::size_t Plan::add_copy(std::size_t entry, const View& view) {
-  if (entry >= size()) {
-    throw InvalidArgument("There is no " + label(entry) + " to copy: the plan has " + std::to_string(size()));
+  return add_copy(entry, view, state_->entry(entry).draws.block);
+}
+
+std::size_t Plan::add_copy(std::size_t entry, const View& view, const Block& block) {
+  Draws draws = state_->entry(entry).draws;
+  draws.block = block;
+  if (!detail::is_whole(block) && draws.distribution.kind == Distribution::Kind::identity) {
+    throw InvalidArgument("An identity has no blocks. Received: a block of " + label(entry));
   }
-  Draws draws = state_->entries[entry].draws;
   const detail::Destination destination(view.device);
   const FillParams& original = state_->job_of(entry).params;
-  void* const address = destination.address_of(view, original.index.count);
-  const FillJob job{address, detail::in_default_fp_environment([&] {
-                      return detail::make_params(draws.distribution, draws.shape, original.index, view.dtype,
-                                                 original.seed, original.subsequence);
-                    })};
+  const FillParams params = detail::in_default_fp_environment([&] {
+    return detail::make_params(draws.distribution, draws.shape, detail::make_index_map(draws.shape, block), view.dtype,
+                               original.seed, original.subsequence);
+  });
+  const FillJob job = destination.job_for(view, params, detail::row_length(draws.shape, block));
   state_->check(job, draws, view.device);
   return state_->add(job, std::move(draws), view.device);
 }
@@ -323,10 +367,24 @@ void Plan::upload(const View& workspace, CudaStream stream) {
   if (workspace.address == nullptr || reinterpret_cast<std::uintptr_t>(workspace.address) % 16 != 0) {
     throw InvalidArgument("The workspace must be aligned to 16 bytes");
   }
-  void* const address = gpu::device_address(workspace.address, current);
-  State::Encoded& encoded = state_->encoded[device];
-  encoded.uploaded = gpu::upload(launches, address, current, stream);
-  encoded.in_memory = nullptr;
+  state_->upload(launches, gpu::device_address(workspace.address, current), current, stream);
+}
+
+void Plan::prepare(int device, CudaStream stream) {
+  gpu::preload(device);
+  const gpu::CurrentDevice current(device);
+  const auto launches = state_->upload_for(device);
+  if (!launches) return;
+  auto& owned = state_->workspaces[device];
+  owned.emplace_back(gpu::allocate(gpu::upload_bytes(*launches), device),
+                     [device](void* memory) { gpu::release(memory, device); });
+  state_->upload(launches, owned.back().get(), current, stream);
+}
+
+std::size_t Plan::launches(int device) const {
+  if (state_->jobs.count(device) == 0) return 0;
+  const gpu::CurrentDevice current(device);
+  return gpu::count(*state_->launches_for(device));
 }
 
 }  // namespace fanin

@@ -2,6 +2,8 @@
 #include "cpu/fill.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -15,28 +17,71 @@ namespace fanin::cpu {
 
 namespace {
 
-// Writes elements [first, first + count) of a job, in the order of memory.
-void fill_part(const FillJob& job, std::uint64_t first, std::uint64_t count, Run vectors) {
-  const IndexMap& map = job.params.index;
-  const std::size_t size = size_of(job.params.dtype);
-  auto* out = static_cast<std::byte*>(job.address) + first * size;
+struct Loops {
+  Run run;      // null: the portable ones
+  Round round;  // is needed for copies alone
+};
+
+// Calls piece(element, index, count) for pieces of a job's elements [first, first + count) that have consecutive
+// indices and are in one row.
+template <class Piece>
+void for_rows(const IndexMap& map, std::uint64_t first, std::uint64_t count, std::uint64_t most, const Piece& piece) {
   const std::uint64_t run = map.extent[map.rank - 1];
-  for (first += map.first; count > 0;) {
-    const std::uint64_t index = detail::index_of(map, first);
-    const std::uint64_t n = std::min(count, run - first % run);
-    const bool in_vectors = vectors != nullptr && job.params.is_random() && suits_vectors(job.params, n);
-    (in_vectors ? vectors : run_portable)(job.params, out, index, n);
-    out += n * size;
+  while (count > 0) {
+    const std::uint64_t at = map.first + first;
+    const std::uint64_t n = std::min({count, run - at % run, most});
+    piece(first, detail::index_of(map, at), n);
     first += n;
     count -= n;
   }
 }
 
+std::byte* address_of(const FillJob& job, std::uint64_t element) {
+  return static_cast<std::byte*>(job.address) + place_of(job, element) * size_of(job.params.dtype);
+}
+
+void draw(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count, Run run) {
+  const bool in_vectors = run != nullptr && params.is_random() && suits_vectors(params, count);
+  (in_vectors ? run : run_portable)(params, out, index, count);
+}
+
+// Writes elements [first, first + count) of a job, in the order of memory.
+void fill_alone(const FillJob& job, std::uint64_t first, std::uint64_t count, Run run) {
+  for_rows(job.params.index, first, count, count, [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
+    draw(job.params, address_of(job, element), index, n, run);
+  });
+}
+
+// The same for a job and its copies: draws once, rounds for each.
+void fill_pass(const FillJob* jobs, const FillJob& job, std::uint64_t first, std::uint64_t count, const Loops& loops) {
+  constexpr std::uint64_t piece = 2048;  // stays in the innermost cache
+  alignas(64) float values[piece];
+  FillParams params = job.params;
+  params.dtype = DType::float32;
+  params.clamped = false;
+  params.min = -std::numeric_limits<double>::infinity();
+  params.max = std::numeric_limits<double>::infinity();
+  for_rows(params.index, first, count, piece, [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
+    draw(params, values, index, n, loops.run);
+    std::uint64_t begin = 0;
+    for (const FillJob* to = &job;; to = &jobs[to->next_copy], begin = to->copy_begin) {
+      const std::uint64_t from = std::max(element, begin);
+      const std::uint64_t end = std::min(element + n, begin + to->params.index.count);
+      if (from < end) loops.round(to->params, values + (from - element), address_of(*to, from - begin), end - from);
+      if (to->next_copy == FillJob::none) break;
+    }
+  });
+}
+
 // Writes the elements in [first, last) of the work of all jobs.
-void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Run vectors) {
+void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, const Loops& loops) {
   detail::in_default_fp_environment([&] {
     for_parts(jobs, first, last, [&](const FillJob& job, std::uint64_t from, std::uint64_t count) {
-      fill_part(job, from, count, vectors);
+      if (job.next_copy == FillJob::none) {
+        fill_alone(job, from, count, loops.run);
+      } else {
+        fill_pass(jobs, job, from, count, loops);
+      }
     });
   });
 }
@@ -44,7 +89,8 @@ void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, Ru
 }  // namespace
 
 void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
-  const Run vectors = vector_run(target);
+  const Round round = vector_round(target);
+  const Loops loops{vector_run(target), round != nullptr ? round : round_portable};
   const std::uint64_t total = work_of(jobs, count);
   std::uint64_t shares = std::max<std::uint64_t>(total / least_work_per_thread, 1);
   if (shares > 1) {
@@ -57,13 +103,13 @@ void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target)
   std::uint64_t started = 1;
   try {
     for (; started < shares; ++started) {
-      workers.emplace_back([=] { fill_share(jobs, bound(started), bound(started + 1), vectors); });
+      workers.emplace_back([=] { fill_share(jobs, bound(started), bound(started + 1), loops); });
     }
   } catch (...) {
     // The system gives no more threads, so the caller does the rest.
   }
-  fill_share(jobs, 0, bound(1), vectors);
-  if (started < shares) fill_share(jobs, bound(started), total, vectors);
+  fill_share(jobs, 0, bound(1), loops);
+  if (started < shares) fill_share(jobs, bound(started), total, loops);
   for (std::thread& worker : workers) worker.join();
 }
 

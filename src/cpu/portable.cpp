@@ -2,6 +2,7 @@
 // The portable loop: one element after the other, straight from the value contract.
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "base/formats.h"
 #include "core/counter.h"
@@ -182,6 +183,17 @@ void run(const FillParams& params, void* memory, std::uint64_t index, std::uint6
 }
 
 }  // namespace
+
+void round_portable(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept {
+  const auto low = static_cast<float>(params.min), high = static_cast<float>(params.max);
+  detail::with_format(params.dtype, [&](auto format) {
+    using Format = decltype(format);
+    if constexpr (std::is_same_v<typename Format::Compute, float>) {
+      auto* to = static_cast<typename Format::Storage*>(out);
+      for (std::uint64_t i = 0; i < count; ++i) to[i] = Format::encode(core::clamp(values[i], low, high));
+    }
+  });
+}
 
 void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
   detail::with_format(params.dtype, [&](auto format) { run<decltype(format)>(params, out, index, count); });

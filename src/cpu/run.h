@@ -13,11 +13,17 @@ namespace fanin::cpu {
 // environment.
 using Run = void (*)(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 
+// Clamps and rounds `count` values of a random fill, which are binary32, to params.dtype, which is not float64.
+// Requires the default floating-point environment.
+using Round = void (*)(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
+
 // Writes every kind of fill.
 void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
+void round_portable(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
 
-// The vector loop of the target for random fills that suit it, or null if this build has none.
+// The vector loops of the target for random fills that suit them, or null if this build has none.
 Run vector_run(CpuTarget target) noexcept;
+Round vector_round(CpuTarget target) noexcept;
 
 // Whether the vector loops can write a random fill, and faster than the portable loop, which wins for the short rows of
 // blocks. They compute a uniform as one product with scale * 2^-31 (or 2^-24, or, in binary64, 2^-53). It has the bits

@@ -18,6 +18,7 @@ namespace fanin::cpu {
 inline constexpr std::uint64_t uniform_work = 16;
 inline constexpr std::uint64_t normal_work = 32;
 inline constexpr std::uint64_t narrow_work = 128;
+inline constexpr std::uint64_t round_work = 8;  // for each copy in the pass of another job
 
 // Below this much work a thread costs more to start than it saves.
 inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
@@ -25,7 +26,7 @@ inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
 // Shares begin at multiples of this many elements, so that threads rarely share a cache line or a Philox block.
 inline constexpr std::uint64_t share_granularity = 64;
 
-// Work per element.
+// Work per element, but for copies.
 inline std::uint64_t work_of(const FillParams& params) {
   const std::uint64_t size = size_of(params.dtype);
   if (!params.is_random()) return size;
@@ -34,9 +35,17 @@ inline std::uint64_t work_of(const FillParams& params) {
   return (narrow ? narrow_work : normal ? normal_work : uniform_work) * (size == 8 ? 2 : 1);
 }
 
+// Work per element of a job with its copies.
+inline std::uint64_t work_of(const FillJob* jobs, const FillJob& job) {
+  if (job.is_copy) return 0;
+  std::uint64_t work = work_of(job.params);
+  for (std::size_t at = job.next_copy; at != FillJob::none; at = jobs[at].next_copy) work += round_work;
+  return work;
+}
+
 inline std::uint64_t work_of(const FillJob* jobs, std::size_t count) {
   std::uint64_t total = 0;
-  for (std::size_t j = 0; j < count; ++j) total += jobs[j].params.index.count * work_of(jobs[j].params);
+  for (std::size_t j = 0; j < count; ++j) total += jobs[j].params.index.count * work_of(jobs, jobs[j]);
   return total;
 }
 
@@ -45,19 +54,22 @@ inline std::uint64_t share_begin(std::uint64_t share, std::uint64_t shares, std:
   return share == shares ? total : total / shares * share;
 }
 
-// Calls part(job, first element, count) for each job that has elements in [first, last) of the work of all jobs.
+// Calls part(job, first element, count) for each job that has elements in [first, last) of the work of all jobs. Copies
+// are done with their originals.
 template <class Part>
 void for_parts(const FillJob* jobs, std::uint64_t first, std::uint64_t last, const Part& part) {
-  for (std::uint64_t begin = 0; begin < last; ++jobs) {
-    const FillParams& params = jobs->params;
+  std::uint64_t begin = 0;
+  for (const FillJob* job = jobs; begin < last; ++job) {
+    if (job->is_copy) continue;
+    const std::uint64_t work = work_of(jobs, *job);
     const auto element_at = [&](std::uint64_t at) {
-      return (at - begin) / work_of(params) / share_granularity * share_granularity;
+      return (at - begin) / work / share_granularity * share_granularity;
     };
-    const std::uint64_t end = begin + params.index.count * work_of(params);
+    const std::uint64_t end = begin + job->params.index.count * work;
     if (end > first) {
       const std::uint64_t from = first > begin ? element_at(first) : 0;
-      const std::uint64_t to = last < end ? element_at(last) : params.index.count;
-      if (to > from) part(*jobs, from, to - from);
+      const std::uint64_t to = last < end ? element_at(last) : job->params.index.count;
+      if (to > from) part(*job, from, to - from);
     }
     begin = end;
   }

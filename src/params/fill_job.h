@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fanin/device.h"
 #include "fanin/fill_params.h"
 
 namespace fanin {
@@ -21,17 +22,33 @@ struct DeviceBlock {
   std::uint64_t step[max_rank], bound[max_rank];
 };
 
-// One fill for a back end: where and what. The address is valid for params.index.count elements. Jobs with the same
-// draws, which differ in address, dtype and limits, can share one pass: an original links to its copies.
+// One fill for a back end: where and what. The address is valid for params.index.count elements. Jobs that draw the
+// same numbers can share one pass: an original links to its copies, which differ from it in address, dtype and limits,
+// and can be a part of it. What shares a pass is dense and random, and none is float64.
 struct FillJob {
   static constexpr std::size_t none = ~std::size_t{0};
   static constexpr std::size_t max_copies = 7;  // per original
 
   void* address;
   FillParams params;
+  std::uint64_t pitch = 0;       // elements in memory from a row, the last loop of params.index, to the next; 0: dense
   std::size_t next_copy = none;  // index of the next copy among the jobs
   bool is_copy = false;
+  std::uint64_t copy_begin = 0;  // a copy's first element is this one of its original, in the order of memory
   const DeviceBlock* device_block = nullptr;  // device memory only; such a job is filled alone
+};
+
+// The place in memory of a job's element, counted in elements from its address; for jobs without DeviceBlock.
+inline std::uint64_t place_of(const FillJob& job, std::uint64_t element) {
+  const std::uint64_t run = job.params.index.extent[job.params.index.rank - 1];
+  return job.pitch == 0 ? element : element / run * job.pitch + element % run;
+}
+
+// How a back end fills device memory; see RunOptions.
+struct DeviceRun {
+  CudaStream stream = nullptr;
+  DeviceSeed seed = nullptr;
+  DeviceCall call = nullptr;
 };
 
 }  // namespace fanin

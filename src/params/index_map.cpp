@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "params/index_map.h"
 
+#include <algorithm>
+
 #include "fanin/error.h"
 
 namespace fanin::detail {
 
 namespace {
+
+void check_range(std::uint64_t size, const Block& block) {
+  const ElementRange range = *block.elements;
+  if (!block.offset.empty() || !block.extent.empty()) {
+    throw InvalidArgument("A block is a range of elements, or has an offset and an extent. Received: both");
+  }
+  if (range.first <= size && range.count <= size - range.first) return;
+  throw InvalidArgument("The range reaches outside the tensor of " + std::to_string(size) +
+                        " elements. Received: first=" + std::to_string(range.first) +
+                        ", count=" + std::to_string(range.count));
+}
 
 void check_block(const Shape& shape, const Block& block) {
   const auto refuse = [&](const std::string& what) {
@@ -23,6 +36,35 @@ void check_block(const Shape& shape, const Block& block) {
   }
 }
 
+// The last index of a map that is not empty.
+std::uint64_t last_index(const IndexMap& map) {
+  std::uint64_t last = map.start;
+  for (std::uint32_t j = 0; j < map.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
+  return last;
+}
+
+// Whether a map has an index in [first, last]. Each of its strides is as large as all that the loops inside span.
+bool has_index_in(const IndexMap& map, std::uint64_t first, std::uint64_t last) {
+  if (map.start >= first) return map.start <= last;
+  if (last_index(map) < first) return false;
+  // The loops' numbers for the least index from `first` on.
+  std::uint64_t number[IndexMap::max_rank] = {};
+  std::uint64_t left = first - map.start;
+  for (std::uint32_t j = 0; j < map.rank; ++j) {
+    number[j] = left / map.stride[j];
+    if (number[j] < map.extent[j]) {
+      left -= number[j] * map.stride[j];
+      continue;
+    }
+    number[j] = 0;  // beyond this loop: at the beginning of the next turn of a loop outside
+    for (--j; ++number[j] == map.extent[j]; --j) number[j] = 0;
+    break;
+  }
+  std::uint64_t index = map.start;
+  for (std::uint32_t j = 0; j < map.rank; ++j) index += number[j] * map.stride[j];
+  return index <= last;
+}
+
 }  // namespace
 
 IndexMap make_index_map(const Shape& shape, const Block& block) {
@@ -32,6 +74,12 @@ IndexMap make_index_map(const Shape& shape, const Block& block) {
   map.extent[0] = map.count;
   map.stride[0] = 1;
   if (is_whole(block)) return map;
+  if (block.elements) {
+    check_range(map.count, block);
+    map.start = block.elements->first;
+    map.count = map.extent[0] = block.elements->count;
+    return map;
+  }
   check_block(shape, block);
   map.count = element_count(block.extent);
   map.extent[0] = map.count;
@@ -64,6 +112,35 @@ IndexMap make_index_map(const Shape& shape, const Block& block) {
     map.stride[rank - 1 - j] = loops[j].stride;
   }
   return map;
+}
+
+Shape written_shape(const Shape& shape, const Block& block) {
+  if (block.elements) return {block.elements->count};
+  return is_whole(block) ? shape : block.extent;
+}
+
+std::uint64_t row_length(const Shape& shape, const Block& block) {
+  if (block.elements) return block.elements->count;
+  const Shape& written = is_whole(block) ? shape : block.extent;
+  return written.empty() ? 1 : static_cast<std::uint64_t>(written.back());
+}
+
+IndexMap in_rows(const IndexMap& map, std::uint64_t row) {
+  IndexMap rows = map;
+  std::uint64_t& run = rows.extent[rows.rank - 1];
+  if (run == row) return rows;
+  rows.extent[rows.rank] = row;
+  rows.stride[rows.rank] = 1;
+  run /= row;
+  rows.stride[rows.rank - 1] = row;
+  ++rows.rank;
+  return rows;
+}
+
+bool share_index(const IndexMap& a, const IndexMap& b) {
+  if (a.count == 0 || b.count == 0) return false;
+  if (b.rank == 1) return has_index_in(a, b.start, last_index(b));
+  return has_index_in(b, a.start, last_index(a));
 }
 
 }  // namespace fanin::detail

@@ -8,12 +8,24 @@
 
 namespace fanin::detail {
 
-// Two empty vectors mean the whole tensor.
-inline bool is_whole(const Block& block) { return block.offset.empty() && block.extent.empty(); }
+inline bool is_whole(const Block& block) { return block.offset.empty() && block.extent.empty() && !block.elements; }
 
 // The indices of a block in the row-major order of the whole tensor. Throws InvalidArgument for a block of another rank
 // or outside the tensor.
 IndexMap make_index_map(const Shape& shape, const Block& block);
+
+// The extents of what a fill writes: the tensor's, the block's, or the number of a range's elements.
+Shape written_shape(const Shape& shape, const Block& block);
+
+// The elements of a row of that: its last extent; 1 for a scalar.
+std::uint64_t row_length(const Shape& shape, const Block& block);
+
+// The same indices with a last loop over `row` elements, of which the last loop has a multiple.
+IndexMap in_rows(const IndexMap& map, std::uint64_t row);
+
+// Whether two blocks of tensors have an index in common. The answer is exact if one of them is a range of indices, or
+// both are blocks of one shape; otherwise the ranges from the first to the last index count.
+bool share_index(const IndexMap& a, const IndexMap& b);
 
 // The tensor's index of element n of a map's loops; map.first is not added.
 inline std::uint64_t index_of(const IndexMap& map, std::uint64_t n) {

@@ -164,7 +164,7 @@ void expect_host_bits(const FillParams& params, const Cut& cut, std::size_t offs
   ASSERT_EQ(one.launch.words == 0, params.index.count == 0);
   if (one.launch.words != 0) {
     one.cut(cut);
-    gpu::launch(one.launch, one.words.data(), nullptr);
+    gpu::launch(one.launch, one.words.data());
   }
   expect_only(memory, offset, expected, what + ", " + std::string(name_of(params.dtype)));
 }
@@ -307,7 +307,7 @@ TEST_F(Gpu, TilesOfHugeFills) {
         encoded.tile_begin -= before;  // wraps: tile 0 of the launch is the job's tile number `before`
         one.set_job(encoded);
         one.launch.header.tiles -= before;
-        gpu::launch(one.launch, one.words.data(), nullptr);
+        gpu::launch(one.launch, one.words.data());
         expect_only(memory, offset, expected, c.name + (" at " + std::to_string(at)));
         ++n;
       }
@@ -332,7 +332,7 @@ TEST_F(Gpu, EveryKindAndDtypeAsOnOtherDevices) {
         DeviceBytes memory(expected.size() + offset);
         const OneJob one({memory.data() + offset, params}, facts_of(capability));
         if (gpu::can_launch(one.launch)) {
-          gpu::launch(one.launch, one.words.data(), nullptr);
+          gpu::launch(one.launch, one.words.data());
           expect_only(memory, offset, expected, c.name);
         }
         ++n;
@@ -542,7 +542,7 @@ TEST_F(Gpu, AMillionElementsAsOnOtherDevices) {
     }
     ++launched;
     memory.clear();
-    gpu::launch(one.launch, one.words.data(), nullptr);
+    gpu::launch(one.launch, one.words.data());
     expect_only(memory, 0, expected, std::to_string(capability));
   }
   EXPECT_GE(launched, 1);

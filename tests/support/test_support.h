@@ -57,8 +57,10 @@ inline View view_of(Bytes& bytes, DType dtype) { return {bytes.data(), dtype, by
 // The bytes of a tensor, or of a block of it, after a fill of host memory.
 inline Bytes filled(const Initializer& initializer, const Shape& shape, DType dtype = DType::float32,
                     const TensorOptions& options = {}, const RunOptions& run = {}) {
-  const bool whole = options.block.offset.empty() && options.block.extent.empty();
-  Bytes bytes(element_count(whole ? shape : options.block.extent) * size_of(dtype), poison);
+  const Block& block = options.block;
+  const bool whole = block.offset.empty() && block.extent.empty();
+  const std::uint64_t count = block.elements ? block.elements->count : element_count(whole ? shape : block.extent);
+  Bytes bytes(count * size_of(dtype), poison);
   initializer.fill(view_of(bytes, dtype), shape, options, run);
   return bytes;
 }

@@ -244,6 +244,60 @@ void run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t
   detail::with_format(params.dtype, [&](auto format) HWY_ATTR { run_as<decltype(format)>(params, out, index, count); });
 }
 
+// The values of a copy: whole vectors, then the rest one by one. Past the cache if that is better, and if the first
+// vector's address is aligned, which the values before it make so.
+template <bool clamped>
+void round_as(core::Float32, const float* values, std::uint64_t count, float lo, float hi, bool bypassing, float* out) {
+  const F32 d;
+  const std::size_t n = hn::Lanes(d);
+  const auto whole = [&](std::uint64_t i) HWY_ATTR {
+    const VF32 v = hn::LoadU(d, values + i);
+    return clamped ? clamp(v, set32(lo), set32(hi)) : v;
+  };
+  const auto one = [&](std::uint64_t i) { out[i] = clamped ? core::clamp(values[i], lo, hi) : values[i]; };
+  std::uint64_t i = 0;
+  if (bypassing) {
+    while (i < count && reinterpret_cast<std::uintptr_t>(out + i) % (n * sizeof(float)) != 0) one(i++);
+    for (; i + n <= count; i += n) hn::Stream(whole(i), d, out + i);
+    hwy::FlushStream();
+  }
+  for (; i + n <= count; i += n) hn::StoreU(whole(i), d, out + i);
+  while (i < count) one(i++);
+}
+
+template <bool clamped>
+void round_as(core::BFloat16, const float* values, std::uint64_t count, float lo, float hi, bool, std::uint16_t* out) {
+  using Out = BFloat16s<clamped>;
+  const BFloat16Bounds bounds(lo, hi);
+  std::uint64_t i = 0;
+  if (Out::in_order && (!clamped || bounds.nearest == 0)) {
+    const F32 d;
+    const std::size_t n = hn::Lanes(d);
+    const Out put{out, bounds};
+    for (; i + 2 * n <= count; i += 2 * n) put(hn::LoadU(d, values + i), hn::LoadU(d, values + i + n), i);
+  }
+  narrow<core::BFloat16, clamped>(values + i, count - i, lo, hi, out + i);
+}
+
+template <bool clamped, class Format>
+void round_as(Format, const float* values, std::uint64_t count, float lo, float hi, bool,
+              typename Format::Storage* out) {
+  narrow<Format, clamped>(values, count, lo, hi, out);
+}
+
+void round(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept {
+  const auto lo = static_cast<float>(params.min), hi = static_cast<float>(params.max);
+  detail::with_format(params.dtype, [&](auto format) HWY_ATTR {
+    using Format = decltype(format);
+    auto* const to = static_cast<typename Format::Storage*>(out);
+    const bool bypassing = params.index.count * sizeof *to >= bypass_bytes;
+    if constexpr (std::is_same_v<typename Format::Compute, float>) {
+      params.clamped ? round_as<true>(format, values, count, lo, hi, bypassing, to)
+                     : round_as<false>(format, values, count, lo, hi, bypassing, to);
+    }
+  });
+}
+
 }  // namespace fanin::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -252,36 +306,48 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fanin::cpu {
 
-Run vector_run(CpuTarget target) noexcept {
+namespace {
+
+struct Loops {
+  Run run = nullptr;
+  Round round = nullptr;
+};
+
+Loops loops_of(CpuTarget target) {
   switch (target) {
 #if HWY_TARGETS & HWY_AVX3_DL
     case CpuTarget::avx512_vbmi:
-      return N_AVX3_DL::run;
+      return {N_AVX3_DL::run, N_AVX3_DL::round};
 #endif
 #if HWY_TARGETS & HWY_AVX3
     case CpuTarget::avx512:
-      return N_AVX3::run;
+      return {N_AVX3::run, N_AVX3::round};
 #endif
 #if HWY_TARGETS & HWY_AVX2
     case CpuTarget::avx2:
-      return N_AVX2::run;
+      return {N_AVX2::run, N_AVX2::round};
 #endif
 #if HWY_TARGETS & HWY_SSE4
     case CpuTarget::sse4:
-      return N_SSE4::run;
+      return {N_SSE4::run, N_SSE4::round};
 #endif
 #if HWY_TARGETS & HWY_NEON
     case CpuTarget::neon:
-      return N_NEON::run;
+      return {N_NEON::run, N_NEON::round};
 #endif
 #if HWY_TARGETS & HWY_SVE
     case CpuTarget::sve:
-      return N_SVE::run;
+      return {N_SVE::run, N_SVE::round};
 #endif
     default:
-      return nullptr;
+      return {};
   }
 }
+
+}  // namespace
+
+Run vector_run(CpuTarget target) noexcept { return loops_of(target).run; }
+Round vector_round(CpuTarget target) noexcept { return loops_of(target).round; }
 
 }  // namespace fanin::cpu
 #endif  // HWY_ONCE
