@@ -943,7 +943,7 @@ TEST_F(Gpu, AMasterAndItsCopiesAreOnePass) {
   std::vector<FillJob> jobs;
   for (std::size_t n = 0; n < 5; ++n) {
     jobs.push_back(
-        {nullptr, HeNormal(1).params(shape, dtypes[n], {.name = "w"}), n < 4 ? n + 1 : FillJob::none, n > 0});
+        {nullptr, HeNormal(1).params(shape, dtypes[n], {.name = "w"}), 0, n < 4 ? n + 1 : FillJob::none, n > 0});
   }
   const Launches launches(jobs);
   ASSERT_EQ(launches.all.size(), 1u);
