@@ -23,7 +23,7 @@ fail() {
 
 c_headers=(fanin/export.h fanin/fanin.h fanin/version.h)
 headers=()
-for header in fanin/*; do [[ $header =~ ^fanin/(thrust|statistics)\.h$ ]] || headers+=("$header"); done
+for header in fanin/*.h fanin/*.hpp; do [[ $header =~ ^fanin/(thrust|statistics)\.h$ ]] || headers+=("$header"); done
 warnings=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)
 foreign='cuda|thrust|/cub/|curand|nlohmann|hwy'
 
