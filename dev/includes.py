@@ -42,6 +42,7 @@ SAME_LAYER = {("base", "core")}
 
 # Public headers without a source. Each other one belongs to the room of the source that has its name.
 INLINE_HEADERS = {
+    "device.cuh": "params",
     "error.h": "base",
     "export.h": "base",
     "moment_sums.h": "base",
