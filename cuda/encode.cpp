@@ -10,7 +10,7 @@
 #include <type_traits>
 
 #include "base/fp_environment.h"
-#include "core/window.h"
+#include "fanin/core/window.h"
 #include "fanin/error.h"
 #include "params/index_map.h"
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "core/host_device.h"
+#include "fanin/core/host_device.h"
 
 namespace fanin::gpu {
 

@@ -4,10 +4,10 @@
 
 #include <cstdint>
 
-#include "core/fractions.h"
-#include "core/normal.h"
 #include "cuda/encoded_job.h"
 #include "cuda/kernel/philox.cuh"
+#include "fanin/core/fractions.h"
+#include "fanin/core/normal.h"
 
 namespace fanin::gpu {
 

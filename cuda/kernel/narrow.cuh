@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-#include "core/neglog.h"
 #include "cuda/kernel/normal.cuh"
 #include "cuda/kernel/store.cuh"
+#include "fanin/core/neglog.h"
 
 namespace fanin::gpu {
 

@@ -4,9 +4,10 @@
 
 #include <cstdint>
 
-#include "core/normal.h"
 #include "cuda/kernel/draw.cuh"
 #include "cuda/kernel/position.cuh"
+#include "fanin/core/edge_boxes.h"
+#include "fanin/core/normal.h"
 
 namespace fanin::gpu {
 

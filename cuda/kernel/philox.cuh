@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "core/counter.h"
 #include "cuda/kernel/hints.cuh"
+#include "fanin/core/counter.h"
 
 namespace fanin::gpu {
 

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "core/window.h"
 #include "cuda/encoded_job.h"
+#include "fanin/core/window.h"
 
 namespace fanin::gpu {
 

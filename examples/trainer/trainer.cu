@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "fanin/device.cuh"
 #include "fanin/fanin.hpp"
 
 namespace {
@@ -88,9 +89,21 @@ __global__ void sum_rows(const float* a, float* sums, int rows, int columns) {
   sums[column] = sum;
 }
 
-__global__ void step(float* parameter, float* velocity, const float* gradient, int count) {
+// What a parameter was filled with.
+struct Initial {
+  fanin::device::Distribution<float> distribution;
+  std::uint64_t seed, subsequence;
+};
+
+// The first step draws the initial values again and counts those that the parameter no longer has: then a kernel wrote
+// where it must not. No copy of the initial values is kept.
+__global__ void step(float* parameter, float* velocity, const float* gradient, int count, Initial initial, bool first,
+                     int* changed) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= count) return;
+  if (first && parameter[i] != fanin::device::value(initial.distribution, initial.seed, initial.subsequence, i)) {
+    atomicAdd(changed, 1);
+  }
   velocity[i] = momentum * velocity[i] - learning_rate * gradient[i];
   parameter[i] += velocity[i];
 }
@@ -135,6 +148,7 @@ struct Parameter {
   std::string name;
   fanin::Shape shape;
   DeviceArray<float> value, gradient, velocity;
+  Initial initial;
 };
 
 struct Layer {
@@ -147,11 +161,19 @@ Parameter make_parameter(fanin::Plan& plan, const fanin::Initializer& initialize
                          const std::string& name) {
   std::size_t count = 1;
   for (const auto extent : shape) count *= extent;
-  Parameter p{name, shape, DeviceArray<float>(count), DeviceArray<float>(count), DeviceArray<float>(count)};
+  fanin::TensorOptions options;
+  options.name = name;
+  const fanin::FillParams params = initializer.params(shape, fanin::DType::float32, options);
+  Parameter p{name,
+              shape,
+              DeviceArray<float>(count),
+              DeviceArray<float>(count),
+              DeviceArray<float>(count),
+              {fanin::device::distribution_of<float>(params), params.seed, params.subsequence}};
   const auto view = [](const DeviceArray<float>& array) {
     return fanin::View{array.get(), fanin::DType::float32, array.size * sizeof(float), fanin::cuda(0)};
   };
-  plan.add(initializer, view(p.value), shape, name);
+  plan.add(initializer, view(p.value), shape, options);
   plan.add(fanin::Zeros(), view(p.velocity), shape, name + ".velocity");
   return p;  // gradients are written before they are read
 }
@@ -208,9 +230,12 @@ class Network {
     for (const Layer& layer : layers_) {
       for (const Parameter* p : {&layer.weight, &layer.bias}) {
         const int count = static_cast<int>(p->value.size);
-        launch(step, count, p->value.get(), p->velocity.get(), p->gradient.get(), count);
+        launch(step, count, p->value.get(), p->velocity.get(), p->gradient.get(), count, p->initial, first_step_,
+               changed_.get());
       }
     }
+    if (first_step_ && to_host(changed_, stream_)[0] != 0) throw std::runtime_error("the initial parameters changed");
+    first_step_ = false;
   }
 
   // Prints the parameters with checksums of their bits, which one seed makes the same on every machine.
@@ -243,6 +268,8 @@ class Network {
 
   cudaStream_t stream_;
   std::vector<Layer> layers_;
+  bool first_step_ = true;
+  DeviceArray<int> changed_{std::vector<int>{0}};
 };
 
 // ------------------------------------------------------------------------------------------------ the program

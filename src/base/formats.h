@@ -2,7 +2,7 @@
 // Calls code that is compiled for a format, for a dtype that is known at run time.
 #pragma once
 
-#include "core/rounding.h"
+#include "fanin/core/rounding.h"
 #include "fanin/dtype.h"
 
 namespace fanin::detail {

@@ -5,12 +5,12 @@
 #include <type_traits>
 
 #include "base/formats.h"
-#include "core/counter.h"
-#include "core/fractions.h"
-#include "core/normal.h"
-#include "core/rounding.h"
-#include "core/values.h"
 #include "cpu/run.h"
+#include "fanin/core/counter.h"
+#include "fanin/core/fractions.h"
+#include "fanin/core/normal.h"
+#include "fanin/core/rounding.h"
+#include "fanin/core/values.h"
 #include "params/affine.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/values.h"
+#include "fanin/core/values.h"
 #include "fanin/fill_params.h"
 
 namespace fanin::detail {

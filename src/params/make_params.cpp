@@ -9,7 +9,7 @@
 
 #include "base/formats.h"
 #include "base/text.h"
-#include "core/rounding.h"
+#include "fanin/core/rounding.h"
 #include "fanin/error.h"
 #include "params/affine.h"
 

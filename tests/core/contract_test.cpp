@@ -13,8 +13,9 @@
 #include <vector>
 
 #include "config/json_text.h"
-#include "core/normal.h"
-#include "core/rounding.h"
+#include "fanin/core/edge_boxes.h"
+#include "fanin/core/normal.h"
+#include "fanin/core/rounding.h"
 #include "fanin/fanin.hpp"
 #include "params/index_map.h"
 #include "params/make_params.h"

@@ -8,7 +8,7 @@
 
 #include <random>
 
-#include "core/counter.h"
+#include "fanin/core/counter.h"
 
 namespace {
 

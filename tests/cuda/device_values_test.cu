@@ -8,9 +8,9 @@
 #include <cstring>
 #include <vector>
 
-#include "core/normal.h"
-#include "core/rounding.h"
-#include "core/values.h"
+#include "fanin/core/normal.h"
+#include "fanin/core/rounding.h"
+#include "fanin/core/values.h"
 
 namespace {
 

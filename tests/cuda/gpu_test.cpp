@@ -14,9 +14,9 @@
 #include <thread>
 #include <vector>
 
-#include "core/window.h"
 #include "cuda/encode.h"
 #include "cuda/launch.h"
+#include "fanin/core/window.h"
 #include "fanin/fanin.h"
 #include "fanin/fanin.hpp"
 #include "params/make_params.h"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Checks that every public header compiles alone and needs only the standard library. Only fanin/thrust.h and
-# fanin/statistics.h are for nvcc and need the CUDA toolkit.
+# Checks that every public header compiles alone and needs only the standard library. Only fanin/thrust.h,
+# fanin/statistics.h and fanin/device.cuh are for nvcc; the first two need the CUDA toolkit.
 #
 #     tests/package/headers.sh SOURCE_DIR
 #
-# It tries g++ and clang++, gcc and clang for the C headers, and nvcc for those two, as far as they are installed.
+# It tries g++ and clang++, gcc and clang for the C headers, and nvcc for those three, as far as they are installed.
 set -euo pipefail
 export LC_ALL=C
 
@@ -23,7 +23,7 @@ fail() {
 
 c_headers=(fanin/export.h fanin/fanin.h fanin/version.h)
 headers=()
-for header in fanin/*; do [[ $header =~ ^fanin/(thrust|statistics)\.h$ ]] || headers+=("$header"); done
+for header in fanin/*.h fanin/*.hpp; do [[ $header =~ ^fanin/(thrust|statistics)\.h$ ]] || headers+=("$header"); done
 warnings=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)
 foreign='cuda|thrust|/cub/|curand|nlohmann|hwy'
 
@@ -51,6 +51,8 @@ for cxx in g++ clang++; do
   command -v "$cxx" >/dev/null || continue
   compilers=$((compilers + 1))
   for header in "${headers[@]}"; do compiles "$cxx" c++ c++17 "$header"; done
+  printf '#include "fanin/device.cuh"\n#include "fanin/device.cuh"\nextern int not_empty;\n' |
+    "$cxx" -x c++ -std=c++17 "${warnings[@]}" -fsyntax-only -I. - || fail "fanin/device.cuh does not compile alone with $cxx"
   compiles "$cxx" c++ c++20 fanin/fanin.hpp
   for header in "${headers[@]}"; do
     [[ $header == fanin/fanin.h ]] || grep -q "$header$" "$work/taken" || fail "fanin/fanin.hpp does not include $header"
@@ -65,7 +67,7 @@ done
 [[ $compilers -gt 0 ]] || fail "neither g++ nor clang++ is installed"
 
 if ! command -v nvcc >/dev/null; then
-  echo "skipped: fanin/thrust.h and fanin/statistics.h, because there is no nvcc"
+  echo "skipped: the headers for nvcc, because there is none"
   exit 0
 fi
 # by_nvcc STANDARD: compiles standard input, with warnings as errors.
@@ -73,7 +75,7 @@ by_nvcc() {
   cat >"$work/thrust.cu"
   nvcc "-std=$1" -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow -I. -c -o "$work/thrust.o" "$work/thrust.cu" 2>"$work/said"
 }
-for header in fanin/thrust.h fanin/statistics.h; do
+for header in fanin/thrust.h fanin/statistics.h fanin/device.cuh; do
   by_nvcc c++17 <<<"#include \"$header\""$'\n'"#include \"$header\"" ||
     { cat "$work/said" >&2; fail "$header does not compile alone as c++17 with nvcc"; }
 done
@@ -98,4 +100,4 @@ END
 }
 refuses 'thrust::device_vector<int>& v' "weights are floating point"
 refuses 'const thrust::device_vector<float>& v' "the elements of this array are const"
-echo "ok: fanin/thrust.h and fanin/statistics.h compile alone with nvcc, and refuse integers and const"
+echo "ok: the headers for nvcc compile alone with it; fanin/thrust.h refuses integers and const"

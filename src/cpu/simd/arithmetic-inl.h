@@ -12,8 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/arithmetic.h"
 #include "cpu/simd/vectors-inl.h"
+#include "fanin/core/arithmetic.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {

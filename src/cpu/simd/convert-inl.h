@@ -12,10 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/rounding.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/tables.h"
 #include "cpu/simd/vectors-inl.h"
+#include "fanin/core/rounding.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {

@@ -13,13 +13,13 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/normal.h"
-#include "core/values.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/philox-inl.h"
 #include "cpu/simd/rejected-inl.h"
 #include "cpu/simd/uniform-inl.h"
 #include "cpu/simd/vectors-inl.h"
+#include "fanin/core/normal.h"
+#include "fanin/core/values.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {

@@ -14,8 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/counter.h"
 #include "cpu/simd/vectors-inl.h"
+#include "fanin/core/counter.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {

@@ -14,12 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/normal.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/philox-inl.h"
 #include "cpu/simd/tables.h"
 #include "cpu/simd/uniform-inl.h"
 #include "cpu/simd/vectors-inl.h"
+#include "fanin/core/normal.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {

@@ -22,8 +22,6 @@
 #include <type_traits>
 
 #include "base/formats.h"
-#include "core/rounding.h"
-#include "core/values.h"
 #include "cpu/run.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/convert-inl.h"
@@ -31,6 +29,8 @@
 #include "cpu/simd/normal-inl.h"
 #include "cpu/simd/philox-inl.h"
 #include "cpu/simd/uniform-inl.h"
+#include "fanin/core/rounding.h"
+#include "fanin/core/values.h"
 #include "params/affine.h"
 
 HWY_BEFORE_NAMESPACE();

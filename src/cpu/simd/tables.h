@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/edge_boxes.h"
-#include "core/ziggurat.h"
+#include "fanin/core/edge_boxes.h"
+#include "fanin/core/ziggurat.h"
 
 namespace fanin::cpu {
 

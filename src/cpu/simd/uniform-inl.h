@@ -12,13 +12,13 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/counter.h"
-#include "core/values.h"
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/convert-inl.h"
 #include "cpu/simd/philox-inl.h"
 #include "cpu/simd/tables.h"
 #include "cpu/simd/vectors-inl.h"
+#include "fanin/core/counter.h"
+#include "fanin/core/values.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {

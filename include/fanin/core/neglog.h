@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-
-#include "core/arithmetic.h"
+#include "fanin/core/arithmetic.h"
+#include "fanin/core/integers.h"
 
 namespace fanin::core {
 
@@ -23,8 +22,8 @@ inline constexpr float neglog_ln2 = 0x1.62e430p-1F;
 // u = m * 2^e with m in [sqrt(1/2), sqrt(2)); a polynomial in f = m - 1 by Horner's scheme, every step correctly
 // rounded.
 FANIN_HOST_DEVICE float neglog(float u) {
-  const std::uint32_t ix = bits_of(u) - 0x3f3504f3u;
-  const std::int32_t exponent = static_cast<std::int32_t>(ix & 0xff800000u) / (1 << 23);  // exact
+  const uint32_t ix = bits_of(u) - 0x3f3504f3u;
+  const int32_t exponent = static_cast<int32_t>(ix & 0xff800000u) / (1 << 23);  // exact
   const auto e = static_cast<float>(exponent);
   const float f = add(float_of((ix & 0x7fffffu) + 0x3f3504f3u), -1.0F);
   float p = neglog_c8;
@@ -36,7 +35,7 @@ FANIN_HOST_DEVICE float neglog(float u) {
   p = fma(p, f, neglog_c2);
   p = fma(p, f, neglog_c1);
   p = fma(p, f, neglog_c0);
-  return -fma(e, neglog_ln2, fma(mul(f, f), p, f));
+  return negative(fma(e, neglog_ln2, fma(mul(f, f), p, f)));
 }
 
 }  // namespace fanin::core

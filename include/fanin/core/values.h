@@ -2,7 +2,7 @@
 // Turns fractions and standard normals into values of the compute type (docs/VALUES.md, section 4).
 #pragma once
 
-#include "core/arithmetic.h"
+#include "fanin/core/arithmetic.h"
 
 namespace fanin::core {
 

@@ -2,9 +2,8 @@
 // Chooses the sampler of a window of the standard normal, and computes its constants (docs/VALUES.md, section 3).
 #pragma once
 
-#include <cstdint>
-
-#include "core/arithmetic.h"
+#include "fanin/core/arithmetic.h"
+#include "fanin/core/integers.h"
 
 namespace fanin::core {
 
@@ -13,14 +12,14 @@ struct Window {
   float lower, upper;
 };
 
-enum class Sampler : std::uint8_t {
+enum class Sampler : uint8_t {
   normal,    // by the table of the whole curve
   cut_at_2,  // by the table of the curve up to 2, for the window [-2, 2]
   box,       // a uniform proposal
   tail       // an exponential proposal: Robert, "Simulation of truncated normal variables", 1995
 };
 
-constexpr Sampler sampler_of(double lower, double upper) {
+constexpr FANIN_HOST_DEVICE Sampler sampler_of(double lower, double upper) {
   if (lower == -2 && upper == 2) return Sampler::cut_at_2;
   if (lower <= 0 && upper >= 0) return upper - lower >= 2.5 ? Sampler::normal : Sampler::box;
   const double a = upper < 0 ? -upper : lower;
@@ -28,7 +27,9 @@ constexpr Sampler sampler_of(double lower, double upper) {
   return (b - a) * (a + b) <= 3 ? Sampler::box : Sampler::tail;
 }
 
-constexpr bool is_narrow(Sampler sampler) { return sampler == Sampler::box || sampler == Sampler::tail; }
+constexpr FANIN_HOST_DEVICE bool is_narrow(Sampler sampler) {
+  return sampler == Sampler::box || sampler == Sampler::tail;
+}
 
 // Constants of the samplers `box` and `tail` for the window or, if it lies below 0, for its mirror image.
 struct NarrowWindow {
@@ -42,6 +43,7 @@ struct NarrowWindow {
   double nearest64;
 };
 
+#if !defined(__CUDACC_RTC__)
 inline NarrowWindow narrow_window(double lower, double upper) {
   const bool negative = upper < 0;
   const double low = negative ? -upper : lower;
@@ -61,5 +63,6 @@ inline NarrowWindow narrow_window(double lower, double upper) {
           high,
           a};
 }
+#endif
 
 }  // namespace fanin::core

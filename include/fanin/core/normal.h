@@ -4,14 +4,12 @@
 // curve, so that 98.4 % of the trials need one word, one look-up and one multiplication. Narrow windows have no table.
 #pragma once
 
-#include <cstdint>
-
-#include "core/counter.h"
-#include "core/edge_boxes.h"
-#include "core/fractions.h"
-#include "core/neglog.h"
-#include "core/window.h"
-#include "core/ziggurat.h"
+#include "fanin/core/counter.h"
+#include "fanin/core/fractions.h"
+#include "fanin/core/integers.h"
+#include "fanin/core/neglog.h"
+#include "fanin/core/window.h"
+#include "fanin/core/ziggurat.h"
 
 namespace fanin::core {
 
@@ -21,20 +19,20 @@ struct Trial {
   bool kept;
 };
 
-FANIN_HOST_DEVICE std::uint32_t cell_of(std::uint32_t head) { return head & 0xffu; }
-FANIN_HOST_DEVICE bool is_edge(std::uint32_t head) { return cell_of(head) >= rectangles; }
+FANIN_HOST_DEVICE uint32_t cell_of(uint32_t head) { return head & 0xffu; }
+FANIN_HOST_DEVICE bool is_edge(uint32_t head) { return cell_of(head) >= rectangles; }
 
 // A rectangle's point is always kept.
-FANIN_HOST_DEVICE float rectangle_point(std::uint32_t head, const Ziggurat& table) {
+FANIN_HOST_DEVICE float rectangle_point(uint32_t head, const Ziggurat& table) {
   return mul(static_cast<float>(centred(head)), table.x_scaled[cell_of(head)]);
 }
 
 // How many of the 252 thresholds are <= word.
-FANIN_HOST_DEVICE std::uint32_t box_of(std::uint32_t word, const Ziggurat& table) {
-  std::uint32_t low = 0;
-  std::uint32_t size = boxes - 1;
+FANIN_HOST_DEVICE uint32_t box_of(uint32_t word, const Ziggurat& table) {
+  uint32_t low = 0;
+  uint32_t size = boxes - 1;
   while (size > 0) {
-    const std::uint32_t half = size / 2;
+    const uint32_t half = size / 2;
     if (table.threshold[low + half] <= word) {
       low += half + 1;
       size -= half + 1;
@@ -47,8 +45,8 @@ FANIN_HOST_DEVICE std::uint32_t box_of(std::uint32_t word, const Ziggurat& table
 
 // A point of the box that word y of the retry block chooses. Words z and w choose the point, and the sign of the head's
 // fraction is its sign.
-FANIN_HOST_DEVICE Trial edge_point(std::uint32_t head, const Words& next, const Ziggurat& table) {
-  const std::uint32_t box = box_of(next.y, table);
+FANIN_HOST_DEVICE Trial edge_point(uint32_t head, const Words& next, const Ziggurat& table) {
+  const uint32_t box = box_of(next.y, table);
   const float ux = edge_fraction(next.z);
   const float uy = edge_fraction(next.w);
   float x;
@@ -63,7 +61,7 @@ FANIN_HOST_DEVICE Trial edge_point(std::uint32_t head, const Words& next, const 
     x = add(table.x0, a);
     kept = mul(a, a) < add(b, b);
   }
-  return {centred(head) < 0 ? -x : x, kept};
+  return {centred(head) < 0 ? negative(x) : x, kept};
 }
 
 // A trial of a narrow window, from words z and w of its block.
@@ -75,26 +73,26 @@ FANIN_HOST_DEVICE Trial narrow_point(const Words& words, const NarrowWindow& win
   if (window.tail) {
     const float s = mul(neglog(ux), window.inverse_rate);
     x = add(window.nearest, s);
-    const float q = add(s, -window.delta);
+    const float q = add(s, negative(window.delta));
     kept = mul(q, q) < add(l, l);
   } else {
     x = fma(ux, window.width, window.low);
-    kept = mul(add(x, -window.nearest), add(x, window.nearest)) < add(l, l);
+    kept = mul(add(x, negative(window.nearest)), add(x, window.nearest)) < add(l, l);
   }
-  return {window.negative ? -x : x, kept && x >= window.low && x <= window.high};
+  return {window.negative ? negative(x) : x, kept && x >= window.low && x <= window.high};
 }
 
 // The first accepted trial of an element: its value, the word that binary64 refines, and its number.
 struct Accepted {
   float z;
-  std::uint32_t word;   // with a table the head, else word z of the block
-  std::uint32_t trial;  // == trials if all failed
+  uint32_t word;   // with a table the head, else word z of the block
+  uint32_t trial;  // == trials if all failed
 };
 
 // Continues element i from trial `trial`, whose head word is `head`.
 template <class Bits>
-FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, std::uint64_t i, std::uint32_t head,
-                                          Window window, const Ziggurat& table, std::uint32_t trial = 0) {
+FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, uint64_t i, uint32_t head, Window window,
+                                          const Ziggurat& table, uint32_t trial = 0) {
   for (; trial < trials; ++trial) {
     Trial point;
     Words next;
@@ -114,31 +112,31 @@ FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, std::uint6
 
 // The same in a narrow window.
 template <class Bits>
-FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, std::uint64_t i, const NarrowWindow& window,
-                                          std::uint32_t trial = 0) {
+FANIN_HOST_DEVICE Accepted first_accepted(const Generator& generator, uint64_t i, const NarrowWindow& window,
+                                          uint32_t trial = 0) {
   for (; trial < trials; ++trial) {
     const Words words = retry<Bits>(generator, i, trial + 1);
     const Trial point = narrow_point(words, window);
     if (point.kept) return {point.z, words.z, trial};
   }
-  return {window.negative ? -window.nearest : window.nearest, 0, trials};
+  return {window.negative ? negative(window.nearest) : window.nearest, 0, trials};
 }
 
 // Adds digits to a number that no fraction determines.
-FANIN_HOST_DEVICE double with_more_digits(float z, std::uint32_t refinement_word) {
-  const double z64 = z;
+FANIN_HOST_DEVICE double with_more_digits(float z, uint32_t refinement_word) {
+  const double z64 = to_binary64(z);
   return fma(z64, mul(static_cast<double>(centred_refinement(refinement_word)), 0x1p-53), z64);
 }
 
 // The binary64 value of an accepted trial: more digits of the same number, never another draw. The caller clamps it to
 // the window.
-FANIN_HOST_DEVICE double refine(const Accepted& accepted, std::uint32_t refinement_word, const Ziggurat& table) {
+FANIN_HOST_DEVICE double refine(const Accepted& accepted, uint32_t refinement_word, const Ziggurat& table) {
   if (accepted.trial == trials) return 0.0;
   if (is_edge(accepted.word)) return with_more_digits(accepted.z, refinement_word);
   return mul(refined(centred(accepted.word), refinement_word), table.x_scaled64[cell_of(accepted.word)]);
 }
 
-FANIN_HOST_DEVICE double refine(const Accepted& accepted, std::uint32_t refinement_word, const NarrowWindow& window) {
+FANIN_HOST_DEVICE double refine(const Accepted& accepted, uint32_t refinement_word, const NarrowWindow& window) {
   if (accepted.trial == trials) return window.negative ? -window.nearest64 : window.nearest64;
   if (window.tail) return with_more_digits(accepted.z, refinement_word);
   const double x = fma(edge_fraction(accepted.word, refinement_word), window.width64, window.low64);

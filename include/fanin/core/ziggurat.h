@@ -2,31 +2,33 @@
 // Made by make_ziggurat_header.py from ziggurat.json; do not edit.
 #pragma once
 
-#include <cstdint>
+#include "fanin/core/host_device.h"
+#include "fanin/core/integers.h"
 
 namespace fanin::core {
 
-inline constexpr std::uint32_t rectangles = 252;
-inline constexpr std::uint32_t boxes = 253;
+inline constexpr uint32_t rectangles = 252;
+inline constexpr uint32_t boxes = 253;
 
 struct Ziggurat {
   float x_scaled[rectangles];          // binary32(X) * 2^-24: right ends of the rectangles, widest first
   double x_scaled64[rectangles];       // X * 2^-53
-  std::uint32_t threshold[boxes - 1];  // cumulative areas of the edge boxes, in units of 2^-32 of their sum
+  uint32_t threshold[boxes - 1];  // cumulative areas of the edge boxes, in units of 2^-32 of their sum
   float x_low[boxes], dx[boxes], y_low[boxes], dy[boxes];  // edge boxes; box 0 is the tail
   float x0, inverse_x0;                // X[0], where the tail begins
 };
 
-constexpr Ziggurat make_ziggurat(const double (&x)[rectangles], const std::uint32_t (&threshold)[boxes - 1],
-                                 const float (&x_low)[boxes], const float (&dx)[boxes], const float (&y_low)[boxes],
-                                 const float (&dy)[boxes], float inverse_x0) {
+constexpr FANIN_HOST_DEVICE Ziggurat make_ziggurat(const double (&x)[rectangles],
+                                                   const uint32_t (&threshold)[boxes - 1], const float (&x_low)[boxes],
+                                                   const float (&dx)[boxes], const float (&y_low)[boxes],
+                                                   const float (&dy)[boxes], float inverse_x0) {
   Ziggurat table{};
-  for (std::uint32_t j = 0; j < rectangles; ++j) {
+  for (uint32_t j = 0; j < rectangles; ++j) {
     table.x_scaled[j] = static_cast<float>(x[j]) * 0x1p-24F;
     table.x_scaled64[j] = x[j] * 0x1p-53;
     table.threshold[j] = threshold[j];
   }
-  for (std::uint32_t j = 0; j < boxes; ++j) {
+  for (uint32_t j = 0; j < boxes; ++j) {
     table.x_low[j] = x_low[j];
     table.dx[j] = dx[j];
     table.y_low[j] = y_low[j];

@@ -3,10 +3,9 @@
 // a word's box.
 #pragma once
 
-#include <cstdint>
-
-#include "core/host_device.h"
-#include "core/ziggurat.h"
+#include "fanin/core/host_device.h"
+#include "fanin/core/integers.h"
+#include "fanin/core/ziggurat.h"
 
 namespace fanin::core {
 
@@ -17,35 +16,35 @@ struct EdgeBox {
 };
 
 struct EdgeBoxes {
-  static constexpr std::uint32_t first_bits = 10;
-  static constexpr std::uint32_t first_size = 1u << first_bits;
+  static constexpr uint32_t first_bits = 10;
+  static constexpr uint32_t first_size = 1u << first_bits;
 
   // Indexed by the first_bits high bits of a word. The low bits of an entry are the box of the smallest such word; the
   // bits above are the other bits of that box's last word, or ones if the box extends beyond these words.
-  std::uint32_t first[first_size];
+  uint32_t first[first_size];
   struct alignas(16) Box : EdgeBox {};
   Box box[boxes];
 
-  static constexpr FANIN_HOST_DEVICE std::uint32_t entry_of(std::uint32_t word) { return word >> (32 - first_bits); }
+  static constexpr FANIN_HOST_DEVICE uint32_t entry_of(uint32_t word) { return word >> (32 - first_bits); }
   // The box of a word with this entry. Words past the last one of the entry's box are in the next box.
-  static constexpr FANIN_HOST_DEVICE std::uint32_t box_of(std::uint32_t word, std::uint32_t entry) {
+  static constexpr FANIN_HOST_DEVICE uint32_t box_of(uint32_t word, uint32_t entry) {
     return (entry & (first_size - 1)) + ((word << first_bits | (first_size - 1)) > (entry | (first_size - 1)) ? 1 : 0);
   }
 };
 
 constexpr EdgeBoxes make_edge_boxes(const Ziggurat& table) {
   EdgeBoxes edges{};
-  constexpr std::uint32_t rest = 32 - EdgeBoxes::first_bits;
-  std::uint32_t box = 0;
-  for (std::uint32_t i = 0; i < EdgeBoxes::first_size; ++i) {
-    const std::uint32_t word = i << rest;
+  constexpr uint32_t rest = 32 - EdgeBoxes::first_bits;
+  uint32_t box = 0;
+  for (uint32_t i = 0; i < EdgeBoxes::first_size; ++i) {
+    const uint32_t word = i << rest;
     while (box < boxes - 1 && table.threshold[box] <= word) ++box;
     const bool ends = box < boxes - 1 && (table.threshold[box] - 1) >> rest == i;
     edges.first[i] = (ends ? table.threshold[box] - 1 : ~0u) << EdgeBoxes::first_bits | box;
     const bool another = ends && box + 1 < boxes - 1 && (table.threshold[box + 1] - 1) >> rest == i;
     if (another) throw "two boxes end in one entry";  // fails to compile
   }
-  for (std::uint32_t b = 0; b < boxes; ++b) {
+  for (uint32_t b = 0; b < boxes; ++b) {
     edges.box[b].x_low = table.x_low[b];
     edges.box[b].dx = table.dx[b];
     edges.box[b].y_low = table.y_low[b];
