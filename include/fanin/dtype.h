@@ -13,6 +13,19 @@ namespace fanin {
 /// Element types. All are floating point, because weights are.
 enum class DType : std::uint8_t { float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2 };
 
+/// The dtype of a C++ type: ElementType<float>::dtype. Only element types have the member; fanin/cuda_types.h gives it
+/// to CUDA's.
+template <class T>
+struct ElementType {};
+template <>
+struct ElementType<float> {
+  static constexpr DType dtype = DType::float32;
+};
+template <>
+struct ElementType<double> {
+  static constexpr DType dtype = DType::float64;
+};
+
 /// Facts about a dtype. docs/architecture.md lists what a new dtype needs.
 struct DTypeFacts {
   DType dtype;

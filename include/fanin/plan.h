@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "fanin/cuda_devices.h"
+#include "fanin/dtype.h"
 #include "fanin/export.h"
 #include "fanin/initializer.h"
 #include "fanin/options.h"
@@ -43,6 +45,13 @@ class FANIN_API Plan {
     return add(initializer, view, shape, options);
   }
 
+  /// The same for a tensor or block at an address in host or device memory: add(init, pointer, shape, "name"). The
+  /// memory must hold what is written. float and double are elements; include fanin/cuda_types.h for CUDA's.
+  template <class T, class What, DType = ElementType<T>::dtype>
+  std::size_t add(const Initializer& initializer, T* address, const Shape& shape, const What& name_or_options) {
+    return add(initializer, view_at(address), shape, name_or_options);
+  }
+
   /// Adds another destination for the values of an entry: tied weights, or a copy in another dtype. It has the same
   /// draws, and the same block of the tensor or one of its own: a rank can hold a whole tensor in bfloat16 and its
   /// shard of the float32 master. Returns and throws as add does; also throws InvalidArgument if there is no such
@@ -52,6 +61,15 @@ class FANIN_API Plan {
   /// they are blocks alike, or ranges of which one holds the others. Other copies draw the values again.
   std::size_t add_copy(std::size_t entry, const View& view);
   std::size_t add_copy(std::size_t entry, const View& view, const Block& block);
+  /// The same for an address in host or device memory, which must hold what is written.
+  template <class T, DType = ElementType<T>::dtype>
+  std::size_t add_copy(std::size_t entry, T* address) {
+    return add_copy(entry, view_at(address));
+  }
+  template <class T, DType = ElementType<T>::dtype>
+  std::size_t add_copy(std::size_t entry, T* address, const Block& block) {
+    return add_copy(entry, view_at(address), block);
+  }
 
   std::size_t size() const;  ///< entries
 

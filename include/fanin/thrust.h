@@ -7,9 +7,6 @@
 #error "fanin/thrust.h needs a CUDA compiler, for example nvcc with a .cu file"
 #endif
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-#include <cuda_fp8.h>
 #include <cuda_runtime_api.h>
 #include <thrust/device_ptr.h>
 #include <thrust/memory.h>
@@ -20,6 +17,7 @@
 #include <utility>
 
 #include "fanin/cuda_devices.h"
+#include "fanin/cuda_types.h"
 #include "fanin/dtype.h"
 #include "fanin/error.h"
 #include "fanin/initializer.h"
@@ -31,20 +29,17 @@ namespace fanin {
 
 namespace detail::device {
 
+template <class T, class = void>
+struct HasDType : std::false_type {};
+template <class T>
+struct HasDType<T, std::void_t<decltype(ElementType<T>::dtype)>> : std::true_type {};
+
 template <class T>
 constexpr DType dtype_of() {
-  constexpr bool known = std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, __half> ||
-                         std::is_same_v<T, __nv_bfloat16> || std::is_same_v<T, __nv_fp8_e4m3> ||
-                         std::is_same_v<T, __nv_fp8_e5m2>;
-  static_assert(known,
+  static_assert(HasDType<T>::value,
                 "fanin's elements are float, double, __half, __nv_bfloat16, __nv_fp8_e4m3 and __nv_fp8_e5m2: weights "
                 "are floating point. Fill one of these, and convert it to what you need.");
-  if constexpr (std::is_same_v<T, double>) return DType::float64;
-  if constexpr (std::is_same_v<T, __half>) return DType::float16;
-  if constexpr (std::is_same_v<T, __nv_bfloat16>) return DType::bfloat16;
-  if constexpr (std::is_same_v<T, __nv_fp8_e4m3>) return DType::float8_e4m3fn;
-  if constexpr (std::is_same_v<T, __nv_fp8_e5m2>) return DType::float8_e5m2;
-  return DType::float32;
+  if constexpr (HasDType<T>::value) return ElementType<T>::dtype;
 }
 
 // The type of an array's data pointer; substitution fails for types that are not arrays.

@@ -342,6 +342,20 @@ TEST(CopiesOfParts, Refusals) {
   EXPECT_NO_THROW(plan.add_copy(0, fanin::view(c), range(99, 1)));
 }
 
+TEST(CopiesOfParts, AtPointers) {
+  std::vector<float> a(100), b(30);
+  std::vector<double> c(100);
+  Plan plan;
+  const std::size_t entry = plan.add(fanin::HeNormal(1), a.data(), {10, 10}, "w");
+  plan.add_copy(entry, b.data(), range(7, 30));
+  plan.add(fanin::HeNormal(2), c.data(), {10, 10}, TensorOptions{});
+  plan.fill();
+  const Bytes whole = filled(fanin::HeNormal(1), {10, 10}, DType::float32, fanin::test::with_name("w"));
+  EXPECT_EQ(std::memcmp(a.data(), whole.data(), 400), 0);
+  EXPECT_EQ(std::memcmp(b.data(), whole.data() + 28, 120), 0);
+  EXPECT_EQ(std::memcmp(c.data(), filled(fanin::HeNormal(2), {10, 10}, DType::float64).data(), 800), 0);
+}
+
 TEST(CopiesOfParts, TheirDrawsAreTaken) {
   std::vector<float> a(50), b(50), c(50);
   Plan plan;

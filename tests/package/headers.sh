@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Checks that every public header compiles alone and needs only the standard library. Only fanin/thrust.h,
-# fanin/statistics.h and fanin/device.cuh are for nvcc; the first two need the CUDA toolkit.
+# fanin/statistics.h and fanin/device.cuh are for nvcc; the first two and fanin/cuda_types.h need the CUDA toolkit.
 #
 #     tests/package/headers.sh SOURCE_DIR
 #
@@ -23,7 +23,7 @@ fail() {
 
 c_headers=(fanin/export.h fanin/fanin.h fanin/version.h)
 headers=()
-for header in fanin/*.h fanin/*.hpp; do [[ $header =~ ^fanin/(thrust|statistics)\.h$ ]] || headers+=("$header"); done
+for header in fanin/*.h fanin/*.hpp; do [[ $header =~ ^fanin/(cuda_types|thrust|statistics)\.h$ ]] || headers+=("$header"); done
 warnings=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror)
 foreign='cuda|thrust|/cub/|curand|nlohmann|hwy'
 
@@ -75,7 +75,7 @@ by_nvcc() {
   cat >"$work/thrust.cu"
   nvcc "-std=$1" -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow -I. -c -o "$work/thrust.o" "$work/thrust.cu" 2>"$work/said"
 }
-for header in fanin/thrust.h fanin/statistics.h fanin/device.cuh; do
+for header in fanin/cuda_types.h fanin/thrust.h fanin/statistics.h fanin/device.cuh; do
   by_nvcc c++17 <<<"#include \"$header\""$'\n'"#include \"$header\"" ||
     { cat "$work/said" >&2; fail "$header does not compile alone as c++17 with nvcc"; }
 done
