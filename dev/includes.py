@@ -47,6 +47,7 @@ INLINE_HEADERS = {
     "export.h": "base",
     "moment_sums.h": "base",
     "options.h": "api",
+    "cuda_types.h": "base",
     "statistics.h": "api",
     "thrust.h": "api",
     "version.h": "base",
