@@ -24,10 +24,16 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
       endif()
     endif()
     enable_language(CUDA)
+    if(CMAKE_CUDA_ARCHITECTURES STREQUAL "native" AND NOT CMAKE_CUDA_ARCHITECTURES_NATIVE)
+      message(FATAL_ERROR "CMAKE_CUDA_ARCHITECTURES is \"native\", but this machine has no usable GPU. Name the architecture of the GPU that "
+                          "the program will run on, for example -DCMAKE_CUDA_ARCHITECTURES=90.")
+    endif()
     find_package(CUDAToolkit 12.1 REQUIRED)  # the first version with 32 KiB of kernel parameters
     set(FANIN_CUDA_FOUND TRUE)
-    # The static runtime, so that a library with a CUDA back end also loads on a machine without CUDA.
-    set(FANIN_CUDA_RUNTIME CUDA::cudart_static)
+    # The runtime that nvcc links to the program, which CMAKE_CUDA_RUNTIME_LIBRARY chooses. Without a choice the static
+    # one, so that a program also starts on a machine without CUDA.
+    set(FANIN_CUDA_RUNTIME
+      $<IF:$<STREQUAL:$<TARGET_PROPERTY:CUDA_RUNTIME_LIBRARY>,Shared>,CUDA::cudart,CUDA::cudart_static>)
   elseif(FANIN_CUDA STREQUAL "ON")
     message(FATAL_ERROR "FANIN_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, put nvcc on the PATH "
                         "or set CUDACXX; or configure with FANIN_CUDA=AUTO or OFF to fill only host memory.")
@@ -37,4 +43,10 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
 endif()
 if(FANIN_CUDA_FOUND)
   message(STATUS "fanin: CUDA ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+  # Halves the kernels' part of the library. All drivers for CUDA 13 can read this compression; among those for CUDA 12, it
+  # needs 550.54 (documentation of rapids_cuda_enable_fatbin_compression).
+  add_library(fanin_small_kernels INTERFACE)
+  if(CUDAToolkit_VERSION VERSION_GREATER_EQUAL 13 AND NOT CMAKE_CUDA_FLAGS MATCHES "-no-compress|-compress-mode")
+    target_compile_options(fanin_small_kernels INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size>)
+  endif()
 endif()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 include(CMakePackageConfigHelpers)
 
-install(TARGETS fanin EXPORT fanin-targets
+install(TARGETS fanin fanin_host EXPORT fanin-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/fanin DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -18,21 +18,27 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/fanin-config-version.cmak
 install(FILES ${PROJECT_BINARY_DIR}/fanin-config.cmake ${PROJECT_BINARY_DIR}/fanin-config-version.cmake
   DESTINATION ${FANIN_PACKAGE_DIR})
 
-# A C program that links the static library must also link the C++ runtime.
-set(FANIN_PC_LIBS "-lstdc++ -pthread -lm")
-if(FANIN_CUDA_FOUND)
-  string(APPEND FANIN_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
-endif()
-if(BUILD_SHARED_LIBS)
-  set(FANIN_PC_STATIC_LIBS "")
-  set(FANIN_PC_PRIVATE_LIBS "${FANIN_PC_LIBS}")
-else()
-  set(FANIN_PC_STATIC_LIBS "${FANIN_PC_LIBS}")
-  set(FANIN_PC_PRIVATE_LIBS "")
+# A C program that links a static library must also link the C++ runtime. -lpthread, because nvcc refuses -pthread. nvcc
+# also links the CUDA runtime itself, static or shared; other compilers get the static one from pkg-config --static.
+set(FANIN_PC_STATIC_LIBS)
+set(FANIN_PC_PRIVATE_LIBS)
+if(NOT BUILD_SHARED_LIBS)
+  set(FANIN_PC_STATIC_LIBS " -lstdc++ -lpthread -lm")
+  if(FANIN_CUDA_FOUND)
+    set(FANIN_PC_PRIVATE_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
+  endif()
 endif()
 # Paths are relative to the file itself, so that the installed tree can be moved.
 foreach(dir PREFIX FULL_INCLUDEDIR)
   cmake_path(RELATIVE_PATH CMAKE_INSTALL_${dir} BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig OUTPUT_VARIABLE FANIN_PC_${dir})
 endforeach()
+set(FANIN_PC_NAME fanin)
+set(FANIN_PC_LIBRARY fanin)
+set(FANIN_PC_DESCRIPTION "${PROJECT_DESCRIPTION}")
 configure_file(cmake/fanin.pc.in ${PROJECT_BINARY_DIR}/fanin.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/fanin.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(FANIN_PC_NAME fanin-host)
+set(FANIN_PC_LIBRARY fanin_host)
+set(FANIN_PC_DESCRIPTION "${PROJECT_DESCRIPTION}, in host memory")
+set(FANIN_PC_PRIVATE_LIBS)
+configure_file(cmake/fanin.pc.in ${PROJECT_BINARY_DIR}/fanin-host.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/fanin.pc ${PROJECT_BINARY_DIR}/fanin-host.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

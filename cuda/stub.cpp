@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The back end of a build without CUDA: there is no device.
+// The back end of the library fanin_host, and of fanin in a build without CUDA: there is no device.
 #include <string>
 
 #include "cuda/backend.h"
@@ -9,7 +9,13 @@ namespace fanin::gpu {
 
 namespace {
 
+#ifdef FANIN_STUB_BESIDE_CUDA
+constexpr const char* reason =
+    "this program is linked with fanin::host (libfanin_host), which fills only host memory; link fanin::fanin "
+    "(libfanin) instead";
+#else
 constexpr const char* reason = "this build of fanin has no CUDA back end";
+#endif
 
 [[noreturn]] void refuse(int device) { throw DeviceError("Cannot use " + to_string(cuda(device)) + ": " + reason); }
 

@@ -58,6 +58,7 @@ int main() {
     fanin::Tensor(shape, fanin::DType::float32, fanin::cuda(1000));
   } catch (const std::runtime_error& error) {
     caught = dynamic_cast<const fanin::DeviceError*>(&error) != nullptr;
+    std::printf("%s\n", error.what());
   }
   check(caught, "a device that is not there does not throw DeviceError");
   return 0;
