@@ -23,10 +23,11 @@ bool is_wide(const FillParams& params) { return params.is_random() && params.dty
 // A job with its extension, which is put together here.
 class Encoder {
  public:
-  // An original with its copies.
-  Encoder(const FillJob* jobs, const FillJob& fill) {
+  // Elements begin ... end - 1 of an original, with those copies that have them.
+  Encoder(const FillJob* jobs, const FillJob& fill, std::uint64_t begin, std::uint64_t end)
+      : begin_(begin), end_(end), pitch_(fill.pitch) {
     const FillParams& params = fill.params;
-    job_.address = fill.address;
+    job_.address = static_cast<std::byte*>(fill.address) + begin * size_of(params.dtype);
     static_assert(std::tuple_size_v<std::decay_t<decltype(dtypes())>> <= 8);
     job_.dtype = static_cast<std::uint32_t>(params.dtype) & 7u;
     if (params.is_random()) {
@@ -41,12 +42,13 @@ class Encoder {
       set_place(params);
       set_copies(jobs, fill);
     }
-    job_.fast =
-        params.is_random() && !is_wide(params) && may_be_fast_ && !short_rows_ && job_.aligned != 0 && job_.copies == 0
-            ? 1
-            : 0;
-    job_.tile_slots =
-        tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)), job_.fast != 0);
+    const bool clamps = params.clamped && params.dtype == DType::float32;
+    job_.fast = params.is_random() && !is_wide(params) && may_be_fast_ && !short_rows_ &&
+                        (job_.copies != 0 || (job_.aligned != 0 && !clamps))
+                    ? 1
+                    : 0;
+    job_.tile_slots = tile_slots(static_cast<Draw>(job_.draw), static_cast<std::uint32_t>(size_of(params.dtype)),
+                                 job_.fast != 0, copies_);
   }
 
   const EncodedJob& job() const { return job_; }
@@ -90,7 +92,6 @@ class Encoder {
       may_be_fast_ = static_cast<Draw>(job_.draw) == Draw::normal;
       has_window = !may_be_fast_;
     }
-    if (params.clamped && params.dtype == DType::float32) may_be_fast_ = false;
     if (params.clamped || has_window || is_wide(params)) {
       job_.has_values = 1;
       constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -103,30 +104,30 @@ class Encoder {
 
   void set_place(const FillParams& params) {
     const IndexMap& map = params.index;
-    job_.count = map.count;
+    job_.count = end_ - begin_;
     const std::uint64_t run = map.extent[map.rank - 1];
-    const std::uint64_t first = map.first % run;
-    const bool one_row = first + map.count <= run;
-    if (params.kind == FillParams::Kind::constant) {
+    const std::uint64_t first = map.first + begin_;
+    const bool one_row = first % run + job_.count <= run;
+    if (params.kind == FillParams::Kind::constant && (one_row || pitch_ == 0)) {
       job_.start = 0;
     } else if (one_row) {
-      job_.start = detail::index_of(map, map.first);
+      job_.start = detail::index_of(map, first);
       if (params.kind == FillParams::Kind::identity) append(params.columns);
     } else {
-      set_rows(map, run);
+      set_rows(map, run, first);
     }
-    rows_can_be_aligned_ = job_.has_rows == 0 || rows_alike_;
-    first_ = job_.has_rows != 0 ? map.first : 0;
-    run_ = job_.has_rows != 0 ? run : 0;
     job_.aligned = is_aligned(job_.address, params.dtype) ? 1 : 0;
   }
 
-  void set_rows(const IndexMap& map, std::uint64_t run) {
+  void set_rows(const IndexMap& map, std::uint64_t run, std::uint64_t first) {
     job_.has_rows = 1;
     job_.start = map.start;
     Rows rows{};
     rows.run = run;
-    rows.first = map.first;
+    rows.pitch = pitch_ != 0 ? pitch_ : run;
+    const auto in_memory = [&](std::uint64_t n) { return n / run * rows.pitch + n % run; };
+    rows.first = in_memory(first);
+    const std::uint64_t last_in_memory = in_memory(first + job_.count - 1);
     rows.rank = map.rank - 1;
     rows_alike_ = std::all_of(map.stride, map.stride + rows.rank, [](std::uint64_t stride) { return stride % 4 == 0; });
     // All rows begin at the same place of a quad, or anywhere.
@@ -140,9 +141,12 @@ class Encoder {
     }
     std::uint64_t last = map.start + run - 1;
     for (std::uint32_t j = 0; j < rows.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
-    const bool whole = rows_alike_ && (map.start | run | map.first | map.count) % 4 == 0;
-    job_.whole_rows = whole && last >> 34 == 0 ? 1 : 0;
+    const bool whole = rows_alike_ && (map.start | run | first | job_.count) % 4 == 0;
+    job_.whole_rows = whole && rows.pitch == run && last >> 34 == 0 ? 1 : 0;
+    job_.count = last_in_memory + 1 - rows.first;
     short_rows_ = rows.slots < least_row_slots;
+    first_in_memory_ = rows.first;
+    row_pitch_ = rows.pitch;
     append(rows);
     for (std::uint32_t j = 0; j < rows.rank; ++j) append(Dimension{map.extent[j], map.stride[j]});
   }
@@ -162,15 +166,18 @@ class Encoder {
   bool is_aligned(const void* address, DType dtype) const {
     const std::size_t size = size_of(dtype);
     const std::size_t alignment = std::min<std::size_t>(4 * size, 16);
-    return rows_can_be_aligned_ && run_ * size % alignment == 0 &&
-           (reinterpret_cast<std::uintptr_t>(address) - (first_ + job_.start % 4) * size) % alignment == 0;
+    return rows_alike_ && row_pitch_ * size % alignment == 0 &&
+           (reinterpret_cast<std::uintptr_t>(address) - (first_in_memory_ + job_.start % 4) * size) % alignment == 0;
   }
 
   void set_copies(const FillJob* jobs, const FillJob& fill) {
     for (std::size_t next = fill.next_copy; next != FillJob::none; next = jobs[next].next_copy) {
-      const FillParams& params = jobs[next].params;
-      append(Copy{jobs[next].address, static_cast<float>(params.min), static_cast<float>(params.max),
-                  static_cast<std::uint32_t>(params.dtype), is_aligned(jobs[next].address, params.dtype) ? 1u : 0u});
+      const FillJob& copy = jobs[next];
+      const FillParams& params = copy.params;
+      if (begin_ < copy.copy_begin || copy.copy_begin + params.index.count < end_) continue;
+      void* const address = static_cast<std::byte*>(copy.address) + (begin_ - copy.copy_begin) * size_of(params.dtype);
+      append(Copy{address, static_cast<float>(params.min), static_cast<float>(params.max),
+                  static_cast<std::uint32_t>(params.dtype), is_aligned(address, params.dtype) ? 1u : 0u});
       ++copies_;
     }
     job_.copies = copies_ & 7u;
@@ -183,6 +190,7 @@ class Encoder {
       8;
   static_assert(sizeof(EncodedJob) + 8 * most_words <= sizeof SmallParameters::data);
 
+  std::uint64_t begin_, end_, pitch_;
   EncodedJob job_{};
   std::uint64_t extension_[most_words];
   std::size_t words_ = 0;
@@ -190,8 +198,31 @@ class Encoder {
   bool may_be_fast_ = false;
   bool rows_alike_ = true;
   bool short_rows_ = false;
-  bool rows_can_be_aligned_ = true;
-  std::uint64_t first_ = 0, run_ = 0;  // of Rows
+  std::uint64_t first_in_memory_ = 0, row_pitch_ = 0;  // of Rows
+};
+
+// Where an original is cut, so that each copy has all of a part, or nothing: 0, ..., its number of elements.
+class Cuts {
+ public:
+  Cuts(const FillJob* jobs, const FillJob& fill) {
+    put(0);
+    put(fill.params.index.count);
+    if (fill.next_copy == FillJob::none) return;
+    for (std::size_t next = fill.next_copy; next != FillJob::none; next = jobs[next].next_copy) {
+      put(jobs[next].copy_begin);
+      put(jobs[next].copy_begin + jobs[next].params.index.count);
+    }
+    std::sort(at_, end_);
+    end_ = std::unique(at_, end_);
+  }
+  const std::uint64_t* begin() const { return at_; }
+  const std::uint64_t* last() const { return end_ - 1; }
+
+ private:
+  void put(std::uint64_t element) { *end_++ = element; }
+
+  std::uint64_t at_[2 * (FillJob::max_copies + 1)];
+  std::uint64_t* end_ = at_;
 };
 
 constexpr std::size_t job_words = sizeof(EncodedJob) / 8;
@@ -258,26 +289,43 @@ std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t co
   // Jobs are put down from the front, extensions from the back; then these are moved to the jobs.
   std::size_t front = 0;
   std::size_t back = capacity;
+  // Puts down a part of a job, unless it belongs to another kernel. Returns false if there is no room.
+  const auto put = [&](const Encoder& encoder) {
+    if (encoder.kernel() != kernel) {
+      launch->others = true;
+      return true;
+    }
+    if (back - front < job_words + encoder.words()) return false;
+    EncodedJob job = encoder.job();
+    back -= encoder.words();
+    std::memcpy(words + back, encoder.extension(), encoder.words() * 8);
+    job.extension = static_cast<std::uint32_t>(back);
+    std::memcpy(words + front, &job, sizeof job);
+    front += job_words;
+    const auto draw = static_cast<Draw>(job.draw);
+    if (draw == Draw::normal || draw == Draw::windowed_normal) launch->header.tables |= job.cut != 0 ? 2 : 1;
+    waits |= draw == Draw::normal || draw == Draw::windowed_normal;
+    if (job.fast != 0 && job.copies != 0) launch->header.copies = 1;
+    return true;
+  };
+  // The same for all parts of a job, or for none.
+  const auto put_all = [&](const FillJob& fill) {
+    const std::size_t front_before = front;
+    const std::size_t back_before = back;
+    const Cuts cuts(jobs, fill);
+    for (const std::uint64_t* cut = cuts.begin(); cut != cuts.last(); ++cut) {
+      if (put(Encoder(jobs, fill, cut[0], cut[1]))) continue;
+      front = front_before;
+      back = back_before;
+      return false;
+    }
+    return true;
+  };
   std::size_t next = first;
   fanin::detail::in_default_fp_environment([&] {
     for (; next < count; ++next) {
       const FillJob& fill = jobs[next];
-      if (fill.is_copy || fill.params.index.count == 0) continue;
-      const Encoder encoder(jobs, fill);
-      if (encoder.kernel() != kernel) {
-        launch->others = true;
-        continue;
-      }
-      if (back - front < job_words + encoder.words()) break;
-      EncodedJob job = encoder.job();
-      back -= encoder.words();
-      std::memcpy(words + back, encoder.extension(), encoder.words() * 8);
-      job.extension = static_cast<std::uint32_t>(back);
-      std::memcpy(words + front, &job, sizeof job);
-      front += job_words;
-      const auto draw = static_cast<Draw>(job.draw);
-      if (draw == Draw::normal || draw == Draw::windowed_normal) launch->header.tables |= job.cut != 0 ? 2 : 1;
-      waits |= draw == Draw::normal || draw == Draw::windowed_normal;
+      if (!fill.is_copy && fill.params.index.count != 0 && !put_all(fill)) break;
     }
   });
   if (front == 0) return next;
@@ -295,7 +343,8 @@ std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t co
   launch->header.half = 0x80;
   launch->header.tiles =
       block ? number_row_tiles(words, jobs[first], &launch->header) : number_tiles(words, launch->header.jobs);
-  const Policy policy = policy_for(device, launch->header.tables, waits, launch->header.tiles, block);
+  const std::uint32_t warp_bytes = block ? sizeof(EncodedJob) : launch->header.copies * turn_bytes;
+  const Policy policy = policy_for(device, launch->header.tables, waits, launch->header.tiles, warp_bytes);
   launch->header.table_copies = policy.table_copies;
   launch->blocks = policy.blocks;
   launch->threads = policy.threads;

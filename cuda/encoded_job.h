@@ -19,25 +19,25 @@ enum class Draw : std::uint32_t {
   narrow_normal     // without a table, within a core::NarrowWindow
 };
 
-// One fill. Its memory is rows of consecutive indices, one row if it is a whole tensor. Elements are made four at a
-// time: a quad is the elements with indices 4n ... 4n + 3, one Philox block. A slot is a quad's place in a row: a row
-// has as many as the quads that it touches. Slots are dealt to warps in tiles, which are numbered through a launch's
-// jobs.
+// One fill, or a part of one. Its memory is rows of consecutive indices, one row if it is a whole tensor. Elements are
+// made four at a time: a quad is the elements with indices 4n ... 4n + 3, one Philox block. A slot is a quad's place in
+// a row: a row has as many as the quads that it touches. Slots are dealt to warps in tiles, which are numbered through
+// a launch's jobs.
 struct alignas(16) EncodedJob {
   void* address;       // of the first element
   std::uint64_t bits;  // the subsequence; of a constant the pattern
   std::uint64_t seed;
   std::uint64_t start;  // index of the first element; with Rows: of the first element of row 0
-  std::uint64_t count;
+  std::uint64_t count;  // of elements; with Rows also of those that lie between rows
   float scale, shift;  // value = fma(draw, scale, shift), binary32; the shift of a product is -0, which changes nothing
   std::uint32_t tile_begin;
   std::uint32_t tile_slots;
   std::uint32_t draw : 3;
   std::uint32_t dtype : 3;
   std::uint32_t cut : 1;      // by the table of [-2, 2]
-  std::uint32_t fast : 1;     // aligned, no short rows or copies, nothing to be clamped that its format does not clamp
-                              // anyway, and a normal of Draw::normal, or a uniform whose scale can be divided by 2^32
-                              // exactly
+  std::uint32_t fast : 1;     // a normal of Draw::normal, or a uniform whose scale can be divided by 2^32 exactly; no
+                              // short rows; and copies, or else aligned and nothing to be clamped that its format does
+                              // not clamp anyway
   std::uint32_t aligned : 1;  // a quad's memory is aligned to its size, or 16 bytes
   std::uint32_t has_values : 1;
   std::uint32_t has_rows : 1;
@@ -56,10 +56,11 @@ struct Values {
   double lower, upper;  // window of a normal
 };
 
-// Rows of `run` consecutive indices, of which elements first ... first + count - 1 are filled. The rows are `rank`
-// nested loops, given by as many Dimensions, which follow; the last one is fastest.
+// Rows of `run` consecutive indices, `pitch` elements apart in memory. Of that memory, counted from the first row's
+// beginning, elements first ... first + count - 1 are the job's, except those between rows. The rows are `rank` nested
+// loops, given by as many Dimensions, which follow; the last one is fastest.
 struct Rows {
-  std::uint64_t run, first;
+  std::uint64_t run, pitch, first;
   std::uint64_t slots;  // of a row
   std::uint32_t rank;
   // n / slots = n * inverse >> inverse_shift for n < max_share; 0 if there are max_share or more slots.
@@ -85,7 +86,7 @@ struct BlockLoop {
   std::uint64_t extent, stride, step, bound, axis;
 };
 
-// Another place and dtype for the same draws.
+// Another place and dtype for the same draws, for all of a job's elements.
 struct Copy {
   void* address;
   float min, max;
@@ -96,7 +97,7 @@ struct Copy {
 // The slots of a job; rows: its, if it has any.
 FANIN_HOST_DEVICE std::uint64_t slots_of(const EncodedJob& job, const Rows* rows) {
   if (job.has_rows == 0) return (job.start % 4 + job.count + 3) / 4;
-  return ((rows->first + job.count - 1) / rows->run + 1 - rows->first / rows->run) * rows->slots;
+  return ((rows->first + job.count - 1) / rows->pitch + 1 - rows->first / rows->pitch) * rows->slots;
 }
 
 // A warp handles so many slots of a job at a time.
@@ -115,12 +116,17 @@ struct Waiting {
   std::uint32_t state[size];
 };
 
+// The values of a warp that are rounded for several destinations.
+inline constexpr std::uint32_t turn_quads = 256;
+inline constexpr std::uint32_t turn_bytes = turn_quads * 16;
+
 struct alignas(16) Header {
   std::uint32_t jobs;
   std::uint32_t tiles;
   std::uint32_t tables;              // 1: of the whole curve, 2: cut at 2, 3: both
   std::uint32_t table_copies;        // a power of two up to 32: the number of lanes that have their own banks
   std::uint32_t waits;               // 1: every warp has a Waiting
+  std::uint32_t copies;              // 1: there are fast jobs with copies, and every warp has turn_bytes
   std::uint32_t row_tiles;           // tiles of a block's row; 0: there is no block
   std::uint32_t half;                // 0x80, see centred_number()
   const std::uint64_t* device_seed;  // in device memory, or null: read instead of the jobs' seeds

@@ -8,6 +8,8 @@ namespace fanin::gpu {
 namespace {
 
 struct FillFast {
+  static constexpr bool only_copies = false;
+  __device__ __forceinline__ bool takes(const EncodedJob& job) const { return job.copies == 0; }
   __device__ __forceinline__ void operator()(const EncodedJob& job, const Extension& more, const Share& share,
                                              const Generator& generator, const SharedMemory& shared) const {
     with_format(
@@ -17,14 +19,34 @@ struct FillFast {
   }
 };
 
+struct FillCopies {
+  static constexpr bool only_copies = true;
+  __device__ __forceinline__ bool takes(const EncodedJob& job) const { return job.copies != 0; }
+  __device__ __forceinline__ void operator()(const EncodedJob& job, const Extension& more, const Share& share,
+                                             const Generator& generator, const SharedMemory& shared) const {
+    fill_fast<CopyWriter>(job, more, share, generator, shared);
+  }
+};
+
+// A function that is called when nothing else is left to do: then its registers cost the other jobs none.
+__device__ __noinline__ void fill_copies(const Header* header, const std::uint64_t* behind) {
+  fill(*header, behind, FillCopies{});
+}
+
+__device__ __forceinline__ void fill_all(const Header& header, const std::uint64_t* behind) {
+  SharedMemory(header).make_tables();
+  fill(header, behind, FillFast{});
+  if (header.copies != 0) fill_copies(&header, behind);
+}
+
 }  // namespace
 
 __global__ void __launch_bounds__(max_threads_per_block) fill_fast_small(const __grid_constant__ SmallParameters p) {
-  fill(p.header, p.data, FillFast{});
+  fill_all(p.header, p.data);
 }
 
 __global__ void __launch_bounds__(max_threads_per_block) fill_fast_large(const __grid_constant__ LargeParameters p) {
-  fill(p.header, p.data, FillFast{});
+  fill_all(p.header, p.data);
 }
 
 }  // namespace fanin::gpu

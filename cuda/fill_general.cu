@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel of all other fills: float64, windows of their own, memory that is not aligned, copies, values that are
+// The kernel of all other fills: float64, windows of their own, short rows, memory that is not aligned, values that are
 // clamped.
 #include "cuda/fill_kernels.h"
 #include "cuda/kernel/fill.cuh"
@@ -20,6 +20,8 @@ __device__ __forceinline__ void fill_narrow_spans(const EncodedJob& job, const E
 }
 
 struct FillGeneral {
+  static constexpr bool only_copies = false;
+  __device__ __forceinline__ bool takes(const EncodedJob&) const { return true; }
   __device__ __forceinline__ void operator()(const EncodedJob& job, const Extension& more, const Share& share,
                                              const Generator& generator, const SharedMemory& shared) const {
     const auto dtype = static_cast<DType>(job.dtype);
@@ -43,14 +45,19 @@ struct FillGeneral {
   }
 };
 
+__device__ __forceinline__ void fill_all(const Header& header, const std::uint64_t* behind) {
+  SharedMemory(header).make_tables();
+  fill(header, behind, FillGeneral{});
+}
+
 }  // namespace
 
 __global__ void __launch_bounds__(max_threads_per_block) fill_general_small(const __grid_constant__ SmallParameters p) {
-  fill(p.header, p.data, FillGeneral{});
+  fill_all(p.header, p.data);
 }
 
 __global__ void __launch_bounds__(max_threads_per_block) fill_general_large(const __grid_constant__ LargeParameters p) {
-  fill(p.header, p.data, FillGeneral{});
+  fill_all(p.header, p.data);
 }
 
 }  // namespace fanin::gpu

@@ -144,7 +144,7 @@ class Filler {
 template <class Writer, class Source>
 __device__ __forceinline__ void fill_from(const Source& source, const EncodedJob& job, const Extension& more,
                                           const Share& share, const Generator& generator, const SharedMemory& shared) {
-  const Writer writer(job, more, source.factor());
+  const Writer writer(job, more, source.factor(), shared.turn());
   Filler<Source, Writer>(source, generator, share, writer, *shared.waiting()).fill();
 }
 
@@ -182,16 +182,12 @@ __device__ __forceinline__ std::uint32_t find_job(const EncodedJob* jobs, std::u
   return first;
 }
 
-// A kernel's body. fill_share(job, extension, share, generator, shared) draws.
+// A kernel's body after its tables have been made: fills what a warp's tiles have of the jobs that fill_share takes.
+// fill_share(job, extension, share, generator, shared) draws.
 template <class FillShare>
 __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* behind, const FillShare& fill_share) {
-  const SharedMemory shared(header);
-  shared.make_tables();
-
   // Every warp has as many consecutive tiles as any other, or one more. Neighbours are in different blocks, so that few
   // tiles, too, are dealt to all multiprocessors.
-  const std::uint64_t* const data = header.data != nullptr ? header.data : behind;
-  const EncodedJob* const jobs = reinterpret_cast<const EncodedJob*>(data);
   const std::uint32_t warps = gridDim.x * (blockDim.x / 32);
   const std::uint32_t warp = threadIdx.x / 32 * gridDim.x + blockIdx.x;
   const std::uint32_t each = header.tiles / warps;
@@ -199,7 +195,10 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
   std::uint32_t tile = warp * each + min(warp, more_have);
   const std::uint32_t end = tile + each + (warp < more_have ? 1 : 0);
   if (tile == end) return;
-  const std::uint32_t row_tiles = header.row_tiles;
+  const std::uint64_t* const data = header.data != nullptr ? header.data : behind;
+  const SharedMemory shared(header);
+  const EncodedJob* const jobs = reinterpret_cast<const EncodedJob*>(data);
+  const std::uint32_t row_tiles = FillShare::only_copies ? 0 : header.row_tiles;
   std::uint32_t number = row_tiles != 0 ? tile / row_tiles : find_job(jobs, header.jobs, tile);
 #pragma unroll 1
   for (; tile < end; ++number) {
@@ -217,9 +216,13 @@ __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* 
     std::uint64_t begin = std::uint64_t{tile - job.tile_begin} * job.tile_slots;
     const std::uint64_t slots_end = min(slots, std::uint64_t{job_end - job.tile_begin} * job.tile_slots);
     const auto draw = static_cast<Draw>(job.draw);
-    if (draw == Draw::constant || draw == Draw::identity) {
-      fill_pattern(job, data, begin, slots_end);
-    } else {
+    if (!FillShare::only_copies && (draw == Draw::constant || draw == Draw::identity)) {
+      if (job.has_rows == 0) {
+        fill_pattern(job, data, begin, slots_end);
+      } else {
+        fill_pattern_in_rows(&job, data, begin, slots_end);
+      }
+    } else if (fill_share.takes(job)) {
       const Generator generator(header.device_seed != nullptr ? *header.device_seed : job.seed,
                                 job.bits + (header.device_call != nullptr ? *header.device_call : 0));
 #pragma unroll 1

@@ -8,7 +8,7 @@
 namespace fanin::gpu {
 
 // A number that the compiler does not work out anew where it is used: for Philox's round keys, which it would rather
-// add up again for every block.
+// add up again for every block, and for a table's cell_bytes, 0.2 instructions an element (CUDA 13.0).
 __device__ __forceinline__ std::uint32_t opaque(std::uint32_t v) {
   asm volatile("" : "+r"(v));
   return v;

@@ -63,7 +63,7 @@ class Share {
     const std::uint64_t slots = job.has_rows != 0 ? more.rows->slots : 0;
     row_ = job.has_rows != 0 ? begin / slots : 0;
     column_ = begin - row_ * slots;
-    if (job.has_rows != 0) row_ += more.rows->first / more.rows->run;
+    if (job.has_rows != 0) row_ += more.rows->first / more.rows->pitch;
     const std::uint64_t left = slots - column_;
     left_ = job.has_rows == 0 || left > max_share ? max_share : static_cast<std::uint32_t>(left);
     first_ = {job.start / 4 + begin, static_cast<std::int64_t>(4 * begin - job.start % 4)};
@@ -101,7 +101,7 @@ class Share {
   __device__ __forceinline__ Span short_rows() const {
     Span span{0, 0, 0, count_, 0, 0};
     if (job_.whole_rows != 0) {
-      span.element = static_cast<std::int64_t>(row_ * more_.rows->run - more_.rows->first + 4 * column_);
+      span.element = static_cast<std::int64_t>(row_ * more_.rows->pitch - more_.rows->first + 4 * column_);
       const std::int64_t elements = 4 * static_cast<std::int64_t>(count_);
       span.from = static_cast<std::uint32_t>(min(max(-span.element, std::int64_t{0}), elements));
       const std::int64_t to = static_cast<std::int64_t>(job_.count) - span.element;
@@ -168,7 +168,7 @@ class Share {
   }
 
   __device__ __forceinline__ std::int64_t element_of(const At& at, std::uint64_t start) const {
-    const std::uint64_t row_element = job_.has_rows != 0 ? at.row * more_.rows->run - more_.rows->first : 0;
+    const std::uint64_t row_element = job_.has_rows != 0 ? at.row * more_.rows->pitch - more_.rows->first : 0;
     return static_cast<std::int64_t>(row_element + 4 * at.column - start % 4);
   }
 

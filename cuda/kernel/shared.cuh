@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A block's shared memory: the launch's tables, what waits for each warp and, in a launch with a block, each warp's
-// row.
+// row, or in one with copies, each warp's turn.
 #pragma once
 
 #include <cstdint>
 
 #include "cuda/encoded_job.h"
+#include "cuda/kernel/hints.cuh"
 #include "cuda/kernel/normal.cuh"
 
 namespace fanin::gpu {
@@ -23,11 +24,15 @@ class SharedMemory {
   // The lane's copy.
   __device__ __forceinline__ Table table(bool cut) const {
     const float* const lanes = table_begin(cut) + (threadIdx.x & (header_.table_copies - 1));
-    return {static_cast<std::uint32_t>(__cvta_generic_to_shared(lanes)), 4 * header_.table_copies, header_.half, cut};
+    return {static_cast<std::uint32_t>(__cvta_generic_to_shared(lanes)), opaque(4 * header_.table_copies), header_.half,
+            cut};
   }
   __device__ __forceinline__ Waiting* waiting() const { return waiting_begin() + threadIdx.x / 32; }
   __device__ __forceinline__ EncodedJob* row() const {
-    return reinterpret_cast<EncodedJob*>(waiting_begin() + header_.waits * (blockDim.x / 32)) + threadIdx.x / 32;
+    return static_cast<EncodedJob*>(behind_waiting()) + threadIdx.x / 32;
+  }
+  __device__ __forceinline__ std::uint32_t turn() const {
+    return static_cast<std::uint32_t>(__cvta_generic_to_shared(behind_waiting())) + threadIdx.x / 32 * turn_bytes;
   }
 
  private:
@@ -38,6 +43,9 @@ class SharedMemory {
   }
   __device__ __forceinline__ Waiting* waiting_begin() const {
     return reinterpret_cast<Waiting*>(table_begin(true) + ((header_.tables & 2) != 0 ? table_size() : 0));
+  }
+  __device__ __forceinline__ void* behind_waiting() const {
+    return waiting_begin() + header_.waits * (blockDim.x / 32);
   }
   __device__ __forceinline__ void make_table(const core::Ziggurat& from, bool cut) const {
     float* const memory = table_begin(cut);

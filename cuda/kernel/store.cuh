@@ -176,7 +176,7 @@ class Writer {
       : general                                                               ? 2
                                                                               : 4;
 
-  __device__ __forceinline__ Writer(const EncodedJob& job, const Extension& more, Real factor)
+  __device__ __forceinline__ Writer(const EncodedJob& job, const Extension& more, Real factor, std::uint32_t = 0)
       : memory_(job.address),
         aligned_(job.aligned != 0),
         affine_(job, more, factor),
@@ -214,21 +214,49 @@ class Writer {
   typename Format::Clamp clamp_;
 };
 
-// A quad's values to a job's memory and its copies'. A function that is called, because it has code for every format.
-static __device__ __noinline__ void put_all(const EncodedJob* job, const Copy* copies, float min, float max, float x,
-                                            float y, float z, float w, std::int64_t element, std::int32_t from,
-                                            std::int32_t to) {
+// Calls f(destination, format) for a job's memory and its copies'.
+template <class F>
+__device__ __forceinline__ void for_destinations(const EncodedJob* job, const Copy* copies, float min, float max,
+                                                 const F& f) {
   Copy at{job->address, min, max, job->dtype, job->aligned};
 #pragma unroll 1
   for (std::uint32_t c = 0;; ++c) {
     with_format(
-        at.dtype, [&](auto format) __attribute__((always_inline)) {
-          put<decltype(format), true>(at.address, at.aligned != 0, {{0, element}, from, to}, {x, y, z, w},
-                                      Limits<float>{at.min, at.max});
-        });
+        at.dtype, [&](auto format) __attribute__((always_inline)) { f(at, format); });
     if (c == job->copies) return;
     at = copies[c];
   }
+}
+
+template <class Format>
+__device__ __forceinline__ void store_one(std::uint64_t address, float v, const typename Format::Clamp& clamp) {
+  const typename Format::Packed packed = Format::template encode<true>({v, v, v, v}, clamp);
+  typename Format::Element element;
+  memcpy(&element, &packed, sizeof element);
+  store(address, element);
+}
+
+// An element's value to a job's memory and its copies'. A function that is called, because it has code for every
+// format.
+static __device__ __noinline__ void put_one(const EncodedJob* job, const Copy* copies, float min, float max, float v,
+                                            std::int64_t element) {
+  for_destinations(
+      job, copies, min, max, [&](const Copy& at, auto format) __attribute__((always_inline)) {
+        using Format = decltype(format);
+        store_one<Format>(reinterpret_cast<std::uint64_t>(at.address) + element * sizeof(typename Format::Element), v,
+                          Limits<float>{at.min, at.max});
+      });
+}
+
+// The same for a quad's values.
+static __device__ __noinline__ void put_all(const EncodedJob* job, const Copy* copies, float min, float max, float x,
+                                            float y, float z, float w, std::int64_t element, std::int32_t from,
+                                            std::int32_t to) {
+  for_destinations(
+      job, copies, min, max, [&](const Copy& at, auto format) __attribute__((always_inline)) {
+        put<decltype(format), true>(at.address, at.aligned != 0, {{0, element}, from, to}, {x, y, z, w},
+                                    Limits<float>{at.min, at.max});
+      });
 }
 
 // Writes any job that is computed in binary32, with its copies, and any memory. Its addresses are numbers of elements.
@@ -239,7 +267,8 @@ class GeneralWriter {
   static constexpr std::uint64_t element_size = 1;
   static constexpr std::uint32_t quads_together = 4;
 
-  __device__ __forceinline__ GeneralWriter(const EncodedJob& job, const Extension& more, float factor)
+  __device__ __forceinline__ GeneralWriter(const EncodedJob& job, const Extension& more, float factor,
+                                           std::uint32_t = 0)
       : more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)) {}
 
   __device__ __forceinline__ bool aligned() const { return true; }
@@ -289,7 +318,9 @@ class GeneralWriter {
   }
   __device__ __forceinline__ void write_one(bool really, std::uint64_t element, float draw) const {
     const float v = affine_(draw);
-    if (really) put(static_cast<std::int64_t>(element), 0, 1, {v, v, v, v});
+    if (really) {
+      put_one(more_.job, more_.copies, limits_.min, limits_.max, v, static_cast<std::int64_t>(element));
+    }
   }
 
  private:
@@ -301,6 +332,113 @@ class GeneralWriter {
   const Extension& more_;
   Affine<float> affine_;
   Limits<float> limits_;
+};
+
+// A turn's values in shared memory of the warp, in their order. Each destination is rounded and written from there:
+// that takes little code, and memory of any alignment needs no exchange between lanes.
+struct Turn {
+  std::uint32_t address;  // in shared memory
+
+  __device__ __forceinline__ Four<float> quad(std::uint32_t n) const {
+    const float4 v = *at(n);
+    return {v.x, v.y, v.z, v.w};
+  }
+  __device__ __forceinline__ void set_quad(std::uint32_t n, const Four<float>& v) const {
+    *at(n) = make_float4(v.x, v.y, v.z, v.w);
+  }
+  __device__ __forceinline__ float value(std::uint32_t n) const {
+    return *static_cast<const float*>(__cvta_shared_to_generic(address + 4 * n));
+  }
+
+ private:
+  __device__ __forceinline__ float4* at(std::uint32_t n) const {
+    return static_cast<float4*>(__cvta_shared_to_generic(address + 16 * n));
+  }
+};
+
+// Writes a turn to an address.
+template <class Format, bool clamped>
+__device__ __forceinline__ void store_turn(std::uint64_t address, const Turn& turn,
+                                           const typename Format::Clamp& clamp) {
+  constexpr std::uint64_t size = sizeof(typename Format::Element);
+  const std::uint32_t past = static_cast<std::uint32_t>(address / size) % 4;
+  std::uint64_t at = opaque(address + lane_number() * 4 * size);
+  if (past == 0) {
+#pragma unroll
+    for (std::uint32_t k = 0; k < turn_quads / 32; ++k) {
+      store_four(at + k * 128 * size, Format::template encode<clamped>(turn.quad(lane_number() + 32 * k), clamp));
+    }
+    return;
+  }
+  // All but 4 elements, in fours that are aligned; then these.
+  const std::uint32_t first = 4 - past;
+  at += first * size;
+#pragma unroll 2
+  for (std::uint32_t n = first + 4 * lane_number(); n < 4 * turn_quads - past; n += 128, at += 128 * size) {
+    const Four<float> values{turn.value(n), turn.value(n + 1), turn.value(n + 2), turn.value(n + 3)};
+    store_four(at, Format::template encode<clamped>(values, clamp));
+  }
+  if (lane_number() < 4) {
+    const std::uint32_t n = lane_number() < first ? lane_number() : lane_number() + 4 * turn_quads - 4;
+    store_one<Format>(address + n * size, turn.value(n), clamp);
+  }
+}
+
+// Writes a turn that begins at an element. A function that is called, as put_one() is.
+static __device__ __noinline__ void put_turn(const EncodedJob* job, const Copy* copies, float min, float max, Turn turn,
+                                             std::int64_t element) {
+  __syncwarp();
+  for_destinations(
+      job, copies, min, max, [&](const Copy& at, auto format) __attribute__((always_inline)) {
+        using Format = decltype(format);
+        const std::uint64_t address =
+            reinterpret_cast<std::uint64_t>(at.address) + element * sizeof(typename Format::Element);
+        const Limits<float> limits{at.min, at.max};
+        // Most values need not be clamped, and most formats do so anyway.
+        if (std::is_same_v<Format, AsFloat32> && at.min == -INFINITY && at.max == INFINITY) {
+          store_turn<Format, false>(address, turn, limits);
+        } else {
+          store_turn<Format, true>(address, turn, limits);
+        }
+      });
+  __syncwarp();  // all have read before any of them writes there again
+}
+
+// Writes a job with copies to any memory, in the fast kernel. Its addresses are numbers of elements.
+class CopyWriter {
+ public:
+  using Real = float;
+  static constexpr bool general = false;
+  static constexpr std::uint64_t element_size = 1;
+  static constexpr std::uint32_t quads_together = turn_quads / 32;
+
+  __device__ __forceinline__ CopyWriter(const EncodedJob& job, const Extension& more, float factor, std::uint32_t turn)
+      : more_(more), affine_(job, more, factor), limits_(limits_of<float>(job, more)), turn_{turn} {}
+
+  __device__ __forceinline__ bool aligned() const { return true; }
+  __device__ __forceinline__ std::uint64_t address(std::int64_t element) const {
+    return static_cast<std::uint64_t>(element);
+  }
+  __device__ __forceinline__ void write_turn(std::uint64_t element, const Four<float> (&draws)[quads_together]) const {
+#pragma unroll
+    for (std::uint32_t k = 0; k < quads_together; ++k) turn_.set_quad(lane_number() + 32 * k, affine_(draws[k]));
+    put_turn(more_.job, more_.copies, limits_.min, limits_.max, turn_,
+             static_cast<std::int64_t>(element) - 4 * lane_number());
+  }
+  __device__ __forceinline__ void write(const Quad& quad, const Four<float>& draws) const {
+    const Four<float> v = affine_(draws);
+    put_all(more_.job, more_.copies, limits_.min, limits_.max, v.x, v.y, v.z, v.w, quad.element, quad.from, quad.to);
+  }
+  __device__ __forceinline__ void write_one(bool really, std::uint64_t element, float draw) const {
+    const float v = affine_(draw);
+    if (really) put_one(more_.job, more_.copies, limits_.min, limits_.max, v, static_cast<std::int64_t>(element));
+  }
+
+ private:
+  const Extension& more_;
+  Affine<float> affine_;
+  Limits<float> limits_;
+  Turn turn_;
 };
 
 }  // namespace fanin::gpu

@@ -10,8 +10,10 @@
 #include <iostream>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "cuda/encode.h"
@@ -19,6 +21,7 @@
 #include "fanin/core/window.h"
 #include "fanin/fanin.h"
 #include "fanin/fanin.hpp"
+#include "params/index_map.h"
 #include "params/make_params.h"
 #include "support/test_support.h"
 
@@ -122,7 +125,6 @@ struct OneJob {
   void set_job(const gpu::EncodedJob& job) { std::memcpy(words.data(), &job, sizeof job); }
 
   void cut(const Cut& cut) {
-    const bool waits = launch.shared_bytes > 0;
     if (cut.tile_slots != 0) {
       gpu::EncodedJob changed = job();
       changed.tile_slots = cut.tile_slots;
@@ -137,7 +139,8 @@ struct OneJob {
     if (cut.table_copies != 0) launch.header.table_copies = cut.table_copies;
     if (cut.threads != 0) launch.threads = cut.threads;
     if (cut.blocks != 0) launch.blocks = cut.blocks;
-    launch.shared_bytes = gpu::shared_bytes(launch.header.tables, launch.header.table_copies, waits, launch.threads);
+    launch.shared_bytes =
+        gpu::shared_bytes(launch.header.tables, launch.header.table_copies, launch.header.waits != 0, launch.threads);
   }
 };
 
@@ -157,10 +160,26 @@ struct Launches {
   }
 };
 
-void expect_host_bits(const FillParams& params, const Cut& cut, std::size_t offset, const std::string& what) {
-  const std::vector<unsigned char> expected = host_bytes(params);
+// Rows of bytes, apart in memory.
+std::vector<unsigned char> spread(const std::vector<unsigned char>& rows, std::size_t row, std::size_t pitch) {
+  std::vector<unsigned char> bytes((rows.size() / row - 1) * pitch + row, DeviceBytes::untouched);
+  for (std::size_t at = 0; at < rows.size(); at += row) std::copy_n(&rows[at], row, &bytes[at / row * pitch]);
+  return bytes;
+}
+
+// pitch: elements from a row to the next one, if rows of `row` elements are apart.
+void expect_host_bits(const FillParams& params, const Cut& cut, std::size_t offset, const std::string& what,
+                      std::uint64_t row = 0, std::uint64_t pitch = 0) {
+  const std::size_t size = size_of(params.dtype);
+  std::vector<unsigned char> expected = host_bytes(params);
+  if (pitch != 0) expected = spread(expected, row * size, pitch * size);
   DeviceBytes memory(expected.size() + offset);
-  OneJob one({memory.data() + offset, params});
+  FillJob job{memory.data() + offset, params};
+  if (pitch != 0) {
+    job.params.index = detail::in_rows(params.index, row);
+    job.pitch = pitch;
+  }
+  OneJob one(job);
   ASSERT_EQ(one.launch.words == 0, params.index.count == 0);
   if (one.launch.words != 0) {
     one.cut(cut);
@@ -505,6 +524,78 @@ TEST_F(Gpu, ShortRows) {
           expect_host_bits(params, n % 2 == 0 ? usual : cuts()[n / 2 % 6], n % 7 % 4 * size_of(dtype), c.name);
           ++n;
         }
+      }
+    }
+  }
+}
+
+// Rows that are apart in memory: nothing between them is written.
+TEST_F(Gpu, RowsApartInMemory) {
+  std::vector<Case> kinds = all_kinds();
+  kinds.push_back({"window", TruncatedNormal(0.5, 2.0, 1, -1.0, 3.0)});
+  kinds.push_back({"narrow", TruncatedNormal(0.5, 2.0, 1, 1.0, 2.0)});
+  kinds.push_back({"clamped", RandomNormal(0.0, 1.5e38, 5)});
+  kinds.push_back({"identity", Identity(0.5)});
+  unsigned n = 0;
+  for (const std::int64_t run : {1, 2, 3, 4, 20, 67, 128, 131, 300, 1031}) {
+    const std::int64_t rows = 2 + 3000 / run;
+    for (const Case& c : kinds) {
+      for (const DType dtype : all_dtypes) {
+        ++n;
+        const std::uint64_t pitch = static_cast<std::uint64_t>(run) + (n % 3 == 0 ? 4 - run % 4 : 1 + n % 7);
+        const std::size_t offset = n / 2 % 4 * size_of(dtype);
+        const Cut cut = n % 4 == 0 ? usual : cuts()[n % 6];
+        const std::string what = c.name + (" in rows of " + std::to_string(run));
+        const auto row = static_cast<std::uint64_t>(run);
+        TensorOptions options{.subsequence = n};
+        if (n % 2 == 0 && std::string(c.name) != "identity") {
+          const std::int64_t first = n % 5;
+          options.block = {{1, first}, {rows, run}};
+          const FillParams params = c.initializer.params({rows + 2, run + first + n % 4}, dtype, options);
+          expect_host_bits(params, cut, offset, what + " of a block", row, pitch);
+        } else {
+          const FillParams params = c.initializer.params({rows, run}, dtype, options);
+          expect_host_bits(params, cut, offset, what, row, pitch);
+        }
+      }
+    }
+  }
+  // Rows that dimensions nest, of a tensor of which none can be joined.
+  for (const DType dtype : all_dtypes) {
+    const Block block{{1, 2, 3}, {4, 5, 150}};
+    for (const Case& c : {kinds[0], kinds[4], kinds[7]}) {
+      const FillParams params = c.initializer.params({6, 9, 160}, dtype, {.subsequence = 3, .block = block});
+      expect_host_bits(params, usual, 0, c.name, 150, 152);
+      expect_host_bits(params, cuts()[1], size_of(dtype), c.name, 50, 53);
+      expect_host_bits(params, cuts()[2], 0, c.name, 30, 32);
+    }
+  }
+}
+
+// Rows that are so far apart that their places in memory, or their numbers, need more than 32 bits.
+TEST_F(Gpu, LastRowsOfHugeTensorsApartInMemory) {
+  constexpr std::int64_t rows = std::int64_t{1} << 26;
+  for (const DType dtype : all_dtypes) {
+    for (const Case& c : {all_kinds()[0], all_kinds()[4], all_kinds()[7]}) {
+      for (const std::uint64_t pitch : {std::uint64_t{259}, std::uint64_t{1} << 20}) {
+        const FillParams whole = c.initializer.params({rows, 256}, dtype, {.subsequence = 1});
+        const std::vector<unsigned char> dense_rows = host_bytes(part_of(whole, (rows - 2) * 256, 512));
+        const std::size_t size = size_of(dtype);
+        const std::vector<unsigned char> expected = spread(dense_rows, 256 * size, pitch * size);
+        DeviceBytes memory(expected.size());
+        const std::uint64_t before = (rows - 2) * pitch * size;
+        FillJob job{reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(memory.data()) - before), whole};
+        job.params.index = detail::in_rows(whole.index, 256);
+        job.pitch = pitch;
+        OneJob one(job);
+        one.cut({64, 1, 64, 1});
+        ASSERT_EQ(one.launch.header.tiles, rows);  // one for each row
+        gpu::EncodedJob encoded = one.job();
+        encoded.tile_begin -= rows - 2;
+        one.set_job(encoded);
+        one.launch.header.tiles = 2;
+        gpu::launch(one.launch, one.words.data());
+        expect_only(memory, 0, expected, c.name);
       }
     }
   }
@@ -948,6 +1039,232 @@ TEST_F(Gpu, AMasterAndItsCopiesAreOnePass) {
   const Launches launches(jobs);
   ASSERT_EQ(launches.all.size(), 1u);
   EXPECT_EQ(launches.all[0].header.jobs, 1u);
+}
+
+// Jobs and their copies, each with memory of its own.
+class Pass {
+ public:
+  // Of an original with elements first ... first + count - 1 of a tensor.
+  void add(const Initializer& initializer, DType dtype, std::uint64_t first, std::uint64_t count) {
+    put(dense(initializer, dtype, first, count));
+    initializer_ = initializer;
+    first_ = first;
+  }
+  void add_copy(DType dtype, std::uint64_t begin, std::uint64_t count) {
+    put(dense(*initializer_, dtype, first_ + begin, count));
+    jobs_.back().is_copy = true;
+    jobs_.back().copy_begin = begin;
+    jobs_[jobs_.size() - 2].next_copy = jobs_.size() - 1;
+  }
+  // Any original, and copies of all of it.
+  void add(const FillParams& params) { put(params); }
+  void add_copy(const FillParams& params) {
+    put(params);
+    jobs_.back().is_copy = true;
+    jobs_[jobs_.size() - 2].next_copy = jobs_.size() - 1;
+  }
+
+  // Fills all of them. Returns the number of launches of each kernel.
+  std::pair<int, int> expect_host_bits(const Cut& cut, const std::string& what) {
+    DeviceBytes memory(expected_.size());
+    std::pair<int, int> launches;
+    std::vector<FillJob> jobs = jobs_;
+    for (FillJob& job : jobs) job.address = memory.data() + reinterpret_cast<std::uintptr_t>(job.address);
+    std::vector<std::uint64_t> words(sizeof(gpu::LargeParameters::data) / 8);
+    for (const gpu::Kernel kernel : {gpu::Kernel::fast, gpu::Kernel::general}) {
+      gpu::Launch launch{};
+      EXPECT_EQ(gpu::encode_launch(jobs.data(), 0, jobs.size(), kernel, h200(), words.data(), words.size(), &launch),
+                jobs.size());
+      if (launch.words == 0) continue;
+      ++(kernel == gpu::Kernel::fast ? launches.first : launches.second);
+      if (cut.table_copies != 0) launch.header.table_copies = cut.table_copies;
+      if (cut.threads != 0) launch.threads = cut.threads;
+      if (cut.blocks != 0) launch.blocks = cut.blocks;
+      launch.shared_bytes =
+          gpu::shared_bytes(launch.header.tables, launch.header.table_copies, launch.header.waits != 0, launch.threads,
+                            launch.header.copies * gpu::turn_bytes);
+      gpu::launch(launch, words.data());
+    }
+    expect_only(memory, 0, expected_, what);
+    return launches;
+  }
+
+ private:
+  void put(const FillParams& params) {
+    const std::size_t size = size_of(params.dtype);
+    const std::size_t place = (expected_.size() / 16 + 2) * 16 + jobs_.size() * 7 % 5 * size;
+    expected_.resize(place, DeviceBytes::untouched);
+    jobs_.push_back({reinterpret_cast<void*>(place), params});  // later the memory's address is added
+    const std::vector<unsigned char> bytes = host_bytes(params);
+    expected_.insert(expected_.end(), bytes.begin(), bytes.end());
+  }
+
+  std::vector<unsigned char> expected_;
+  std::vector<FillJob> jobs_;
+  std::optional<Initializer> initializer_;
+  std::uint64_t first_ = 0;
+};
+
+constexpr DType narrow_dtypes[] = {DType::float32, DType::bfloat16, DType::float16, DType::float8_e4m3fn,
+                                   DType::float8_e5m2};
+
+std::vector<Case> kinds_with_copies() {
+  return {{"HeNormal", HeNormal(1)},
+          {"uniform", RandomUniform(0.25, 3.0, 6)},
+          {"GlorotUniform", GlorotUniform(5)},
+          {"truncated with a mean", TruncatedNormal(-0.5, 0.25, 4)},
+          {"clamped", RandomNormal(0.0, 1.5e38, 5)},
+          {"window", TruncatedNormal(0.5, 2.0, 1, -1.0, 3.0)},
+          {"narrow", TruncatedNormal(0.5, 2.0, 1, 1.0, 2.0)},
+          {"tiny uniform", RandomUniform(-1e-37, 1e-37, 6)}};
+}
+
+TEST_F(Gpu, CopiesOfEveryPairOfDtypes) {
+  unsigned n = 0;
+  for (const Case& c : kinds_with_copies()) {
+    for (const DType original : narrow_dtypes) {
+      for (const DType copy : narrow_dtypes) {
+        ++n;
+        const std::uint64_t count = 5000 + n % 9;
+        Pass pass;
+        pass.add(c.initializer, original, n % 7, count);
+        pass.add_copy(copy, 0, count);
+        const Cut cut{0, 1u << n % 6, 64 + 32 * (n % 3), 1 + n % 2};
+        const auto launches = pass.expect_host_bits(n % 5 == 0 ? usual : cut, c.name);
+        EXPECT_EQ(launches, n <= 5 * 25 ? std::pair(1, 0) : std::pair(0, 1)) << c.name;
+      }
+    }
+  }
+}
+
+// Ranges that begin and end anywhere, of which some share elements, and some are empty or all.
+TEST_F(Gpu, CopiesOfRanges) {
+  std::uint64_t random = 99;
+  const auto below = [&](std::uint64_t n) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    return (random >> 33) % n;
+  };
+  for (int repetition = 0; repetition < 60; ++repetition) {
+    for (const Case& c : kinds_with_copies()) {
+      const std::uint64_t count = below(repetition % 3 == 0 ? 40 : 6000) + 1;
+      Pass pass;
+      pass.add(c.initializer, narrow_dtypes[below(5)], below(9), count);
+      for (std::uint64_t copies = below(FillJob::max_copies) + 1; copies > 0; --copies) {
+        const std::uint64_t begin = below(4) == 0 ? 0 : below(count);
+        const std::uint64_t rest = count - begin;
+        pass.add_copy(narrow_dtypes[below(5)], begin, below(4) == 0 ? rest : below(rest) + 1);
+      }
+      const Cut cut{0, 0, static_cast<std::uint32_t>(32 + 32 * below(4)), static_cast<std::uint32_t>(below(3) + 1)};
+      pass.expect_host_bits(cut, c.name + (" number " + std::to_string(repetition)));
+    }
+  }
+}
+
+// Beyond 2^32 elements, where quads have other high words.
+TEST_F(Gpu, CopiesOfHugeTensors) {
+  for (const std::uint64_t first :
+       {(std::uint64_t{1} << 32) - 3001, (std::uint64_t{1} << 34) - 3000, (std::uint64_t{1} << 56) - 6002}) {
+    for (const Case& c : kinds_with_copies()) {
+      Pass pass;
+      pass.add(c.initializer, DType::bfloat16, first, 6002);
+      pass.add_copy(DType::float32, 0, 6002);
+      pass.add_copy(DType::float16, 2999, 1003);
+      pass.expect_host_bits({0, 32, 64, 1}, c.name);
+    }
+  }
+}
+
+TEST_F(Gpu, CopiesOfRows) {
+  unsigned n = 0;
+  for (const std::int64_t columns : {8, 37, 200, 1031}) {
+    for (const Case& c : kinds_with_copies()) {
+      const std::int64_t rows = 2 + 4000 / columns;
+      const Block block{{1, n % 3}, {rows, columns}};
+      const auto params = [&](DType dtype) {
+        return c.initializer.params({rows + 1, columns + n % 4 + 2}, dtype, {.subsequence = n, .block = block});
+      };
+      Pass pass;
+      pass.add(params(narrow_dtypes[n % 5]));
+      pass.add_copy(params(narrow_dtypes[n / 2 % 5]));
+      pass.add_copy(params(narrow_dtypes[n / 3 % 5]));
+      pass.expect_host_bits({0, 1, 64, 1 + n % 2}, c.name + (" in rows of " + std::to_string(columns)));
+      ++n;
+    }
+  }
+}
+
+// Jobs with copies and others, in one launch.
+TEST_F(Gpu, APlanWithMastersShardsAndSlicesIsOneLaunch) {
+  const auto add_to = [](Plan& plan, unsigned char* at, Device device) {
+    const auto view_at = [&](std::size_t offset, DType dtype, std::size_t leading = 0) {
+      return View{at + offset, dtype, 32768, device, leading};
+    };
+    const std::size_t a = plan.add(HeNormal(5), view_at(0, DType::bfloat16), {64, 128}, "a");
+    plan.add_copy(a, view_at(32768, DType::float32), {.elements = ElementRange{2049, 3001}});
+    const std::size_t b = plan.add(GlorotUniform(5), view_at(65536, DType::float32), {64, 128}, "b");
+    plan.add_copy(b, view_at(98304, DType::bfloat16));
+    plan.add(HeNormal(5), view_at(131072, DType::float32, 136), {32, 132}, "c");
+    plan.add(Ones(), view_at(163840, DType::float16, 100), {20, 99}, "d");
+    plan.add(Identity(), view_at(196608, DType::float32, 40), {36, 36}, "e");
+    plan.add(LecunNormal(5), view_at(229376, DType::float8_e5m2), {64, 128}, "f");
+    plan.add(Zeros(), view_at(262144, DType::float8_e4m3fn), {777}, "g");
+  };
+  constexpr std::size_t bytes = 9 * 32768;
+  DeviceBytes memory(bytes);
+  std::vector<unsigned char> expected(bytes, DeviceBytes::untouched);
+  Plan there;
+  Plan here;
+  add_to(there, memory.data(), cuda(0));
+  add_to(here, expected.data(), host);
+  EXPECT_EQ(there.launches(0), 1u);
+  here.fill();
+  there.fill();
+  expect_only(memory, 0, expected, "a plan");
+}
+
+TEST_F(Gpu, ACallNumberInDeviceMemoryMakesAReplayDiffer) {
+  constexpr std::int64_t count = 3000;
+  const HeNormal normal(5);
+  const RandomUniform uniform(-1.0, 2.0, 5);
+  const TruncatedNormal window(0.5, 2.0, 5, -1.0, 3.0);
+  DeviceBytes memory(count * (4 + 2 + 8 + 4));
+  DeviceBytes told(16);
+  const auto* const call = reinterpret_cast<const std::uint64_t*>(told.data());
+  Plan plan;
+  plan.add(normal, memory.view(DType::float32), {count}, "a");
+  plan.add_copy(0, memory.view(DType::bfloat16, 4 * count));
+  plan.add(uniform, memory.view(DType::float64, 6 * count), {count}, "b");
+  plan.add(window, memory.view(DType::float32, 14 * count), {count}, "c");
+  preload();
+  Captured calls([&](cudaStream_t stream) { plan.fill({.stream = stream, .device_call = call}); });
+  Captured both(
+      [&](cudaStream_t stream) { plan.fill({.stream = stream, .device_seed = call + 1, .device_call = call}); });
+  for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0} - 2}) {
+    for (const std::uint64_t seed : {std::uint64_t{5}, std::uint64_t{1} << 40}) {
+      const std::uint64_t values[2] = {number, seed};
+      CUDA_OK(cudaMemcpy(told.data(), values, sizeof values, cudaMemcpyHostToDevice));
+      std::vector<unsigned char> expected;
+      const auto expect = [&](const Initializer& init, DType dtype, const char* name) {
+        FillParams params = init.params({count}, dtype, {.name = name});
+        params.seed = seed;
+        params.subsequence += number;
+        const std::vector<unsigned char> bytes = host_bytes(params);
+        expected.insert(expected.end(), bytes.begin(), bytes.end());
+      };
+      expect(normal, DType::float32, "a");
+      expect(normal, DType::bfloat16, "a");
+      expect(uniform, DType::float64, "b");
+      expect(window, DType::float32, "c");
+      memory.clear();
+      (seed == 5 ? calls : both).replay();
+      expect_only(memory, 0, expected, std::to_string(number));
+      if (seed != 5) continue;
+      memory.clear();
+      normal.fill(memory.view(DType::float32), {count}, {.name = "a"}, {.device_call = call});
+      expected.resize(4 * count);
+      expect_only(memory, 0, expected, "a fill of its own");
+    }
+  }
 }
 
 TEST_F(Gpu, ManyThreadsFillAtOnce) {
