@@ -34,28 +34,38 @@ PORT, DRAM = "stores to L2", "memory"
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """The fill of columns [0, part) of a matrix with `columns`; by default of all."""
+    """The fill of columns [0, part) of a matrix with `columns`; by default of all. A copy is a dtype, or the dtype of a quarter."""
     initializer: str
     dtype: str
     elements: int
     columns: int = 1024
     part: int = 0
-    offset: int = 0  # of the address, in bytes
+    offset: int = 0  # of the addresses, in bytes
+    pitch: int = 0  # elements from a row to the next one, if they are apart in memory
+    copies: tuple = ()
 
     @property
     def name(self):
         size = f"2^{self.elements.bit_length() - 1}" if self.elements & (self.elements - 1) == 0 else str(self.elements)
         layout = f" [:, :{self.part}] of {self.columns}" if self.part else ""
-        return f"{self.initializer} {self.dtype} {size}{layout}" + (" unaligned" if self.offset else "")
+        names = " + ".join((self.dtype,) + self.copies).replace(":1", "/4")
+        return (f"{self.initializer} {names} {size}{layout}" + (f" {self.pitch} apart" if self.pitch else "") +
+                (" unaligned" if self.offset else ""))
+
+    @property
+    def sizes(self):
+        """Of an element in each tensor."""
+        return [{"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}.get(dtype.split(":")[0], 1) for dtype in (self.dtype,) + self.copies]
 
     @property
     def size(self):
-        return {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}.get(self.dtype, 1)
+        """The bytes that are written for an element."""
+        return sum(size / (4 if ":" in dtype else 1) for size, dtype in zip(self.sizes, (self.dtype,) + self.copies))
 
-    def words(self, elements):
+    def words(self, elements, expected):
         """The workload program's arguments for so many elements."""
         count = self.part or self.columns
-        return [self.initializer, self.dtype, elements // count, self.columns, 0, count, self.offset]
+        return [self.initializer, self.dtype, elements // count, self.columns, 0, count, self.offset, self.pitch, expected, *self.copies]
 
 
 LARGE, SMALL = 1 << 28, 1 << 20
@@ -64,7 +74,14 @@ WORKLOADS = [Workload("HeNormal", "float32", LARGE), Workload("HeNormal", "float
              Workload("HeUniform", "float32", LARGE), Workload("HeUniform", "bfloat16", LARGE), Workload("HeUniform", "float64", LARGE),
              Workload("Zeros", "float32", LARGE),
              Workload("HeNormal", "float32", 1 << 26, 2048, 1024), Workload("HeNormal", "float32", 1 << 26, 512, 64),
-             Workload("HeNormal", "float32", LARGE, offset=4), Workload("TruncatedNormal[1,2]", "float32", LARGE)]
+             Workload("HeNormal", "float32", LARGE, offset=4), Workload("TruncatedNormal[1,2]", "float32", LARGE),
+             Workload("HeNormal", "float32", LARGE, copies=("float32",)), Workload("HeNormal", "float32", LARGE, copies=("bfloat16",)),
+             Workload("HeNormal", "bfloat16", LARGE, copies=("float32",)), Workload("HeNormal", "bfloat16", LARGE, copies=("float32:1",)),
+             Workload("HeNormal", "float32", LARGE, copies=("bfloat16", "float8_e4m3fn", "float16")),
+             Workload("HeNormal", "float32", LARGE, offset=4, copies=("bfloat16",)),
+             Workload("HeUniform", "float32", LARGE, copies=("float32",)), Workload("HeUniform", "float32", LARGE, copies=("bfloat16",)),
+             Workload("HeNormal", "float32", 1 << 26, 512, 64, pitch=512), Workload("HeNormal", "float32", 1 << 26, 2048, 1024, pitch=2048),
+             Workload("Zeros", "bfloat16", 1 << 26, 1024, 1024, pitch=2048)]
 
 # On sm_90. At most: instructions per element. At least: TB/s. Ratio: how many times the rate of HeNormal float32 2^28 is this one's, by
 # the lowest bounds of both, at most.
@@ -110,25 +127,29 @@ def kernels_of(cubins):
 
 
 def recorded(program, arch, processors, workload, elements, kernels, expected=True):
-    """The launch of a fill on a device with so many multiprocessors, the address it writes to and what it must write."""
+    """The launch of a fill on a device with so many multiprocessors, and by tensor the address and what it must write there."""
     tag = f"{os.getpid()}-{arch}"
     record, wanted, sizes = (build.BUILD / f"{tag}.{end}" for end in ("record", "expected", "sizes"))
     record.unlink(missing_ok=True)
     sizes.write_text("".join(f"{name} {' '.join(map(str, s))}\n" for name, (_, s) in kernels.items()))
     environment = dict(os.environ, COUNT_RECORD=str(record), COUNT_PARAMETERS=str(sizes), COUNT_MEMORY=str(int(expected)),
                        COUNT_DEVICE=f"{processors} 4 {arch // 10} {arch % 10}")
-    command = [program] + workload.words(elements) + ([wanted] if expected else [])
+    command = [program] + workload.words(elements, wanted if expected else "-")
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
     if done.returncode == 3:
         raise NotAccepted(done.stderr.strip())
     if done.returncode != 0:
         raise Refused(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
-    launches, contents = launch.read(record), wanted.read_bytes() if expected else b""
+    launches, contents, tensors = launch.read(record), wanted.read_bytes() if expected else b"", []
+    for line in done.stdout.splitlines():
+        address, size = line.split()
+        tensors.append((int(address, 16), contents[:int(size)]))
+        contents = contents[int(size):]
     for path in (record, wanted, sizes):
         path.unlink(missing_ok=True)
     if len(launches) > 1:
         raise Refused(f"{len(launches)} launches instead of one")
-    return (launches or [None])[0], int(done.stdout.split()[0], 16), contents
+    return (launches or [None])[0], tensors
 
 
 COMPLEMENT = bytes(255 - i for i in range(256))
@@ -172,15 +193,16 @@ def counted(nvdisasm, program, arch, gpu, kernels, workload):
 
     def executed(elements, processors):
         """What some blocks of a launch for so many multiprocessors issue, how many elements they write and warps they are."""
-        made, address, wanted = recorded(program, arch, processors, workload, elements, kernels)
+        made, tensors = recorded(program, arch, processors, workload, elements, kernels)
         if (made.kernel, made.threads, made.shared) != (real.kernel, real.threads, real.shared):
             raise Refused(f"a sample of {elements} elements is launched otherwise than all {workload.elements}: {made.kernel}, "
                           f"{made.threads} threads, {made.shared} bytes instead of {real.kernel}, {real.threads}, {real.shared}")
         blocks = min(max(WARPS // warps_per_block, 1), made.grid)
-        unlike = wanted.translate(COMPLEMENT)
-        counts, memory = launch.execute(made, function, cubin, architecture, range(blocks), address, unlike)
-        at = address - made.base
-        return counts, written(memory[at:at + len(wanted)], wanted, unlike, workload.size), blocks * warps_per_block
+        before = [(address, wanted.translate(COMPLEMENT)) for address, wanted in tensors]
+        counts, memory = launch.execute(made, function, cubin, architecture, range(blocks), before)
+        elements = [written(memory[address - made.base:][:len(wanted)], wanted, unlike, size)
+                    for (address, wanted), (_, unlike), size in zip(tensors, before, workload.sizes)]
+        return counts, elements[0], blocks * warps_per_block
 
     if workload.elements <= SMALL:
         runs = [executed(workload.elements, processors)]

@@ -50,9 +50,9 @@ def read(path):
     return found
 
 
-def execute(launch, function, cubin, architecture, blocks, address, unlike):
-    """(counts, memory): what some blocks issue, and the recorded memory as they leave it. Before, `unlike` stands at the
-    address."""
+def execute(launch, function, cubin, architecture, blocks, before):
+    """(counts, memory): what some blocks issue, and the recorded memory as they leave it. `before` has addresses and what stands
+    there before."""
     memory = machine.Memory()
     for name in (".nv.global.init", ".nv.global"):
         index = cubin.find(name)
@@ -60,7 +60,8 @@ def execute(launch, function, cubin, architecture, blocks, address, unlike):
             at = GLOBALS if name == ".nv.global.init" else GLOBALS + (1 << 32)
             memory.add(at, bytearray(cubin.contents(index)))
     work = bytearray(launch.memory)
-    work[address - launch.base:address - launch.base + len(unlike)] = unlike
+    for at, contents in before:
+        work[at - launch.base:at - launch.base + len(contents)] = contents
     if work:
         memory.add(launch.base, work)
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Launches one fill, for recorder.cpp to write down, and writes what the CPU back end makes of it:
-//   workload INITIALIZER DTYPE ROWS COLUMNS FIRST COUNT OFFSET [EXPECTED-FILE]
-// fills columns FIRST ... FIRST + COUNT - 1 of a matrix, at an address OFFSET bytes past a multiple of 512, which it
-// prints. The initializer is a class name or TruncatedNormal[LOWER,UPPER]. Without a file nothing is filled on the CPU.
-// Exit status 3: the library refuses the initializer.
+// Launches one fill, with copies or without, for recorder.cpp to write down, and writes what the CPU back end makes of
+// it:
+//   workload INITIALIZER DTYPE ROWS COLUMNS FIRST COUNT OFFSET PITCH EXPECTED-FILE [COPY ...]
+// fills columns FIRST ... FIRST + COUNT - 1 of a matrix, in rows that are PITCH elements apart (0: dense), at an
+// address OFFSET bytes past a multiple of 512. The initializer is a class name or TruncatedNormal[LOWER,UPPER]. A copy
+// is a dtype, or DTYPE:N: the Nth quarter of the elements, from 0. Prints the address and the number of bytes of each
+// tensor, and writes their elements to the file, unless it is "-": then nothing is filled on the CPU. Exit status 3:
+// the library refuses the initializer.
 #include <cuda_runtime.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,34 +33,61 @@ fanin::Initializer made(const std::string& name) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc < 8) return 2;
-  const fanin::DType dtype = fanin::parse_dtype(argv[2]);
+  if (argc < 10) return 2;
   const auto number = [&](int n) { return std::strtoll(argv[n], nullptr, 10); };
   const std::int64_t rows = number(3);
   const std::int64_t columns = number(4);
   const std::int64_t count = number(6);
+  const auto offset = static_cast<std::size_t>(number(7));
+  const auto pitch = static_cast<std::size_t>(number(8));
+  const std::string file = argv[9];
   fanin::TensorOptions options;
   if (count != columns) options.block = {{0, number(5)}, {rows, count}};
-  std::optional<fanin::FillParams> params;
+
+  // The tensor and its copies.
+  struct Destination {
+    fanin::View view;
+    fanin::Block block;
+  };
+  std::vector<Destination> destinations;
+  for (int n = 9; n < argc; ++n) {
+    const std::string word = argv[n == 9 ? 2 : n];
+    const std::size_t colon = word.find(':');
+    const fanin::DType dtype = fanin::parse_dtype(word.substr(0, colon));
+    auto elements = static_cast<std::size_t>(pitch == 0 ? rows * count : (rows - 1) * number(8) + count);
+    fanin::Block block = options.block;
+    if (colon != std::string::npos) {
+      elements /= 4;
+      block = {};
+      block.elements = {elements * std::stoull(word.substr(colon + 1)), elements};
+    }
+    const std::size_t bytes = elements * fanin::size_of(dtype);
+    void* memory = nullptr;
+    if (cudaMalloc(&memory, bytes + offset) != cudaSuccess) return 1;
+    destinations.push_back({{static_cast<char*>(memory) + offset, dtype, bytes, fanin::cuda(0), pitch}, block});
+    std::printf("%p %zu\n", destinations.back().view.address, bytes);
+  }
+  const fanin::Initializer initializer = made(argv[1]);
+  fanin::Plan plan;
   try {
-    params = made(argv[1]).params({rows, columns}, dtype, options);
+    plan.add(initializer, destinations[0].view, {rows, columns}, options);
   } catch (const fanin::InvalidArgument& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 3;
   }
-  const auto bytes = static_cast<std::size_t>(rows * count) * fanin::size_of(dtype);
-  if (argc > 8) {
-    std::vector<char> expected(bytes);
-    fanin::fill({expected.data(), dtype, bytes, fanin::host}, *params);
-    std::FILE* out = std::fopen(argv[8], "wb");
-    if (out == nullptr || std::fwrite(expected.data(), 1, bytes, out) != bytes || std::fclose(out) != 0) return 1;
+  for (std::size_t n = 1; n < destinations.size(); ++n) plan.add_copy(0, destinations[n].view, destinations[n].block);
+  if (file != "-") {
+    std::FILE* out = std::fopen(file.c_str(), "wb");
+    if (out == nullptr) return 1;
+    for (const auto& [view, block] : destinations) {
+      std::vector<char> expected(view.capacity);
+      options.block = block;
+      initializer.fill({expected.data(), view.dtype, view.capacity, fanin::host, pitch}, {rows, columns}, options);
+      if (std::fwrite(expected.data(), 1, expected.size(), out) != expected.size()) return 1;
+    }
+    if (std::fclose(out) != 0) return 1;
   }
-  const auto offset = static_cast<std::size_t>(number(7));
-  void* memory = nullptr;
-  if (cudaMalloc(&memory, bytes + offset) != cudaSuccess) return 1;
-  void* const address = static_cast<char*>(memory) + offset;
-  std::printf("%p\n", address);
-  fanin::fill({address, dtype, bytes, fanin::cuda(0)}, *params);
+  plan.fill();
   return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "workload: %s\n", e.what());

@@ -114,7 +114,7 @@ def check_kernel(nvdisasm, arch, folder):
     want = expected()
     base = 0x7E0000000000
     made = launch.Launch("small", BLOCKS, THREADS, 0, base.to_bytes(8, "little") + ROUNDS.to_bytes(4, "little"), base, bytes(len(want)))
-    counts, memory = launch.execute(made, function, elf, hardware.ARCHITECTURES[arch], range(BLOCKS), base, bytes(len(want)))
+    counts, memory = launch.execute(made, function, elf, hardware.ARCHITECTURES[arch], range(BLOCKS), [(base, bytes(len(want)))])
     assert bytes(memory) == want, f"sm_{arch}: wrong results"
     warps = BLOCKS * THREADS // 32
     issued = {i.opcode: [] for i in function.instructions}
@@ -146,7 +146,7 @@ def compiled(nvdisasm, arch, folder, name, text, kernel):
 def executed(cubin, function, arch, parameters, memory):
     base = 0x7E0000000000
     made = launch.Launch(function.name, 1, 32, 0, b"".join((base + p).to_bytes(8, "little") for p in parameters), base, bytes(memory))
-    return launch.execute(made, function, cubin, hardware.ARCHITECTURES[arch], range(1), base, b"")[0]
+    return launch.execute(made, function, cubin, hardware.ARCHITECTURES[arch], range(1), [])[0]
 
 
 def check_patterns(nvdisasm, arch, folder):
