@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles the C++ code of docs/trainers.md, all blocks as one source.
+
+    docs_code.py PROJECT NVCC
+
+Each block is in a namespace of its own; #include lines come first.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+
+def main():
+    project, nvcc = pathlib.Path(sys.argv[1]), sys.argv[2]
+    blocks = re.findall(r"^```cpp\n(.*?)^```", (project / "docs/trainers.md").read_text(), flags=re.S | re.M)
+    assert len(blocks) >= 6, len(blocks)
+    includes = ["#include <cuda_runtime.h>", "#include <cstdint>", "#include <string>"]
+    source = []
+    for number, block in enumerate(blocks):
+        lines = block.splitlines()
+        includes += [line for line in lines if line.startswith("#include")]
+        body = [line for line in lines if not line.startswith("#include")]
+        source += [f"namespace block_{number} {{", *body, "}"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "docs.cu"
+        path.write_text("\n".join(includes + source) + "\n")
+        subprocess.run([nvcc, "-std=c++17", "-Werror", "all-warnings", "-Xcompiler=-Wall,-Wextra,-Wno-unused-function", "-I", str(project / "include"),
+                        "-c", "-o", str(path.with_suffix(".o")), str(path)], check=True)
+    print(f"{len(blocks)} blocks of docs/trainers.md compile")
+
+
+if __name__ == "__main__":
+    main()
