@@ -73,9 +73,9 @@ has() {  # has PATTERN COMMAND...: the command succeeds, and a line of its outpu
 }
 
 configure() { cmake -G Ninja -S "$1" -B "$work/build-$2" "${@:3}"; }
-# The program starts a thread, so it needs -pthread. The output of pkg-config is split into words on purpose.
+# The programs start threads and compute square roots. The output of pkg-config is split into words on purpose.
 # shellcheck disable=SC2046
-compile_c() { "$cc" -std=c99 -Wall -Wextra -Werror -pedantic -pthread -o "$1" "$2" $(pkg-config --cflags --libs fanin); }
+compile_c() { "$cc" -std=c99 -Wall -Wextra -Werror -pedantic -pthread -o "$1" "$2" $(pkg-config --cflags --libs fanin) -lm; }
 build() { cmake --build "$work/build-$1" -j 2; }
 # compiled_with FLAG NAME: every source of the library in that build is compiled with the flag.
 compiled_with() {
@@ -84,6 +84,9 @@ compiled_with() {
   grep -vE -- " $1( |\")" <<<"$commands" || return 0
   return 1
 }
+# A locale whose decimal point is a comma, if its sources are installed (Debian: locales).
+mkdir "$work/locales"
+localedef -i de_DE -f UTF-8 "$work/locales/de_DE.UTF-8" >/dev/null 2>&1 || rm -rf "$work/locales"
 for kind in static shared; do
   [[ $kind == shared ]] && shared=ON || shared=OFF
   installed=$work/installed-$kind
@@ -123,6 +126,13 @@ for kind in static shared; do
   check "$kind: a C program with pkg-config alone links" \
     compile_c "$work/c-$kind" "$here/c/main.c"
   check "$kind: and runs" env LD_LIBRARY_PATH="$prefix/lib" "$work/c-$kind"
+  if [[ -d $work/locales ]]; then
+    check "$kind: and runs where the decimal point is a comma" \
+      has 'the decimal point is ,' env LOCPATH="$work/locales" LD_LIBRARY_PATH="$prefix/lib" "$work/c-$kind"
+  fi
+
+  check "$kind: examples/gpt2_init.c links" compile_c "$work/gpt2-$kind" "$source/examples/gpt2_init.c"
+  check "$kind: and runs" env LD_LIBRARY_PATH="$prefix/lib" "$work/gpt2-$kind" -1 1 4 8 8
 
   # libstdc++'s two ABIs have different strings. Without the tag of fanin/export.h this program would link, and crash.
   check "$kind: a program of libstdc++'s old ABI does not link" fails_with '[abi:before_cxx11]' "$cxx" -std=c++17 -pthread \
