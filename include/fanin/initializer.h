@@ -44,6 +44,8 @@ struct Access;
 /// derived class adds constructors but no data, so an Initializer holds any of them. All members except assignment may
 /// be called from many threads at once. A copy of an initializer with a sequence seed continues from the original's
 /// call number.
+///
+/// In a choice between two classes, convert both: `random ? Initializer(normal) : Initializer(zeros)`.
 class FANIN_API Initializer {
  public:
   Initializer(const Initializer& other);

@@ -5,9 +5,12 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "fanin/fanin.h"
 #include "fanin/fanin.hpp"
@@ -16,11 +19,18 @@ struct fanin_initializer {
   fanin::Initializer value;
 };
 
+struct fanin_plan {
+  fanin::Plan value;
+};
+
 namespace {
 
 static_assert(static_cast<int>(fanin::DType::float8_e5m2) == FANIN_FLOAT8_E5M2);
 static_assert(static_cast<int>(fanin::Layout::oihw) == FANIN_OIHW);
 static_assert(static_cast<int>(fanin::ConfigForm::tf2) == FANIN_TF2);
+static_assert(static_cast<int>(fanin::CpuTarget::sve) == FANIN_CPU_SVE);
+static_assert(static_cast<int>(fanin::Distribution::Kind::truncated_normal) == FANIN_TRUNCATED_NORMAL);
+static_assert(static_cast<int>(fanin::Seed::Kind::sequence) == FANIN_SEED_SEQUENCE);
 
 // A fixed array, so that storing a message cannot fail.
 thread_local std::array<char, 1024> last_error{};
@@ -66,65 +76,156 @@ fanin::Shape shape_of(const int64_t* extents, size_t rank, const char* name) {
   return {&given(extents, name), extents + rank};
 }
 
+// The caller's struct, with defaults for the members that the header of an older version did not have. `sizes` are the
+// sizes that the struct has had.
+template <class Struct, size_t n>
+Struct complete(const Struct& given, const Struct& defaults, const std::array<size_t, n>& sizes, const char* name,
+                const char* init) {
+  if (std::find(sizes.begin(), sizes.end(), given.struct_size) == sizes.end()) {
+    throw fanin::InvalidArgument(std::string(name) + " of this library has " + std::to_string(sizeof(Struct)) +
+                                 " bytes, or fewer if its last members are left out; begin with " + init +
+                                 ". Received: struct_size=" + std::to_string(given.struct_size));
+  }
+  Struct all = defaults;
+  std::memcpy(&all, &given, given.struct_size);
+  return all;
+}
+
+fanin_fill_args complete(const fanin_fill_args& args) {
+  constexpr std::array sizes{offsetof(fanin_fill_args, block_offset), offsetof(fanin_fill_args, block_extent),
+                             offsetof(fanin_fill_args, name),         offsetof(fanin_fill_args, subsequence),
+                             offsetof(fanin_fill_args, stream),       offsetof(fanin_fill_args, threads),
+                             offsetof(fanin_fill_args, layout),       offsetof(fanin_fill_args, device_seed),
+                             offsetof(fanin_fill_args, device_call),  sizeof(fanin_fill_args)};
+  return complete<fanin_fill_args>(args, FANIN_FILL_INIT, sizes, "fanin_fill_args", "FANIN_FILL_INIT");
+}
+
+fanin_run_args complete(const fanin_run_args& args) {
+  return complete<fanin_run_args>(args, FANIN_RUN_INIT, std::array{sizeof(fanin_run_args)}, "fanin_run_args",
+                                  "FANIN_RUN_INIT");
+}
+
+fanin_description complete(const fanin_description& description) {
+  return complete<fanin_description>(description, FANIN_DESCRIPTION_INIT, std::array{sizeof(fanin_description)},
+                                     "fanin_description", "FANIN_DESCRIPTION_INIT");
+}
+
+fanin::Layout layout_of(int32_t layout) {
+  if (layout != FANIN_HWIO && layout != FANIN_OIHW) {
+    throw fanin::InvalidArgument("The layout must be FANIN_HWIO or FANIN_OIHW");
+  }
+  return static_cast<fanin::Layout>(layout);
+}
+
+fanin::View view_of(const fanin_fill_args& args) {
+  if (args.dtype < 0 || args.dtype > 255) {  // does not fit into a DType; fill refuses other wrong numbers
+    throw fanin::InvalidArgument("dtype number " + std::to_string(args.dtype) + " does not exist");
+  }
+  fanin::View view;
+  view.address = args.address;
+  view.dtype = static_cast<fanin::DType>(args.dtype);
+  view.capacity = args.capacity;
+  view.device = fanin::Device{args.cuda_device};
+  view.leading_dimension = args.leading_dimension;
+  return view;
+}
+
+fanin::Block block_of(const fanin_fill_args& args) {
+  fanin::Block block;
+  if (args.block_offset != nullptr || args.block_extent != nullptr) {
+    block.offset = shape_of(args.block_offset, args.rank, "block_offset");
+    block.extent = shape_of(args.block_extent, args.rank, "block_extent");
+  }
+  if (args.elements != nullptr) block.elements = fanin::ElementRange{args.elements->first, args.elements->count};
+  return block;
+}
+
 fanin::TensorOptions tensor_options_of(const fanin_fill_args& args) {
   fanin::TensorOptions options;
   if (args.name != nullptr) options.name = args.name;
   if (args.name == nullptr || args.subsequence != 0) options.subsequence = args.subsequence;
-  if (args.block_offset != nullptr || args.block_extent != nullptr) {
-    options.block = {shape_of(args.block_offset, args.rank, "block_offset"),
-                     shape_of(args.block_extent, args.rank, "block_extent")};
-  }
-  if (args.layout != FANIN_HWIO && args.layout != FANIN_OIHW) {
-    throw fanin::InvalidArgument("The layout must be FANIN_HWIO or FANIN_OIHW");
-  }
-  options.layout = static_cast<fanin::Layout>(args.layout);
+  options.block = block_of(args);
+  options.layout = layout_of(args.layout);
   return options;
 }
 
-fanin::RunOptions run_options_of(const fanin_fill_args& args) {
+// Args is fanin_fill_args or fanin_run_args.
+template <class Args>
+fanin::RunOptions run_options_of(const Args& args) {
+  if (args.cpu_target < FANIN_CPU_AUTOMATIC || args.cpu_target > FANIN_CPU_SVE) {
+    throw fanin::InvalidArgument("CPU target number " + std::to_string(args.cpu_target) + " does not exist");
+  }
   fanin::RunOptions options;
   options.stream = static_cast<fanin::CudaStream>(args.stream);
-  options.device_seed = args.device_seed;
   options.threads = args.threads;
+  options.cpu_target = static_cast<fanin::CpuTarget>(args.cpu_target);
+  options.device_seed = args.device_seed;
+  options.device_call = args.device_call;
   return options;
 }
 
-// The caller's arguments, with defaults for the members that the header of an older version did not have.
-fanin_fill_args complete(const fanin_fill_args& args) {
-  constexpr std::array<size_t, 9> sizes{offsetof(fanin_fill_args, block_offset),
-                                        offsetof(fanin_fill_args, block_extent),
-                                        offsetof(fanin_fill_args, name),
-                                        offsetof(fanin_fill_args, subsequence),
-                                        offsetof(fanin_fill_args, stream),
-                                        offsetof(fanin_fill_args, threads),
-                                        offsetof(fanin_fill_args, layout),
-                                        offsetof(fanin_fill_args, device_seed),
-                                        sizeof(fanin_fill_args)};
-  if (std::find(sizes.begin(), sizes.end(), args.struct_size) == sizes.end()) {
-    throw fanin::InvalidArgument("fanin_fill_args of this library has " + std::to_string(sizeof(fanin_fill_args)) +
-                                 " bytes, or fewer if its last members are left out; begin with FANIN_FILL_INIT. "
-                                 "Received: struct_size=" +
-                                 std::to_string(args.struct_size));
+// An entry of a plan has no options of its own for how it runs.
+fanin_fill_args complete_for_plan(const fanin_fill_args& args) {
+  const fanin_fill_args a = complete(args);
+  if (a.stream != nullptr || a.threads != 0 || a.device_seed != nullptr || a.device_call != nullptr ||
+      a.cpu_target != FANIN_CPU_AUTOMATIC) {
+    throw fanin::InvalidArgument(
+        "`stream`, `threads`, `device_seed`, `device_call` and `cpu_target` are not for one entry of a plan; give them "
+        "to fanin_plan_fill, in fanin_run_args");
   }
-  fanin_fill_args all = FANIN_FILL_INIT;
-  std::memcpy(&all, &args, args.struct_size);
-  return all;
+  return a;
+}
+
+template <class F>
+fanin_status make_with(fanin_initializer** initializer, const F& make) {
+  return guarded([&] {
+    given(initializer, "initializer") = nullptr;
+    *initializer = new fanin_initializer{make()};
+  });
+}
+
+// Copies the text with a final zero byte, cut to the array's length.
+template <size_t n>
+void copy_text(char (&to)[n], std::string_view text) {
+  to[text.copy(to, n - 1)] = '\0';
 }
 
 }  // namespace
 
 fanin_status fanin_make(const char* name, uint64_t seed, fanin_initializer** initializer) {
-  return guarded([&] {
-    given(initializer, "initializer") = nullptr;
-    *initializer = new fanin_initializer{fanin::make(&given(name, "name"), seed)};
+  return make_with(initializer, [&] { return fanin::make(&given(name, "name"), seed); });
+}
+
+fanin_status fanin_make_normal(double mean, double stddev, uint64_t seed, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::RandomNormal(mean, stddev, seed); });
+}
+
+fanin_status fanin_make_truncated_normal(double mean, double stddev, double lower, double upper, uint64_t seed,
+                                         fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::TruncatedNormal(mean, stddev, seed, lower, upper); });
+}
+
+fanin_status fanin_make_uniform(double low, double high, uint64_t seed, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::RandomUniform(low, high, seed); });
+}
+
+fanin_status fanin_make_constant(double value, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::Constant(value); });
+}
+
+fanin_status fanin_make_identity(double gain, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::Identity(gain); });
+}
+
+fanin_status fanin_make_variance_scaling(double scale, const char* mode, const char* distribution, uint64_t seed,
+                                         fanin_initializer** initializer) {
+  return make_with(initializer, [&] {
+    return fanin::VarianceScaling(scale, &given(mode, "mode"), &given(distribution, "distribution"), seed);
   });
 }
 
 fanin_status fanin_deserialize(const char* json, fanin_initializer** initializer) {
-  return guarded([&] {
-    given(initializer, "initializer") = nullptr;
-    *initializer = new fanin_initializer{fanin::deserialize(&given(json, "json"))};
-  });
+  return make_with(initializer, [&] { return fanin::deserialize(&given(json, "json")); });
 }
 
 fanin_status fanin_serialize(const fanin_initializer* initializer, int32_t form, char* buffer, size_t capacity,
@@ -151,17 +252,117 @@ fanin_status fanin_seed(const fanin_initializer* initializer, uint64_t* seed) {
 
 void fanin_free(fanin_initializer* initializer) { delete initializer; }
 
+fanin_status fanin_describe(const fanin_initializer* initializer, size_t rank, const int64_t* shape, int32_t layout,
+                            fanin_description* description) {
+  return guarded([&] {
+    fanin_description all = complete(given(description, "description"));
+    const fanin::Description described =
+        given(initializer, "initializer").value.describe(shape_of(shape, rank, "shape"), layout_of(layout));
+    const fanin::Distribution& distribution = described.distribution;
+    all.size = described.size;
+    all.fan_in = described.fans.fan_in;
+    all.fan_out = described.fans.fan_out;
+    all.seed = described.seed;
+    all.seed_kind = static_cast<int32_t>(described.seed_kind);
+    all.distribution = static_cast<int32_t>(distribution.kind);
+    all.value = distribution.value;
+    all.low = distribution.low;
+    all.high = distribution.high;
+    all.mean = distribution.mean;
+    all.stddev = distribution.stddev;
+    all.lower = distribution.lower;
+    all.upper = distribution.upper;
+    copy_text(all.initializer, described.initializer);
+    copy_text(all.derivation, described.derivation);
+    std::memcpy(description, &all, all.struct_size);
+  });
+}
+
 fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_args* args) {
   return guarded([&] {
     const fanin_fill_args a = complete(given(args, "args"));
-    if (a.dtype < 0 || a.dtype > 255) {  // does not fit into a DType; fill refuses other wrong numbers
-      throw fanin::InvalidArgument("dtype number " + std::to_string(a.dtype) + " does not exist");
-    }
-    const auto dtype = static_cast<fanin::DType>(a.dtype);
-    const fanin::View view{a.address, dtype, a.capacity, fanin::Device{a.cuda_device}};
     given(initializer, "initializer")
-        .value.fill(view, shape_of(a.shape, a.rank, "shape"), tensor_options_of(a), run_options_of(a));
+        .value.fill(view_of(a), shape_of(a.shape, a.rank, "shape"), tensor_options_of(a), run_options_of(a));
   });
+}
+
+fanin_status fanin_plan_create(fanin_plan** plan) {
+  return guarded([&] {
+    given(plan, "plan") = nullptr;
+    *plan = new fanin_plan;
+  });
+}
+
+void fanin_plan_free(fanin_plan* plan) { delete plan; }
+
+fanin_status fanin_plan_add(fanin_plan* plan, const fanin_initializer* initializer, const fanin_fill_args* args,
+                            size_t* entry) {
+  return guarded([&] {
+    const fanin_fill_args a = complete_for_plan(given(args, "args"));
+    const size_t added = given(plan, "plan")
+                             .value.add(given(initializer, "initializer").value, view_of(a),
+                                        shape_of(a.shape, a.rank, "shape"), tensor_options_of(a));
+    if (entry != nullptr) *entry = added;
+  });
+}
+
+fanin_status fanin_plan_add_copy(fanin_plan* plan, size_t entry, const fanin_fill_args* args, size_t* copy) {
+  return guarded([&] {
+    const fanin_fill_args a = complete_for_plan(given(args, "args"));
+    const bool has_part = a.block_offset != nullptr || a.block_extent != nullptr || a.elements != nullptr;
+    fanin::Plan& changed = given(plan, "plan").value;
+    const size_t added =
+        has_part ? changed.add_copy(entry, view_of(a), block_of(a)) : changed.add_copy(entry, view_of(a));
+    if (copy != nullptr) *copy = added;
+  });
+}
+
+size_t fanin_plan_size(const fanin_plan* plan) { return plan == nullptr ? 0 : plan->value.size(); }
+
+fanin_status fanin_plan_fill(const fanin_plan* plan, const fanin_run_args* args) {
+  return guarded([&] {
+    const fanin_run_args a = args == nullptr ? fanin_run_args FANIN_RUN_INIT : complete(*args);
+    const fanin::RunOptions options = run_options_of(a);
+    const fanin::Plan& filled = given(plan, "plan").value;
+    if (a.streams == nullptr && a.stream_count == 0) {
+      filled.fill(options);
+      return;
+    }
+    given(a.streams, "streams");
+    std::vector<fanin::Plan::DeviceStream> streams;
+    std::transform(a.streams, a.streams + a.stream_count, std::back_inserter(streams), [](const auto& one) {
+      return fanin::Plan::DeviceStream{one.cuda_device, static_cast<fanin::CudaStream>(one.stream)};
+    });
+    filled.fill(streams, options);
+  });
+}
+
+fanin_status fanin_plan_launches(const fanin_plan* plan, int32_t cuda_device, size_t* launches) {
+  return guarded([&] {
+    size_t& count = given(launches, "launches");
+    count = given(plan, "plan").value.launches(cuda_device);
+  });
+}
+
+fanin_status fanin_plan_workspace_size(const fanin_plan* plan, int32_t cuda_device, size_t* bytes) {
+  return guarded([&] {
+    size_t& needed = given(bytes, "bytes");
+    needed = given(plan, "plan").value.workspace_size(cuda_device);
+  });
+}
+
+fanin_status fanin_plan_upload(fanin_plan* plan, int32_t cuda_device, void* workspace, size_t capacity, void* stream) {
+  return guarded([&] {
+    fanin::View view;
+    view.address = workspace;
+    view.capacity = capacity;
+    view.device = fanin::Device{cuda_device};
+    given(plan, "plan").value.upload(view, static_cast<fanin::CudaStream>(stream));
+  });
+}
+
+fanin_status fanin_plan_prepare(fanin_plan* plan, int32_t cuda_device, void* stream) {
+  return guarded([&] { given(plan, "plan").value.prepare(cuda_device, static_cast<fanin::CudaStream>(stream)); });
 }
 
 uint64_t fanin_subsequence(const char* name) { return fanin::subsequence_of(name == nullptr ? "" : name); }
@@ -176,6 +377,16 @@ int32_t fanin_cuda_devices(void) {
 
 fanin_status fanin_preload(int32_t device) {
   return guarded([&] { fanin::preload(device); });
+}
+
+fanin_status fanin_read(void* to, const void* from, size_t bytes, int32_t cuda_device, void* stream) {
+  return guarded([&] {
+    fanin::View view;
+    view.address = const_cast<void*>(from);  // a View has no const address; read does not write
+    view.capacity = bytes;
+    view.device = fanin::Device{cuda_device};
+    fanin::read(to, view, static_cast<fanin::CudaStream>(stream));
+  });
 }
 
 const char* fanin_last_error(void) { return last_error.data(); }

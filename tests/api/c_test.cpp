@@ -2,6 +2,7 @@
 // The C interface, beside the C++ one.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <fanin/fanin.hpp>
@@ -60,6 +61,41 @@ TEST_F(CInterface, ShorterStructsHaveDefaultsForWhatTheyLack) {
   memory.assign(memory.size(), 7.0F);
   EXPECT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
   EXPECT_EQ(memory, expected);
+}
+
+// The structs of the header before plans ended with device_seed.
+TEST_F(CInterface, AStructThatEndsWithTheDeviceSeed) {
+  fanin_fill_args all = args();
+  all.struct_size = offsetof(fanin_fill_args, device_call);
+  all.device_call = reinterpret_cast<const uint64_t*>(memory.data());  // refused if it were read, and the next two also
+  all.cpu_target = 99;
+  all.leading_dimension = 1;
+  ASSERT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
+  std::vector<float> expected(8 * 16);
+  fanin::HeNormal(42).fill(fanin::view(expected), {8, 16});
+  EXPECT_EQ(memory, expected);
+  fanin_plan* plan = nullptr;
+  ASSERT_EQ(fanin_plan_create(&plan), FANIN_OK);
+  EXPECT_EQ(fanin_plan_add(plan, initializer, &all, nullptr), FANIN_OK) << fanin_last_error();
+  memory.assign(memory.size(), 7.0F);
+  EXPECT_EQ(fanin_plan_fill(plan, nullptr), FANIN_OK) << fanin_last_error();
+  EXPECT_EQ(memory, expected);
+  fanin_plan_free(plan);
+}
+
+TEST_F(CInterface, EveryCpuTargetThatThereIsGivesTheSameBits) {
+  fanin_fill_args all = args();
+  ASSERT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
+  const std::vector<float> expected = memory;
+  const std::vector<fanin::CpuTarget> there = fanin::cpu_targets();
+  for (int32_t target = FANIN_CPU_AUTOMATIC; target <= FANIN_CPU_SVE; ++target) {
+    const bool is_there = target == FANIN_CPU_AUTOMATIC ||
+                          std::count(there.begin(), there.end(), static_cast<fanin::CpuTarget>(target)) > 0;
+    memory.assign(memory.size(), 7.0F);
+    all.cpu_target = target;
+    EXPECT_EQ(fanin_fill(initializer, &all), is_there ? FANIN_OK : FANIN_INVALID_ARGUMENT) << target;
+    EXPECT_EQ(memory, is_there ? expected : std::vector<float>(memory.size(), 7.0F)) << target;
+  }
 }
 
 TEST_F(CInterface, RefusesOtherSizesAndNumbers) {

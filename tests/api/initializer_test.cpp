@@ -119,6 +119,27 @@ TEST(Constructors, AreExplicit) {
   static_assert(!std::is_constructible_v<fanin::HeNormal, fanin::HeUniform>);
 }
 
+// A conditional expression needs one type. If only one operand were converted, a constant of the other class would not
+// convert to it.
+TEST(Constructors, AConditionalExpressionConvertsBoth) {
+  const fanin::RandomNormal normal(0.0, 0.02, 42);
+  const fanin::Zeros zeros;
+  const Shape shape{3, 5};
+  for (const bool random : {false, true}) {
+    const fanin::Initializer init = random ? fanin::Initializer(normal) : fanin::Initializer(zeros);
+    EXPECT_EQ(init.class_name(), random ? "RandomNormal" : "Zeros");
+    EXPECT_EQ(filled(init, shape), random ? filled(normal, shape) : filled(zeros, shape));
+  }
+}
+
+TEST(Shapes, BracesTakeEveryIntegerType) {
+  const std::size_t rows = 3;
+  const unsigned char columns = 5;
+  EXPECT_EQ((fanin::Shape{rows, columns, 7}), (fanin::Shape{std::int64_t{3}, std::int64_t{5}, std::int64_t{7}}));
+  EXPECT_EQ(fanin::Shape{rows}.size(), 1u);  // a vector of 3 elements, not three extents
+  EXPECT_EQ(fanin::HeNormal(1)({rows, columns}).shape(), (fanin::Shape{3, 5}));
+}
+
 TEST(Constructors, LowerCaseNamesAreTheSameClasses) {
   static_assert(std::is_same_v<fanin::variance_scaling, fanin::VarianceScaling>);
   static_assert(std::is_same_v<fanin::he_normal, fanin::HeNormal>);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Checks what a shared library exports: the C interface and the public names of namespace fanin, and nothing else.
+# Checks what a shared library exports: all functions of fanin/fanin.h and the public names of namespace fanin, and
+# nothing else.
 #
 #     tests/package/exports.sh libfanin.so [libfanin.a]
 #
@@ -14,7 +15,9 @@ public='^(fanin_[a-z_]+|_ZNK?5fanin.*|_ZT[ISV]N5fanin.*)$'
 inner='^(_ZNK?|_ZT[ISV]N)5fanin(6detail|3cpu|3gpu|4core)'
 
 exported=$(nm -D --defined-only "$1" | awk 'NF == 3 && $2 ~ /[A-Z]/ {print $3}' | sort -u)
-grep -qx fanin_fill <<<"$exported" || { echo "$1 does not export fanin_fill"; exit 1; }
+header=$(dirname "$0")/../../include/fanin/fanin.h
+missing=$(comm -23 <(sed -nE 's/^FANIN_C_API .*[ *](fanin_[a-z_]+)\(.*/\1/p' "$header" | sort -u) <(echo "$exported"))
+[[ -z $missing ]] || { echo "$1 does not export ${missing//$'\n'/ }"; exit 1; }
 others=$(grep -vE "$public" <<<"$exported" || true; grep -E "$inner" <<<"$exported" || true)
 if [[ -n $others ]]; then
   echo "$1 exports these names:"

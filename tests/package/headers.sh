@@ -46,6 +46,26 @@ for header in "${headers[@]}"; do
   fi
 done
 
+# Braces of a shape take every integer type, and a conditional expression takes initializers of two classes.
+cat >"$work/braces.cpp" <<'END'
+#include "fanin/fanin.hpp"
+fanin::Initializer f(const fanin::View& view, std::size_t rows, unsigned columns, long many, bool random) {
+  const fanin::RandomNormal normal(0.0, 0.02, 42);
+  const fanin::Zeros zeros;
+  const fanin::Initializer init = random ? fanin::Initializer(normal) : fanin::Initializer(zeros);
+  init.fill(view, {rows, columns});
+  init.fill(view, {rows});
+  init({rows, 3, many});
+  init.describe({rows, columns});
+  fanin::TensorOptions options;
+  options.block = {{std::size_t{1}, 0}, {rows, columns}};
+  fanin::Plan plan;
+  plan.add(init, view, {rows, columns}, "weight");
+  const fanin::Shape shape{rows, columns};
+  plan.add(init, view, shape, options);
+  return init;
+}
+END
 compilers=0
 for cxx in g++ clang++; do
   command -v "$cxx" >/dev/null || continue
@@ -57,6 +77,8 @@ for cxx in g++ clang++; do
   for header in "${headers[@]}"; do
     [[ $header == fanin/fanin.h ]] || grep -q "$header$" "$work/taken" || fail "fanin/fanin.hpp does not include $header"
   done
+  "$cxx" -std=c++17 "${warnings[@]}" -Wconversion -Werror=narrowing -fsyntax-only -I. "$work/braces.cpp" ||
+    fail "braces of a shape do not take every integer type with $cxx"
   echo "ok: ${#headers[@]} headers compile alone with $cxx, without CUDA, nlohmann and Highway"
 done
 for cc in gcc clang; do
@@ -75,6 +97,7 @@ by_nvcc() {
   cat >"$work/thrust.cu"
   nvcc "-std=$1" -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow -I. -c -o "$work/thrust.o" "$work/thrust.cu" 2>"$work/said"
 }
+by_nvcc c++17 <"$work/braces.cpp" || { cat "$work/said" >&2; fail "braces of a shape do not take every integer type with nvcc"; }
 for header in fanin/cuda_types.h fanin/thrust.h fanin/statistics.h fanin/device.cuh; do
   by_nvcc c++17 <<<"#include \"$header\""$'\n'"#include \"$header\"" ||
     { cat "$work/said" >&2; fail "$header does not compile alone as c++17 with nvcc"; }

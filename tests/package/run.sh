@@ -83,11 +83,11 @@ smaller_than() {  # smaller_than BYTES FILE
 without_kernels() { has_none 'nv_fatbin|nvFatBin' readelf -SW "$1" && has_none cuda readelf -d "$1" && smaller_than 3000000 "$1"; }
 
 configure() { cmake -G Ninja -S "$1" -B "$work/build-$2" "${@:3}"; }
-# compile_c PROGRAM PACKAGE [--static]; compile_cpp PROGRAM PACKAGE [--static]. The C program starts a thread, so it needs
-# -pthread. The output of pkg-config is split into words on purpose.
+# compile_c PROGRAM SOURCE PACKAGE [--static]; compile_cpp PROGRAM PACKAGE [--static]. The C programs start threads and compute
+# square roots. The output of pkg-config is split into words on purpose.
 # shellcheck disable=SC2046
 compile_c() {
-  "$cc" -std=c99 -Wall -Wextra -Werror -pedantic -pthread -o "$1" "$here/c/main.c" $(pkg-config --cflags --libs "${@:2}")
+  "$cc" -std=c99 -Wall -Wextra -Werror -pedantic -pthread -o "$1" "$2" $(pkg-config --cflags --libs "${@:3}") -lm
 }
 # shellcheck disable=SC2046
 compile_cpp() { "$cxx" -std=c++17 -O1 -o "$1" "$here/find_package/main.cpp" $(pkg-config --cflags --libs "${@:2}"); }
@@ -105,6 +105,9 @@ compiled_with() {
   grep -vE -- " $1( |\")" <<<"$commands" || return 0
   return 1
 }
+# A locale whose decimal point is a comma, if its sources are installed (Debian: locales).
+mkdir "$work/locales"
+localedef -i de_DE -f UTF-8 "$work/locales/de_DE.UTF-8" >/dev/null 2>&1 || rm -rf "$work/locales"
 # library KIND ARGUMENT...: builds and installs the library alone, and moves the installation to $prefix. All kinds are built in
 # one directory, so that their common sources are compiled once.
 library() {
@@ -149,9 +152,16 @@ for kind in static shared; do
 
   # ------------------------------------------------------------ pkg-config
   for package in fanin fanin-host; do
-    check "$kind: a C program with pkg-config links $package" compile_c "$work/c-$kind" "$package"
+    check "$kind: a C program with pkg-config links $package" compile_c "$work/c-$kind" "$here/c/main.c" "$package"
     check "$kind: and runs" env LD_LIBRARY_PATH="$prefix/lib" "$work/c-$kind"
   done
+  if [[ -d $work/locales ]]; then
+    check "$kind: and runs where the decimal point is a comma" \
+      has 'the decimal point is ,' env LOCPATH="$work/locales" LD_LIBRARY_PATH="$prefix/lib" "$work/c-$kind"
+  fi
+
+  check "$kind: examples/gpt2_init.c links" compile_c "$work/gpt2-$kind" "$source/examples/gpt2_init.c" fanin
+  check "$kind: and runs" env LD_LIBRARY_PATH="$prefix/lib" "$work/gpt2-$kind" -1 1 4 8 8
 
   # libstdc++'s two ABIs have different strings. Without the tag of fanin/export.h this program would link, and crash.
   check "$kind: a program of libstdc++'s old ABI does not link" fails_with '[abi:before_cxx11]' "$cxx" -std=c++17 -pthread \
@@ -202,10 +212,10 @@ if command -v nvcc >/dev/null; then
   check "cuda: has no kernels" without_kernels "$work/build-find-cuda/consumer"
   check "cuda: says what to link for devices" has 'cuda:1000: .*; link fanin::fanin' "$work/build-find-cuda/consumer"
 
-  check "cuda: a C program with pkg-config links fanin-host" compile_c "$work/c-host" fanin-host
+  check "cuda: a C program with pkg-config links fanin-host" compile_c "$work/c-host" "$here/c/main.c" fanin-host
   check "cuda: and runs" "$work/c-host"
   check "cuda: and has no kernels" without_kernels "$work/c-host"
-  check "cuda: a C program with pkg-config --static links fanin" compile_c "$work/c-cuda" fanin --static
+  check "cuda: a C program with pkg-config --static links fanin" compile_c "$work/c-cuda" "$here/c/main.c" fanin --static
   check "cuda: and runs" "$work/c-cuda"
   check "cuda: a C++ program with pkg-config --static links fanin" compile_cpp "$work/cpp-cuda" fanin --static
   check "cuda: and runs" "$work/cpp-cuda"

@@ -4,6 +4,8 @@
 
 #include <fanin/fanin.h>
 
+#include <locale.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,6 +311,9 @@ static void test_bad_fills(void) {
   CHECK_REFUSED(args.cuda_device = -2, "-2");
   CHECK_REFUSED(args.threads = -1, "threads=-1");
   CHECK_REFUSED(args.device_seed = &seed, "seed in device memory");
+  CHECK_REFUSED(args.device_call = &seed, "device memory");
+  CHECK_REFUSED(args.cpu_target = 8, "CPU target number 8");
+  CHECK_REFUSED(args.cpu_target = -1, "CPU target number -1");
   CHECK_REFUSED(args.shape = NULL, "`shape`");
   CHECK_REFUSED(args.shape = negative, "[0, -4]");
   CHECK_REFUSED((args.name = "weight", args.subsequence = 1), "not both");
@@ -326,6 +331,11 @@ static void test_bad_fills(void) {
   CHECK(fanin_cuda_devices() >= 0 && fanin_cuda_devices() <= 1000);
 
   CHECK_FAILS(fanin_preload(999), FANIN_DEVICE_ERROR, "cuda:999");
+  OK(fanin_read(memory, &seed, sizeof seed, -1, NULL));
+  CHECK(memcmp(memory, &seed, sizeof seed) == 0);
+  CHECK_FAILS(fanin_read(NULL, &seed, 8, -1, NULL), FANIN_INVALID_ARGUMENT, "null");
+  CHECK_FAILS(fanin_read(memory, NULL, 8, -1, NULL), FANIN_INVALID_ARGUMENT, "null");
+  CHECK_FAILS(fanin_read(memory, &seed, 8, 999, NULL), FANIN_DEVICE_ERROR, "cuda:999");
   fanin_free(initializer);
   initializer = made("identity", 0);
   args = good;
@@ -366,6 +376,414 @@ static void test_messages(void) {
   fanin_free(initializer);
 }
 
+/* Fills the tensor of `shape` from the initializer and frees it. */
+static uint64_t checksum_and_free(fanin_initializer* initializer) {
+  const uint64_t sum = checksum_of(initializer);
+  fanin_free(initializer);
+  return sum;
+}
+
+/* Makers and JSON give the same initializers. */
+static void test_makers(void) {
+  static const char* bad[] = {"", "fan", "FAN_IN"};
+  fanin_initializer* initializer = NULL;
+  size_t j;
+  OK(fanin_make_normal(0.5, 0.02, 42, &initializer));
+  CHECK(checksum_and_free(initializer) ==
+        checksum_and_free(read("{\"class_name\": \"RandomNormal\", \"config\": {\"mean\": 0.5, \"stddev\": 0.02, "
+                               "\"seed\": 42}}")));
+  OK(fanin_make_truncated_normal(0, 0.25, -2, 2, 42, &initializer));
+  CHECK(checksum_and_free(initializer) ==
+        checksum_and_free(read("{\"class_name\": \"TruncatedNormal\", \"config\": {\"mean\": 0.0, \"stddev\": 0.25, "
+                               "\"seed\": 42}}")));
+  OK(fanin_make_truncated_normal(0, 0.25, 1, HUGE_VAL, 42, &initializer));
+  CHECK(checksum_and_free(initializer) ==
+        checksum_and_free(read("{\"class_name\": \"TruncatedNormal\", \"config\": {\"mean\": 0.0, \"stddev\": 0.25, "
+                               "\"seed\": 42, \"lower\": 1.0, \"upper\": null}}")));
+  OK(fanin_make_uniform(-0.5, 2, 42, &initializer));
+  CHECK(checksum_and_free(initializer) ==
+        checksum_and_free(read("{\"class_name\": \"RandomUniform\", \"config\": {\"minval\": -0.5, \"maxval\": 2.0, "
+                               "\"seed\": 42}}")));
+  OK(fanin_make_constant(1, &initializer));
+  CHECK(checksum_and_free(initializer) == checksum_and_free(made("ones", 0)));
+  OK(fanin_make_identity(1, &initializer));
+  CHECK(checksum_and_free(initializer) == checksum_and_free(made("identity", 0)));
+  OK(fanin_make_variance_scaling(2, "fan_in", "truncated_normal", 42, &initializer));
+  CHECK(checksum_and_free(initializer) == EXPECTED_CHECKSUM); /* HeNormal */
+
+#define CHECK_NOT_MADE(call, text)                     \
+  do {                                                 \
+    initializer = (fanin_initializer*)&j;              \
+    CHECK_FAILS((call), FANIN_INVALID_ARGUMENT, text); \
+    CHECK(initializer == NULL);                        \
+  } while (0)
+  CHECK_NOT_MADE(fanin_make_normal(0, -1, 1, &initializer), "stddev=-1");
+  CHECK_NOT_MADE(fanin_make_normal(HUGE_VAL, 1, 1, &initializer), "mean");
+  CHECK_NOT_MADE(fanin_make_truncated_normal(0, 1, 2, 2, 1, &initializer), "lower");
+  CHECK_NOT_MADE(fanin_make_uniform(2, 1, 1, &initializer), "minval=2");
+  CHECK_NOT_MADE(fanin_make_identity(HUGE_VAL, &initializer), "gain");
+  CHECK_NOT_MADE(fanin_make_variance_scaling(0, "fan_in", "uniform", 1, &initializer), "scale=0");
+  CHECK_NOT_MADE(fanin_make_variance_scaling(1, NULL, "uniform", 1, &initializer), "`mode`");
+  CHECK_NOT_MADE(fanin_make_variance_scaling(1, "fan_in", NULL, 1, &initializer), "`distribution`");
+  CHECK_NOT_MADE(fanin_make_variance_scaling(1, "fan_in", "gaussian", 1, &initializer), "gaussian");
+  for (j = 0; j < sizeof bad / sizeof bad[0]; ++j) {
+    CHECK_FAILS(fanin_make_variance_scaling(1, bad[j], "uniform", 1, &initializer), FANIN_INVALID_ARGUMENT, "mode");
+  }
+#undef CHECK_NOT_MADE
+  CHECK_FAILS(fanin_make_normal(0, 1, 1, NULL), FANIN_INVALID_ARGUMENT, "`initializer`");
+  CHECK_FAILS(fanin_make_truncated_normal(0, 1, -2, 2, 1, NULL), FANIN_INVALID_ARGUMENT, "`initializer`");
+  CHECK_FAILS(fanin_make_uniform(0, 1, 1, NULL), FANIN_INVALID_ARGUMENT, "`initializer`");
+  CHECK_FAILS(fanin_make_constant(0, NULL), FANIN_INVALID_ARGUMENT, "`initializer`");
+  CHECK_FAILS(fanin_make_identity(1, NULL), FANIN_INVALID_ARGUMENT, "`initializer`");
+  CHECK_FAILS(fanin_make_variance_scaling(1, "fan_in", "uniform", 1, NULL), FANIN_INVALID_ARGUMENT, "`initializer`");
+}
+
+static void test_describe(void) {
+  fanin_initializer* initializer = made("he_normal", 42);
+  fanin_initializer* longest = NULL;
+  fanin_description before;
+  fanin_description description = FANIN_DESCRIPTION_INIT;
+  static const int64_t large[2] = {INT64_C(72057594037927935), 1};
+  static const int64_t negative[2] = {3, -1};
+  OK(fanin_describe(initializer, 2, shape, FANIN_HWIO, &description));
+  CHECK(description.size == COUNT && description.fan_in == ROWS && description.fan_out == COLUMNS);
+  CHECK(description.seed == 42 && description.seed_kind == FANIN_SEED_FIXED);
+  CHECK(description.distribution == FANIN_TRUNCATED_NORMAL && description.mean == 0);
+  CHECK(description.stddev == sqrt(2.0 / ROWS) / 0.87962566103423978);
+  CHECK(description.lower == -2 && description.upper == 2);
+  CHECK(strcmp(description.initializer, "HeNormal") == 0);
+  CHECK(strstr(description.derivation, "sqrt(2 / 512) / 0.87962566103423978 = 0.07") != NULL);
+  OK(fanin_describe(initializer, 2, shape, FANIN_OIHW, &description));
+  CHECK(description.fan_in == COLUMNS && description.fan_out == ROWS);
+  OK(fanin_describe(initializer, 0, NULL, FANIN_HWIO, &description));
+  CHECK(description.size == 1 && description.fan_in == 1);
+
+  /* The longest derivation fits. */
+  OK(fanin_make_variance_scaling(1.2345678901234567e-300, "fan_out", "truncated_normal", 1, &longest));
+  OK(fanin_describe(longest, 2, large, FANIN_OIHW, &description));
+  CHECK(strstr(description.derivation, "cut at 2 stddev") != NULL);
+  fanin_free(longest);
+
+  before = description;
+  CHECK_FAILS(fanin_describe(NULL, 2, shape, FANIN_HWIO, &description), FANIN_INVALID_ARGUMENT, "`initializer`");
+  CHECK_FAILS(fanin_describe(initializer, 2, NULL, FANIN_HWIO, &description), FANIN_INVALID_ARGUMENT, "`shape`");
+  CHECK_FAILS(fanin_describe(initializer, 2, shape, FANIN_HWIO, NULL), FANIN_INVALID_ARGUMENT, "`description`");
+  CHECK_FAILS(fanin_describe(initializer, 256, shape, FANIN_HWIO, &description), FANIN_INVALID_ARGUMENT, "255");
+  CHECK_FAILS(fanin_describe(initializer, 2, shape, 2, &description), FANIN_INVALID_ARGUMENT, "FANIN_OIHW");
+  CHECK_FAILS(fanin_describe(initializer, 2, negative, FANIN_HWIO, &description), FANIN_INVALID_ARGUMENT, "[3, -1]");
+  CHECK(memcmp(&before, &description, sizeof before) == 0);
+  description.struct_size = 0;
+  CHECK_FAILS(fanin_describe(initializer, 2, shape, FANIN_HWIO, &description), FANIN_INVALID_ARGUMENT, "struct_size=0");
+  fanin_free(initializer);
+}
+
+/* A small model: a master, its bfloat16 copy, a bias, and parts of another tensor. */
+enum { PARAMETERS = 5 };
+typedef struct model {
+  float master[12][8];
+  uint16_t copy[12][8];
+  float bias[8];
+  float rows[2][8];
+  float range[21];
+} model;
+
+static const int64_t matrix[2] = {12, 8};
+static const int64_t vector_of_8[1] = {8};
+
+/* Adds the model's parameters to the plan; the initializers end before the plan is filled. */
+static void add_model(fanin_plan* plan, model* m) {
+  static const int64_t offset[2] = {3, 0};
+  static const int64_t extent[2] = {2, 8};
+  const fanin_element_range range = {43, 21};
+  fanin_fill_args args = FANIN_FILL_INIT;
+  fanin_initializer* normal = made("he_normal", 42);
+  fanin_initializer* zeros = made("zeros", 0);
+  char name[] = "first";
+  size_t entry = 99;
+  args.address = m->master;
+  args.capacity = sizeof m->master;
+  args.rank = 2;
+  args.shape = matrix;
+  args.name = name;
+  OK(fanin_plan_add(plan, normal, &args, &entry));
+  CHECK(entry == 0);
+  name[0] = 'x'; /* the plan does not keep it */
+  args.address = m->copy;
+  args.capacity = sizeof m->copy;
+  args.dtype = FANIN_BFLOAT16;
+  OK(fanin_plan_add_copy(plan, entry, &args, &entry));
+  CHECK(entry == 1);
+
+  args = (fanin_fill_args)FANIN_FILL_INIT;
+  args.address = m->bias;
+  args.capacity = sizeof m->bias;
+  args.rank = 1;
+  args.shape = vector_of_8;
+  OK(fanin_plan_add(plan, zeros, &args, NULL));
+
+  args.address = m->rows;
+  args.capacity = sizeof m->rows;
+  args.rank = 2;
+  args.shape = matrix;
+  args.name = "second";
+  args.block_offset = offset;
+  args.block_extent = extent;
+  OK(fanin_plan_add(plan, normal, &args, NULL));
+  args.address = m->range;
+  args.capacity = sizeof m->range;
+  args.block_offset = args.block_extent = NULL;
+  args.elements = &range;
+  OK(fanin_plan_add(plan, normal, &args, &entry));
+  CHECK(entry == 4 && fanin_plan_size(plan) == PARAMETERS);
+  fanin_free(normal);
+  fanin_free(zeros);
+}
+
+static void check_model(const model* m) {
+  model wanted;
+  float second[12][8];
+  fanin_initializer* normal = made("he_normal", 42);
+  fanin_fill_args args = FANIN_FILL_INIT;
+  memset(&wanted, 0, sizeof wanted);
+  args.address = wanted.master;
+  args.capacity = sizeof wanted.master;
+  args.rank = 2;
+  args.shape = matrix;
+  args.name = "first";
+  OK(fanin_fill(normal, &args));
+  args.address = wanted.copy;
+  args.dtype = FANIN_BFLOAT16;
+  OK(fanin_fill(normal, &args));
+  args.address = second;
+  args.dtype = FANIN_FLOAT32;
+  args.name = "second";
+  OK(fanin_fill(normal, &args));
+  memcpy(wanted.rows, second[3], sizeof wanted.rows);
+  memcpy(wanted.range, second[0] + 43, sizeof wanted.range);
+  CHECK(memcmp(m, &wanted, sizeof wanted) == 0);
+  fanin_free(normal);
+}
+
+static void test_plans(void) {
+  fanin_plan* plan = NULL;
+  fanin_run_args run = FANIN_RUN_INIT;
+  model m;
+  OK(fanin_plan_create(&plan));
+  OK(fanin_plan_fill(plan, NULL)); /* nothing to do */
+  add_model(plan, &m);
+  memset(&m, 0xa5, sizeof m);
+  OK(fanin_plan_fill(plan, NULL));
+  check_model(&m);
+  memset(&m, 0xa5, sizeof m);
+  run.threads = 2;
+  run.cpu_target = FANIN_CPU_PORTABLE;
+  OK(fanin_plan_fill(plan, &run));
+  check_model(&m);
+  fanin_plan_free(plan);
+  fanin_plan_free(NULL);
+}
+
+static void test_bad_plans(void) {
+  static const fanin_device_stream streams[1] = {{0, NULL}};
+  fanin_plan* plan = NULL;
+  fanin_initializer* normal = made("he_normal", 42);
+  model m;
+  model before;
+  float memory[96];
+  const uint64_t number = 7;
+  size_t bytes = 5;
+  size_t entry = 99;
+  fanin_fill_args good = FANIN_FILL_INIT;
+  fanin_fill_args args;
+  fanin_run_args run = FANIN_RUN_INIT;
+  OK(fanin_plan_create(&plan));
+  add_model(plan, &m);
+  memset(&m, 0xa5, sizeof m);
+  before = m;
+  good.address = memory;
+  good.capacity = sizeof memory;
+  good.rank = 2;
+  good.shape = matrix;
+  good.name = "third";
+
+#define CHECK_REFUSED(change, text)                                                         \
+  do {                                                                                      \
+    args = good;                                                                            \
+    change;                                                                                 \
+    CHECK_FAILS(fanin_plan_add(plan, normal, &args, &entry), FANIN_INVALID_ARGUMENT, text); \
+    CHECK(entry == 99 && fanin_plan_size(plan) == PARAMETERS); /* the plan is as it was */  \
+  } while (0)
+  CHECK_REFUSED(args.struct_size = 0, "FANIN_FILL_INIT");
+  CHECK_REFUSED(args.stream = &m, "fanin_plan_fill");
+  CHECK_REFUSED(args.threads = 1, "fanin_plan_fill");
+  CHECK_REFUSED(args.device_seed = &number, "fanin_plan_fill");
+  CHECK_REFUSED(args.device_call = &number, "fanin_plan_fill");
+  CHECK_REFUSED(args.cpu_target = FANIN_CPU_PORTABLE, "fanin_plan_fill");
+  CHECK_REFUSED(args.address = m.bias, "overlaps that of entry");
+  CHECK_REFUSED(args.name = "first", "same draws as entry 0");
+  CHECK_REFUSED(args.name = "second", "same draws as entry 3");
+  CHECK_REFUSED(args.capacity = 383, "capacity=383");
+  CHECK_REFUSED(args.shape = NULL, "`shape`");
+  CHECK_REFUSED(args.dtype = 99, "dtype");
+  CHECK_REFUSED(args.layout = 5, "FANIN_OIHW");
+  CHECK_REFUSED(args.subsequence = 1, "not both");
+#undef CHECK_REFUSED
+  CHECK_FAILS(fanin_plan_add(NULL, normal, &good, NULL), FANIN_INVALID_ARGUMENT, "`plan`");
+  CHECK_FAILS(fanin_plan_add(plan, NULL, &good, NULL), FANIN_INVALID_ARGUMENT, "`initializer`");
+  CHECK_FAILS(fanin_plan_add(plan, normal, NULL, NULL), FANIN_INVALID_ARGUMENT, "`args`");
+  CHECK_FAILS(fanin_plan_add_copy(NULL, 0, &good, NULL), FANIN_INVALID_ARGUMENT, "`plan`");
+  CHECK_FAILS(fanin_plan_add_copy(plan, 0, NULL, NULL), FANIN_INVALID_ARGUMENT, "`args`");
+  CHECK_FAILS(fanin_plan_add_copy(plan, PARAMETERS, &good, NULL), FANIN_INVALID_ARGUMENT, "There is no entry 5");
+  CHECK_FAILS(fanin_plan_add_copy(plan, SIZE_MAX, &good, NULL), FANIN_INVALID_ARGUMENT, "There is no entry");
+  args = good;
+  args.threads = 1;
+  CHECK_FAILS(fanin_plan_add_copy(plan, 0, &args, NULL), FANIN_INVALID_ARGUMENT, "fanin_plan_fill");
+  args = good;
+  args.cuda_device = 1000;
+  CHECK_FAILS(fanin_plan_add(plan, normal, &args, NULL), FANIN_DEVICE_ERROR, "cuda:1000");
+  CHECK(fanin_plan_size(plan) == PARAMETERS && fanin_plan_size(NULL) == 0);
+
+#define CHECK_REFUSED(change, text)                                         \
+  do {                                                                      \
+    run = (fanin_run_args)FANIN_RUN_INIT;                                   \
+    change;                                                                 \
+    CHECK_FAILS(fanin_plan_fill(plan, &run), FANIN_INVALID_ARGUMENT, text); \
+    CHECK(memcmp(&m, &before, sizeof m) == 0); /* nothing was written */    \
+  } while (0)
+  CHECK_REFUSED(run.struct_size = 0, "fanin_run_args");
+  CHECK_REFUSED(run.struct_size += 8, "fanin_run_args");
+  CHECK_REFUSED(run.threads = -1, "threads=-1");
+  CHECK_REFUSED(run.cpu_target = 8, "CPU target number 8");
+  CHECK_REFUSED(run.cpu_target = -1, "CPU target number -1");
+  CHECK_REFUSED(run.device_seed = &number, "seed in device memory");
+  CHECK_REFUSED(run.device_call = &number, "device memory");
+  CHECK_REFUSED(run.stream_count = 1, "`streams`");
+  CHECK_REFUSED((run.streams = streams, run.stream_count = 1, run.stream = &m), "both");
+#undef CHECK_REFUSED
+  CHECK_FAILS(fanin_plan_fill(NULL, NULL), FANIN_INVALID_ARGUMENT, "`plan`");
+  CHECK_FAILS(fanin_plan_create(NULL), FANIN_INVALID_ARGUMENT, "`plan`");
+  CHECK_FAILS(fanin_plan_workspace_size(plan, 1000, &bytes), FANIN_DEVICE_ERROR, "cuda:1000");
+  CHECK_FAILS(fanin_plan_workspace_size(NULL, 0, &bytes), FANIN_INVALID_ARGUMENT, "`plan`");
+  CHECK_FAILS(fanin_plan_workspace_size(plan, 0, NULL), FANIN_INVALID_ARGUMENT, "`bytes`");
+  OK(fanin_plan_launches(plan, 1000, &bytes)); /* there are no entries */
+  CHECK(bytes == 0);
+  bytes = 5;
+  CHECK_FAILS(fanin_plan_launches(NULL, 0, &bytes), FANIN_INVALID_ARGUMENT, "`plan`");
+  CHECK_FAILS(fanin_plan_launches(plan, 0, NULL), FANIN_INVALID_ARGUMENT, "`launches`");
+  CHECK_FAILS(fanin_plan_upload(NULL, 0, memory, sizeof memory, NULL), FANIN_INVALID_ARGUMENT, "`plan`");
+  CHECK_FAILS(fanin_plan_upload(plan, -1, memory, sizeof memory, NULL), FANIN_INVALID_ARGUMENT, "on the host");
+  CHECK_FAILS(fanin_plan_upload(plan, 1000, memory, sizeof memory, NULL), FANIN_DEVICE_ERROR, "cuda:1000");
+  CHECK_FAILS(fanin_plan_prepare(NULL, 0, NULL), FANIN_INVALID_ARGUMENT, "`plan`");
+  CHECK_FAILS(fanin_plan_prepare(plan, 1000, NULL), FANIN_DEVICE_ERROR, "cuda:1000");
+  CHECK(bytes == 5);
+
+  OK(fanin_plan_fill(plan, NULL)); /* the refusals left the plan as it was */
+  check_model(&m);
+  fanin_plan_free(plan);
+  fanin_free(normal);
+}
+
+/* Rows that are farther apart than they are long, and one range of elements. */
+static void test_places_in_memory(void) {
+  fanin_initializer* initializer = made("he_normal", 42);
+  const fanin_element_range range = {37, 30};
+  const fanin_element_range outside = {67, 30};
+  float whole[12][8];
+  float wide[12][11];
+  float part[30];
+  size_t j;
+  size_t k;
+  fanin_fill_args args = FANIN_FILL_INIT;
+  args.address = whole;
+  args.capacity = sizeof whole;
+  args.rank = 2;
+  args.shape = matrix;
+  OK(fanin_fill(initializer, &args));
+  for (j = 0; j < 12; ++j) {
+    for (k = 0; k < 11; ++k) wide[j][k] = 7;
+  }
+  args.address = wide;
+  args.capacity = sizeof wide - 3 * sizeof(float);
+  args.leading_dimension = 11;
+  OK(fanin_fill(initializer, &args));
+  for (j = 0; j < 12; ++j) {
+    CHECK(memcmp(wide[j], whole[j], sizeof whole[j]) == 0);
+    for (k = 8; k < 11; ++k) CHECK(wide[j][k] == 7);
+  }
+  args.capacity -= 1;
+  CHECK_FAILS(fanin_fill(initializer, &args), FANIN_INVALID_ARGUMENT, "capacity=");
+  args.capacity += 1;
+  args.leading_dimension = 7;
+  CHECK_FAILS(fanin_fill(initializer, &args), FANIN_INVALID_ARGUMENT, "eading");
+
+  args.leading_dimension = 0;
+  args.address = part;
+  args.capacity = sizeof part;
+  args.elements = &range;
+  OK(fanin_fill(initializer, &args));
+  CHECK(memcmp(part, whole[0] + 37, sizeof part) == 0);
+  args.elements = &outside;
+  CHECK_FAILS(fanin_fill(initializer, &args), FANIN_INVALID_ARGUMENT, "");
+  args.elements = &range;
+  args.block_offset = args.block_extent = matrix;
+  CHECK_FAILS(fanin_fill(initializer, &args), FANIN_INVALID_ARGUMENT, "");
+  fanin_free(initializer);
+}
+
+/* Numbers are written and read the same in every locale. Without one whose decimal point is a comma there is nothing to
+   see. */
+static void test_locale(void) {
+  static const char* const locales[] = {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", "fr_FR.utf8", "fr_FR"};
+  fanin_initializer* initializer = NULL;
+  fanin_description description = FANIN_DESCRIPTION_INIT;
+  char text[512];
+  size_t length;
+  size_t j;
+  for (j = 0; j < sizeof locales / sizeof locales[0] && setlocale(LC_ALL, locales[j]) == NULL; ++j) {
+  }
+  printf("the decimal point is %s\n", localeconv()->decimal_point);
+  OK(fanin_make_variance_scaling(0.5, "fan_in", "untruncated_normal", 42, &initializer));
+  OK(fanin_serialize(initializer, FANIN_KERAS3, text, sizeof text, &length));
+  CHECK(strstr(text, "\"scale\":0.5") != NULL);
+  CHECK(checksum_and_free(read(text)) == checksum_of(initializer));
+  OK(fanin_describe(initializer, 2, shape, FANIN_HWIO, &description));
+  CHECK(description.stddev == 0.03125);
+  CHECK(strcmp(description.derivation, "stddev = sqrt(scale / fan_in) = sqrt(0.5 / 512) = 0.03125") == 0);
+  fanin_free(initializer);
+  CHECK_FAILS(fanin_make_normal(0, -1.5, 1, &initializer), FANIN_INVALID_ARGUMENT, "stddev=-1.5");
+  setlocale(LC_ALL, "C");
+}
+
+/* Makes, describes and fills plans of its own, and fills with a shared initializer. */
+static void* work(void* shared) {
+  int round;
+  for (round = 0; round < 20; ++round) {
+    fanin_plan* plan = NULL;
+    model m;
+    fanin_description description = FANIN_DESCRIPTION_INIT;
+    memset(&m, 0xa5, sizeof m);
+    OK(fanin_plan_create(&plan));
+    add_model(plan, &m);
+    CHECK_FAILS(fanin_plan_add_copy(plan, PARAMETERS + (size_t)round, NULL, NULL), FANIN_INVALID_ARGUMENT, "`args`");
+    OK(fanin_plan_fill(plan, NULL));
+    fanin_plan_free(plan);
+    check_model(&m);
+    OK(fanin_describe(shared, 2, matrix, FANIN_HWIO, &description));
+    CHECK(description.fan_in == 12);
+  }
+  return NULL;
+}
+
+static void test_threads(void) {
+  enum { THREADS = 8 };
+  pthread_t threads[THREADS];
+  fanin_initializer* shared = made("he_normal", 42);
+  size_t j;
+  for (j = 0; j < THREADS; ++j) CHECK(pthread_create(&threads[j], NULL, work, shared) == 0);
+  for (j = 0; j < THREADS; ++j) CHECK(pthread_join(threads[j], NULL) == 0);
+  fanin_free(shared);
+}
+
 int main(void) {
   CHECK(strcmp(fanin_last_error(), "") == 0);
   CHECK(strcmp(fanin_version(), FANIN_VERSION) == 0);
@@ -375,6 +793,13 @@ int main(void) {
   test_dtypes();
   test_places();
   test_bad_fills();
+  test_makers();
+  test_describe();
+  test_plans();
+  test_bad_plans();
+  test_places_in_memory();
+  test_locale();
+  test_threads();
   test_messages();
   return 0;
 }
