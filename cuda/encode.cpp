@@ -176,8 +176,10 @@ class Encoder {
       const FillParams& params = copy.params;
       if (begin_ < copy.copy_begin || copy.copy_begin + params.index.count < end_) continue;
       void* const address = static_cast<std::byte*>(copy.address) + (begin_ - copy.copy_begin) * size_of(params.dtype);
-      append(Copy{address, static_cast<float>(params.min), static_cast<float>(params.max),
-                  static_cast<std::uint32_t>(params.dtype), is_aligned(address, params.dtype) ? 1u : 0u});
+      constexpr float infinity = std::numeric_limits<float>::infinity();
+      append(Copy{address, params.clamped ? static_cast<float>(params.min) : -infinity,
+                  params.clamped ? static_cast<float>(params.max) : infinity, static_cast<std::uint32_t>(params.dtype),
+                  is_aligned(address, params.dtype) ? 1u : 0u});
       ++copies_;
     }
     job_.copies = copies_ & 7u;

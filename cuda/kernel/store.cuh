@@ -219,11 +219,12 @@ template <class F>
 __device__ __forceinline__ void for_destinations(const EncodedJob* job, const Copy* copies, float min, float max,
                                                  const F& f) {
   Copy at{job->address, min, max, job->dtype, job->aligned};
+  const std::uint32_t count = job->copies;
 #pragma unroll 1
   for (std::uint32_t c = 0;; ++c) {
     with_format(
         at.dtype, [&](auto format) __attribute__((always_inline)) { f(at, format); });
-    if (c == job->copies) return;
+    if (c == count) return;
     at = copies[c];
   }
 }
@@ -339,69 +340,53 @@ class GeneralWriter {
 struct Turn {
   std::uint32_t address;  // in shared memory
 
-  __device__ __forceinline__ Four<float> quad(std::uint32_t n) const {
-    const float4 v = *at(n);
-    return {v.x, v.y, v.z, v.w};
-  }
-  __device__ __forceinline__ void set_quad(std::uint32_t n, const Four<float>& v) const {
-    *at(n) = make_float4(v.x, v.y, v.z, v.w);
+  // The lane's quad number k of turn_quads / 32.
+  __device__ __forceinline__ float4* quad(std::uint32_t k) const {
+    return static_cast<float4*>(__cvta_shared_to_generic(lane() + 512 * k));
   }
   __device__ __forceinline__ float value(std::uint32_t n) const {
     return *static_cast<const float*>(__cvta_shared_to_generic(address + 4 * n));
   }
 
  private:
-  __device__ __forceinline__ float4* at(std::uint32_t n) const {
-    return static_cast<float4*>(__cvta_shared_to_generic(address + 16 * n));
-  }
+  __device__ __forceinline__ std::uint32_t lane() const { return opaque(address + 16 * lane_number()); }
 };
 
-// Writes a turn to an address.
+// Writes a turn to an aligned address.
 template <class Format, bool clamped>
 __device__ __forceinline__ void store_turn(std::uint64_t address, const Turn& turn,
                                            const typename Format::Clamp& clamp) {
-  constexpr std::uint64_t size = sizeof(typename Format::Element);
-  const std::uint32_t past = static_cast<std::uint32_t>(address / size) % 4;
-  std::uint64_t at = opaque(address + lane_number() * 4 * size);
-  if (past == 0) {
+  constexpr std::uint32_t quad_size = 4 * sizeof(typename Format::Element);
+  const std::uint64_t at = opaque(address + lane_number() * quad_size);
 #pragma unroll
-    for (std::uint32_t k = 0; k < turn_quads / 32; ++k) {
-      store_four(at + k * 128 * size, Format::template encode<clamped>(turn.quad(lane_number() + 32 * k), clamp));
-    }
-    return;
-  }
-  // All but 4 elements, in fours that are aligned; then these.
-  const std::uint32_t first = 4 - past;
-  at += first * size;
-#pragma unroll 2
-  for (std::uint32_t n = first + 4 * lane_number(); n < 4 * turn_quads - past; n += 128, at += 128 * size) {
-    const Four<float> values{turn.value(n), turn.value(n + 1), turn.value(n + 2), turn.value(n + 3)};
-    store_four(at, Format::template encode<clamped>(values, clamp));
-  }
-  if (lane_number() < 4) {
-    const std::uint32_t n = lane_number() < first ? lane_number() : lane_number() + 4 * turn_quads - 4;
-    store_one<Format>(address + n * size, turn.value(n), clamp);
+  for (std::uint32_t k = 0; k < turn_quads / 32; ++k) {
+    const float4 v = *turn.quad(k);
+    store_four(at + k * 32 * quad_size, Format::template encode<clamped>({v.x, v.y, v.z, v.w}, clamp));
   }
 }
 
-// Writes a turn that begins at an element. A function that is called, as put_one() is.
-static __device__ __noinline__ void put_turn(const EncodedJob* job, const Copy* copies, float min, float max, Turn turn,
-                                             std::int64_t element) {
-  __syncwarp();
-  for_destinations(
-      job, copies, min, max, [&](const Copy& at, auto format) __attribute__((always_inline)) {
+// Writes a turn that begins at an element to any address. A function that is called, because few destinations need it.
+static __device__ __noinline__ void put_unaligned_turn(void* memory, float min, float max, std::uint32_t dtype,
+                                                       Turn turn, std::int64_t element) {
+  with_format(
+      dtype, [&](auto format) __attribute__((always_inline)) {
         using Format = decltype(format);
-        const std::uint64_t address =
-            reinterpret_cast<std::uint64_t>(at.address) + element * sizeof(typename Format::Element);
-        const Limits<float> limits{at.min, at.max};
-        // Most values need not be clamped, and most formats do so anyway.
-        if (std::is_same_v<Format, AsFloat32> && at.min == -INFINITY && at.max == INFINITY) {
-          store_turn<Format, false>(address, turn, limits);
-        } else {
-          store_turn<Format, true>(address, turn, limits);
+        constexpr std::uint64_t size = sizeof(typename Format::Element);
+        const std::uint64_t address = reinterpret_cast<std::uint64_t>(memory) + element * size;
+        const typename Format::Clamp clamp{Limits<float>{min, max}};
+        // All but 4 elements, in fours that are aligned; then these.
+        const auto past = static_cast<std::uint32_t>(address / size) % 4;
+        const std::uint32_t first = (4 - past) % 4;
+#pragma unroll 2
+        for (std::uint32_t n = first + 4 * lane_number(); n < 4 * turn_quads - 3; n += 128) {
+          const Four<float> values{turn.value(n), turn.value(n + 1), turn.value(n + 2), turn.value(n + 3)};
+          store_four(address + n * size, Format::template encode<true>(values, clamp));
+        }
+        if (lane_number() < 4 && past != 0) {
+          const std::uint32_t n = lane_number() < first ? lane_number() : lane_number() + 4 * turn_quads - 4;
+          store_one<Format>(address + n * size, turn.value(n), clamp);
         }
       });
-  __syncwarp();  // all have read before any of them writes there again
 }
 
 // Writes a job with copies to any memory, in the fast kernel. Its addresses are numbers of elements.
@@ -421,9 +406,31 @@ class CopyWriter {
   }
   __device__ __forceinline__ void write_turn(std::uint64_t element, const Four<float> (&draws)[quads_together]) const {
 #pragma unroll
-    for (std::uint32_t k = 0; k < quads_together; ++k) turn_.set_quad(lane_number() + 32 * k, affine_(draws[k]));
-    put_turn(more_.job, more_.copies, limits_.min, limits_.max, turn_,
-             static_cast<std::int64_t>(element) - 4 * lane_number());
+    for (std::uint32_t k = 0; k < quads_together; ++k) {
+      const Four<float> v = affine_(draws[k]);
+      *turn_.quad(k) = make_float4(v.x, v.y, v.z, v.w);
+    }
+    element -= 4 * lane_number();
+    __syncwarp();
+    for_destinations(
+        more_.job, more_.copies, limits_.min,
+        limits_.max, [&](const Copy& at, auto format) __attribute__((always_inline)) {
+          using Format = decltype(format);
+          if (at.aligned == 0) {
+            put_unaligned_turn(at.address, at.min, at.max, at.dtype, turn_, static_cast<std::int64_t>(element));
+            return;
+          }
+          const std::uint64_t address =
+              reinterpret_cast<std::uint64_t>(at.address) + element * sizeof(typename Format::Element);
+          const Limits<float> limits{at.min, at.max};
+          // Most values need not be clamped, and most formats do so anyway.
+          if (std::is_same_v<Format, AsFloat32> && at.min == -INFINITY && at.max == INFINITY) {
+            store_turn<Format, false>(address, turn_, limits);
+          } else {
+            store_turn<Format, true>(address, turn_, limits);
+          }
+        });
+    __syncwarp();  // all have read before any of them writes there again
   }
   __device__ __forceinline__ void write(const Quad& quad, const Four<float>& draws) const {
     const Four<float> v = affine_(draws);
