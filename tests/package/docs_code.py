@@ -28,8 +28,8 @@ def main():
         path = pathlib.Path(folder) / "docs.cu"
         path.write_text("\n".join(includes + source) + "\n")
         warnings = ["-Werror", "all-warnings", "-Xcompiler=-Wall,-Wextra,-Wno-unused-function"]
-        subprocess.run([nvcc, "-std=c++17", *warnings, "-I", str(project / "include"), "-c", "-o", str(path.with_suffix(".o")), str(path)],
-                       check=True)
+        subprocess.run([nvcc, "-std=c++17", *warnings, "-I", str(project / "include"), "-c", "-o", str(path.with_suffix(".o")),
+                        str(path)], check=True)
     print(f"{len(blocks)} blocks of docs/trainers.md compile")
 
 
