@@ -27,7 +27,8 @@ __device__ __forceinline__ double clamp(double v, const Limits<double>& limits) 
   return fmin(fmax(v, limits.min), limits.max);
 }
 
-// A format has Real, Element, Packed (four elements), Clamp (limits as it likes them), and encode().
+// A format has Real, Element, Packed (four elements), Clamp (limits as it likes them), encode(), and round() for values
+// that need not be clamped.
 template <class RealType>
 struct Wide {
   using Real = RealType;
@@ -36,10 +37,11 @@ struct Wide {
     Real of[4];
   };
   using Clamp = Limits<Real>;
+  static __device__ __forceinline__ Packed round(const Four<Real>& v) { return {{v.x, v.y, v.z, v.w}}; }
   template <bool clamped>
   static __device__ __forceinline__ Packed encode(const Four<Real>& v, const Clamp& limits) {
     if constexpr (clamped) return {{clamp(v.x, limits), clamp(v.y, limits), clamp(v.z, limits), clamp(v.w, limits)}};
-    return {{v.x, v.y, v.z, v.w}};
+    return round(v);
   }
 };
 using AsFloat32 = Wide<float>;
@@ -64,10 +66,13 @@ struct Halves {
     __device__ __forceinline__ Clamp(const Limits<float>& limits)
         : min(round_pair(limits.min, limits.min, Pair{})), max(round_pair(limits.max, limits.max, Pair{})) {}
   };
+  static __device__ __forceinline__ Packed round(const Four<float>& v) {
+    return {{round_pair(v.x, v.y, Pair{}), round_pair(v.z, v.w, Pair{})}};
+  }
   template <bool>
   static __device__ __forceinline__ Packed encode(const Four<float>& v, const Clamp& clamp) {
-    return {{__hmin2(__hmax2(round_pair(v.x, v.y, Pair{}), clamp.min), clamp.max),
-             __hmin2(__hmax2(round_pair(v.z, v.w, Pair{}), clamp.min), clamp.max)}};
+    const Packed p = round(v);
+    return {{__hmin2(__hmax2(p.of[0], clamp.min), clamp.max), __hmin2(__hmax2(p.of[1], clamp.min), clamp.max)}};
   }
 };
 using AsFloat16 = Halves<__half2, __half>;
@@ -81,14 +86,15 @@ struct Bytes {
     __nv_fp8x2_storage_t of[2];
   };
   using Clamp = Limits<float>;
+  static __device__ __forceinline__ Packed round(const Four<float>& v) { return {{pair(v.x, v.y), pair(v.z, v.w)}}; }
   template <bool>
   static __device__ __forceinline__ Packed encode(const Four<float>& v, const Clamp& limits) {
-    return {{pair(v.x, v.y, limits), pair(v.z, v.w, limits)}};
+    return round({clamp(v.x, limits), clamp(v.y, limits), clamp(v.z, limits), clamp(v.w, limits)});
   }
 
  private:
-  static __device__ __forceinline__ __nv_fp8x2_storage_t pair(float a, float b, const Clamp& limits) {
-    return __nv_cvt_float2_to_fp8x2(make_float2(clamp(a, limits), clamp(b, limits)), __NV_SATFINITE, format);
+  static __device__ __forceinline__ __nv_fp8x2_storage_t pair(float a, float b) {
+    return __nv_cvt_float2_to_fp8x2(make_float2(a, b), __NV_SATFINITE, format);
   }
 };
 using AsFloat8E4M3FN = Bytes<__NV_E4M3>;

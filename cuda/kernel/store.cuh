@@ -361,7 +361,12 @@ __device__ __forceinline__ void store_turn(std::uint64_t address, const Turn& tu
 #pragma unroll
   for (std::uint32_t k = 0; k < turn_quads / 32; ++k) {
     const float4 v = *turn.quad(k);
-    store_four(at + k * 32 * quad_size, Format::template encode<clamped>({v.x, v.y, v.z, v.w}, clamp));
+    const Four<float> values{v.x, v.y, v.z, v.w};
+    if constexpr (clamped) {
+      store_four(at + k * 32 * quad_size, Format::template encode<true>(values, clamp));
+    } else {
+      store_four(at + k * 32 * quad_size, Format::round(values));
+    }
   }
 }
 
@@ -423,8 +428,7 @@ class CopyWriter {
           const std::uint64_t address =
               reinterpret_cast<std::uint64_t>(at.address) + element * sizeof(typename Format::Element);
           const Limits<float> limits{at.min, at.max};
-          // Most values need not be clamped, and most formats do so anyway.
-          if (std::is_same_v<Format, AsFloat32> && at.min == -INFINITY && at.max == INFINITY) {
+          if (at.min == -INFINITY && at.max == INFINITY) {  // as most are
             store_turn<Format, false>(address, turn_, limits);
           } else {
             store_turn<Format, true>(address, turn_, limits);

@@ -34,7 +34,7 @@ PORT, DRAM = "stores to L2", "memory"
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """The fill of columns [0, part) of a matrix with `columns`; by default of all. A copy is a dtype, or the dtype of a quarter."""
+    """The fill of columns [0, part) of a matrix with `columns`; by default of all."""
     initializer: str
     dtype: str
     elements: int
@@ -42,25 +42,25 @@ class Workload:
     part: int = 0
     offset: int = 0  # of the addresses, in bytes
     pitch: int = 0  # elements from a row to the next one, if they are apart in memory
-    copies: tuple = ()
+    copies: tuple = ()  # their dtypes
 
     @property
     def name(self):
         size = f"2^{self.elements.bit_length() - 1}" if self.elements & (self.elements - 1) == 0 else str(self.elements)
         layout = f" [:, :{self.part}] of {self.columns}" if self.part else ""
-        names = " + ".join((self.dtype,) + self.copies).replace(":1", "/4")
+        names = " + ".join((self.dtype,) + self.copies)
         return (f"{self.initializer} {names} {size}{layout}" + (f" {self.pitch} apart" if self.pitch else "") +
                 (" unaligned" if self.offset else ""))
 
     @property
     def sizes(self):
         """Of an element in each tensor."""
-        return [{"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}.get(dtype.split(":")[0], 1) for dtype in (self.dtype,) + self.copies]
+        return [{"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}.get(dtype, 1) for dtype in (self.dtype,) + self.copies]
 
     @property
     def size(self):
         """The bytes that are written for an element."""
-        return sum(size / (4 if ":" in dtype else 1) for size, dtype in zip(self.sizes, (self.dtype,) + self.copies))
+        return sum(self.sizes)
 
     def words(self, elements, expected):
         """The workload program's arguments for so many elements."""
@@ -76,12 +76,20 @@ WORKLOADS = [Workload("HeNormal", "float32", LARGE), Workload("HeNormal", "float
              Workload("HeNormal", "float32", 1 << 26, 2048, 1024), Workload("HeNormal", "float32", 1 << 26, 512, 64),
              Workload("HeNormal", "float32", LARGE, offset=4), Workload("TruncatedNormal[1,2]", "float32", LARGE),
              Workload("HeNormal", "float32", LARGE, copies=("float32",)), Workload("HeNormal", "float32", LARGE, copies=("bfloat16",)),
-             Workload("HeNormal", "bfloat16", LARGE, copies=("float32",)), Workload("HeNormal", "bfloat16", LARGE, copies=("float32:1",)),
+             Workload("HeNormal", "bfloat16", LARGE, copies=("float32",)),
              Workload("HeNormal", "float32", LARGE, copies=("bfloat16", "float8_e4m3fn", "float16")),
              Workload("HeNormal", "float32", LARGE, offset=4, copies=("bfloat16",)),
              Workload("HeUniform", "float32", LARGE, copies=("float32",)), Workload("HeUniform", "float32", LARGE, copies=("bfloat16",)),
              Workload("HeNormal", "float32", 1 << 26, 512, 64, pitch=512), Workload("HeNormal", "float32", 1 << 26, 2048, 1024, pitch=2048),
              Workload("Zeros", "bfloat16", 1 << 26, 1024, 1024, pitch=2048)]
+
+# An original and a copy of all of it, in each pair of dtypes that one pass can write, and each tensor alone; left out unless asked for.
+NARROW = ("float32", "bfloat16", "float16", "float8_e4m3fn", "float8_e5m2")
+PAIRS = [Workload(initializer, dtype, LARGE, copies=copies) for initializer in ("HeNormal", "HeUniform") for dtype in NARROW
+         for copies in [()] + [(copy,) for copy in NARROW]]
+
+# At most so many instructions for a pair, by those of that one of its tensors that takes more alone.
+PAIR = 1.3
 
 # On sm_90. At most: instructions per element. At least: TB/s. Ratio: how many times the rate of HeNormal float32 2^28 is this one's, by
 # the lowest bounds of both, at most.
@@ -318,7 +326,19 @@ def missed_bars(summaries):
                     missed.append(f"{name}: the {what} allows {s['bound_tb_s'][what]:.2f} TB/s, at least {bar:g}")
             elif s[what] > bar:
                 missed.append(f"{name}: {what} {s[what]:.2f}, at most {bar:g}")
+    for workload in PAIRS:
+        ratio = pair_ratio(workload, summaries)
+        if ratio is not None and ratio > PAIR:
+            missed.append(f"{workload.name}: {ratio:.2f} times the instructions of the larger of both alone, at most {PAIR:g}")
     return missed
+
+
+def pair_ratio(workload, summaries):
+    """The instructions of an original and its copies by those of the one that takes most alone; None if that has not been counted."""
+    alone = [dataclasses.replace(workload, dtype=dtype, copies=()).name for dtype in (workload.dtype,) + workload.copies]
+    if workload.name not in summaries or not workload.copies or any(name not in summaries for name in alone):
+        return None
+    return summaries[workload.name]["all"] / max(summaries[name]["all"] for name in alone)
 
 
 def min_bound(summary):
@@ -353,6 +373,11 @@ def report(chosen, gpu, clock):
     print_table(["workload", "passes", "sectors", "in part", "bytes", "scheduler"],
                 [[r["workload"].name, number(s["passes"]), number(s["sectors"]), number(s["partial_sectors"]), f"{r['traffic']:.3f}",
                   f"{r['unevenness']:.3f}"] for r, s in chosen])
+    by_name = {r["workload"].name: s for r, s in chosen}
+    ratios = [(r["workload"].name, pair_ratio(r["workload"], by_name)) for r, _ in chosen]
+    if any(ratio for _, ratio in ratios):
+        print("\ninstructions of an original with its copies, by those of the one of them that takes most alone")
+        print_table(["workload", "ratio"], [[name, f"{ratio:.3f}"] for name, ratio in ratios if ratio])
     print(f"\nbounds in TB/s of written bytes on a {gpu}: {processors} multiprocessors at {clock or usual_clock} GHz, {bandwidth} GB/s of memory")
     units = list(dict.fromkeys(u for _, s in chosen for u in s["bound_tb_s"]))
     print_table(["workload", "binding", "lowest"] + units,
@@ -389,6 +414,7 @@ def parse(words):
     parser = argparse.ArgumentParser(prog="count_instructions", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", type=lambda t: [int(a) for a in t.split(",")], default=sorted(hardware.ARCHITECTURES), help="default: all that are known")
     parser.add_argument("--workload", default="", help="only the one of this name, or those whose name contains it")
+    parser.add_argument("--pairs", action="store_true", help="instead: each pair of dtypes of an original and a copy")
     parser.add_argument("--gpu", choices=sorted(hardware.GPUS), help="for the bounds; default: " + ", ".join(hardware.USUAL.values()))
     parser.add_argument("--clock", type=float, help="its clock in GHz")
     parser.add_argument("--profile", type=int, default=0, const=25, nargs="?", metavar="N", help="also the N functions, lines and opcodes that cost most")
@@ -402,10 +428,10 @@ def parse(words):
         parser.error(f"architectures known are {', '.join(map(str, hardware.ARCHITECTURES))}")
     chosen = {hardware.GPUS[arguments.gpu][0]: arguments.gpu} if arguments.gpu else {}
     arguments.gpu_of = lambda arch: chosen.get(arch, hardware.USUAL[arch])
-    arguments.workloads = ([w for w in WORKLOADS if arguments.workload == w.name] or
-                           [w for w in WORKLOADS if arguments.workload in w.name])
+    known = PAIRS if arguments.pairs else WORKLOADS
+    arguments.workloads = ([w for w in known if arguments.workload == w.name] or [w for w in known if arguments.workload in w.name])
     if not arguments.workloads:
-        parser.error("workloads are " + "; ".join(w.name for w in WORKLOADS))
+        parser.error("workloads are " + "; ".join(w.name for w in known))
     return arguments
 
 

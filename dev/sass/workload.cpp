@@ -4,7 +4,7 @@
 //   workload INITIALIZER DTYPE ROWS COLUMNS FIRST COUNT OFFSET PITCH EXPECTED-FILE [COPY ...]
 // fills columns FIRST ... FIRST + COUNT - 1 of a matrix, in rows that are PITCH elements apart (0: dense), at an
 // address OFFSET bytes past a multiple of 512. The initializer is a class name or TruncatedNormal[LOWER,UPPER]. A copy
-// is a dtype, or DTYPE:N: the Nth quarter of the elements, from 0. Prints the address and the number of bytes of each
+// is its dtype. Prints the address and the number of bytes of each
 // tensor, and writes their elements to the file, unless it is "-": then nothing is filled on the CPU. Exit status 3:
 // the library refuses the initializer.
 #include <cuda_runtime.h>
@@ -45,43 +45,30 @@ int main(int argc, char** argv) try {
   if (count != columns) options.block = {{0, number(5)}, {rows, count}};
 
   // The tensor and its copies.
-  struct Destination {
-    fanin::View view;
-    fanin::Block block;
-  };
-  std::vector<Destination> destinations;
+  std::vector<fanin::View> views;
   for (int n = 9; n < argc; ++n) {
-    const std::string word = argv[n == 9 ? 2 : n];
-    const std::size_t colon = word.find(':');
-    const fanin::DType dtype = fanin::parse_dtype(word.substr(0, colon));
-    auto elements = static_cast<std::size_t>(pitch == 0 ? rows * count : (rows - 1) * number(8) + count);
-    fanin::Block block = options.block;
-    if (colon != std::string::npos) {
-      elements /= 4;
-      block = {};
-      block.elements = {elements * std::stoull(word.substr(colon + 1)), elements};
-    }
+    const fanin::DType dtype = fanin::parse_dtype(argv[n == 9 ? 2 : n]);
+    const auto elements = static_cast<std::size_t>(pitch == 0 ? rows * count : (rows - 1) * number(8) + count);
     const std::size_t bytes = elements * fanin::size_of(dtype);
     void* memory = nullptr;
     if (cudaMalloc(&memory, bytes + offset) != cudaSuccess) return 1;
-    destinations.push_back({{static_cast<char*>(memory) + offset, dtype, bytes, fanin::cuda(0), pitch}, block});
-    std::printf("%p %zu\n", destinations.back().view.address, bytes);
+    views.push_back({static_cast<char*>(memory) + offset, dtype, bytes, fanin::cuda(0), pitch});
+    std::printf("%p %zu\n", views.back().address, bytes);
   }
   const fanin::Initializer initializer = made(argv[1]);
   fanin::Plan plan;
   try {
-    plan.add(initializer, destinations[0].view, {rows, columns}, options);
+    plan.add(initializer, views[0], {rows, columns}, options);
   } catch (const fanin::InvalidArgument& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 3;
   }
-  for (std::size_t n = 1; n < destinations.size(); ++n) plan.add_copy(0, destinations[n].view, destinations[n].block);
+  for (std::size_t n = 1; n < views.size(); ++n) plan.add_copy(0, views[n]);
   if (file != "-") {
     std::FILE* out = std::fopen(file.c_str(), "wb");
     if (out == nullptr) return 1;
-    for (const auto& [view, block] : destinations) {
+    for (const fanin::View& view : views) {
       std::vector<char> expected(view.capacity);
-      options.block = block;
       initializer.fill({expected.data(), view.dtype, view.capacity, fanin::host, pitch}, {rows, columns}, options);
       if (std::fwrite(expected.data(), 1, expected.size(), out) != expected.size()) return 1;
     }

@@ -1313,6 +1313,8 @@ TEST(GpuPolicy, FitsIntoTheSharedMemoryOfItsDevice) {
         EXPECT_LE(policy.blocks, 132u);
         // Each lane has its own bank, unless two tables do not fit.
         EXPECT_EQ(policy.table_copies, capability < 80 && tables == 3 ? 16u : 32u);
+        EXPECT_LE(gpu::policy_for(device, tables, true, tiles, gpu::turn_bytes).shared_bytes,
+                  device.shared_bytes_per_block);
       }
     }
     EXPECT_EQ(gpu::policy_for(device, 0, false, 1000).shared_bytes, 0u);
@@ -1353,6 +1355,10 @@ TEST(GpuPolicy, TilesAreWeightedByWhatTheyCost) {
   EXPECT_GT(slots(HeNormal(1), DType::float32), slots(TruncatedNormal(0, 1, 1, 0, 5), DType::float32));
   EXPECT_GT(slots(TruncatedNormal(0, 1, 1, 0, 5), DType::float32),
             slots(TruncatedNormal(0, 1, 1, 1, 2), DType::float32));
+  for (const gpu::Draw draw : {gpu::Draw::normal, gpu::Draw::unit, gpu::Draw::windowed_normal}) {
+    EXPECT_LT(gpu::tile_slots(draw, 4, true, 1), gpu::tile_slots(draw, 4, true, 0));
+    EXPECT_GE(gpu::tile_slots(draw, 4, true, FillJob::max_copies), 1u);
+  }
 }
 
 TEST(GpuPlan, FiveHundredTensorsFitIntoTheParametersOfALaunch) {
