@@ -206,15 +206,23 @@ std::size_t upload_bytes(const Launches& launches) {
   return bytes;
 }
 
-std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& launches, void* workspace,
-                                       const CurrentDevice& current, CudaStream stream) {
+void check_not_captured(const CurrentDevice& current, CudaStream stream) {
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(stream, &capture), "Cannot upload the plan to", current.ordinal());
-  if (capture != cudaStreamCaptureStatusNone) {
-    throw InvalidArgument(
-        "An upload cannot be captured. Received: a stream that is being captured. Upload the plan before, and capture "
-        "its fill");
-  }
+  if (capture == cudaStreamCaptureStatusNone) return;
+  throw InvalidArgument(
+      "An upload cannot be captured. Received: a stream that is being captured. Upload the plan before, and capture "
+      "its "
+      "fill");
+}
+
+void wait(const CurrentDevice& current, CudaStream stream) {
+  check(cudaStreamSynchronize(stream), "Cannot upload the plan to", current.ordinal());
+}
+
+std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& launches, void* workspace,
+                                       const CurrentDevice& current, CudaStream stream) {
+  check_not_captured(current, stream);
   using Source = std::shared_ptr<const Launches>;
   auto source = std::make_unique<Source>(launches);
   auto uploaded = std::make_shared<Launches>();

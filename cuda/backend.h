@@ -65,6 +65,10 @@ void fill(const Launches& launches, const CurrentDevice& device, const DeviceRun
 // order of the stream, and keeps them until they have been copied. Throws InvalidArgument if the stream is being
 // captured, DeviceError.
 std::size_t upload_bytes(const Launches& launches);
+// Throws InvalidArgument if the stream is being captured, DeviceError.
+void check_not_captured(const CurrentDevice& device, CudaStream stream);
+// Waits for the stream's work. Throws DeviceError.
+void wait(const CurrentDevice& device, CudaStream stream);
 std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& launches, void* workspace,
                                        const CurrentDevice& device, CudaStream stream);
 

@@ -223,7 +223,7 @@ class Cuts {
  private:
   void put(std::uint64_t element) { *end_++ = element; }
 
-  std::uint64_t at_[2 * (FillJob::max_copies + 1)];
+  std::uint64_t at_[2 * (FillJob::max_copies + 1)] = {};
   std::uint64_t* end_ = at_;
 };
 
@@ -345,7 +345,7 @@ std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t co
   launch->header.half = 0x80;
   launch->header.tiles =
       block ? number_row_tiles(words, jobs[first], &launch->header) : number_tiles(words, launch->header.jobs);
-  const std::uint32_t warp_bytes = block ? sizeof(EncodedJob) : launch->header.copies * turn_bytes;
+  const std::uint32_t warp_bytes = block ? std::uint32_t{sizeof(EncodedJob)} : launch->header.copies * turn_bytes;
   const Policy policy = policy_for(device, launch->header.tables, waits, launch->header.tiles, warp_bytes);
   launch->header.table_copies = policy.table_copies;
   launch->blocks = policy.blocks;

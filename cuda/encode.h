@@ -30,7 +30,7 @@ inline constexpr std::size_t max_words = std::size_t{1} << 20;
 
 // Encodes jobs from number `first` on that belong to a kernel, as many as fit into `capacity` words; jobs of no
 // elements are left out, copies are done with their originals. Returns the number of the first job that was not looked
-// at. Takes no heap. Any job fits into SmallParameters with up to FillJob::max_copies copies.
+// at. Takes no heap. A job without copies fits into SmallParameters.
 std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel,
                           const DeviceFacts& device, std::uint64_t* words, std::size_t capacity, Launch* launch);
 

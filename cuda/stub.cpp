@@ -42,6 +42,10 @@ std::size_t count(const Launches&) { return 0; }
 
 void fill(const Launches&, const CurrentDevice& device, const DeviceRun&) { refuse(device.ordinal()); }
 
+void check_not_captured(const CurrentDevice& device, CudaStream) { refuse(device.ordinal()); }
+
+void wait(const CurrentDevice& device, CudaStream) { refuse(device.ordinal()); }
+
 std::size_t upload_bytes(const Launches&) { return 0; }
 
 std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>&, void*, const CurrentDevice& device,

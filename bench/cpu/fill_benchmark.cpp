@@ -38,6 +38,19 @@ void fill_with(benchmark::State& state, const fanin::Initializer& init, fanin::D
   count(state, memory.bytes());
 }
 
+// A tensor and its copy in another dtype, drawn once.
+void fill_with_copy(benchmark::State& state, const fanin::Initializer& init, fanin::DType dtype, fanin::DType copied) {
+  fanin::Tensor memory({elements}, dtype), copy({elements}, copied);
+  std::memset(memory.data(), 1, memory.bytes());
+  std::memset(copy.data(), 1, copy.bytes());
+  fanin::Plan plan;
+  plan.add_copy(plan.add(init, memory.view(), {elements}), copy.view());
+  fanin::RunOptions options;
+  options.threads = 1;
+  for (auto _ : state) plan.fill(options);
+  count(state, memory.bytes() + copy.bytes());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -52,6 +65,12 @@ int main(int argc, char** argv) {
       const std::string label = "truncated_normal from " + std::to_string(lower) + " to " + std::to_string(upper) +
                                 "/" + std::string(fanin::name_of(dtype));
       benchmark::RegisterBenchmark(label.c_str(), fill_with, fanin::TruncatedNormal(0, 1, 1, lower, upper), dtype);
+    }
+  }
+  for (const char* name : {"he_normal", "he_uniform"}) {
+    for (const fanin::DType copied : {fanin::DType::bfloat16, fanin::DType::float16, fanin::DType::float8_e4m3fn}) {
+      const std::string label = std::string(name) + "/float32 and " + std::string(fanin::name_of(copied));
+      benchmark::RegisterBenchmark(label.c_str(), fill_with_copy, fanin::make(name, 1), fanin::DType::float32, copied);
     }
   }
   benchmark::Initialize(&argc, argv);

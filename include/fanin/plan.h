@@ -47,9 +47,15 @@ class FANIN_API Plan {
 
   /// The same for a tensor or block at an address in host or device memory: add(init, pointer, shape, "name"). The
   /// memory must hold what is written. float and double are elements; include fanin/cuda_types.h for CUDA's.
-  template <class T, class What, DType = ElementType<T>::dtype>
-  std::size_t add(const Initializer& initializer, T* address, const Shape& shape, const What& name_or_options) {
-    return add(initializer, view_at(address), shape, name_or_options);
+  template <class T, DType = ElementType<T>::dtype>
+  std::size_t add(const Initializer& initializer, T* address, const Shape& shape, const TensorOptions& options = {}) {
+    return add(initializer, view_at(address), shape, options);
+  }
+  template <
+      class T, class Name, DType = ElementType<T>::dtype,
+      std::enable_if_t<std::is_convertible_v<const Name&, std::string_view> && !std::is_null_pointer_v<Name>, int> = 0>
+  std::size_t add(const Initializer& initializer, T* address, const Shape& shape, const Name& name) {
+    return add(initializer, view_at(address), shape, name);
   }
 
   /// Adds another destination for the values of an entry: tied weights, or a copy in another dtype. It has the same
@@ -58,8 +64,10 @@ class FANIN_API Plan {
   /// entry.
   ///
   /// One pass draws once and writes an entry and up to 7 copies on its device, if all are dense, none is float64, and
-  /// they are blocks alike, or ranges of which one holds the others. Other copies draw the values again.
+  /// they are blocks alike, or ranges of which one holds the others; of several ranges, add the largest first. Other
+  /// copies draw the values again, each by itself.
   std::size_t add_copy(std::size_t entry, const View& view);
+  /// block {} is the whole tensor, whatever the entry's block is.
   std::size_t add_copy(std::size_t entry, const View& view, const Block& block);
   /// The same for an address in host or device memory, which must hold what is written.
   template <class T, DType = ElementType<T>::dtype>
@@ -81,35 +89,38 @@ class FANIN_API Plan {
 
   /// Fills all entries. Host memory is filled when the call returns, on at most options.threads threads. Device memory
   /// is filled asynchronously on options.stream: for each device one launch, and one more for random entries of
-  /// float64, truncated to windows other than [-2, 2], with copies, of short rows, or in memory that is not aligned to
-  /// four elements or 16 bytes. There are more
-  /// launches if the entries do not fit into a kernel's parameters and have not been uploaded (prepare, launches).
+  /// float64, truncated to windows other than [-2, 2], of short rows, or in memory that is not aligned to four elements
+  /// or 16 bytes. There are more launches if the entries do not fit into a kernel's parameters and have not been
+  /// uploaded (prepare, launches).
   ///
-  /// Repeated calls write the same bits. Many threads may fill a plan that is not being changed, but the same memory
-  /// only one after the other. The plan need not outlive the work that it has put on a stream; the workspace of an
-  /// upload must.
+  /// Repeated calls write the same bits. Several threads may call it while the plan is not changed, on one stream. The
+  /// plan need not outlive the work that it has put on a stream, graphs included, unless it was prepared; the workspace
+  /// of an upload must.
   ///
   /// options.device_seed and device_call require all entries on one device, and device_seed one seed for all random
-  /// entries. A stream belongs to
-  /// one device: entries on several devices can share only a default stream, such as null. Throws InvalidArgument and
-  /// DeviceError before anything is written. ({} alone is ambiguous: write fill().)
+  /// entries. A stream belongs to one device: entries on several devices can share only a default stream, such as null.
+  /// Throws InvalidArgument and DeviceError before anything is written, except for a launch that CUDA refuses, for
+  /// example on another device's stream: then other devices may have been filled. ({} alone is ambiguous: write
+  /// fill().)
   void fill(const RunOptions& options = {}) const;
   /// The same for entries on several devices, with one stream for each: `plan.fill({{0, a}, {1, b}})`. Streams of
   /// devices without entries are ignored. Throws InvalidArgument also if a device with entries does not have exactly
   /// one stream, or if options.stream is set.
   void fill(const std::vector<DeviceStream>& streams, const RunOptions& options = {}) const;
 
-  /// Makes a device ready, in one call: loads the kernels and, if that saves launches, uploads as upload does, to
-  /// memory that the plan allocates and keeps until it is destroyed. The first fill then neither waits nor allocates,
-  /// and can be captured. Throws as upload does, and std::bad_alloc.
+  /// Makes a device ready, in one call: loads the kernels and, if that saves launches, uploads as upload does and waits
+  /// for it, to memory that the plan allocates and frees when it is destroyed. Until then the work of its fills must be
+  /// done, replays of graphs included; freeing waits for the device, and breaks a capture. After prepare, the first
+  /// fill neither waits nor allocates, and can be captured. A call without new entries does nothing. Throws as upload
+  /// does, and std::bad_alloc.
   void prepare(int device, CudaStream stream = nullptr);
 
-  /// The launches of a fill of the device's entries as they stand. A copy counts as an entry where parameters hold a
-  /// number of entries. Throws DeviceError.
+  /// The launches of a fill of the device's entries as they stand; 0 without entries there. Throws DeviceError.
   std::size_t launches(int device) const;
 
   /// The bytes of device memory that upload needs; 0 if an upload would save no launch. A kernel's parameters hold some
-  /// 500 entries, or 290 of float64, and fewer blocks. Throws DeviceError.
+  /// 500 entries, or 290 of float64, and fewer blocks: 370 with a copy each, 150 with a copy of a range in the middle,
+  /// which cuts an entry into three. Throws DeviceError.
   std::size_t workspace_size(int device) const;
 
   /// Copies the launch data of a device's entries to memory there, in the order of the stream, so that one launch fills

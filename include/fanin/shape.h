@@ -15,12 +15,17 @@
 
 namespace fanin {
 
-/// One extent, from an integer of any type. A number over 2^63 - 1 becomes 2^63 - 1, which no tensor has.
+/// One extent, from an integer or enumerator of any type but bool. A number over 2^63 - 1 becomes 2^63 - 1, which no
+/// tensor has.
 class Extent {
+  template <class T>
+  static constexpr bool is_number = (std::is_integral_v<T> || (std::is_enum_v<T> && std::is_convertible_v<T, int>)) &&
+                                    !std::is_same_v<T, bool> && sizeof(T) <= sizeof(std::int64_t);
+
  public:
-  template <class T, std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, int> = 0>
+  template <class T, std::enable_if_t<is_number<T>, int> = 0>
   constexpr Extent(T n)  // NOLINT(google-explicit-constructor)
-      : value_(sizeof(T) == 8 && n > T{0} && static_cast<std::uint64_t>(n) > std::uint64_t{largest}
+      : value_(sizeof(T) == 8 && n > T{} && static_cast<std::uint64_t>(n) > std::uint64_t{largest}
                    ? largest
                    : static_cast<std::int64_t>(n)) {}
   constexpr std::int64_t value() const { return value_; }
@@ -41,7 +46,6 @@ class Shape : public std::vector<std::int64_t> {
   }
   Shape(std::vector<std::int64_t> extents)  // NOLINT(google-explicit-constructor)
       : std::vector<std::int64_t>(std::move(extents)) {}
-  explicit Shape(size_type rank, std::int64_t extent = 0) : std::vector<std::int64_t>(rank, extent) {}
   template <class It, class = typename std::iterator_traits<It>::iterator_category>
   Shape(It first, It last) : std::vector<std::int64_t>(first, last) {}
 };

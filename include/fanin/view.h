@@ -26,7 +26,8 @@ struct View {
   std::size_t capacity = 0;  ///< bytes from the address on that belong to the tensor or lie between its rows
   Device device = host;
   /// Elements from the beginning of a row to that of the next one; 0: rows follow each other. A row is what the last
-  /// dimension of the tensor, or of its block, spans. What lies between rows is not written.
+  /// dimension of the tensor, or of its block, spans; a range of elements is one row. What lies between rows is not
+  /// written.
   std::size_t leading_dimension = 0;
 };
 

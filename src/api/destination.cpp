@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/destination.h"
 
+#include <algorithm>
+#include <limits>
 #include <string>
 
 #include "cpu/fill.h"
@@ -41,14 +43,16 @@ Destination::Destination(Device device, const RunOptions& options) : Destination
 FillJob Destination::job_for(const View& view, const FillParams& params, std::uint64_t row) const {
   const std::uint64_t count = params.index.count;
   const std::uint64_t pitch = view.leading_dimension;
-  if (pitch == 0 || count == row || count == 0) return {address_of(view, count), params};
+  if (pitch == 0 || count == 0) return {address_of(view, count), params};
   if (pitch < row) {
     throw InvalidArgument("The leading dimension must not be less than a row, which has " + std::to_string(row) +
                           " elements. Received: leading_dimension=" + std::to_string(pitch));
   }
-  if (pitch == row) return {address_of(view, count), params};
+  if (pitch == row || count == row) return {address_of(view, count), params};
   const std::size_t size = size_of(view.dtype);
-  const std::uint64_t room = view.capacity / size;
+  const std::uint64_t addresses =
+      std::numeric_limits<std::uintptr_t>::max() - reinterpret_cast<std::uintptr_t>(view.address);
+  const std::uint64_t room = std::min<std::uint64_t>(view.capacity, addresses) / size;
   if (room < row || (room - row) / pitch < count / row - 1) {
     throw InvalidArgument("The memory is too small: " + std::to_string(count / row) + " rows of " +
                           std::to_string(row) + " elements of " + std::string(name_of(view.dtype)) + ", " +

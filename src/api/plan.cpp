@@ -89,7 +89,7 @@ struct Plan::State {
   std::map<Key, std::vector<std::size_t>> by_key;            // random entries
   std::map<std::size_t, std::size_t> leaders;                // of originals with copies: the job that leads their pass
   std::map<int, detail::MemoryRegions> memory;               // by device
-  std::map<int, std::vector<Workspace>> workspaces;          // by device, of prepare
+  std::vector<Workspace> workspaces;                         // of prepare; launches may still read older ones
 
   const Entry& entry(std::size_t number) const {
     if (number < entries.size()) return entries[number];
@@ -141,6 +141,11 @@ struct Plan::State {
     if (on_device.uploaded) return on_device.uploaded;
     if (!on_device.in_parameters) on_device.in_parameters = encode(device, gpu::JobsIn::parameters);
     return on_device.in_parameters;
+  }
+
+  bool is_uploaded(int device) const {
+    const std::lock_guard lock(encoding);
+    return encoded[device].uploaded != nullptr;
   }
 
   // The launches to upload, or null if an upload would save none.
@@ -205,10 +210,10 @@ struct Plan::State {
     if (job.params.index.count != 0) check_memory(job, device.cuda_device);
   }
 
-  // Where the original's elements begin in those of the copy, or the other way round if that is negative; nothing if
-  // neither is a part of the other that one pass can write.
-  static std::optional<std::int64_t> copy_begin(const FillJob& original, const FillJob& copy) {
-    const IndexMap& a = original.params.index;
+  // The leader's element with which the copy begins; negative if the copy begins before the leader. Nothing if neither
+  // is a part of the other that one pass can write.
+  static std::optional<std::int64_t> copy_begin(const FillJob& leader, const FillJob& copy) {
+    const IndexMap& a = leader.params.index;
     const IndexMap& b = copy.params.index;
     const bool alike = a.start == b.start && a.rank == b.rank && std::equal(a.extent, a.extent + a.rank, b.extent) &&
                        std::equal(a.stride, a.stride + a.rank, b.stride);
@@ -255,14 +260,21 @@ struct Plan::State {
   std::size_t add(const FillJob& job, Draws draws, Device device) {
     const std::size_t entry = entries.size();
     const std::size_t original = draws.original;
+    std::vector<std::size_t>* same_key = nullptr;
     std::vector<FillJob>& device_jobs = jobs[device.cuda_device];
-    std::vector<std::size_t>* same_key =
-        job.params.is_random() ? &by_key[{job.params.seed, job.params.subsequence}] : nullptr;
-    make_room(entries);
-    make_room(device_jobs);
-    if (same_key != nullptr) make_room(*same_key);
-    if (original != entry) leaders.try_emplace(original, entries[original].job);
-    if (job.params.index.count != 0) memory[device.cuda_device].add(region_of(job), entry);
+    try {
+      if (job.params.is_random()) same_key = &by_key[{job.params.seed, job.params.subsequence}];
+      make_room(entries);
+      make_room(device_jobs);
+      if (same_key != nullptr) make_room(*same_key);
+      if (original != entry) leaders.try_emplace(original, entries[original].job);
+      if (job.params.index.count != 0) memory[device.cuda_device].add(region_of(job), entry);
+    } catch (...) {
+      // An empty list would count as entries on a device, or with a seed.
+      if (device_jobs.empty()) jobs.erase(device.cuda_device);
+      if (same_key != nullptr && same_key->empty()) by_key.erase({job.params.seed, job.params.subsequence});
+      throw;
+    }
 
     if (same_key != nullptr) same_key->push_back(entry);
     encoded.clear();
@@ -371,14 +383,18 @@ void Plan::upload(const View& workspace, CudaStream stream) {
 }
 
 void Plan::prepare(int device, CudaStream stream) {
+  detail::check(Device{device});
   gpu::preload(device);
   const gpu::CurrentDevice current(device);
+  if (state_->is_uploaded(device)) return;
+  gpu::check_not_captured(current, stream);
   const auto launches = state_->upload_for(device);
   if (!launches) return;
-  auto& owned = state_->workspaces[device];
-  owned.emplace_back(gpu::allocate(gpu::upload_bytes(*launches), device),
-                     [device](void* memory) { gpu::release(memory, device); });
-  state_->upload(launches, owned.back().get(), current, stream);
+  State::Workspace workspace(gpu::allocate(gpu::upload_bytes(*launches), device),
+                             [device](void* memory) { gpu::release(memory, device); });
+  state_->workspaces.push_back(std::move(workspace));
+  state_->upload(launches, state_->workspaces.back().get(), current, stream);
+  gpu::wait(current, stream);  // so that a fill on any stream finds it
 }
 
 std::size_t Plan::launches(int device) const {

@@ -132,6 +132,9 @@ fanin::View view_of(const fanin_fill_args& args) {
 
 fanin::Block block_of(const fanin_fill_args& args) {
   fanin::Block block;
+  if (args.rank == 0 && (args.block_offset != nullptr || args.block_extent != nullptr)) {
+    throw fanin::InvalidArgument("A block has an offset and an extent for each dimension. Received: rank=0");
+  }
   if (args.block_offset != nullptr || args.block_extent != nullptr) {
     block.offset = shape_of(args.block_offset, args.rank, "block_offset");
     block.extent = shape_of(args.block_extent, args.rank, "block_extent");

@@ -23,8 +23,8 @@ std::uint64_t row_length(const Shape& shape, const Block& block);
 // The same indices with a last loop over `row` elements, of which the last loop has a multiple.
 IndexMap in_rows(const IndexMap& map, std::uint64_t row);
 
-// Whether two blocks of tensors have an index in common. The answer is exact if one of them is a range of indices, or
-// both are blocks of one shape; otherwise the ranges from the first to the last index count.
+// Whether two blocks of tensors have an index in common. The answer is exact if one of them is a range of indices;
+// otherwise the range from one's first index to its last counts.
 bool share_index(const IndexMap& a, const IndexMap& b);
 
 // The tensor's index of element n of a map's loops; map.first is not added.

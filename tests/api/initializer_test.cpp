@@ -479,12 +479,12 @@ TEST(Blocks, OfRankTwelve) {
 
 // A block with the largest number of loops: 34 with extent 2 of 3, one outside them and a column inside them.
 TEST(Blocks, OfTheMostLoops) {
-  Shape shape(36, 3);
+  Shape shape(std::vector<std::int64_t>(36, 3));
   shape.front() = 2;
   shape.back() = 2;
-  Shape offset(36, 1);
+  Shape offset(std::vector<std::int64_t>(36, 1));
   offset.front() = 0;
-  Shape extent(36, 2);
+  Shape extent(std::vector<std::int64_t>(36, 2));
   extent.back() = 1;
   const fanin::RandomUniform initializer(0, 1, 1);
   const FillParams params = initializer.params(shape, DType::float32, with_block(offset, extent));
@@ -496,7 +496,7 @@ TEST(Blocks, OfTheMostLoops) {
     Shape one = offset;
     for (std::size_t d = 0; d < 35; ++d) one[d] += static_cast<std::int64_t>(first >> (34 - d) & 1);
     float alone = 0;
-    initializer.fill(fanin::view(&alone, 1), shape, with_block(one, Shape(36, 1)));
+    initializer.fill(fanin::view(&alone, 1), shape, with_block(one, Shape(std::vector<std::int64_t>(36, 1))));
     float part = 1;
     fanin::fill(fanin::view(&part, 1), part_of(params, first, 1));
     ASSERT_EQ(part, alone) << first;

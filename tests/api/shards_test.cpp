@@ -124,7 +124,8 @@ TEST(Shapes, TakeIntegersOfAnyType) {
   const int columns = 4;
   const Shape shape{rows, columns, 5u, std::uint8_t{6}};
   EXPECT_EQ(shape, (std::vector<std::int64_t>{3, 4, 5, 6}));
-  EXPECT_EQ(Shape(2, 7), (Shape{7, 7}));
+  enum Sizes { width = 768, vocabulary = 50257 };
+  EXPECT_EQ((Shape{vocabulary, width}), (std::vector<std::int64_t>{50257, 768}));
   EXPECT_TRUE(Shape{}.empty());
   std::vector<float> memory(12);
   fanin::HeNormal(1).fill(fanin::view(memory), {rows, columns});
@@ -229,6 +230,12 @@ TEST(LeadingDimensions, Refusals) {
     EXPECT_TRUE(std::all_of(memory.begin(), memory.end(), [](float v) { return v == 5; }));
   };
   refused(7, 100, "leading_dimension=7");
+  EXPECT_THROW(
+      fanin::HeNormal(1).fill({memory.data(), DType::float32, 400, fanin::host, 8}, {4, 4}, named(range(0, 16))),
+      InvalidArgument);  // a range is one row
+  EXPECT_THROW(fanin::HeNormal(1).fill(
+                   {memory.data(), DType::float32, ~std::size_t{0}, fanin::host, ~std::size_t{0} / 8}, {3, 4}),
+               InvalidArgument);
   refused(10, 97, "10 rows of 8 elements");
   refused(~std::size_t{0}, 100, "do not fit");
   refused(~std::size_t{0} / 4, 100, "do not fit");

@@ -45,7 +45,8 @@ TEST(Statistics, NarrowElements) {
 }
 
 TEST(Npy, HeadersAreWhole64Bytes) {
-  for (const fanin::Shape& shape : {fanin::Shape{}, {3}, {0, 4}, {1, 2, 3}, fanin::Shape(40, 1)}) {
+  for (const fanin::Shape& shape :
+       {fanin::Shape{}, {3}, {0, 4}, {1, 2, 3}, fanin::Shape(std::vector<std::int64_t>(40, 1))}) {
     const std::string header = fanin::cli::npy_header(shape, fanin::DType::float32);
     EXPECT_EQ(header.size() % 64, 0u);
     EXPECT_EQ(header.back(), '\n');

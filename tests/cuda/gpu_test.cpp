@@ -513,7 +513,7 @@ TEST_F(Gpu, ShortRows) {
   for (const Shape& shape : {Shape{700, 512}, Shape{90, 9, 64}, Shape{300, 37}}) {
     for (const std::int64_t columns : {4, 20, 36}) {
       for (const std::int64_t first : {0, 1}) {
-        Block block{Shape(shape.size(), 0), shape};
+        Block block{Shape(std::vector<std::int64_t>(shape.size(), 0)), shape};
         block.offset.back() = first;
         block.extent.back() = columns;
         for (const Case& c : all_kinds()) {
