@@ -58,7 +58,8 @@ Shape shape_from(nb::handle object, const char* what) {
   }
   const nb::object items = nb::steal(PySequence_Tuple(object.ptr()));  // a copy: __index__ may change a list
   if (!items) throw nb::python_error();
-  Shape shape(static_cast<std::size_t>(PyTuple_GET_SIZE(items.ptr())));
+  Shape shape;
+  shape.resize(static_cast<std::size_t>(PyTuple_GET_SIZE(items.ptr())));
   for (std::size_t j = 0; j < shape.size(); ++j) {
     const nb::handle item = PyTuple_GET_ITEM(items.ptr(), static_cast<Py_ssize_t>(j));
     const nb::object index =

@@ -384,7 +384,8 @@ nb::object empty_numpy_array(const Shape& shape, DType dtype) {
 }
 
 Shape dense_strides(const Shape& shape, std::size_t size) {
-  Shape strides(shape.size());
+  Shape strides;
+  strides.resize(shape.size());
   auto stride = static_cast<std::int64_t>(size);
   for (std::size_t j = shape.size(); j-- > 0;) {
     strides[j] = stride;
