@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "formulas/expression.h"
+
+#include <gtest/gtest.h>
+
+#include <cfenv>
+#include <cmath>
+#include <string>
+
+#include "fanin/fanin.hpp"
+#include "support/test_support.h"
+
+namespace {
+
+using fanin::InvalidArgument;
+using fanin::detail::Expression;
+using fanin::detail::Scope;
+
+Scope scope() {
+  Scope scope;
+  scope.numbers = {{"layer", 3}, {"width", 768}, {"x", 1.1}, {"tenth", 0.1}};
+  scope.lists = {{"shape", {768, 3072}}};
+  return scope;
+}
+
+double value(const std::string& text) { return Expression(text).value(scope()); }
+
+std::string refusal(const std::string& text) {
+  try {
+    value(text);
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  return "nothing is refused";
+}
+
+TEST(Expression, HasKnownValues) {
+  EXPECT_EQ(value("1 + 2 * 3"), 7);
+  EXPECT_EQ(value("(1 + 2) * 3"), 9);
+  EXPECT_EQ(value("7 - 2 - 1"), 4);
+  EXPECT_EQ(value("8 / 4 / 2"), 1);
+  EXPECT_EQ(value("-2^2"), -4);
+  EXPECT_EQ(value("(-2)^2"), 4);
+  EXPECT_EQ(value("2^3^2"), 512);
+  EXPECT_EQ(value("2^-(1 + 2)"), 0.125);
+  EXPECT_EQ(value("x^0"), 1);
+  EXPECT_EQ(value("- - 2 * -3"), -6);
+  EXPECT_EQ(value(" 4\t*\n+.5e+1 "), 20);
+  EXPECT_EQ(value("1e-3"), 1e-3);
+  EXPECT_EQ(value("width / shape[1] + shape[ -1 ] - shape[-2]"), 0.25 + 3072 - 768);
+  EXPECT_EQ(value("0.02 / sqrt(2 * (layer + 1))"), 0.02 / std::sqrt(8.0));
+  EXPECT_EQ(value("if(layer < 3, 1, if(layer == 3, 2, 1 / 0))"), 2);
+  EXPECT_EQ(value("(1 < 2) + (2 <= 2) + (3 > 2) + (2 >= 2) + (2 == 2) + (2 != 3)"), 6);
+  EXPECT_EQ(value("(2 < 2) + (3 <= 2) + (2 > 2) + (1 >= 2) + (2 == 3) + (2 != 2)"), 0);
+  EXPECT_EQ(value("1 + 1 == 2"), 1);
+  EXPECT_EQ(value("min(2, 1) + 10 * max(3, 4) + floor(-0.5)"), 40);
+  EXPECT_TRUE(std::signbit(value("-0")));
+}
+
+TEST(Expression, RoundsOncePerOperation) {
+  const double x = 1.1;
+  EXPECT_EQ(value("x^5"), ((x * x) * (x * x)) * x);
+  EXPECT_EQ(value("x^6"), ((x * x) * x) * ((x * x) * x));
+  EXPECT_NE(value("x^6"), std::pow(1.1, 6));
+  EXPECT_EQ(value("x^-5"), 1 / (((x * x) * (x * x)) * x));
+  EXPECT_EQ(value("tenth + 0.2 - 0.3"), 0x1p-54);
+  EXPECT_EQ(value("0.1 * 3 - 0.3"), 0x1p-54);
+}
+
+TEST(Expression, DoesNotDependOnTheCallersRounding) {
+  const double expected = value("0.1 + 1 / 3 * sqrt(2)");
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+    std::fesetround(mode);
+    const double here = value("0.1 + 1 / 3 * sqrt(2)");
+    std::fesetround(FE_TONEAREST);
+    EXPECT_EQ(here, expected) << mode;
+  }
+}
+
+TEST(Expression, NamesItsVariables) {
+  const Expression expression("b + shape[1] * (a - b) + shape[0] + shape[1]");
+  std::string names;
+  for (const auto& variable : expression.variables()) {
+    names += variable.text() + "@" + std::to_string(variable.column) + " ";
+  }
+  EXPECT_EQ(names, "b@1 shape[1]@5 a@17 shape[0]@26 ");
+  EXPECT_THROW(expression.check(scope()), InvalidArgument);
+  EXPECT_NO_THROW(Expression("width + shape[1]").check(scope()));
+}
+
+TEST(Expression, ExplainsWhatIsWrong) {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"", "column 1: Expected a number, a variable, a function, \"-\" or \"(\". Received: the end"},
+      {"1 +", "column 4: Expected a number"},
+      {"1 2", "column 3: Expected an operator or the end. Received: \"2\""},
+      {"2x", "column 2: Expected an operator or the end. Received: \"x\""},
+      {"1.2.3", "column 4: Expected an operator or the end. Received: \".\""},
+      {".", "column 1: Expected a number. Received: \".\""},
+      {"(1", "column 3: Expected \")\". Received: the end"},
+      {"min(1; 2)", "column 6: Expected \",\" or \")\". Received: \";\""},
+      {"min(1)", "column 1: min has 2 arguments. Received: 1"},
+      {"1 + sqrt()", "column 5: sqrt has 1 argument. Received: 0"},
+      {"sqr(2)",
+       "column 1: There is no function \"sqr\", only \"if\", \"sqrt\", \"floor\", \"min\" or \"max\". Did you "
+       "mean \"sqrt\"?"},
+      {"1 < x < 2", "column 7: Comparisons are not chained"},
+      {"x ** 2", "column 3: A power is written with ^"},
+      {"2^0.5", "column 3: The exponent of ^ must be a whole number"},
+      {"2 ^ layer", "column 5: The exponent of ^ must be a whole number"},
+      {"2^(1/0)", "column 3: The exponent of ^ must be a whole number"},
+      {"1e999", "column 1: The number is outside the range of binary64"},
+      {"2 * layr",
+       "column 5: layr is not known here. Known: layer, tenth, width, x, shape[0], shape[1]. Did you mean "
+       "\"layer\"?"},
+      {"shape", "column 1: shape is a list. Write shape[0]"},
+      {"shape[2]", "column 1: There is no shape[2]: shape has 2 elements"},
+      {"shape[-3]", "column 1: There is no shape[-3]: shape has 2 elements"},
+      {"width[0]", "column 1: width is a number and has no elements"},
+      {"shape[x]", "column 7: Expected a whole number. Received: \"x\""},
+      {"shape[0", "column 8: Expected \"]\". Received: the end"},
+      {"1 / (layer - 3)", "The value of \"1 / (layer - 3)\" is not finite: inf, with layer=3"},
+      {"sqrt(-x)", "is not finite: NaN, with x=1.1"},
+      {"min(sqrt(-1), 1)", "is not finite: NaN"},
+      {"sqrt(-1) < 1", "is not finite: NaN"},
+      {"if(sqrt(-1), 1, 2)", "is not finite: NaN"},
+  };
+  for (const auto& [text, message] : cases) {
+    const std::string what = refusal(text);
+    EXPECT_NE(what.find(message), std::string::npos) << text << ": " << what;
+  }
+}
+
+TEST(Expression, HasLimits) {
+  EXPECT_EQ(value(std::string(60, '(') + "1" + std::string(60, ')')), 1);
+  EXPECT_NE(refusal(std::string(3000, '(')).find("nested more than 64 deep"), std::string::npos);
+  EXPECT_NE(refusal(std::string(3000, '-') + "1").find("nested more than 64 deep"), std::string::npos);
+  EXPECT_NE(refusal("2" + std::string(5000, ' ')).find("up to 4096 characters"), std::string::npos);
+  std::string sum = "1";
+  while (sum.size() < 4000) sum += "+1";
+  EXPECT_EQ(value(sum), 2001);
+}
+
+}  // namespace
