@@ -8,7 +8,7 @@
 
 The exit status is 1 if an include breaks a rule. The rules:
 
-1. An include of a project file is quoted and names its room: "formulas/formula.h". python/src may use plain names.
+1. An include of a project file is quoted and names its room: "formulas/scheme.h". python/src may use plain names.
 2. A room includes only rooms of lower layers. A public header belongs to the room of its source.
 3. include/fanin/core includes nothing but <cstdint>, <cstddef> and itself.
 4. cli/ and python/src include only public headers, of which core has none, and their own.

@@ -36,7 +36,7 @@ struct Description {
 };
 
 namespace detail {
-class Formula;
+class Scheme;
 struct Access;
 }  // namespace detail
 
@@ -88,13 +88,13 @@ class FANIN_API Initializer {
   std::string get_config(ConfigForm form = ConfigForm::keras3) const;
 
  protected:
-  Initializer(std::shared_ptr<const detail::Formula> formula, Seed seed);
-  const detail::Formula& formula() const { return *formula_; }
+  Initializer(std::shared_ptr<const detail::Scheme> scheme, Seed seed);
+  const detail::Scheme& scheme() const { return *scheme_; }
 
  private:
   friend struct detail::Access;
 
-  std::shared_ptr<const detail::Formula> formula_;  // immutable, shared by copies
+  std::shared_ptr<const detail::Scheme> scheme_;  // immutable, shared by copies
   Seed seed_;
   mutable std::atomic<std::uint64_t> calls_;  // of a sequence
 };

@@ -8,16 +8,16 @@
 #include "fanin/distribution.h"
 #include "fanin/fill_params.h"
 #include "fanin/initializer.h"
-#include "formulas/formula.h"
+#include "formulas/scheme.h"
 
 namespace fanin::detail {
 
 // Gives the library's own sources access to the private parts of Initializer.
 struct Access {
-  static Initializer make(std::shared_ptr<const Formula> formula, Seed seed) {
-    return {std::move(formula), std::move(seed)};
+  static Initializer make(std::shared_ptr<const Scheme> scheme, Seed seed) {
+    return {std::move(scheme), std::move(seed)};
   }
-  static const Formula& formula(const Initializer& initializer) { return *initializer.formula_; }
+  static const Scheme& scheme(const Initializer& initializer) { return *initializer.scheme_; }
 
   // The distribution and the parameters of a fill, for call 0 of a sequence. Does not count a call. Throws
   // InvalidArgument.

@@ -29,16 +29,16 @@ namespace detail {
 
 Access::Prepared Access::prepare(const Initializer& initializer, const Shape& shape, DType dtype,
                                  const TensorOptions& options) {
-  const Formula& formula = *initializer.formula_;
+  const Scheme& scheme = *initializer.scheme_;
   const std::uint64_t subsequence = subsequence_in(options);
-  if (!is_whole(options.block) && !formula.allows_blocks()) {
-    throw InvalidArgument(std::string(formula.class_name()) +
+  if (!is_whole(options.block) && !scheme.allows_blocks()) {
+    throw InvalidArgument(std::string(scheme.class_name()) +
                           " initializer doesn't support partition-related arguments.");
   }
   return in_default_fp_environment([&] {
     const IndexMap index = make_index_map(shape, options.block);
-    const Fans fans = compute_fans(shape, options.layout, formula.axes());
-    Prepared prepared{formula.distribution(shape, fans), {}};
+    const Fans fans = compute_fans(shape, options.layout, scheme.axes());
+    Prepared prepared{scheme.distribution(shape, fans), {}};
     prepared.params = make_params(prepared.distribution, shape, index, dtype, initializer.seed_.value(), subsequence);
     return prepared;
   });
@@ -56,16 +56,16 @@ std::uint64_t Access::next_call(const Initializer& initializer) {
 
 }  // namespace detail
 
-Initializer::Initializer(std::shared_ptr<const detail::Formula> formula, Seed seed)
-    : formula_(std::move(formula)), seed_(std::move(seed)), calls_(seed_.first_call()) {}
+Initializer::Initializer(std::shared_ptr<const detail::Scheme> scheme, Seed seed)
+    : scheme_(std::move(scheme)), seed_(std::move(seed)), calls_(seed_.first_call()) {}
 
 Initializer::Initializer(const Initializer& other)
-    : formula_(other.formula_), seed_(other.seed_), calls_(other.calls()) {}
+    : scheme_(other.scheme_), seed_(other.seed_), calls_(other.calls()) {}
 
 Initializer& Initializer::operator=(const Initializer& other) {
   if (this == &other) return *this;
   Seed seed = other.seed_;  // first, because it may throw
-  formula_ = other.formula_;
+  scheme_ = other.scheme_;
   seed_ = std::move(seed);
   calls_.store(other.calls(), std::memory_order_relaxed);
   return *this;
@@ -73,10 +73,10 @@ Initializer& Initializer::operator=(const Initializer& other) {
 
 Initializer::~Initializer() = default;
 
-std::string_view Initializer::class_name() const { return formula_->class_name(); }
+std::string_view Initializer::class_name() const { return scheme_->class_name(); }
 
 Initializer Initializer::with_seed(Seed seed) const {
-  return formula_->is_random() ? Initializer(formula_, std::move(seed)) : *this;
+  return scheme_->is_random() ? Initializer(scheme_, std::move(seed)) : *this;
 }
 
 FillParams Initializer::params(const Shape& shape, DType dtype, const TensorOptions& options) const {
@@ -108,8 +108,8 @@ Tensor Initializer::operator()(const Shape& shape, DType dtype, const TensorOpti
 Description Initializer::describe(const Shape& shape, Layout layout) const {
   return detail::in_default_fp_environment([&] {
     const std::uint64_t size = element_count(shape);
-    const Fans fans = compute_fans(shape, layout, formula_->axes());
-    const Distribution distribution = formula_->distribution(shape, fans);
+    const Fans fans = compute_fans(shape, layout, scheme_->axes());
+    const Distribution distribution = scheme_->distribution(shape, fans);
     return Description{std::string(class_name()),
                        shape,
                        fans,
@@ -117,7 +117,7 @@ Description Initializer::describe(const Shape& shape, Layout layout) const {
                        seed_.kind(),
                        seed_.value(),
                        size,
-                       formula_->derivation(fans, distribution)};
+                       scheme_->derivation(fans, distribution)};
   });
 }
 

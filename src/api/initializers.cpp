@@ -7,17 +7,17 @@
 
 #include "api/access.h"
 #include "fanin/error.h"
-#include "formulas/formulas.h"
+#include "formulas/schemes.h"
 
 namespace fanin {
 
 namespace {
 
 // A VarianceScaling has these parameters unless another initializer was assigned to its base.
-const detail::Parameter& scaling_parameter(const detail::Formula& formula, std::size_t number, std::string_view name) {
-  const detail::Parameters& all = formula.parameters();
+const detail::Parameter& scaling_parameter(const detail::Scheme& scheme, std::size_t number, std::string_view name) {
+  const detail::Parameters& all = scheme.parameters();
   if (all.size() > number && all[number].name == name) return all[number];
-  throw InvalidArgument("This object holds a " + std::string(formula.class_name()) + " now, which has no scale");
+  throw InvalidArgument("This object holds a " + std::string(scheme.class_name()) + " now, which has no scale");
 }
 
 }  // namespace
@@ -26,19 +26,19 @@ VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::strin
                                  FanAxes axes)
     : Initializer(detail::variance_scaling(scale, mode, distribution, std::move(axes)), std::move(seed)) {}
 
-double VarianceScaling::scale() const { return std::get<double>(scaling_parameter(formula(), 0, "scale").value); }
+double VarianceScaling::scale() const { return std::get<double>(scaling_parameter(scheme(), 0, "scale").value); }
 
 std::string_view VarianceScaling::mode() const {
-  return std::get<std::string_view>(scaling_parameter(formula(), 1, "mode").value);
+  return std::get<std::string_view>(scaling_parameter(scheme(), 1, "mode").value);
 }
 
 std::string_view VarianceScaling::distribution() const {
-  return std::get<std::string_view>(scaling_parameter(formula(), 2, "distribution").value);
+  return std::get<std::string_view>(scaling_parameter(scheme(), 2, "distribution").value);
 }
 
 const FanAxes& VarianceScaling::axes() const {
-  scaling_parameter(formula(), 3, "input_axes");
-  return formula().axes();
+  scaling_parameter(scheme(), 3, "input_axes");
+  return scheme().axes();
 }
 
 HeNormal::HeNormal(Seed seed, FanAxes axes) : VarianceScaling(detail::he_normal(std::move(axes)), std::move(seed)) {}

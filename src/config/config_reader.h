@@ -7,7 +7,7 @@
 
 #include "config/json_text.h"
 #include "fanin/seed.h"
-#include "formulas/formula.h"
+#include "formulas/scheme.h"
 
 namespace fanin::detail {
 

@@ -24,9 +24,9 @@ namespace {
 
 Initializer read_inner(const KerasClass& keras_class, Json config) {
   const Initializer defaults = keras_class.with_defaults();
-  const Formula& formula = Access::formula(defaults);
+  const Scheme& scheme = Access::scheme(defaults);
   ConfigReader reader(keras_class.name, std::move(config));
-  Parameters parameters = formula.parameters();
+  Parameters parameters = scheme.parameters();
   // TF 2.2's he_uniform and its siblings are functions that make a VarianceScaling. Their configuration has its three
   // keys, with the values that the class fixes.
   const bool reads_fixed = std::all_of(parameters.begin(), parameters.end(), [&](const Parameter& parameter) {
@@ -35,9 +35,9 @@ Initializer read_inner(const KerasClass& keras_class, Json config) {
   for (Parameter& parameter : parameters) {
     if (!parameter.is_fixed || reads_fixed) reader.read(parameter);
   }
-  Seed seed = formula.is_random() ? reader.seed() : defaults.seed();
+  Seed seed = scheme.is_random() ? reader.seed() : defaults.seed();
   reader.finish();
-  return Access::make(formula.with(std::move(parameters)), std::move(seed));
+  return Access::make(scheme.with(std::move(parameters)), std::move(seed));
 }
 
 std::vector<std::string> outer_keys() {
@@ -105,12 +105,12 @@ Json config_of(const Initializer& initializer, ConfigForm form) {
   if (form != ConfigForm::keras3 && form != ConfigForm::tf2) {
     throw InvalidArgument("form number " + std::to_string(static_cast<int>(form)) + " does not exist");
   }
-  const Formula& formula = Access::formula(initializer);
+  const Scheme& scheme = Access::scheme(initializer);
   Json parameters = Json::object();
-  for (const Parameter& parameter : formula.parameters()) {
-    if (is_written(parameter, form, formula.class_name())) parameters[std::string(parameter.name)] = json_of(parameter);
+  for (const Parameter& parameter : scheme.parameters()) {
+    if (is_written(parameter, form, scheme.class_name())) parameters[std::string(parameter.name)] = json_of(parameter);
   }
-  if (!formula.is_random()) return parameters;
+  if (!scheme.is_random()) return parameters;
 
   const Seed& seed = initializer.seed();
   Json seed_json;  // null: drawn

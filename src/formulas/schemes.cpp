@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "formulas/formulas.h"
+#include "formulas/schemes.h"
 
 #include <algorithm>
 #include <cmath>
@@ -139,17 +139,17 @@ std::string scaling_derivation(const Parameters& parameters, const Fans& fans, c
   }
 }
 
-constexpr FormulaClass scaling_class(std::string_view name) {
+constexpr SchemeClass scaling_class(std::string_view name) {
   return {name, true, true, check_scaling, scaling_distribution, scaling_derivation};
 }
 
-FormulaPointer scaling(const FormulaClass& formula_class, double scale, std::string_view mode,
-                       std::string_view distribution, FanAxes axes, bool is_fixed) {
-  return std::make_shared<Formula>(formula_class, Parameters{{"scale", scale, is_fixed},
-                                                             {"mode", mode, is_fixed},
-                                                             {"distribution", distribution, is_fixed},
-                                                             {"input_axes", std::move(axes.input), false, false},
-                                                             {"output_axes", std::move(axes.output), false, false}});
+SchemePointer scaling(const SchemeClass& scheme_class, double scale, std::string_view mode,
+                      std::string_view distribution, FanAxes axes, bool is_fixed) {
+  return std::make_shared<Scheme>(scheme_class, Parameters{{"scale", scale, is_fixed},
+                                                           {"mode", mode, is_fixed},
+                                                           {"distribution", distribution, is_fixed},
+                                                           {"input_axes", std::move(axes.input), false, false},
+                                                           {"output_axes", std::move(axes.output), false, false}});
 }
 
 // ---------------------------------------------------------------- TruncatedNormal, RandomNormal, RandomUniform
@@ -182,20 +182,20 @@ void check_uniform(Parameters& parameters) {
   }
 }
 
-constexpr FormulaClass truncated_normal_class{"TruncatedNormal",
-                                              true,
-                                              true,
-                                              check_truncated_normal,
-                                              [](const Parameters& p, const Shape&, const Fans&) {
-                                                return truncated_normal_of(number_in(p, 0), number_in(p, 1),
-                                                                           number_in(p, 2), number_in(p, 3));
-                                              },
-                                              [](const Parameters& p, const Fans& fans, const Distribution& d) {
-                                                return parameters_derivation(p, fans, d) + ", cut at " +
-                                                       to_text(d.lower) + " and " + to_text(d.upper) + " stddev";
-                                              }};
+constexpr SchemeClass truncated_normal_class{"TruncatedNormal",
+                                             true,
+                                             true,
+                                             check_truncated_normal,
+                                             [](const Parameters& p, const Shape&, const Fans&) {
+                                               return truncated_normal_of(number_in(p, 0), number_in(p, 1),
+                                                                          number_in(p, 2), number_in(p, 3));
+                                             },
+                                             [](const Parameters& p, const Fans& fans, const Distribution& d) {
+                                               return parameters_derivation(p, fans, d) + ", cut at " +
+                                                      to_text(d.lower) + " and " + to_text(d.upper) + " stddev";
+                                             }};
 
-constexpr FormulaClass random_normal_class{
+constexpr SchemeClass random_normal_class{
     "RandomNormal",
     true,
     true,
@@ -203,7 +203,7 @@ constexpr FormulaClass random_normal_class{
     [](const Parameters& p, const Shape&, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
     parameters_derivation};
 
-constexpr FormulaClass random_uniform_class{
+constexpr SchemeClass random_uniform_class{
     "RandomUniform",
     true,
     true,
@@ -229,80 +229,80 @@ Distribution identity_distribution(const Parameters& parameters, const Shape& sh
   return d;
 }
 
-constexpr FormulaClass constant_class{"Constant",         false, true, check_nothing, constant_distribution,
-                                      constant_derivation};
+constexpr SchemeClass constant_class{"Constant",         false, true, check_nothing, constant_distribution,
+                                     constant_derivation};
 
-constexpr FormulaClass zeros_class{"Zeros",
-                                   false,
-                                   true,
-                                   check_nothing,
-                                   [](const Parameters&, const Shape&, const Fans&) { return constant_of(0); },
-                                   constant_derivation};
-
-constexpr FormulaClass ones_class{"Ones",
+constexpr SchemeClass zeros_class{"Zeros",
                                   false,
                                   true,
                                   check_nothing,
-                                  [](const Parameters&, const Shape&, const Fans&) { return constant_of(1); },
+                                  [](const Parameters&, const Shape&, const Fans&) { return constant_of(0); },
                                   constant_derivation};
 
-constexpr FormulaClass identity_class{"Identity",
-                                      false,
-                                      false,
-                                      [](Parameters& parameters) { check_finite(parameters); },
-                                      identity_distribution,
-                                      [](const Parameters&, const Fans&, const Distribution&) -> std::string {
-                                        return "gain on the diagonal, 0 elsewhere";
-                                      }};
+constexpr SchemeClass ones_class{"Ones",
+                                 false,
+                                 true,
+                                 check_nothing,
+                                 [](const Parameters&, const Shape&, const Fans&) { return constant_of(1); },
+                                 constant_derivation};
 
-FormulaPointer formula(const FormulaClass& formula_class, Parameters parameters) {
-  return std::make_shared<Formula>(formula_class, std::move(parameters));
+constexpr SchemeClass identity_class{"Identity",
+                                     false,
+                                     false,
+                                     [](Parameters& parameters) { check_finite(parameters); },
+                                     identity_distribution,
+                                     [](const Parameters&, const Fans&, const Distribution&) -> std::string {
+                                       return "gain on the diagonal, 0 elsewhere";
+                                     }};
+
+SchemePointer scheme(const SchemeClass& scheme_class, Parameters parameters) {
+  return std::make_shared<Scheme>(scheme_class, std::move(parameters));
 }
 
-constexpr FormulaClass variance_scaling_class = scaling_class("VarianceScaling");
-constexpr FormulaClass he_normal_class = scaling_class("HeNormal");
-constexpr FormulaClass he_uniform_class = scaling_class("HeUniform");
-constexpr FormulaClass lecun_normal_class = scaling_class("LecunNormal");
-constexpr FormulaClass lecun_uniform_class = scaling_class("LecunUniform");
-constexpr FormulaClass glorot_normal_class = scaling_class("GlorotNormal");
-constexpr FormulaClass glorot_uniform_class = scaling_class("GlorotUniform");
+constexpr SchemeClass variance_scaling_class = scaling_class("VarianceScaling");
+constexpr SchemeClass he_normal_class = scaling_class("HeNormal");
+constexpr SchemeClass he_uniform_class = scaling_class("HeUniform");
+constexpr SchemeClass lecun_normal_class = scaling_class("LecunNormal");
+constexpr SchemeClass lecun_uniform_class = scaling_class("LecunUniform");
+constexpr SchemeClass glorot_normal_class = scaling_class("GlorotNormal");
+constexpr SchemeClass glorot_uniform_class = scaling_class("GlorotUniform");
 
 }  // namespace
 
-FormulaPointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes) {
+SchemePointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes) {
   return scaling(variance_scaling_class, scale, mode, distribution, std::move(axes), false);
 }
-FormulaPointer he_normal(FanAxes axes) {
+SchemePointer he_normal(FanAxes axes) {
   return scaling(he_normal_class, 2, "fan_in", "truncated_normal", std::move(axes), true);
 }
-FormulaPointer he_uniform(FanAxes axes) {
+SchemePointer he_uniform(FanAxes axes) {
   return scaling(he_uniform_class, 2, "fan_in", "uniform", std::move(axes), true);
 }
-FormulaPointer lecun_normal(FanAxes axes) {
+SchemePointer lecun_normal(FanAxes axes) {
   return scaling(lecun_normal_class, 1, "fan_in", "truncated_normal", std::move(axes), true);
 }
-FormulaPointer lecun_uniform(FanAxes axes) {
+SchemePointer lecun_uniform(FanAxes axes) {
   return scaling(lecun_uniform_class, 1, "fan_in", "uniform", std::move(axes), true);
 }
-FormulaPointer glorot_normal(FanAxes axes) {
+SchemePointer glorot_normal(FanAxes axes) {
   return scaling(glorot_normal_class, 1, "fan_avg", "truncated_normal", std::move(axes), true);
 }
-FormulaPointer glorot_uniform(FanAxes axes) {
+SchemePointer glorot_uniform(FanAxes axes) {
   return scaling(glorot_uniform_class, 1, "fan_avg", "uniform", std::move(axes), true);
 }
 
-FormulaPointer truncated_normal(double mean, double stddev, double lower, double upper) {
-  return formula(truncated_normal_class, {{"mean", mean}, {"stddev", stddev}, {"lower", lower}, {"upper", upper}});
+SchemePointer truncated_normal(double mean, double stddev, double lower, double upper) {
+  return scheme(truncated_normal_class, {{"mean", mean}, {"stddev", stddev}, {"lower", lower}, {"upper", upper}});
 }
-FormulaPointer random_normal(double mean, double stddev) {
-  return formula(random_normal_class, {{"mean", mean}, {"stddev", stddev}});
+SchemePointer random_normal(double mean, double stddev) {
+  return scheme(random_normal_class, {{"mean", mean}, {"stddev", stddev}});
 }
-FormulaPointer random_uniform(double minval, double maxval) {
-  return formula(random_uniform_class, {{"minval", minval}, {"maxval", maxval}});
+SchemePointer random_uniform(double minval, double maxval) {
+  return scheme(random_uniform_class, {{"minval", minval}, {"maxval", maxval}});
 }
-FormulaPointer constant(double value) { return formula(constant_class, {{"value", ConstantValue{value, {}}}}); }
-FormulaPointer identity(double gain) { return formula(identity_class, {{"gain", gain}}); }
-FormulaPointer zeros() { return formula(zeros_class, {}); }
-FormulaPointer ones() { return formula(ones_class, {}); }
+SchemePointer constant(double value) { return scheme(constant_class, {{"value", ConstantValue{value, {}}}}); }
+SchemePointer identity(double gain) { return scheme(identity_class, {{"gain", gain}}); }
+SchemePointer zeros() { return scheme(zeros_class, {}); }
+SchemePointer ones() { return scheme(ones_class, {}); }
 
 }  // namespace fanin::detail

@@ -27,7 +27,7 @@ using AxisList = std::optional<std::vector<std::int64_t>>;
 // A formula's parameter as plain data, which src/config reads and writes in Keras's dialects.
 struct Parameter {
   std::string_view name;  // Keras's key
-  // A text in a formula is a literal: FormulaClass::check sees to it.
+  // A text in a scheme is a literal: SchemeClass::check sees to it.
   std::variant<double, std::string_view, AxisList, ConstantValue> value;
   bool is_fixed = false;  // the class fixes it, for example HeNormal's scale
   bool is_stated = true;  // false: not written, because it has its default and not every Keras knows it
@@ -35,7 +35,7 @@ struct Parameter {
 using Parameters = std::vector<Parameter>;
 
 // What the initializers of a class have in common. Functions throw InvalidArgument.
-struct FormulaClass {
+struct SchemeClass {
   std::string_view name;
   bool is_random;      // elements are drawn from a seed
   bool allows_blocks;  // a fill of only a block is allowed
@@ -50,11 +50,11 @@ struct FormulaClass {
   std::string (*derivation)(const Parameters& parameters, const Fans& fans, const Distribution& distribution);
 };
 
-// Maps a tensor's shape to a distribution: a class and its parameters. Immutable.
-class Formula {
+// An initialization scheme maps a tensor's shape to a distribution: a class and its parameters. Immutable.
+class Scheme {
  public:
   // Throws InvalidArgument.
-  Formula(const FormulaClass& formula_class, Parameters parameters);
+  Scheme(const SchemeClass& scheme_class, Parameters parameters);
 
   std::string_view class_name() const { return class_->name; }
   bool is_random() const { return class_->is_random; }
@@ -69,11 +69,11 @@ class Formula {
     return class_->derivation(parameters_, fans, distribution);
   }
 
-  // The formula of the same class with these parameters. Throws InvalidArgument, also if they change a fixed one.
-  std::shared_ptr<const Formula> with(Parameters parameters) const;
+  // The scheme of the same class with these parameters. Throws InvalidArgument, also if they change a fixed one.
+  std::shared_ptr<const Scheme> with(Parameters parameters) const;
 
  private:
-  const FormulaClass* class_;
+  const SchemeClass* class_;
   Parameters parameters_;
   FanAxes axes_;
 };

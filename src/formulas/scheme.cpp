@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "formulas/formula.h"
+#include "formulas/scheme.h"
 
 #include <utility>
 
@@ -24,8 +24,8 @@ std::string fixed_text(const Parameters& parameters) {
 
 }  // namespace
 
-Formula::Formula(const FormulaClass& formula_class, Parameters parameters)
-    : class_(&formula_class), parameters_(std::move(parameters)) {
+Scheme::Scheme(const SchemeClass& scheme_class, Parameters parameters)
+    : class_(&scheme_class), parameters_(std::move(parameters)) {
   class_->check(parameters_);
   for (const Parameter& parameter : parameters_) {
     if (parameter.name == "input_axes") axes_.input = std::get<AxisList>(parameter.value);
@@ -33,8 +33,8 @@ Formula::Formula(const FormulaClass& formula_class, Parameters parameters)
   }
 }
 
-std::shared_ptr<const Formula> Formula::with(Parameters parameters) const {
-  auto changed = std::make_shared<const Formula>(*class_, std::move(parameters));
+std::shared_ptr<const Scheme> Scheme::with(Parameters parameters) const {
+  auto changed = std::make_shared<const Scheme>(*class_, std::move(parameters));
   const std::string own = fixed_text(parameters_);
   if (fixed_text(changed->parameters_) == own) return changed;
   throw InvalidArgument(std::string(class_name()) + " has " + own +
