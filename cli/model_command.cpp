@@ -54,14 +54,8 @@ std::vector<Entry> entries_of(const ModelSpec& spec) {
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> draws;  // names with the same hash would share draws
   for (const ModelTensor& tensor : spec.tensors) {
     try {
-      TensorOptions options;
-      options.name = tensor.name;
-      options.layout = tensor.layout;
-      Entry entry{&tensor,
-                  tensor.initializer.params(tensor.shape, tensor.dtype, options),
-                  tensor.initializer.describe(tensor.shape, tensor.layout),
-                  {},
-                  {}};
+      const ModelPart& part = tensor.parts[0];
+      Entry entry{&tensor, part.initializer->params(part.shape, tensor.dtype, part.options()), describe(part), {}, {}};
       entry.wanted = moments_of(entry.description.distribution);
       const auto [other, added] = draws.insert({{entry.params.seed, entry.params.subsequence}, tensor.name});
       if (!added) throw InvalidArgument("its name has the same hash as \"" + other->second + "\"; rename one");
@@ -165,9 +159,7 @@ void run(const Arguments& arguments) {
   const Seed seed = arguments.seed ? Seed(parse_unsigned(*arguments.seed, "--seed")) : Seed();
   const ModelSpec spec = parse_model_spec(read_file(arguments.spec), seed.value());
   std::vector<Entry> entries = entries_of(spec);
-  for (const std::string& pattern : spec.unused_rules) {
-    std::fprintf(stderr, "fanin: note: no tensor matches the rule \"%s\"\n", pattern.c_str());
-  }
+  for (const std::string& note : spec.notes) std::fprintf(stderr, "fanin: note: %s\n", note.c_str());
 
   std::vector<StoredTensor> stored;
   std::uint64_t total = 0;

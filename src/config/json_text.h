@@ -10,9 +10,10 @@ namespace fanin::detail {
 
 using Json = nlohmann::ordered_json;
 
-// Throws InvalidArgument for malformed text (with line and column), a key that occurs twice in an object, nesting
-// deeper than 100 levels, and strings with the control character U+007F.
-Json parse_json(std::string_view text);
+// Throws InvalidArgument, with line and column and the source's name if it has one, for malformed text, NUL bytes, a
+// key that occurs twice in an object, numbers that overflow, nesting deeper than 100 levels, and strings with the
+// control character U+007F.
+Json parse_json(std::string_view text, std::string_view source = {});
 
 // Writes a value on one line, with the shortest decimals of floating-point numbers.
 std::string dump_json(const Json& value);

@@ -7,7 +7,7 @@
 #include "config/json_text.h"
 #include "config/keras_json.h"
 #include "fanin/error.h"
-#include "model/glob.h"
+#include "model/name_pattern.h"
 
 namespace fanin {
 
@@ -72,7 +72,7 @@ Initializer initializer_of(const Json& json, std::uint64_t seed) {
 }
 
 struct Rule {
-  std::string pattern;
+  detail::NamePattern pattern;
   Initializer initializer;
   bool used;
 };
@@ -86,7 +86,8 @@ std::vector<Rule> rules_of(const Json& json, std::uint64_t seed) {
       if (!rule.contains("match") || !rule.contains("initializer")) {
         throw InvalidArgument("a rule needs \"match\" and \"initializer\". Received: " + detail::dump_json(rule));
       }
-      return Rule{text_at(rule, "match", ""), initializer_of(rule["initializer"], seed), false};
+      return Rule{detail::NamePattern(text_at(rule, "match", ""), detail::NamePattern::Globs::allowed),
+                  initializer_of(rule["initializer"], seed), false};
     }));
   }
   return rules;
@@ -94,14 +95,26 @@ std::vector<Rule> rules_of(const Json& json, std::uint64_t seed) {
 
 }  // namespace
 
-ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
+TensorOptions ModelPart::options() const {
+  TensorOptions options;
+  options.name = name;
+  options.layout = layout;
+  return options;
+}
+
+Description describe(const ModelPart& part) {
+  if (!part.initializer) throw InvalidArgument("The values of \"" + part.name + "\" are loaded, not drawn");
+  return part.initializer->describe(part.shape, part.layout);
+}
+
+ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed, const ModelSpecOptions& options) {
   const Json json = detail::parse_json(text);
   check_keys(json, {"name", "source", "dtype", "layout", "tensors", "rules"});
   if (!json.contains("tensors") || !json["tensors"].is_object() || !json.contains("rules")) {
     throw InvalidArgument(
         "A model's specification needs \"tensors\", an object of shapes by name, and \"rules\", a list");
   }
-  const std::string dtype = text_at(json, "dtype", "float32");
+  const std::string dtype = options.dtype ? std::string(name_of(*options.dtype)) : text_at(json, "dtype", "float32");
   const std::string layout = text_at(json, "layout", "hwio");
   std::vector<Rule> rules = rules_of(json["rules"], seed);
 
@@ -115,19 +128,33 @@ ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed) {
       if (!tensor.contains("shape")) throw InvalidArgument("a tensor needs a \"shape\"");
       const Rule* rule = nullptr;
       for (Rule& candidate : rules) {
-        if (!detail::glob_matches(candidate.pattern, item.key())) continue;
+        if (!candidate.pattern.match(item.key())) continue;
         candidate.used = true;
         if (rule == nullptr) rule = &candidate;
       }
       if (rule == nullptr) throw InvalidArgument("no rule matches it; a last rule {\"match\": \"*\", ...} would");
       if (item.key() == "__metadata__") throw InvalidArgument("the safetensors format reserves this name");
-      spec.tensors.push_back({item.key(), shape_of(tensor["shape"]), parse_dtype(text_at(tensor, "dtype", dtype)),
-                              parse_layout(text_at(tensor, "layout", layout)), rule->initializer});
+      ModelTensor made;
+      made.name = item.key();
+      made.entry = spec.entries.size();
+      spec.entries.push_back({made.name, {}});
+      made.shape = shape_of(tensor["shape"]);
+      made.dtype = parse_dtype(text_at(tensor, "dtype", dtype));
+      ModelPart part;
+      part.name = made.name;
+      part.shape = made.shape;
+      part.layout = parse_layout(text_at(tensor, "layout", layout));
+      part.initializer = rule->initializer;
+      part.rule = static_cast<std::size_t>(rule - rules.data());
+      part.size = made.shape.empty() ? 1 : static_cast<std::uint64_t>(made.shape[0]);
+      made.parts.push_back(std::move(part));
+      spec.tensors.push_back(std::move(made));
       return 0;
     });
   }
   for (const Rule& rule : rules) {
-    if (!rule.used) spec.unused_rules.push_back(rule.pattern);
+    spec.rules.push_back(rule.pattern.text());
+    if (!rule.used) spec.notes.push_back("no tensor matches the rule \"" + rule.pattern.text() + "\"");
   }
   return spec;
 }

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fills model tensors, part by part.
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "api/access.h"
+#include "api/destination.h"
+#include "cpu/fill.h"
+#include "fanin/error.h"
+#include "fanin/model_spec.h"
+#include "params/fill_job.h"
+
+namespace fanin {
+
+namespace {
+
+// A tensor in memory: `rows` rows of `row` elements, of which each part has `inner` times its size, side by side.
+struct Rows {
+  std::uint64_t row = 1;
+  std::uint64_t inner = 1;
+};
+
+Rows rows_of(const ModelTensor& tensor) {
+  Rows rows;
+  for (std::size_t j = static_cast<std::size_t>(tensor.axis) + 1; j < tensor.shape.size(); ++j) {
+    rows.inner *= static_cast<std::uint64_t>(tensor.shape[j]);
+  }
+  if (!tensor.shape.empty()) {
+    rows.row = rows.inner * static_cast<std::uint64_t>(tensor.shape[static_cast<std::size_t>(tensor.axis)]);
+  }
+  return rows;
+}
+
+// Collects what is to be filled and hands it to the back end in batches, so that threads share the work of small parts.
+class Jobs {
+ public:
+  Jobs(DType dtype, int threads) : destination_(host, run_options(threads)), dtype_(dtype), threads_(threads) {}
+
+  // Elements [first, first + count) of a part whose rows of `width` elements are `pitch` elements apart; the first one
+  // goes to `address`.
+  void add(const FillParams& params, std::uint64_t first, std::uint64_t count, std::uint64_t width, std::uint64_t pitch,
+           std::byte* address) {
+    FillParams stretch = params;  // of a whole tensor: one loop from 0 on
+    stretch.index.start = first;
+    stretch.index.count = stretch.index.extent[0] = count;
+    View view{address, dtype_, ~std::size_t{0}, host};
+    if (count > width) view.leading_dimension = pitch;
+    jobs_.push_back(destination_.job_for(view, stretch, width));
+    if (jobs_.size() == most) flush();
+  }
+
+  void flush() {
+    if (!jobs_.empty()) cpu::fill(jobs_.data(), jobs_.size(), threads_, cpu_target());
+    jobs_.clear();
+  }
+
+ private:
+  static constexpr std::size_t most = 1024;
+
+  static RunOptions run_options(int threads) {
+    RunOptions options;
+    options.threads = threads;
+    return options;
+  }
+
+  detail::Destination destination_;
+  DType dtype_;
+  int threads_;
+  std::vector<FillJob> jobs_;
+};
+
+}  // namespace
+
+void fill(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, void* out, int threads) {
+  const std::uint64_t size = element_count(tensor.shape);
+  if (first > size || count > size - first) {
+    throw InvalidArgument("The tensor \"" + tensor.name + "\" of " + std::to_string(size) +
+                          " elements has no range of " + std::to_string(count) + " elements from number " +
+                          std::to_string(first) + " on");
+  }
+  if (count == 0) return;
+  const std::uint64_t last = first + count;
+  const Rows rows = rows_of(tensor);
+  Jobs jobs(tensor.dtype, threads);
+  auto* const bytes = static_cast<std::byte*>(out);
+  std::uint64_t begin = 0;  // of the part in a row
+  for (const ModelPart& part : tensor.parts) {
+    const std::uint64_t width = part.size * rows.inner;
+    const std::uint64_t part_begin = begin;
+    begin += width;
+    if (width == 0) continue;
+    // The part's elements [low, high) in the range.
+    const auto elements_before = [&](std::uint64_t end) {
+      const std::uint64_t row = end / rows.row;
+      const std::uint64_t column = end % rows.row;
+      return row * width + std::clamp(column, part_begin, part_begin + width) - part_begin;
+    };
+    const std::uint64_t low = elements_before(first);
+    const std::uint64_t high = elements_before(last);
+    if (low == high) continue;
+    const FillParams params = part.initializer->params(part.shape, tensor.dtype, part.options());
+    const auto add = [&](std::uint64_t from, std::uint64_t to) {
+      if (from == to) return;
+      const std::uint64_t place = from / width * rows.row + part_begin + from % width;
+      jobs.add(params, from, to - from, width, rows.row, bytes + (place - first) * size_of(tensor.dtype));
+    };
+    // A row that the range cuts at its beginning, whole rows, and a row that it cuts at its end.
+    const std::uint64_t whole_from = std::min(high, (low + width - 1) / width * width);
+    const std::uint64_t whole_to = std::max(whole_from, high / width * width);
+    add(low, whole_from);
+    add(whole_from, whole_to);
+    add(whole_to, high);
+  }
+  jobs.flush();
+}
+
+}  // namespace fanin

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/name_pattern.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace fanin::detail {
+
+namespace {
+
+bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_name_part(char c) { return is_name_start(c) || (c >= '0' && c <= '9'); }
+
+// The bytes of the character that begins at name[at].
+std::size_t character_size(std::string_view name, std::size_t at) {
+  std::size_t end = at + 1;
+  while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) ++end;
+  return end - at;
+}
+
+}  // namespace
+
+NamePattern::NamePattern(std::string_view text, Globs globs) : text_(text) {
+  std::string literal;
+  const auto add = [&](Piece piece) {
+    if (!literal.empty()) pieces_.push_back({Kind::literal, std::exchange(literal, {}), {}});
+    pieces_.push_back(std::move(piece));
+    is_literal_ = false;
+  };
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (globs == Globs::allowed && text[at] == '*') {
+      add({Kind::run, {}, {}});
+      continue;
+    }
+    if (globs == Globs::allowed && text[at] == '?') {
+      add({Kind::character, {}, {}});
+      continue;
+    }
+    if (text[at] == '{' && at + 1 < text.size() && is_name_start(text[at + 1])) {
+      std::size_t end = at + 2;
+      while (end < text.size() && is_name_part(text[end])) ++end;
+      const std::string name(text.substr(at + 1, end - at - 1));
+      const bool is_run = end < text.size() && text[end] == '*';
+      if (is_run) ++end;
+      if (end < text.size() && text[end] == '}') {
+        const auto known = std::find(captures_.begin(), captures_.end(), name);
+        const auto number = static_cast<std::size_t>(known - captures_.begin());
+        if (known == captures_.end()) captures_.push_back(name);
+        add({is_run ? Kind::run : Kind::segment, {}, number});
+        at = end;
+        continue;
+      }
+    }
+    literal += text[at];
+  }
+  if (!literal.empty()) pieces_.push_back({Kind::literal, std::move(literal), {}});
+}
+
+// One attempt to match a name.
+class NamePattern::Match {
+ public:
+  Match(const NamePattern& pattern, std::string_view name)
+      : pieces_(pattern.pieces_), name_(name), texts_(pattern.captures_.size()) {
+    const auto segments =
+        std::count_if(pieces_.begin(), pieces_.end(), [](const Piece& p) { return p.kind == Kind::segment; });
+    if (segments > 1) failed_.resize(pieces_.size() * (name.size() + 1));
+  }
+
+  bool matches() { return from(0, 0) == Result::yes; }
+  std::vector<std::string>& texts() { return texts_; }
+
+ private:
+  // never: no other beginning of the pieces before helps, because a run was tried with all that follows it.
+  enum class Result : unsigned char { yes, no, never };
+
+  // Matches the pieces from `piece` on with the name from `at` on.
+  Result from(std::size_t piece, std::size_t at) {
+    for (; piece < pieces_.size(); ++piece) {
+      const Piece& p = pieces_[piece];
+      if (p.kind == Kind::literal) {
+        if (name_.substr(at, p.text.size()) != p.text) return Result::no;
+        at += p.text.size();
+      } else if (p.kind == Kind::character) {
+        if (at == name_.size()) return Result::no;
+        at += character_size(name_, at);
+      } else {
+        return wildcard(piece, at);
+      }
+    }
+    return at == name_.size() ? Result::yes : Result::no;
+  }
+
+  Result wildcard(std::size_t piece, std::size_t at) {
+    const Piece& p = pieces_[piece];
+    const bool is_run = p.kind == Kind::run;
+    const bool is_last = piece + 1 == pieces_.size();
+    const std::size_t key = piece * (name_.size() + 1) + at;
+    if (!failed_.empty() && failed_[key]) return is_run ? Result::never : Result::no;
+    std::size_t end = at;
+    const auto widen = [&] {
+      if (end == name_.size() || (!is_run && name_[end] == '.')) return false;
+      end += character_size(name_, end);
+      return true;
+    };
+    bool is_there = is_run || widen();
+    if (is_run && is_last) end = name_.size();
+    for (; is_there; is_there = widen()) {
+      const Result rest = from(piece + 1, end);
+      if (rest == Result::no) continue;
+      if (rest == Result::yes && p.capture) texts_[*p.capture] = name_.substr(at, end - at);
+      return rest;
+    }
+    if (!failed_.empty()) failed_[key] = true;
+    return is_run ? Result::never : Result::no;
+  }
+
+  const std::vector<Piece>& pieces_;
+  std::string_view name_;
+  std::vector<std::string> texts_;
+  std::vector<bool> failed_;  // wildcards that cannot begin at a place; several segments would try a place repeatedly
+};
+
+std::optional<std::vector<std::string>> NamePattern::match(std::string_view name) const {
+  if (is_literal_) return name == text_ ? std::optional(std::vector<std::string>()) : std::nullopt;
+  Match attempt(*this, name);
+  if (!attempt.matches()) return std::nullopt;
+  return std::move(attempt.texts());
+}
+
+std::string NamePattern::with(const std::function<std::string_view(const std::string&)>& text_of) const {
+  std::string name;
+  for (const Piece& piece : pieces_) {
+    if (piece.capture) {
+      name += text_of(captures_[*piece.capture]);
+    } else {
+      name += piece.text;
+    }
+  }
+  return name;
+}
+
+}  // namespace fanin::detail
