@@ -13,9 +13,8 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/distribution_json.h"
-#include "cli/filler.h"
+#include "cli/model_writer.h"
 #include "cli/output_file.h"
-#include "cli/progress.h"
 #include "cli/table.h"
 #include "fanin/fanin.hpp"
 
@@ -105,22 +104,22 @@ void print_table(const std::vector<Entry>& entries) {
   std::cout << table.text();
 }
 
-void print_rate(const Filler& filler) {
+void print_rate(const Written& written) {
   constexpr double giga = 1e9;
-  if (filler.fill_seconds() <= 0 || filler.memset_seconds() <= 0) return;
-  const auto bytes = static_cast<double>(filler.bytes());
-  const double rate = bytes / filler.fill_seconds();
-  const double ceiling = bytes / filler.memset_seconds();
+  if (written.fill_seconds <= 0 || written.memset_seconds <= 0) return;
+  const auto bytes = static_cast<double>(written.bytes);
+  const double rate = bytes / written.fill_seconds;
+  const double ceiling = bytes / written.memset_seconds;
   std::printf(
       "filled %.1f MiB in %.3f s: %.3f * 10^9 elements/s, %.2f GB/s; memset to zero of the same memory: %.2f GB/s "
       "(fanin: %.2f of it); both on %d thread%s, instructions: %s\n",
-      bytes / (1024.0 * 1024.0), filler.fill_seconds(),
-      static_cast<double>(filler.elements()) / filler.fill_seconds() / giga, rate / giga, ceiling / giga,
-      rate / ceiling, filler.threads(), filler.threads() == 1 ? "" : "s", std::string(name_of(cpu_target())).c_str());
+      bytes / (1024.0 * 1024.0), written.fill_seconds,
+      static_cast<double>(written.elements) / written.fill_seconds / giga, rate / giga, ceiling / giga, rate / ceiling,
+      written.threads, written.threads == 1 ? "" : "s", std::string(name_of(cpu_target())).c_str());
 }
 
 void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, const std::vector<Entry>& entries,
-                  const Filler& filler) {
+                  const Written& written) {
   Json tensors = Json::array();
   for (const Entry& entry : entries) {
     Json row{{"name", entry.tensor->name},
@@ -140,12 +139,12 @@ void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, c
   }
   const Json report{{"model", spec.name},
                     {"seed", seed},
-                    {"elements", filler.elements()},
-                    {"bytes", filler.bytes()},
-                    {"threads", filler.threads()},
+                    {"elements", written.elements},
+                    {"bytes", written.bytes},
+                    {"threads", written.threads},
                     {"cpu_target", name_of(cpu_target())},
-                    {"fill_seconds", filler.fill_seconds()},
-                    {"memset_seconds", filler.memset_seconds()},
+                    {"fill_seconds", written.fill_seconds},
+                    {"memset_seconds", written.memset_seconds},
                     {"tensors", tensors}};
   const std::string text = report.dump(1) + "\n";
   file.write(text.data(), text.size());
@@ -161,47 +160,37 @@ void run(const Arguments& arguments) {
   std::vector<Entry> entries = entries_of(spec);
   for (const std::string& note : spec.notes) std::fprintf(stderr, "fanin: note: %s\n", note.c_str());
 
-  std::vector<StoredTensor> stored;
-  std::uint64_t total = 0;
-  for (const Entry& entry : entries) {
-    stored.push_back({entry.tensor->name, entry.tensor->shape, entry.params.dtype});
-    total += entry.params.index.count * size_of(entry.params.dtype);
-  }
+  std::vector<const ModelTensor*> tensors;
+  for (const Entry& entry : entries) tensors.push_back(entry.tensor);
   check_different(arguments.spec, arguments.out);
   if (arguments.report) {
     check_different(arguments.spec, *arguments.report);
     check_different(arguments.out, *arguments.report);
   }
-  OutputFile out(arguments.out);
+  ModelWriter writer(tensors,
+                     {{"format", "pt"},
+                      {"fanin.version", FANIN_VERSION},
+                      {"fanin.contract", std::to_string(FANIN_CONTRACT_VERSION)},
+                      {"fanin.seed", std::to_string(seed.value())}},
+                     {arguments.out, arguments.threads});
   std::optional<OutputFile> report;  // opened now, so that it fails before anything is replaced
   if (arguments.report) report.emplace(*arguments.report);
-  const std::string header = safetensors_header(stored, {{"format", "pt"},
-                                                         {"fanin.version", FANIN_VERSION},
-                                                         {"fanin.contract", std::to_string(FANIN_CONTRACT_VERSION)},
-                                                         {"fanin.seed", std::to_string(seed.value())}});
-  out.write(header.data(), header.size());
-  Filler filler(arguments.threads);
-  filler.compare_with_memset();
-  {
-    Progress progress(total);
-    for (Entry& entry : entries) {
-      entry.found = filler.fill(entry.params, &out, [&](std::uint64_t bytes) { progress.update(bytes); });
-    }
-  }
-  if (report) write_report(*report, spec, seed.value(), entries, filler);
-  out.commit();
+  const Written written = writer.write();
+  for (std::size_t j = 0; j < entries.size(); ++j) entries[j].found = written.found[j];
+  if (report) write_report(*report, spec, seed.value(), entries, written);
+  writer.commit();
   if (report) report->commit();
 
   print_table(entries);
   const auto off = std::count_if(entries.begin(), entries.end(), [](const Entry& entry) { return !as_wanted(entry); });
-  std::cout << spec.name << ": " << entries.size() << " tensors, " << filler.elements() << " elements, seed "
+  std::cout << spec.name << ": " << entries.size() << " tensors, " << written.elements << " elements, seed "
             << seed.value() << (seed.kind() == Seed::Kind::none ? " (drawn)" : "") << "; "
             << (off == 0
                     ? "every standard deviation is as wanted, within 6 standard errors"
                     : std::to_string(off) + " tensors marked ! are not as wanted: their dtype is too coarse for it")
             << '\n'
             << std::flush;
-  print_rate(filler);
+  print_rate(written);
   std::fflush(stdout);
   std::cout << "written to " << arguments.out << '\n';
 }
