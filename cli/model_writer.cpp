@@ -11,10 +11,8 @@ ModelWriter::ModelWriter(std::vector<const ModelTensor*> tensors,
     : tensors_(std::move(tensors)), options_(options), out_(options.out) {
   std::vector<StoredTensor> stored;
   for (const ModelTensor* tensor : tensors_) {
-    TensorOptions named;
-    named.name = tensor->name;
-    named.layout = tensor->layout;
-    params_.push_back(tensor->initializer.params(tensor->shape, tensor->dtype, named));
+    const ModelPart& part = tensor->parts[0];
+    params_.push_back(part.initializer->params(part.shape, tensor->dtype, part.options()));
     stored.push_back({tensor->name, tensor->shape, tensor->dtype});
   }
   header_ = safetensors_header(stored, metadata);
