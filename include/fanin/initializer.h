@@ -65,6 +65,8 @@ class FANIN_API Initializer {
 
   /// Fans, distribution and derivation for this shape. Does not count as a call of a sequence. Throws InvalidArgument.
   Description describe(const Shape& shape, Layout layout = Layout::hwio) const;
+  /// The same with options.layout and options.fans; other options do not matter.
+  Description describe(const Shape& shape, const TensorOptions& options) const;
 
   /// Prepares a fill that fanin/fill.h writes, whole or in parts. Counts as a call of a sequence. Throws
   /// InvalidArgument.

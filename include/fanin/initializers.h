@@ -8,6 +8,7 @@
 // in either form and throws InvalidArgument for malformed JSON and unknown keys.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "fanin/export.h"
@@ -21,19 +22,25 @@ namespace fanin {
 ///
 /// - "truncated_normal" (or "normal", Keras's older spelling): sigma = sqrt(scale / fan) / 0.87962566103423978,
 ///   truncated by rejection to [-2 sigma, 2 sigma]; the standard deviation after truncation is sqrt(scale / fan).
+///   With bounds of one's own, sigma = sqrt(scale / fan), truncated to [lower * sigma, upper * sigma] as OLMo's and
+///   PyTorch's initializations do it: truncation then makes the standard deviation smaller.
 /// - "untruncated_normal": sigma = sqrt(scale / fan).
 /// - "uniform": on [-limit, limit), limit = sqrt(3 * scale / fan).
 class FANIN_API VarianceScaling : public Initializer {
  public:
   /// scale is positive and finite; mode is "fan_in", "fan_out" or "fan_avg"; distribution is not case-sensitive.
+  /// Bounds are for truncated_normal alone: both or neither, lower < upper; either may be infinite.
   explicit VarianceScaling(double scale = 1.0, std::string_view mode = "fan_in",
-                           std::string_view distribution = "truncated_normal", Seed seed = {}, FanAxes axes = {});
+                           std::string_view distribution = "truncated_normal", Seed seed = {}, FanAxes axes = {},
+                           std::optional<double> lower = {}, std::optional<double> upper = {});
   static VarianceScaling from_config(std::string_view json);
 
   double scale() const;
   std::string_view mode() const;
   std::string_view distribution() const;
   const FanAxes& axes() const;
+  std::optional<double> lower() const;  ///< in standard deviations; none: Keras's -2, with its correction
+  std::optional<double> upper() const;
 
  protected:
   using Initializer::Initializer;

@@ -25,6 +25,10 @@ struct TensorOptions {
   Block block = {};
   /// Which axes are the channels; this decides the fans.
   Layout layout = Layout::hwio;
+  /// The fans as numbers, each less than 2^63, for tensors whose shape does not tell them: grouped and transposed
+  /// convolutions, stacked experts, a bias. The shape, the layout and an initializer's axes then do not matter for
+  /// them.
+  std::optional<Fans> fans = {};
 };
 
 /// How a fill runs. Only device_seed and device_call change values.

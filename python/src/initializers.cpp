@@ -258,23 +258,29 @@ distribution   "truncated_normal" (or "normal"): truncated at 2 sigma by rejecti
                "untruncated_normal": sigma = sqrt(scale / fan);
                "uniform": on [-limit, limit), limit = sqrt(3 * scale / fan)
 input_axes     the axes of the inputs and of the outputs, for shapes in which they are not where the layout says. Since
-output_axes    Keras 3.15.)")
+output_axes    Keras 3.15.
+lower, upper   bounds of a truncated_normal in place of -2 and 2, both or neither: sigma = sqrt(scale / fan) then, as in
+               PyTorch and OLMo, so that truncation makes the standard deviation smaller.)")
       .def(
           "__init__",
           [](VarianceScaling* self, double scale, std::string_view mode, std::string_view distribution, nb::handle seed,
-             nb::handle input_axes, nb::handle output_axes) {
-            new (self) VarianceScaling(scale, mode, distribution, seed_from(seed), axes_from(input_axes, output_axes));
+             nb::handle input_axes, nb::handle output_axes, std::optional<double> lower, std::optional<double> upper) {
+            new (self) VarianceScaling(scale, mode, distribution, seed_from(seed), axes_from(input_axes, output_axes),
+                                       lower, upper);
           },
           "scale"_a = 1.0, "mode"_a = "fan_in", "distribution"_a = "truncated_normal", "seed"_a = nb::none(),
-          "input_axes"_a = nb::none(), "output_axes"_a = nb::none(),
+          "input_axes"_a = nb::none(), "output_axes"_a = nb::none(), "lower"_a = nb::none(), "upper"_a = nb::none(),
           nb::sig("def __init__(self, scale: float = 1.0, mode: str = 'fan_in', distribution: str = "
                   "'truncated_normal', seed: SeedLike = None, input_axes: Sequence[int] | None = None, "
-                  "output_axes: Sequence[int] | None = None) -> None"))
+                  "output_axes: Sequence[int] | None = None, lower: float | None = None, upper: float | None = None) "
+                  "-> None"))
       .def_prop_ro("scale", &VarianceScaling::scale)
       .def_prop_ro("mode", &VarianceScaling::mode)
       .def_prop_ro("distribution", &VarianceScaling::distribution)
       .def_prop_ro("input_axes", [](const VarianceScaling& self) { return self.axes().input; })
-      .def_prop_ro("output_axes", [](const VarianceScaling& self) { return self.axes().output; });
+      .def_prop_ro("output_axes", [](const VarianceScaling& self) { return self.axes().output; })
+      .def_prop_ro("lower", &VarianceScaling::lower)
+      .def_prop_ro("upper", &VarianceScaling::upper);
 
   bind_scaled<HeNormal>(
       m, "HeNormal", "he_normal",

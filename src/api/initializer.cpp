@@ -23,6 +23,15 @@ std::uint64_t subsequence_in(const TensorOptions& options) {
                         "\", subsequence=" + std::to_string(*options.subsequence));
 }
 
+Fans fans_in(const Shape& shape, const TensorOptions& options, const FanAxes& axes) {
+  if (!options.fans) return compute_fans(shape, options.layout, axes);
+  if (const Fans fans = *options.fans; (fans.fan_in | fans.fan_out) >> 63 != 0) {
+    throw InvalidArgument("Fans must be less than 2^63. Received: fan_in=" + std::to_string(fans.fan_in) +
+                          ", fan_out=" + std::to_string(fans.fan_out));
+  }
+  return *options.fans;
+}
+
 }  // namespace
 
 namespace detail {
@@ -37,7 +46,7 @@ Access::Prepared Access::prepare(const Initializer& initializer, const Shape& sh
   }
   return in_default_fp_environment([&] {
     const IndexMap index = make_index_map(shape, options.block);
-    const Fans fans = compute_fans(shape, options.layout, scheme.axes());
+    const Fans fans = fans_in(shape, options, scheme.axes());
     Prepared prepared{scheme.distribution(shape, fans), {}};
     prepared.params = make_params(prepared.distribution, shape, index, dtype, initializer.seed_.value(), subsequence);
     return prepared;
@@ -106,9 +115,15 @@ Tensor Initializer::operator()(const Shape& shape, DType dtype, const TensorOpti
 }
 
 Description Initializer::describe(const Shape& shape, Layout layout) const {
+  TensorOptions options;
+  options.layout = layout;
+  return describe(shape, options);
+}
+
+Description Initializer::describe(const Shape& shape, const TensorOptions& options) const {
   return detail::in_default_fp_environment([&] {
     const std::uint64_t size = element_count(shape);
-    const Fans fans = compute_fans(shape, layout, scheme_->axes());
+    const Fans fans = fans_in(shape, options, scheme_->axes());
     const Distribution distribution = scheme_->distribution(shape, fans);
     return Description{std::string(class_name()),
                        shape,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fanin/initializers.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -20,11 +21,20 @@ const detail::Parameter& scaling_parameter(const detail::Scheme& scheme, std::si
   throw InvalidArgument("This object holds a " + std::string(scheme.class_name()) + " now, which has no scale");
 }
 
+// Only VarianceScaling itself has bounds; its named cases have none.
+std::optional<double> bound(const detail::Scheme& scheme, std::size_t number, std::string_view name) {
+  scaling_parameter(scheme, 0, "scale");
+  const detail::Parameters& all = scheme.parameters();
+  if (all.size() <= number || all[number].name != name) return {};
+  return std::get<std::optional<double>>(all[number].value);
+}
+
 }  // namespace
 
 VarianceScaling::VarianceScaling(double scale, std::string_view mode, std::string_view distribution, Seed seed,
-                                 FanAxes axes)
-    : Initializer(detail::variance_scaling(scale, mode, distribution, std::move(axes)), std::move(seed)) {}
+                                 FanAxes axes, std::optional<double> lower, std::optional<double> upper)
+    : Initializer(detail::variance_scaling(scale, mode, distribution, std::move(axes), lower, upper), std::move(seed)) {
+}
 
 double VarianceScaling::scale() const { return std::get<double>(scaling_parameter(scheme(), 0, "scale").value); }
 
@@ -40,6 +50,10 @@ const FanAxes& VarianceScaling::axes() const {
   scaling_parameter(scheme(), 3, "input_axes");
   return scheme().axes();
 }
+
+std::optional<double> VarianceScaling::lower() const { return bound(scheme(), 5, "lower"); }
+
+std::optional<double> VarianceScaling::upper() const { return bound(scheme(), 6, "upper"); }
 
 HeNormal::HeNormal(Seed seed, FanAxes axes) : VarianceScaling(detail::he_normal(std::move(axes)), std::move(seed)) {}
 

@@ -69,6 +69,10 @@ void ConfigReader::read(Parameter& parameter) {
     parameter.value = std::string_view(value->get_ref<const std::string&>());
   } else if (std::holds_alternative<ConstantValue>(parameter.value)) {
     parameter.value = constant(*value);
+  } else if (auto* optional = std::get_if<std::optional<double>>(&parameter.value)) {
+    double number = 0;
+    if (!value->is_null() && !number_of(*value, number)) refuse(key, "a number or null");
+    *optional = value->is_null() ? std::nullopt : std::optional<double>(number);
   } else {
     double number = 0;
     if (value->is_null() && key == "lower") {

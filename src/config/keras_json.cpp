@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -80,6 +81,9 @@ Json json_of(const Parameter& parameter) {
   if (const auto* text = std::get_if<std::string_view>(&parameter.value)) return *text;
   if (const auto* constant = std::get_if<ConstantValue>(&parameter.value)) {
     return constant->json.empty() ? Json(*constant->number) : parse_json(constant->json);
+  }
+  if (const auto* optional = std::get_if<std::optional<double>>(&parameter.value)) {
+    return *optional ? Json(**optional) : Json();
   }
   const double number = std::get<double>(parameter.value);
   const bool is_no_bound = std::isinf(number) && (parameter.name == "lower" || parameter.name == "upper");

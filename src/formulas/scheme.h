@@ -24,11 +24,11 @@ struct ConstantValue {
 
 using AxisList = std::optional<std::vector<std::int64_t>>;
 
-// A formula's parameter as plain data, which src/config reads and writes in Keras's dialects.
+// A scheme's parameter as plain data, which src/config reads and writes in Keras's dialects.
 struct Parameter {
   std::string_view name;  // Keras's key
   // A text in a scheme is a literal: SchemeClass::check sees to it.
-  std::variant<double, std::string_view, AxisList, ConstantValue> value;
+  std::variant<double, std::optional<double>, std::string_view, AxisList, ConstantValue> value;
   bool is_fixed = false;  // the class fixes it, for example HeNormal's scale
   bool is_stated = true;  // false: not written, because it has its default and not every Keras knows it
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -88,7 +89,35 @@ std::string_view literal_of(std::string_view text, std::string_view received, co
                         ". Please use one of " + list_of(names) + "." + suggestion(received, names));
 }
 
-// The parameters are scale, mode, distribution, input_axes and output_axes.
+// The bounds of a VarianceScaling, in standard deviations; none in Keras's classes.
+struct Bounds {
+  std::optional<double> lower, upper;
+};
+
+Bounds bounds_in(const Parameters& parameters) {
+  if (parameters.size() < 7) return {};
+  return {std::get<std::optional<double>>(parameters[5].value), std::get<std::optional<double>>(parameters[6].value)};
+}
+
+void check_bounds(Parameters& parameters) {
+  const auto [lower, upper] = bounds_in(parameters);
+  if (!lower && !upper) {
+    for (std::size_t j = 5; j < parameters.size(); ++j) parameters[j].is_stated = false;
+    return;
+  }
+  const auto text = [](const std::optional<double>& bound) { return bound ? to_text(*bound) : "none"; };
+  const std::string received = " Received: lower=" + text(lower) + ", upper=" + text(upper);
+  if (!lower || !upper) {
+    throw InvalidArgument("Give both `lower` and `upper`, or neither; a side without a bound has infinity." + received);
+  }
+  if (!(*lower < *upper)) throw InvalidArgument("Argument `lower` must be less than `upper`." + received);
+  if (text_in(parameters, 2) != "truncated_normal") {
+    throw InvalidArgument("Only distribution=\"truncated_normal\" has bounds." + received);
+  }
+  parameters[5].is_stated = parameters[6].is_stated = true;
+}
+
+// The parameters are scale, mode, distribution, input_axes, output_axes and, in VarianceScaling, lower and upper.
 void check_scaling(Parameters& parameters) {
   check_finite(parameters);
   if (const double scale = number_in(parameters, 0); scale <= 0) {
@@ -105,6 +134,7 @@ void check_scaling(Parameters& parameters) {
   // Keras 3.15's axes are written if a configuration stated them or they are set.
   const auto is_given = [](const Parameter& p) { return p.is_stated || std::get<AxisList>(p.value); };
   parameters[3].is_stated = parameters[4].is_stated = is_given(parameters[3]) || is_given(parameters[4]);
+  check_bounds(parameters);
 }
 
 double fan_of(const Parameters& parameters, const Fans& fans) {
@@ -118,7 +148,11 @@ double fan_of(const Parameters& parameters, const Fans& fans) {
 Distribution scaling_distribution(const Parameters& parameters, const Shape&, const Fans& fans) {
   const double variance = number_in(parameters, 0) / fan_of(parameters, fans);
   const std::string_view distribution = text_in(parameters, 2);
-  if (distribution == "truncated_normal") return truncated_normal_of(0, std::sqrt(variance) / stddev_cut_at_2, -2, 2);
+  if (distribution == "truncated_normal") {
+    const auto [lower, upper] = bounds_in(parameters);
+    if (lower && upper) return truncated_normal_of(0, std::sqrt(variance), *lower, *upper);
+    return truncated_normal_of(0, std::sqrt(variance) / stddev_cut_at_2, -2, 2);
+  }
   if (distribution == "untruncated_normal") return normal_of(0, std::sqrt(variance));
   const double limit = std::sqrt(3.0 * variance);
   return uniform_of(-limit, limit);
@@ -130,6 +164,10 @@ std::string scaling_derivation(const Parameters& parameters, const Fans& fans, c
   const std::string scale = to_text(number_in(parameters, 0));
   switch (d.kind) {
     case Distribution::Kind::truncated_normal:
+      if (bounds_in(parameters).lower) {
+        return "stddev = sqrt(scale / " + mode + ") = sqrt(" + scale + " / " + fan + ") = " + to_text(d.stddev) +
+               ", cut at " + to_text(d.lower) + " and " + to_text(d.upper) + " stddev";
+      }
       return "stddev = sqrt(scale / " + mode + ") / 0.87962566103423978 = sqrt(" + scale + " / " + fan +
              ") / 0.87962566103423978 = " + to_text(d.stddev) + ", cut at 2 stddev";
     case Distribution::Kind::normal:
@@ -143,13 +181,18 @@ constexpr SchemeClass scaling_class(std::string_view name) {
   return {name, true, true, check_scaling, scaling_distribution, scaling_derivation};
 }
 
+Parameters scaling_parameters(double scale, std::string_view mode, std::string_view distribution, FanAxes axes,
+                              bool is_fixed) {
+  return {{"scale", scale, is_fixed},
+          {"mode", mode, is_fixed},
+          {"distribution", distribution, is_fixed},
+          {"input_axes", std::move(axes.input), false, false},
+          {"output_axes", std::move(axes.output), false, false}};
+}
+
 SchemePointer scaling(const SchemeClass& scheme_class, double scale, std::string_view mode,
-                      std::string_view distribution, FanAxes axes, bool is_fixed) {
-  return std::make_shared<Scheme>(scheme_class, Parameters{{"scale", scale, is_fixed},
-                                                           {"mode", mode, is_fixed},
-                                                           {"distribution", distribution, is_fixed},
-                                                           {"input_axes", std::move(axes.input), false, false},
-                                                           {"output_axes", std::move(axes.output), false, false}});
+                      std::string_view distribution, FanAxes axes) {
+  return std::make_shared<Scheme>(scheme_class, scaling_parameters(scale, mode, distribution, std::move(axes), true));
 }
 
 // ---------------------------------------------------------------- TruncatedNormal, RandomNormal, RandomUniform
@@ -269,26 +312,29 @@ constexpr SchemeClass glorot_uniform_class = scaling_class("GlorotUniform");
 
 }  // namespace
 
-SchemePointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes) {
-  return scaling(variance_scaling_class, scale, mode, distribution, std::move(axes), false);
+SchemePointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes,
+                               std::optional<double> lower, std::optional<double> upper) {
+  Parameters parameters = scaling_parameters(scale, mode, distribution, std::move(axes), false);
+  for (const std::string_view name : {"lower", "upper"}) parameters.emplace_back().name = name;
+  parameters[5].value = lower;
+  parameters[6].value = upper;
+  return scheme(variance_scaling_class, std::move(parameters));
 }
 SchemePointer he_normal(FanAxes axes) {
-  return scaling(he_normal_class, 2, "fan_in", "truncated_normal", std::move(axes), true);
+  return scaling(he_normal_class, 2, "fan_in", "truncated_normal", std::move(axes));
 }
-SchemePointer he_uniform(FanAxes axes) {
-  return scaling(he_uniform_class, 2, "fan_in", "uniform", std::move(axes), true);
-}
+SchemePointer he_uniform(FanAxes axes) { return scaling(he_uniform_class, 2, "fan_in", "uniform", std::move(axes)); }
 SchemePointer lecun_normal(FanAxes axes) {
-  return scaling(lecun_normal_class, 1, "fan_in", "truncated_normal", std::move(axes), true);
+  return scaling(lecun_normal_class, 1, "fan_in", "truncated_normal", std::move(axes));
 }
 SchemePointer lecun_uniform(FanAxes axes) {
-  return scaling(lecun_uniform_class, 1, "fan_in", "uniform", std::move(axes), true);
+  return scaling(lecun_uniform_class, 1, "fan_in", "uniform", std::move(axes));
 }
 SchemePointer glorot_normal(FanAxes axes) {
-  return scaling(glorot_normal_class, 1, "fan_avg", "truncated_normal", std::move(axes), true);
+  return scaling(glorot_normal_class, 1, "fan_avg", "truncated_normal", std::move(axes));
 }
 SchemePointer glorot_uniform(FanAxes axes) {
-  return scaling(glorot_uniform_class, 1, "fan_avg", "uniform", std::move(axes), true);
+  return scaling(glorot_uniform_class, 1, "fan_avg", "uniform", std::move(axes));
 }
 
 SchemePointer truncated_normal(double mean, double stddev, double lower, double upper) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "formulas/scheme.h"
@@ -12,7 +13,8 @@ namespace fanin::detail {
 
 using SchemePointer = std::shared_ptr<const Scheme>;
 
-SchemePointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes);
+SchemePointer variance_scaling(double scale, std::string_view mode, std::string_view distribution, FanAxes axes,
+                               std::optional<double> lower, std::optional<double> upper);
 SchemePointer truncated_normal(double mean, double stddev, double lower, double upper);
 SchemePointer random_normal(double mean, double stddev);
 SchemePointer random_uniform(double minval, double maxval);

@@ -450,6 +450,35 @@ TEST(Forms, TruncatedNormalWithOtherBounds) {
             R"({"seed":3,"mean":0.0,"stddev":1.0,"lower":-2.0,"upper":3.0})");
 }
 
+TEST(Forms, VarianceScalingWithBounds) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const VarianceScaling olmo(1, "fan_in", "normal", 3, {}, -3, 3);
+  const std::string config =
+      R"({"seed":3,"scale":1.0,"mode":"fan_in","distribution":"truncated_normal","lower":-3.0,"upper":3.0})";
+  EXPECT_EQ(olmo.get_config(), config);
+  const VarianceScaling again = VarianceScaling::from_config(config);
+  EXPECT_EQ(again.get_config(), config);
+  EXPECT_EQ(again.lower(), -3.0);
+  EXPECT_EQ(again.upper(), 3.0);
+  const fanin::Distribution d = again.describe({64, 8}).distribution;
+  EXPECT_EQ(d.stddev, 0.125);  // sqrt(1 / 64), not corrected
+  EXPECT_EQ(d.lower, -3.0);
+  EXPECT_EQ(d.upper, 3.0);
+  EXPECT_EQ(again.describe({64, 8}).derivation,
+            "stddev = sqrt(scale / fan_in) = sqrt(1 / 64) = 0.125, cut at -3 and 3 stddev");
+  // Stated bounds of 2 are as little corrected as others; without any, Keras's correction applies.
+  EXPECT_EQ(VarianceScaling(1, "fan_in", "normal", 3, {}, -2, 2).describe({64, 8}).distribution.stddev, 0.125);
+  EXPECT_EQ(VarianceScaling(1, "fan_in", "normal", 3).describe({64, 8}).distribution.stddev,
+            0.125 / 0.87962566103423978);
+  EXPECT_EQ(VarianceScaling(1, "fan_in", "normal", 3).lower(), std::nullopt);
+  EXPECT_EQ(VarianceScaling::from_config(R"({"lower": null, "upper": null, "seed": 3})").get_config(),
+            R"({"seed":3,"scale":1.0,"mode":"fan_in","distribution":"truncated_normal"})");
+  const VarianceScaling half(1, "fan_in", "normal", 3, {}, 0, infinity);
+  EXPECT_EQ(VarianceScaling::from_config(half.get_config()).upper(), infinity);
+  EXPECT_EQ(fanin::HeNormal(1).lower(), std::nullopt);
+  EXPECT_THROW(fanin::HeNormal::from_config(R"({"lower": -3, "upper": 3})"), InvalidArgument);
+}
+
 // Values that Keras accepts but no fill can write stay in the configuration.
 TEST(Forms, ConstantsOfAnyKind) {
   for (const char* value :
@@ -755,6 +784,11 @@ TEST(Parameters, Refusals) {
       {"RandomUniform", R"({"minval": 1.0, "maxval": -1.0})", {"minval=1", "maxval=-1"}},
       {"RandomUniform", R"({"maxval": Infinity})", {"maxval", "inf"}},
       {"RandomUniform", R"({"minval": null})", {"minval", "null"}},
+      {"VarianceScaling", R"({"lower": -3.0})", {"both", "lower=-3", "upper=none"}},
+      {"VarianceScaling", R"({"lower": 3.0, "upper": -3.0})", {"lower=3", "upper=-3"}},
+      {"VarianceScaling", R"({"lower": NaN, "upper": 1.0})", {"lower=nan"}},
+      {"VarianceScaling", R"({"lower": "1", "upper": 1.0})", {"lower", "number or null"}},
+      {"VarianceScaling", R"({"distribution": "uniform", "lower": -1.0, "upper": 1.0})", {"truncated_normal"}},
       {"Constant", R"({"value": "x"})", {"value", "\"x\""}},
       {"Constant", R"({"value": null})", {"value", "null"}},
       {"Identity", R"({"gain": NaN})", {"gain", "nan"}},

@@ -328,4 +328,22 @@ TEST(Describe, RefusesWhatNoFillCouldWrite) {
   EXPECT_THROW(fanin::Identity().describe({3, 4, 5}), InvalidArgument);
 }
 
+TEST(Fans, GivenAsNumbers) {
+  fanin::TensorOptions options;
+  options.layout = Layout::oihw;
+  options.fans = Fans{64, 9};
+  const fanin::VarianceScaling init(1, "fan_in", "untruncated_normal", 7, {{{0}}, {{1}}});
+  const Description description = init.describe({8, 3}, options);
+  EXPECT_EQ(description.fans.fan_in, 64u);
+  EXPECT_EQ(description.fans.fan_out, 9u);
+  EXPECT_EQ(description.distribution.stddev, 0.125);
+  EXPECT_EQ(init.params({8, 3}, fanin::DType::float32, options).scale, 0.125);
+  EXPECT_EQ(init.params({8, 3}, fanin::DType::float32, {}).scale, 1 / std::sqrt(8.0F));  // the axes' fan
+  options.fans = Fans{0, 0};
+  EXPECT_EQ(init.describe({8, 3}, options).distribution.stddev, 1.0);
+  options.fans = Fans{std::uint64_t{1} << 63, 1};
+  expect_refused([&] { init.describe({8, 3}, options); }, {"fan_in=9223372036854775808", "2^63"});
+  EXPECT_THROW(init.params({8, 3}, fanin::DType::float32, options), InvalidArgument);
+}
+
 }  // namespace
