@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/fill.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <limits>
@@ -52,7 +54,7 @@ void fill_alone(const FillJob& job, std::uint64_t first, std::uint64_t count, Ru
   });
 }
 
-// The same for a job and its copies: draws once, rounds for each.
+// The same for a job and its copies, or for a format that the vector loops do not write: draws once, rounds for each.
 void fill_pass(const FillJob* jobs, const FillJob& job, std::uint64_t first, std::uint64_t count, const Loops& loops) {
   constexpr std::uint64_t piece = 2048;  // stays in the innermost cache
   alignas(64) float values[piece];
@@ -71,13 +73,14 @@ void fill_pass(const FillJob* jobs, const FillJob& job, std::uint64_t first, std
       if (to->next_copy == FillJob::none) break;
     }
   });
+  hwy::FlushStream();  // large copies are written past the cache
 }
 
 // Writes the elements in [first, last) of the work of all jobs.
 void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, const Loops& loops) {
   detail::in_default_fp_environment([&] {
     for_parts(jobs, first, last, [&](const FillJob& job, std::uint64_t from, std::uint64_t count) {
-      if (job.next_copy == FillJob::none) {
+      if (job.next_copy == FillJob::none && (loops.run == nullptr || in_vector_loops(job.params))) {
         fill_alone(job, from, count, loops.run);
       } else {
         fill_pass(jobs, job, from, count, loops);

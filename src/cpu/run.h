@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "fanin/core/window.h"
 #include "fanin/cpu.h"
 #include "fanin/fill_params.h"
 
@@ -21,9 +22,19 @@ using Round = void (*)(const FillParams& params, const float* values, void* out,
 void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 void round_portable(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
 
-// The vector loops of the target for random fills that suit them, or null if this build has none.
+// The vector loops of the target for random fills that suit them, or null if this build has none. `run` writes dtypes
+// for which in_vector_loops holds; `round` makes the others from float32, which compiles in half the time and is as
+// fast.
 Run vector_run(CpuTarget target) noexcept;
 Round vector_round(CpuTarget target) noexcept;
+
+// Windows other than [-2, 2] that reject much have loops for float32 and float64 alone.
+inline bool in_vector_loops(const FillParams& params) {
+  if (!params.is_random() || params.dtype == DType::float32 || params.dtype == DType::float64) return true;
+  const bool narrow =
+      params.kind == FillParams::Kind::normal && core::is_narrow(core::sampler_of(params.lower, params.upper));
+  return params.dtype == DType::bfloat16 && !narrow;
+}
 
 // Whether the vector loops can write a random fill, and faster than the portable loop, which wins for the short rows of
 // blocks. They compute a uniform as one product with scale * 2^-31 (or 2^-24, or, in binary64, 2^-53). It has the bits

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu/simd/arithmetic-inl.h"
 #include "cpu/simd/tables.h"
@@ -102,7 +103,7 @@ struct Doubles {
 };
 // Rounds to bfloat16 and writes that to memory. The patterns are the upper halves of binary32's; AVX-512 collects them
 // from any order, which saves for_words two operations.
-template <bool clamped>
+template <bool clamped, bool bypassing = false>
 struct BFloat16s {
   static constexpr bool in_order = !(HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3);
   using D = hn::Repartition<std::uint16_t, U32>;
@@ -129,7 +130,8 @@ struct BFloat16s {
     const V pattern =
         hn::ConcatOdd(d, hn::BitCast(d, rounded_up<core::BFloat16>(b)), hn::BitCast(d, rounded_up<core::BFloat16>(a)));
 #endif
-    hn::StoreU(clamped ? within_bounds(pattern) : pattern, d, out + at);
+    const V element = clamped ? within_bounds(pattern) : pattern;
+    bypassing ? hn::Stream(element, d, out + at) : hn::StoreU(element, d, out + at);
   }
 };
 
@@ -144,6 +146,13 @@ void narrow(const float* values, std::size_t count, float lo, float hi, typename
   const std::size_t n = hn::Lanes(U32());
   std::size_t i = 0;
   for (; i + n <= count; i += n) {
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+    if constexpr (std::is_same_v<Format, core::Float16>) {  // the processor's conversion rounds to nearest even
+      const hn::Rebind<hwy::float16_t, F32> half;
+      hn::StoreU(hn::BitCast(d, hn::DemoteTo(half, value(i))), d, out + i);
+      continue;
+    }
+#endif
     const VU32 pattern = encode<Format>(value(i));
     if constexpr (sizeof(typename Format::Storage) == 1) {  // TruncateTo of Highway 1.0.3 is wrong here for AVX3_DL
       hn::StoreU(hn::DemoteTo(d, hn::BitCast(I32(), pattern)), d, out + i);

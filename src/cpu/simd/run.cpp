@@ -52,8 +52,7 @@ template <bool shifted>
 struct bypasses_cache<FloatUniforms<shifted>> : std::true_type {};
 
 // Writes consecutive elements in sessions of at most most_places, which are counted from a whole block of words. Whole
-// groups go straight into the output if it has the compute type or is bfloat16 (and four elements share a block). Other
-// outputs, and parts of groups, go through a buffer.
+// groups go straight into the output; parts of groups go through a buffer.
 template <class Format, class Kernel>
 class Writer {
  public:
@@ -77,9 +76,7 @@ class Writer {
 
  private:
   static constexpr bool is_float = std::is_same_v<Storage, float>;
-  static constexpr bool is_bfloat16 = std::is_same_v<Format, core::BFloat16> && Kernel::in_quads;
-  static constexpr bool in_place = std::is_same_v<Storage, Real> || is_bfloat16;
-  using Made = std::conditional_t<in_place, Storage, Real>;
+  static constexpr bool is_bfloat16 = std::is_same_v<Format, core::BFloat16>;
   static constexpr std::uintptr_t alignment = HWY_MAX_BYTES > 64 ? 64 : HWY_MAX_BYTES;
 
   void session(Storage* out, std::uint64_t index, std::uint64_t count, bool bypassing) {
@@ -94,15 +91,10 @@ class Writer {
       place = std::min(end, lead > 0 && lead + group <= end ? lead : group);
       by_buffer(0, group, skip, place);
     }
-    while (end - place >= (in_place ? group : 1)) {
-      const std::uint64_t n = std::min<std::uint64_t>(end - place, piece_size);
-      if constexpr (in_place) {
-        straight(place, n / group * group, bypassing);
-        place += n / group * group;
-      } else {
-        by_buffer(place, (n + group - 1) / group * group, std::max(place, skip), place + n);
-        place += n;
-      }
+    while (end - place >= group) {
+      const std::uint64_t n = std::min<std::uint64_t>(end - place, piece_size) / group * group;
+      straight(place, n, bypassing);
+      place += n;
       retry(false);
     }
     if (place < end) by_buffer(place, group, place, end);
@@ -113,10 +105,8 @@ class Writer {
   // first such place with any address.
   std::uint64_t aligned_place() const {
     const std::uint64_t begin = skip_ == 0 ? 0 : 4;
-    if constexpr (in_place) {
-      for (std::uint64_t place = begin; place < begin + alignment / sizeof(Storage); place += 4) {
-        if (reinterpret_cast<std::uintptr_t>(at(place)) % alignment == 0) return place;
-      }
+    for (std::uint64_t place = begin; place < begin + alignment / sizeof(Storage); place += 4) {
+      if (reinterpret_cast<std::uintptr_t>(at(place)) % alignment == 0) return place;
     }
     return begin;
   }
@@ -134,8 +124,7 @@ class Writer {
     make(place, count, place, place + count, to);
   }
 
-  // Makes values. Those that are still to be rounded are clamped later, by narrow().
-  void make(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, Made* out) {
+  void make(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, Storage* out) {
     if constexpr (is_bfloat16) {
       const BFloat16Bounds bounds(lo_, hi_);
       if (clamped_) {
@@ -146,18 +135,13 @@ class Writer {
       }
     } else {
       kernel_.first(place, count, from, to, std::conditional_t<sizeof(Real) == 8, Doubles, Floats<false>>{out});
-      if (in_place && clamped_) clamp_values(out, count, lo_, hi_);
+      if (clamped_) clamp_values(out, count, lo_, hi_);
     }
   }
 
   void by_buffer(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to) {
     make(place, count, from, to, buffer_);
-    const Made* values = buffer_ + (from - place);
-    if constexpr (in_place) {
-      std::memcpy(at(from), values, (to - from) * sizeof(Made));
-    } else {
-      narrow<Format>(values, to - from, clamped_, lo_, hi_, at(from));
-    }
+    std::memcpy(at(from), buffer_ + (from - place), (to - from) * sizeof(Storage));
   }
 
   void retry(bool to_the_end) {
@@ -180,7 +164,7 @@ class Writer {
   std::uint64_t skip_ = 0;
   Real lo_, hi_;
   bool clamped_;
-  HWY_ALIGN Made buffer_[in_place ? 8 * hn::MaxLanes(U32()) : piece_size];
+  HWY_ALIGN Storage buffer_[8 * hn::MaxLanes(U32())];
 };
 
 template <class Format, class Kernel>
@@ -232,7 +216,7 @@ void run_as(const FillParams& params, void* out, std::uint64_t index, std::uint6
     params.shifted ? run_uniform<Format, true>(params, to, index, count)
                    : run_uniform<Format, false>(params, to, index, count);
   } else if (core::is_narrow(core::sampler_of(params.lower, params.upper))) {
-    run_narrow<Format>(params, to, index, count);
+    if constexpr (detail::is_compute_type<Format>) run_narrow<Format>(params, to, index, count);
   } else if (HWY_NATIVE_FMA || params.shifted) {  // one function for both, where that costs nothing
     run_normal<Format, true>(params, to, index, count);
   } else {
@@ -241,11 +225,18 @@ void run_as(const FillParams& params, void* out, std::uint64_t index, std::uint6
 }
 
 void run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept {
-  detail::with_format(params.dtype, [&](auto format) HWY_ATTR { run_as<decltype(format)>(params, out, index, count); });
+  switch (params.dtype) {
+    case DType::float64:
+      return run_as<core::Float64>(params, out, index, count);
+    case DType::bfloat16:
+      return run_as<core::BFloat16>(params, out, index, count);
+    default:
+      return run_as<core::Float32>(params, out, index, count);
+  }
 }
 
 // The values of a copy: whole vectors, then the rest one by one. Past the cache if that is better, and if the first
-// vector's address is aligned, which the values before it make so.
+// vector's address is aligned, which the values before it make so. The caller flushes.
 template <bool clamped>
 void round_as(core::Float32, const float* values, std::uint64_t count, float lo, float hi, bool bypassing, float* out) {
   const F32 d;
@@ -259,22 +250,29 @@ void round_as(core::Float32, const float* values, std::uint64_t count, float lo,
   if (bypassing) {
     while (i < count && reinterpret_cast<std::uintptr_t>(out + i) % (n * sizeof(float)) != 0) one(i++);
     for (; i + n <= count; i += n) hn::Stream(whole(i), d, out + i);
-    hwy::FlushStream();
   }
   for (; i + n <= count; i += n) hn::StoreU(whole(i), d, out + i);
   while (i < count) one(i++);
 }
 
 template <bool clamped>
-void round_as(core::BFloat16, const float* values, std::uint64_t count, float lo, float hi, bool, std::uint16_t* out) {
-  using Out = BFloat16s<clamped>;
+void round_as(core::BFloat16, const float* values, std::uint64_t count, float lo, float hi, bool bypassing,
+              std::uint16_t* out) {
   const BFloat16Bounds bounds(lo, hi);
   std::uint64_t i = 0;
-  if (Out::in_order && (!clamped || bounds.nearest == 0)) {
-    const F32 d;
-    const std::size_t n = hn::Lanes(d);
-    const Out put{out, bounds};
+  const F32 d;
+  const std::size_t n = hn::Lanes(d);
+  const auto pairs = [&](auto put) HWY_ATTR {
     for (; i + 2 * n <= count; i += 2 * n) put(hn::LoadU(d, values + i), hn::LoadU(d, values + i + n), i);
+  };
+  if (BFloat16s<clamped>::in_order && (!clamped || bounds.nearest == 0)) {
+    if (bypassing) {
+      const std::uint64_t lead = (0 - reinterpret_cast<std::uintptr_t>(out)) % (n * sizeof(float)) / sizeof *out;
+      narrow<core::BFloat16, clamped>(values, i = std::min(count, lead), lo, hi, out);
+      pairs(BFloat16s<clamped, true>{out, bounds});
+    } else {
+      pairs(BFloat16s<clamped>{out, bounds});
+    }
   }
   narrow<core::BFloat16, clamped>(values + i, count - i, lo, hi, out + i);
 }
