@@ -24,6 +24,9 @@ std::string values_text(const Distribution& d) {
       return "normal, mean " + exact_number(d.mean) + ", stddev " + exact_number(d.stddev);
     case Distribution::Kind::truncated_normal:
       break;
+    case Distribution::Kind::computed:
+      return d.uses_draw ? "computed from the element's coordinates and draw"
+                         : "computed from the element's coordinates";
   }
   return "normal, mean " + exact_number(d.mean) + ", stddev " + exact_number(d.stddev) + ", cut at " +
          exact_number(d.lower) + " and " + exact_number(d.upper) + " stddev";
@@ -75,9 +78,11 @@ void add_describe_command(CLI::App& program) {
               << "fans         in " << description.fans.fan_in << ", out " << description.fans.fan_out << " ("
               << name_of(layout) << ")\n"
               << "derivation   " << description.derivation << '\n'
-              << "values       " << values_text(description.distribution) << '\n'
-              << "their mean   " << exact_number(moments.mean) << '\n'
-              << "their stddev " << exact_number(moments.stddev) << '\n';
+              << "values       " << values_text(description.distribution) << '\n';
+    if (params.kind != FillParams::Kind::computed) {
+      std::cout << "their mean   " << exact_number(moments.mean) << '\n'
+                << "their stddev " << exact_number(moments.stddev) << '\n';
+    }
     if (limited) {
       std::cout << "limits       " << exact_number(params.min) << " to " << exact_number(params.max)
                 << ", the outermost " << name_of(dtype) << " values that can occur\n";

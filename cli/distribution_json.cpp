@@ -28,6 +28,8 @@ Json distribution_json(const Distribution& d) {
       json["lower"] = bound(d.lower);
       json["upper"] = bound(d.upper);
       break;
+    case Distribution::Kind::computed:
+      break;
   }
   return json;
 }

@@ -206,18 +206,16 @@ std::size_t upload_bytes(const Launches& launches) {
   return bytes;
 }
 
-void check_not_captured(const CurrentDevice& current, CudaStream stream) {
+void check_not_captured(const CurrentDevice& current, CudaStream stream, const char* what) {
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  check(cudaStreamIsCapturing(stream, &capture), "Cannot upload the plan to", current.ordinal());
+  check(cudaStreamIsCapturing(stream, &capture), "Cannot use the stream on", current.ordinal());
   if (capture == cudaStreamCaptureStatusNone) return;
-  throw InvalidArgument(
-      "An upload cannot be captured. Received: a stream that is being captured. Upload the plan before, and capture "
-      "its "
-      "fill");
+  throw InvalidArgument(std::string(what) +
+                        " cannot be captured. Received: a stream that is being captured. Do this before the capture");
 }
 
 void wait(const CurrentDevice& current, CudaStream stream) {
-  check(cudaStreamSynchronize(stream), "Cannot upload the plan to", current.ordinal());
+  check(cudaStreamSynchronize(stream), "Cannot wait for the stream on", current.ordinal());
 }
 
 std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& launches, void* workspace,
@@ -272,6 +270,10 @@ void release(void* memory, int ordinal) noexcept {
 void read(void* to, const void* from, std::size_t bytes, const CurrentDevice& current, CudaStream stream) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "Cannot read from", current.ordinal());
   check(cudaStreamSynchronize(stream), "Cannot read from", current.ordinal());
+}
+
+void write(void* to, const void* from, std::size_t bytes, const CurrentDevice& current, CudaStream stream) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "Cannot write to", current.ordinal());
 }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {

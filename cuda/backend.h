@@ -65,8 +65,8 @@ void fill(const Launches& launches, const CurrentDevice& device, const DeviceRun
 // order of the stream, and keeps them until they have been copied. Throws InvalidArgument if the stream is being
 // captured, DeviceError.
 std::size_t upload_bytes(const Launches& launches);
-// Throws InvalidArgument if the stream is being captured, DeviceError.
-void check_not_captured(const CurrentDevice& device, CudaStream stream);
+// Throws InvalidArgument, which names what cannot be captured, if the stream is being captured, DeviceError.
+void check_not_captured(const CurrentDevice& device, CudaStream stream, const char* what = "An upload");
 // Waits for the stream's work. Throws DeviceError.
 void wait(const CurrentDevice& device, CudaStream stream);
 std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& launches, void* workspace,
@@ -78,6 +78,9 @@ void release(void* memory, int device) noexcept;
 
 // To the host, in the order of the stream, and waits for it. Throws DeviceError.
 void read(void* to, const void* from, std::size_t bytes, const CurrentDevice& device, CudaStream stream);
+
+// From the host, in the order of the stream; the source must not change before a wait for it. Throws DeviceError.
+void write(void* to, const void* from, std::size_t bytes, const CurrentDevice& device, CudaStream stream);
 
 // Between devices, or a device and the host; waits for the devices, before and after. Throws DeviceError.
 void copy(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes);

@@ -42,7 +42,7 @@ std::size_t count(const Launches&) { return 0; }
 
 void fill(const Launches&, const CurrentDevice& device, const DeviceRun&) { refuse(device.ordinal()); }
 
-void check_not_captured(const CurrentDevice& device, CudaStream) { refuse(device.ordinal()); }
+void check_not_captured(const CurrentDevice& device, CudaStream, const char*) { refuse(device.ordinal()); }
 
 void wait(const CurrentDevice& device, CudaStream) { refuse(device.ordinal()); }
 
@@ -58,6 +58,8 @@ void* allocate(std::size_t, int device) { refuse(device); }
 void release(void*, int) noexcept {}
 
 void read(void*, const void*, std::size_t, const CurrentDevice& device, CudaStream) { refuse(device.ordinal()); }
+
+void write(void*, const void*, std::size_t, const CurrentDevice& device, CudaStream) { refuse(device.ordinal()); }
 
 void copy(void*, Device to, const void*, Device from, std::size_t) {
   refuse(to.is_host() ? from.cuda_device : to.cuda_device);

@@ -25,7 +25,7 @@ DRAWING = "docs/architecture.svg"
 ROOMS = {
     "core": ("include/fanin/core", 0, 215, "the value contract: pure functions"),
     "base": ("src/base", 0, 535, "dtype, device, shape, text, errors"),
-    "formulas": ("src/formulas", 1, 535, "fans, distributions, seeds"),
+    "formulas": ("src/formulas", 1, 535, "fans, distributions, expressions"),
     "params": ("src/params", 2, 375, "FillParams, index maps, clamping"),
     "cpu": ("src/cpu", 3, 215, "loops, threads, SIMD"),
     "cuda": ("cuda", 3, 535, "launches, devices, kernels"),

@@ -166,6 +166,8 @@ inline Kind kind_of(const FillParams& params) {
     case FillParams::Kind::normal:
       const core::Sampler sampler = core::sampler_of(params.lower, params.upper);
       return core::is_narrow(sampler) ? Kind::narrow : sampler == core::Sampler::cut_at_2 ? Kind::cut : Kind::normal;
+    case FillParams::Kind::computed:
+      throw InvalidArgument("The values of a Formula are computed on the host, and a kernel cannot draw them");
   }
   return Kind::constant;
 }

@@ -3,15 +3,20 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string_view>
 
 #include "fanin/export.h"
 
 namespace fanin {
 
+namespace detail {
+class ComputedValue;
+}
+
 /// What an initializer draws for a given shape, in binary64 and before any rounding to a dtype.
 struct Distribution {
-  enum class Kind : std::uint8_t { constant, identity, uniform, normal, truncated_normal };
+  enum class Kind : std::uint8_t { constant, identity, uniform, normal, truncated_normal, computed };
 
   Kind kind = Kind::constant;
   double value = 0;  ///< constant: every element; identity: the diagonal; other elements are 0
@@ -22,15 +27,19 @@ struct Distribution {
   /// Truncation to [lower, upper], in standard deviations from the mean; an infinite bound is no bound.
   double lower = -std::numeric_limits<double>::infinity();
   double upper = std::numeric_limits<double>::infinity();
+  std::shared_ptr<const detail::ComputedValue> computed;  ///< computed: the expression of the elements' coordinates
+  bool uses_draw = false;                                 ///< computed: the expression uses u or z
 
-  bool is_random() const { return kind != Kind::constant && kind != Kind::identity; }
+  bool is_random() const {
+    return kind == Kind::computed ? uses_draw : kind != Kind::constant && kind != Kind::identity;
+  }
 };
 
-/// "constant", "identity", "uniform", "normal" or "truncated_normal".
+/// "constant", "identity", "uniform", "normal", "truncated_normal" or "computed".
 FANIN_API std::string_view name_of(Distribution::Kind kind);
 
 /// Mean and standard deviation of the drawn values: after truncation, before rounding to a dtype. Both are 0 for an
-/// identity.
+/// identity, and NaN, for unknown, for computed values.
 struct Moments {
   double mean;
   double stddev;

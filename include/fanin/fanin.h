@@ -57,7 +57,8 @@ typedef enum fanin_distribution {
   FANIN_IDENTITY = 1,
   FANIN_UNIFORM = 2,
   FANIN_NORMAL = 3,
-  FANIN_TRUNCATED_NORMAL = 4
+  FANIN_TRUNCATED_NORMAL = 4,
+  FANIN_COMPUTED = 5 /* an expression of each element's coordinates */
 } fanin_distribution;
 
 typedef enum fanin_seed_kind {
@@ -94,6 +95,10 @@ FANIN_C_API fanin_status fanin_make_identity(double gain, fanin_initializer** in
 FANIN_C_API fanin_status fanin_make_variance_scaling(double scale, const char* mode, const char* distribution,
                                                      uint64_t seed, fanin_initializer** initializer);
 
+/* A value that is computed for each element, such as "log(i[1] + 1)"; fanin/initializers.h explains Formula. There are
+   `constants` constants, with these names and values; both may be NULL if there is none. */
+FANIN_C_API fanin_status fanin_make_formula(const char* value, size_t constants, const char* const* names,
+                                            const double* values, uint64_t seed, fanin_initializer** initializer);
 /* Makes an initializer from Keras's JSON. Free it with fanin_free. */
 FANIN_C_API fanin_status fanin_deserialize(const char* json, fanin_initializer** initializer);
 

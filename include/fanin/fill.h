@@ -14,4 +14,9 @@ namespace fanin {
 /// written.
 FANIN_API void fill(const View& view, const FillParams& params, const RunOptions& options = {});
 
+/// Makes the check of a Formula's values for a fill in parts: throws InvalidArgument if one of them is not finite in
+/// the dtype, or needs a function that this build lacks. Returns the parameters, with which fills of parts do not check
+/// again. Other fills return unchanged at once.
+FANIN_API FillParams checked(const FillParams& params, int threads = 0);
+
 }  // namespace fanin

@@ -25,14 +25,25 @@ struct IndexMap {
   std::uint64_t stride[max_rank];
 };
 
+namespace detail {
+class ComputedValue;
+}
+
 /// All that a back end needs for a fill except the address: plain, checked data. Numbers are binary64. Unless the dtype
-/// is float64, all except `lower` and `upper` have binary32 values.
+/// is float64, all except `lower` and `upper` have binary32 values. The parameters of a Formula refer to it: it, or a
+/// copy of it, must live as long as they are used.
 struct FillParams {
   enum class Kind : std::uint8_t {
     constant,  ///< `pattern` everywhere
     identity,  ///< `pattern` where row == column, else zero; `columns` is the length of a row
     uniform,   ///< a fraction of one word, centred unless `shifted`
-    normal     ///< a standard normal within [lower, upper]
+    normal,    ///< a standard normal within [lower, upper]
+    computed   ///< the expression `computed` of each element's coordinates; in host memory only
+  };
+
+  /// An axis of the whole tensor: coordinate = index / stride % extent.
+  struct Axis {
+    std::uint64_t extent, stride;
   };
 
   Kind kind;
@@ -47,8 +58,14 @@ struct FillParams {
   double lower, upper;  ///< window [lower, upper] of the standard normal
   double min, max;      ///< values are clamped to [min, max]
   IndexMap index;
+  const detail::ComputedValue* computed;
+  Axis axes[8];    ///< that the expression names
+  bool uses_draw;  ///< the expression uses a draw
+  bool finite;     ///< all values of the expression are known to be finite; false is always right
 
-  bool is_random() const { return kind == Kind::uniform || kind == Kind::normal; }
+  bool is_random() const {
+    return kind == Kind::uniform || kind == Kind::normal || (kind == Kind::computed && uses_draw);
+  }
 };
 
 static_assert(std::is_trivially_copyable_v<FillParams>);

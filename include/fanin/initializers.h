@@ -9,7 +9,10 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "fanin/export.h"
 #include "fanin/fans.h"
@@ -181,6 +184,35 @@ class FANIN_API Identity : public Initializer {
   explicit Identity(const Initializer& made) : Initializer(made) {}
 };
 
+/// A value that is computed for each element from its coordinates: `Formula("log(i[1] + 1)")`. docs/VALUES.md, section
+/// 7, defines the bits.
+///
+/// The expression has numbers, + - * / ^ (whole exponents), comparisons, if(condition, a, b), sqrt, floor, min, max,
+/// clamp(x, low, high), pi, and
+/// - i[0], i[1] ...: the element's coordinates in the whole tensor; shape[0], shape[1] ...: the tensor's extents; i[-1]
+///   and shape[-1] are those of the last axis;
+/// - `constants`, by their names;
+/// - one draw: u, uniform in the open interval (0, 1), or z, standard normal;
+/// - log, exp, sin, cos, pow, log1p, expm1 and softplus_inverse, correctly rounded. They need a build with MPFR:
+/// without
+///   it a fill, and only a fill, refuses them.
+///
+/// All dtypes get the same binary64 number, rounded once. A fill refuses values that are not finite in the dtype. Where
+/// it does not see that all are finite, it evaluates each twice.
+///
+/// The host evaluates it for every destination: a fill of device memory stages and copies, waits for the stream, and
+/// cannot be captured. Plans take it for host memory only.
+class FANIN_API Formula : public Initializer {
+ public:
+  using Constants = std::vector<std::pair<std::string, double>>;
+
+  explicit Formula(std::string_view value = "0", Constants constants = {}, Seed seed = {});
+  static Formula from_config(std::string_view json);
+
+ private:
+  explicit Formula(const Initializer& made) : Initializer(made) {}
+};
+
 // Keras's lower-case names are aliases: auto init = fanin::he_uniform(42);
 using variance_scaling = VarianceScaling;
 using he_normal = HeNormal;
@@ -196,5 +228,6 @@ using constant = Constant;
 using zeros = Zeros;
 using ones = Ones;
 using identity = Identity;
+using formula = Formula;
 
 }  // namespace fanin

@@ -5,6 +5,7 @@
 #include <nanobind/stl/string_view.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -37,6 +38,9 @@ std::string values_text(const Distribution& d) {
       return "normal, mean " + number(d.mean) + ", stddev " + number(d.stddev);
     case Kind::truncated_normal:
       break;
+    case Kind::computed:
+      return d.uses_draw ? "computed from the element's coordinates and draw"
+                         : "computed from the element's coordinates";
   }
   return "normal, mean " + number(d.mean) + ", stddev " + number(d.stddev) + ", truncated at " + number(d.lower) +
          " and " + number(d.upper) + " stddev";
@@ -47,6 +51,9 @@ std::pair<double, double> bounds_of(const Distribution& d) {
   if (d.kind == Kind::uniform) return {d.low, d.high};
   if (is_normal(d)) return {d.mean + d.stddev * d.lower, d.mean + d.stddev * d.upper};
   if (d.kind == Kind::identity) return {std::min(d.value, 0.0), std::max(d.value, 0.0)};
+  if (d.kind == Kind::computed) {
+    return {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+  }
   return {d.value, d.value};
 }
 
@@ -80,12 +87,13 @@ void bind_description(nb::module_& m) {
           "fan_out", [](const D& d) { return d.description.fans.fan_out; }, "The number of outputs of each input.")
       .def_prop_ro(
           "distribution", [](const D& d) { return name_of(d.description.distribution.kind); },
-          "\"constant\", \"identity\", \"uniform\", \"normal\" or \"truncated_normal\".")
+          "\"constant\", \"identity\", \"uniform\", \"normal\", \"truncated_normal\" or \"computed\".")
       .def_prop_ro(
-          "mean", [](const D& d) { return moments_of(d.description.distribution).mean; }, "The mean of the values.")
+          "mean", [](const D& d) { return moments_of(d.description.distribution).mean; },
+          "The mean of the values; NaN, for unknown, if they are computed.")
       .def_prop_ro(
           "stddev", [](const D& d) { return moments_of(d.description.distribution).stddev; },
-          "The standard deviation of the values, after truncation.")
+          "The standard deviation of the values, after truncation; NaN if they are computed.")
       .def_prop_ro(
           "untruncated_stddev",
           [](const D& d) {
@@ -95,7 +103,8 @@ void bind_description(nb::module_& m) {
           "The standard deviation before truncation. For other distributions it is stddev.")
       .def_prop_ro(
           "bounds", [](const D& d) { return bounds_of(d.description.distribution); },
-          "No value is below the first or above the second number. They are infinite for a normal without truncation.")
+          "No value is below the first or above the second number. They are infinite for a normal without truncation "
+          "and for computed values.")
       .def_prop_ro(
           "seed", [](const D& d) { return d.description.seed; }, "The seed's number, given or drawn.")
       .def_prop_ro(

@@ -41,6 +41,13 @@ FanAxes axes_from(nb::handle input, nb::handle output) {
   return axes;
 }
 
+Formula::Constants constants_from(const std::optional<nb::dict>& given) {
+  Formula::Constants constants;
+  if (!given) return constants;
+  for (auto [name, value] : *given) constants.emplace_back(text_from(name), nb::cast<double>(value));
+  return constants;
+}
+
 nb::dict config_of(const Initializer& initializer, std::string_view form = "keras3") {
   return nb::cast<nb::dict>(json_loads(initializer.get_config(form_from(form))));
 }
@@ -67,8 +74,8 @@ std::string repr_of(nb::handle self) {
   const auto& initializer = nb::cast<const Initializer&>(self);
   const nb::dict config = config_of(initializer);
   std::string arguments;
-  for (const char* key : {"scale", "mode", "distribution", "mean", "stddev", "minval", "maxval", "value", "gain",
-                          "seed", "input_axes", "output_axes", "lower", "upper"}) {
+  for (const char* key : {"scale", "mode", "distribution", "mean", "stddev", "minval", "maxval", "value", "constants",
+                          "gain", "seed", "input_axes", "output_axes", "lower", "upper"}) {
     const bool is_seed = std::string_view(key) == "seed";
     if (!config.contains(key) || (config[key].is_none() && !is_seed)) continue;
     arguments += (arguments.empty() ? "" : ", ") + std::string(key) + "=";
@@ -123,7 +130,7 @@ nb::object wrap_any(const Initializer& initializer) {
 
 nb::object wrapped(const Initializer& initializer) {
   return wrap_any<HeNormal, HeUniform, LecunNormal, LecunUniform, GlorotNormal, GlorotUniform, VarianceScaling,
-                  TruncatedNormal, RandomNormal, RandomUniform, Constant, Zeros, Ones, Identity>(initializer);
+                  TruncatedNormal, RandomNormal, RandomUniform, Constant, Zeros, Ones, Identity, Formula>(initializer);
 }
 
 nb::object get(nb::handle identifier) {
@@ -345,6 +352,33 @@ stddev is the standard deviation before truncation. lower < upper; Keras always 
         const nb::dict config = config_of(self);
         return config.contains("gain") ? nb::cast<double>(config["gain"]) : 1.0;
       });
+
+  bind_class<Formula, Initializer>(m, "Formula", "formula",
+                                   R"(A value that is computed for each element, such as Formula("log(i[1] + 1)")
+      .
+
+      value is an expression of numbers,
+      +-* / ^(whole exponents), comparisons, if (condition, a, b), sqrt, floor, min, max, clamp(x, low, high), pi,
+      and i[0],
+      i[1]... the element's coordinates in the whole tensor (i[-1] is the last one) shape[0]... the
+              tensor's extents constants by their names u or
+          z one draw : uniform in the open interval(0, 1),
+      or standard normal log, exp, sin, cos, pow, log1p, expm1, softplus_inverse, correctly rounded;
+  they need a build with MPFR
+
+      All dtypes get the same binary64 number,
+      rounded once;
+  the host computes it also for devices.A fill refuses values that are not finite in the dtype.) ")
+      .def(
+          "__init__", [](Formula* self, std::string_view value, const std::optional<nb::dict>& constants,
+                         nb::handle seed) { new (self) Formula(value, constants_from(constants), seed_from(seed)); },
+          "value"_a, "constants"_a = nb::none(), "seed"_a = nb::none(),
+          nb::sig("def __init__(self, value: str, constants: dict[str, float] | None = None, seed: SeedLike = None) -> "
+                  "None"))
+      .def_prop_ro("value", [](const Formula& self) { return nb::cast<std::string>(config_of(self)["value"]); })
+      .def_prop_ro(
+          "constants", [](const Formula& self) { return nb::cast<nb::dict>(config_of(self)["constants"]); },
+          nb::sig("def constants(self) -> dict[str, float]"));
 
   m.def("get", &get, "identifier"_a.none(),
         nb::sig("def get(identifier: InitializerLike | type[Initializer] | None) -> Initializer | None"),

@@ -106,7 +106,8 @@ void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size
   }
 }
 
-void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& params) {
+void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& prepared) {
+  const FillParams params = checked(prepared);
   const std::size_t size = size_of(params.dtype);
   const std::uint64_t count = params.index.count;
   if (count == 0) return;

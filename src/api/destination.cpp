@@ -2,7 +2,9 @@
 #include "api/destination.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
+#include <memory>
 #include <string>
 
 #include "cpu/fill.h"
@@ -84,8 +86,39 @@ void* Destination::address_of(const View& view, std::uint64_t count) const {
   return current_ ? gpu::device_address(view.address, *current_) : view.address;
 }
 
+// The host computes the values, piece by piece, in memory of bounded size.
+void Destination::fill_computed(const FillJob& job) const {
+  if (job.params.is_random() && (options_.device_seed != nullptr || options_.device_call != nullptr)) {
+    throw InvalidArgument(std::string("A ") + (options_.device_seed != nullptr ? "seed" : "call number") +
+                          " in device memory cannot change the values of a Formula, which the host computes");
+  }
+  gpu::check_not_captured(*current_, options_.stream, "A Formula's fill");
+  const CpuTarget target = cpu_target(options_.cpu_target);
+  cpu::check(&job, 1, options_.threads, target);
+  const std::size_t size = size_of(job.params.dtype);
+  const std::uint64_t count = job.params.index.count;
+  const std::uint64_t row = job.pitch == 0 ? count : job.params.index.extent[job.params.index.rank - 1];
+  const std::uint64_t most = std::min<std::uint64_t>(count, (std::uint64_t{4} << 20) / size);
+  const std::unique_ptr<std::byte[]> staged(new std::byte[most * size]);
+  for (std::uint64_t first = 0; first < count; first += most) {
+    FillJob piece{staged.get(), part_of(job.params, first, std::min(most, count - first))};
+    piece.params.finite = true;
+    cpu::fill(&piece, 1, options_.threads, target);
+    const std::uint64_t end = first + piece.params.index.count;
+    for (std::uint64_t at = first; at < end;) {  // row by row
+      const std::uint64_t n = std::min(end - at, row - at % row);
+      gpu::write(static_cast<std::byte*>(job.address) + place_of(job, at) * size, staged.get() + (at - first) * size,
+                 n * size, *current_, options_.stream);
+      at += n;
+    }
+    gpu::wait(*current_, options_.stream);  // before the memory is used again
+  }
+}
+
 void Destination::fill(const FillJob& job) const {
-  if (current_) {
+  if (current_ && job.params.kind == FillParams::Kind::computed) {
+    fill_computed(job);
+  } else if (current_) {
     gpu::fill(job, *current_, {options_.stream, options_.device_seed, options_.device_call});
   } else {
     cpu::fill(&job, 1, options_.threads, options_.cpu_target);

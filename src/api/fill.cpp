@@ -4,6 +4,7 @@
 #include <string>
 
 #include "api/destination.h"
+#include "cpu/fill.h"
 #include "fanin/error.h"
 
 namespace fanin {
@@ -19,6 +20,18 @@ void fill(const View& view, const FillParams& params, const RunOptions& options)
   }
   const detail::Destination destination(view.device, options);
   destination.fill({destination.address_of(view, params.index.count), params});
+}
+
+FillParams checked(const FillParams& params, int threads) {
+  FillParams result = params;
+  if (params.kind != FillParams::Kind::computed) return result;
+  const FillJob job{nullptr, params};
+  RunOptions options;
+  options.threads = threads;
+  options = detail::checked(options, host);
+  cpu::check(&job, 1, threads, options.cpu_target);
+  result.finite = true;
+  return result;
 }
 
 }  // namespace fanin

@@ -82,6 +82,9 @@ RandomUniform::RandomUniform(double minval, double maxval, Seed seed)
 
 Constant::Constant(double value) : Initializer(detail::constant(value), Seed(0)) {}
 
+Formula::Formula(std::string_view value, Constants constants, Seed seed)
+    : Initializer(detail::computed(value, std::move(constants)), std::move(seed)) {}
+
 Zeros::Zeros() : Initializer(detail::zeros(), Seed(0)) {}
 
 Ones::Ones() : Initializer(detail::ones(), Seed(0)) {}

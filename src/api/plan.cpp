@@ -208,6 +208,14 @@ struct Plan::State {
   void check(const FillJob& job, const Draws& draws, Device device) const {
     if (job.params.is_random()) check_draws(job, draws);
     if (job.params.index.count != 0) check_memory(job, device.cuda_device);
+    if (job.params.kind != FillParams::Kind::computed) return;
+    if (!device.is_host()) {
+      throw InvalidArgument(
+          "A plan fills device memory with kernels, but the host computes the values of a Formula. "
+          "Fill this tensor with Initializer::fill, which copies them. Received: memory on " +
+          to_string(device));
+    }
+    cpu::check(&job, 1, 0, cpu_target(CpuTarget::automatic));
   }
 
   // The leader's element with which the copy begins; negative if the copy begins before the leader. Nothing if neither
@@ -229,7 +237,8 @@ struct Plan::State {
   // (see FillJob). Other copies draw their values again. The largest of them leads, because the others are its parts.
   void join_pass(std::vector<FillJob>& device_jobs, std::size_t original, Device device) {
     const auto can_join = [&](const FillJob& one) {
-      const bool in_binary32 = one.params.is_random() && one.params.dtype != DType::float64;
+      const bool in_binary32 =
+          one.params.is_random() && one.params.kind != FillParams::Kind::computed && one.params.dtype != DType::float64;
       return in_binary32 && one.pitch == 0 && one.params.index.count != 0;
     };
     const std::size_t added = device_jobs.size() - 1;
@@ -279,6 +288,7 @@ struct Plan::State {
     if (same_key != nullptr) same_key->push_back(entry);
     encoded.clear();
     device_jobs.push_back(job);
+    device_jobs.back().params.finite = true;  // check has seen to it
     join_pass(device_jobs, original, device);
     entries.push_back({std::move(draws), device.cuda_device, device_jobs.size() - 1});
     return entry;

@@ -29,7 +29,7 @@ static_assert(static_cast<int>(fanin::DType::float8_e5m2) == FANIN_FLOAT8_E5M2);
 static_assert(static_cast<int>(fanin::Layout::oihw) == FANIN_OIHW);
 static_assert(static_cast<int>(fanin::ConfigForm::tf2) == FANIN_TF2);
 static_assert(static_cast<int>(fanin::CpuTarget::sve) == FANIN_CPU_SVE);
-static_assert(static_cast<int>(fanin::Distribution::Kind::truncated_normal) == FANIN_TRUNCATED_NORMAL);
+static_assert(static_cast<int>(fanin::Distribution::Kind::computed) == FANIN_COMPUTED);
 static_assert(static_cast<int>(fanin::Seed::Kind::sequence) == FANIN_SEED_SEQUENCE);
 
 // A fixed array, so that storing a message cannot fail.
@@ -224,6 +224,19 @@ fanin_status fanin_make_variance_scaling(double scale, const char* mode, const c
                                          fanin_initializer** initializer) {
   return make_with(initializer, [&] {
     return fanin::VarianceScaling(scale, &given(mode, "mode"), &given(distribution, "distribution"), seed);
+  });
+}
+
+fanin_status fanin_make_formula(const char* value, size_t constants, const char* const* names, const double* values,
+                                uint64_t seed, fanin_initializer** initializer) {
+  return make_with(initializer, [&] {
+    fanin::Formula::Constants all;
+    for (size_t k = 0; k < constants; ++k) {
+      all.emplace_back(&given(given(names, "names"), "a name"), given(values, "values"));
+      ++names;
+      ++values;
+    }
+    return fanin::Formula(&given(value, "value"), std::move(all), seed);
   });
 }
 

@@ -60,7 +60,10 @@ void ConfigReader::refuse(const std::string& key, const std::string& wanted) con
 void ConfigReader::read(Parameter& parameter) {
   const std::string key(parameter.name);
   const Json* value = find(key);
-  if (value == nullptr) return;
+  if (value == nullptr) {
+    if (!std::holds_alternative<ExpressionValue>(parameter.value)) return;
+    throw InvalidArgument(class_name_ + " needs a \"" + key + "\", for example \"log(i[1] + 1)\"");
+  }
   parameter.is_stated = true;
   if (std::holds_alternative<AxisList>(parameter.value)) {
     parameter.value = axes(key, *value);
@@ -73,6 +76,10 @@ void ConfigReader::read(Parameter& parameter) {
     double number = 0;
     if (!value->is_null() && !number_of(*value, number)) refuse(key, "a number or null");
     *optional = value->is_null() ? std::nullopt : std::optional<double>(number);
+  } else if (std::holds_alternative<ExpressionValue>(parameter.value)) {
+    parameter.value = ExpressionValue{expression(key, *value), nullptr};
+  } else if (std::holds_alternative<ComputedValue::Constants>(parameter.value)) {
+    parameter.value = constants(key, *value);
   } else {
     double number = 0;
     if (value->is_null() && key == "lower") {
@@ -93,6 +100,25 @@ ConstantValue ConfigReader::constant(const Json& value) const {
     throw InvalidArgument("Argument `value` must be a number. Received: value=" + dump_json(value));
   }
   return {std::nullopt, dump_json(value)};
+}
+
+std::string ConfigReader::expression(const std::string& key, const Json& value) const {
+  double number = 0;
+  if (number_of(value, number)) return to_text(number);
+  if (!value.is_string()) refuse(key, "an expression, as a string, or a number");
+  return value.get<std::string>();
+}
+
+ComputedValue::Constants ConfigReader::constants(const std::string& key, const Json& value) const {
+  ComputedValue::Constants constants;
+  if (value.is_null()) return constants;
+  if (!value.is_object()) refuse(key, "an object of numbers, such as {\"base\": 10000}");
+  for (const auto& item : value.items()) {
+    double number = 0;
+    if (!number_of(item.value(), number)) refuse(key, "an object of numbers, such as {\"base\": 10000}");
+    constants.emplace_back(item.key(), number);
+  }
+  return constants;
 }
 
 AxisList ConfigReader::axes(const std::string& key, const Json& value) const {

@@ -20,7 +20,7 @@ Initializer with_defaults() {
 }
 
 // A compile-time constant, so that initializers can be made before main() and after it.
-constexpr std::array<KerasClass, 14> classes{{
+constexpr std::array<KerasClass, 15> classes{{
     {"HeNormal", "he_normal", "", true, with_defaults<HeNormal>},
     {"HeUniform", "he_uniform", "", true, with_defaults<HeUniform>},
     {"LecunNormal", "lecun_normal", "", true, with_defaults<LecunNormal>},
@@ -35,6 +35,7 @@ constexpr std::array<KerasClass, 14> classes{{
     {"Zeros", "zeros", "zero", false, with_defaults<Zeros>},
     {"Ones", "ones", "one", false, with_defaults<Ones>},
     {"Identity", "identity", "IdentityInitializer", false, with_defaults<Identity>},
+    {"Formula", "formula", "", false, with_defaults<Formula>},  // fanin's own
 }};
 
 std::vector<std::string> spellings(const KerasClass& c) {
@@ -83,7 +84,7 @@ std::string_view without_module(std::string_view name) {
 
 }  // namespace
 
-const std::array<KerasClass, 14>& keras_classes() { return classes; }
+const std::array<KerasClass, 15>& keras_classes() { return classes; }
 
 const KerasClass& class_named(std::string_view name) {
   const std::string_view bare = without_module(name);

@@ -85,6 +85,12 @@ Json json_of(const Parameter& parameter) {
   if (const auto* optional = std::get_if<std::optional<double>>(&parameter.value)) {
     return *optional ? Json(**optional) : Json();
   }
+  if (const auto* expression = std::get_if<ExpressionValue>(&parameter.value)) return expression->text;
+  if (const auto* constants = std::get_if<ComputedValue::Constants>(&parameter.value)) {
+    Json object = Json::object();
+    for (const auto& [name, value] : *constants) object[name] = value;
+    return object;
+  }
   const double number = std::get<double>(parameter.value);
   const bool is_no_bound = std::isinf(number) && (parameter.name == "lower" || parameter.name == "upper");
   return is_no_bound ? Json() : Json(number);

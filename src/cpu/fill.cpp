@@ -4,15 +4,21 @@
 #include <hwy/cache_control.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "base/fp_environment.h"
+#include "cpu/computed.h"
 #include "cpu/run.h"
 #include "cpu/shares.h"
 #include "fanin/dtype.h"
+#include "formulas/exact_functions.h"
 #include "params/index_map.h"
 
 namespace fanin::cpu {
@@ -42,15 +48,10 @@ std::byte* address_of(const FillJob& job, std::uint64_t element) {
   return static_cast<std::byte*>(job.address) + place_of(job, element) * size_of(job.params.dtype);
 }
 
-void draw(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count, Run run) {
-  const bool in_vectors = run != nullptr && params.is_random() && suits_vectors(params, count);
-  (in_vectors ? run : run_portable)(params, out, index, count);
-}
-
 // Writes elements [first, first + count) of a job, in the order of memory.
 void fill_alone(const FillJob& job, std::uint64_t first, std::uint64_t count, Run run) {
   for_rows(job.params.index, first, count, count, [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
-    draw(job.params, address_of(job, element), index, n, run);
+    run_best(job.params, address_of(job, element), index, n, run);
   });
 }
 
@@ -64,7 +65,7 @@ void fill_pass(const FillJob* jobs, const FillJob& job, std::uint64_t first, std
   params.min = -std::numeric_limits<double>::infinity();
   params.max = std::numeric_limits<double>::infinity();
   for_rows(params.index, first, count, piece, [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
-    draw(params, values, index, n, loops.run);
+    run_best(params, values, index, n, loops.run);
     std::uint64_t begin = 0;
     for (const FillJob* to = &job;; to = &jobs[to->next_copy], begin = to->copy_begin) {
       const std::uint64_t from = std::max(element, begin);
@@ -76,11 +77,41 @@ void fill_pass(const FillJob* jobs, const FillJob& job, std::uint64_t first, std
   hwy::FlushStream();  // large copies are written past the cache
 }
 
+// The computed values of jobs, by the jobs' numbers.
+using AllComputed = std::vector<std::unique_ptr<const Computed>>;
+
+// Empty if no job has computed values.
+AllComputed computed_of(const FillJob* jobs, std::size_t count) {
+  AllComputed all;
+  for (std::size_t j = 0; j < count; ++j) {
+    if (jobs[j].params.kind != FillParams::Kind::computed) continue;
+    all.resize(count);
+    all[j] = std::make_unique<const Computed>(jobs[j].params);
+  }
+  return all;
+}
+
+// Calls work(computed) where exact functions may be called.
+template <class Work>
+void with_arithmetic(const Computed& computed, const Work& work) {
+  std::optional<detail::exact::Arithmetic> arithmetic;
+  if (computed.uses_exact_functions()) arithmetic.emplace();
+  work(computed);
+}
+
 // Writes the elements in [first, last) of the work of all jobs.
-void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, const Loops& loops) {
+void fill_share(const FillJob* jobs, const AllComputed& computed, std::uint64_t first, std::uint64_t last,
+                const Loops& loops) {
   detail::in_default_fp_environment([&] {
     for_parts(jobs, first, last, [&](const FillJob& job, std::uint64_t from, std::uint64_t count) {
-      if (job.next_copy == FillJob::none && (loops.run == nullptr || in_vector_loops(job.params))) {
+      if (job.params.kind == FillParams::Kind::computed) {
+        with_arithmetic(*computed[static_cast<std::size_t>(&job - jobs)], [&](const Computed& values) {
+          for_rows(job.params.index, from, count, count,
+                   [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
+                     values.write(address_of(job, element), index, n, loops.run);
+                   });
+        });
+      } else if (job.next_copy == FillJob::none && (loops.run == nullptr || in_vector_loops(job.params))) {
         fill_alone(job, from, count, loops.run);
       } else {
         fill_pass(jobs, job, from, count, loops);
@@ -89,31 +120,81 @@ void fill_share(const FillJob* jobs, std::uint64_t first, std::uint64_t last, co
   });
 }
 
-}  // namespace
-
-void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
-  const Round round = vector_round(target);
-  const Loops loops{vector_run(target), round != nullptr ? round : round_portable};
-  const std::uint64_t total = work_of(jobs, count);
+// Calls share(first, last) for equal shares of work, on up to `threads` threads.
+template <class Share>
+void in_shares(std::uint64_t total, int threads, const Share& share) {
   std::uint64_t shares = std::max<std::uint64_t>(total / least_work_per_thread, 1);
   if (shares > 1) {
     shares = std::min(shares, static_cast<std::uint64_t>(threads > 0 ? threads : available_threads()));
   }
-  const auto bound = [&](std::uint64_t share) { return share_begin(share, shares, total); };
+  const auto bound = [&](std::uint64_t number) { return share_begin(number, shares, total); };
 
   std::vector<std::thread> workers;
   workers.reserve(shares - 1);
   std::uint64_t started = 1;
   try {
     for (; started < shares; ++started) {
-      workers.emplace_back([=] { fill_share(jobs, bound(started), bound(started + 1), loops); });
+      workers.emplace_back([&share, first = bound(started), last = bound(started + 1)] { share(first, last); });
     }
   } catch (...) {
     // The system gives no more threads, so the caller does the rest.
   }
-  fill_share(jobs, 0, bound(1), loops);
-  if (started < shares) fill_share(jobs, bound(started), total, loops);
+  share(0, bound(1));
+  if (started < shares) share(bound(started), total);
   for (std::thread& worker : workers) worker.join();
+}
+
+// Throws for the first element of a job that is not finite.
+void check(const FillJob& job, const Computed& computed, int threads, Run run) {
+  bool is_finite = job.params.finite;
+  if (!is_finite) with_arithmetic(computed, [&](const Computed& values) { is_finite = values.is_finite(); });
+  if (is_finite) return;
+  std::atomic<std::uint64_t> first_element{Computed::none}, its_index{Computed::none};
+  std::mutex finding;
+  in_shares(work_of(&job, 1), threads, [&](std::uint64_t begin, std::uint64_t end) {
+    detail::in_default_fp_environment([&] {
+      for_parts(&job, begin, end, [&](const FillJob&, std::uint64_t from, std::uint64_t count) {
+        with_arithmetic(computed, [&](const Computed& values) {
+          constexpr std::uint64_t piece = 1 << 16;  // after which a share looks whether another has found one
+          for_rows(job.params.index, from, count, piece,
+                   [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
+                     if (element > first_element.load(std::memory_order_relaxed)) return;
+                     const std::uint64_t found = values.first_not_finite(index, n, run);
+                     if (found == Computed::none) return;
+                     const std::lock_guard lock(finding);
+                     if (element + (found - index) > first_element) return;
+                     first_element = element + (found - index);
+                     its_index = found;
+                   });
+        });
+      });
+    });
+  });
+  if (its_index != Computed::none) computed.refuse(its_index);
+}
+
+AllComputed checked(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
+  return detail::in_default_fp_environment([&] {
+    AllComputed all = computed_of(jobs, count);
+    for (std::size_t j = 0; j < all.size(); ++j) {
+      if (all[j] != nullptr) check(jobs[j], *all[j], threads, vector_run(target));
+    }
+    return all;
+  });
+}
+
+}  // namespace
+
+void check(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
+  checked(jobs, count, threads, target);
+}
+
+void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
+  const Round round = vector_round(target);
+  const Loops loops{vector_run(target), round != nullptr ? round : round_portable};
+  const AllComputed computed = checked(jobs, count, threads, target);
+  in_shares(work_of(jobs, count), threads,
+            [&](std::uint64_t first, std::uint64_t last) { fill_share(jobs, computed, first, last, loops); });
 }
 
 }  // namespace fanin::cpu

@@ -18,7 +18,7 @@ using Run = void (*)(const FillParams& params, void* out, std::uint64_t index, s
 // Requires the default floating-point environment.
 using Round = void (*)(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
 
-// Writes every kind of fill.
+// Writes every kind of fill but computed ones.
 void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 void round_portable(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
 
@@ -45,6 +45,12 @@ inline bool suits_vectors(const FillParams& params, std::uint64_t count) {
   if (params.dtype == DType::float64) return params.scale * 0x1p-53 * 0x1p53 == params.scale;
   const auto scale = static_cast<float>(params.scale);
   return scale * 0x1p-31F * 0x1p31F == scale;
+}
+
+// Writes every kind of fill but computed ones, with the vector loop `run`, or null, where that is right and faster.
+inline void run_best(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count, Run run) noexcept {
+  const bool in_vectors = run != nullptr && params.is_random() && suits_vectors(params, count);
+  (in_vectors ? run : run_portable)(params, out, index, count);
 }
 
 }  // namespace fanin::cpu

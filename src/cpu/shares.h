@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "fanin/dtype.h"
+#include "formulas/computed_value.h"
 #include "params/fill_job.h"
 
 namespace fanin::cpu {
@@ -20,6 +21,10 @@ inline constexpr std::uint64_t normal_work = 32;
 inline constexpr std::uint64_t narrow_work = 128;
 inline constexpr std::uint64_t round_work = 8;  // for each copy in the pass of another job
 
+// Of computed values: an operation, and a correctly rounded function.
+inline constexpr std::uint64_t operation_work = 8;
+inline constexpr std::uint64_t exact_work = 10000;
+
 // Below this much work a thread costs more to start than it saves.
 inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
 
@@ -29,6 +34,10 @@ inline constexpr std::uint64_t share_granularity = 64;
 // Work per element, but for copies.
 inline std::uint64_t work_of(const FillParams& params) {
   const std::uint64_t size = size_of(params.dtype);
+  if (params.kind == FillParams::Kind::computed) {
+    const detail::Expression& expression = params.computed->expression();
+    return normal_work + expression.operations() * operation_work + expression.exact_functions() * exact_work;
+  }
   if (!params.is_random()) return size;
   const bool normal = params.kind == FillParams::Kind::normal;
   const bool narrow = normal && !(params.lower <= -2 && params.upper >= 2);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/fp_environment.h"
 
@@ -20,6 +21,8 @@ std::string_view name_of(Distribution::Kind kind) {
       return "normal";
     case Distribution::Kind::truncated_normal:
       return "truncated_normal";
+    case Distribution::Kind::computed:
+      return "computed";
   }
   return "";
 }
@@ -76,6 +79,8 @@ Moments moments_in_default_environment(const Distribution& d) {
       return {d.mean, d.stddev};
     case Distribution::Kind::truncated_normal:
       break;
+    case Distribution::Kind::computed:
+      return {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
   }
   const bool wide = d.lower <= 0 && d.upper >= 0 && d.upper - d.lower >= 2.5;
   const Moments z = wide ? wide_window(d.lower, d.upper) : narrow_window(d.lower, d.upper);

@@ -12,6 +12,7 @@
 #include "base/fp_environment.h"
 #include "base/text.h"
 #include "fanin/error.h"
+#include "formulas/exact_functions.h"
 
 namespace fanin::detail {
 
@@ -42,6 +43,9 @@ double power(double x, std::int32_t exponent) {
 
 // The result, unless an operand is a NaN.
 double checked(double a, double b, double result) { return std::isnan(a) || std::isnan(b) ? nan : result; }
+
+double minimum(double a, double b) { return checked(a, b, b < a ? b : a); }
+double maximum(double a, double b) { return checked(a, b, b > a ? b : a); }
 
 // The subscript as an index of the list, if it has such an element.
 std::optional<std::size_t> index_in(const std::vector<double>& list, std::int64_t subscript) {
@@ -88,7 +92,7 @@ std::string Variable::text() const { return subscript ? name + "[" + std::to_str
 // Recursive descent: a function for each level of binding, which appends its instructions.
 class ExpressionParser {
  public:
-  explicit ExpressionParser(Expression& to) : to_(to), text_(to.text_) {}
+  ExpressionParser(Expression& to, Functions allowed) : to_(to), text_(to.text_), allowed_(allowed) {}
 
   void parse() {
     if (text_.size() > Expression::max_length) {
@@ -97,6 +101,7 @@ class ExpressionParser {
     }
     comparison();
     if (at_ < text_.size()) refuse_here("an operator or the end");
+    check_slots(to_.code_);
   }
 
  private:
@@ -105,13 +110,49 @@ class ExpressionParser {
   struct Function {
     std::string_view name;
     Op op;
-    int arguments;
   };
-  static constexpr std::array<Function, 5> functions{{{"if", Op::choose, 3},
-                                                      {"sqrt", Op::square_root, 1},
-                                                      {"floor", Op::floor, 1},
-                                                      {"min", Op::minimum, 2},
-                                                      {"max", Op::maximum, 2}}};
+  static constexpr std::size_t arithmetic = 5;  // the functions that are always allowed
+  static constexpr std::array<Function, 14> functions{{{"if", Op::choose},
+                                                       {"sqrt", Op::square_root},
+                                                       {"floor", Op::floor},
+                                                       {"min", Op::minimum},
+                                                       {"max", Op::maximum},
+                                                       {"clamp", Op::clamp},
+                                                       {"log", Op::log},
+                                                       {"exp", Op::exp},
+                                                       {"sin", Op::sin},
+                                                       {"cos", Op::cos},
+                                                       {"pow", Op::pow},
+                                                       {"log1p", Op::log1p},
+                                                       {"expm1", Op::expm1},
+                                                       {"softplus_inverse", Op::softplus_inverse}}};
+
+  // The function's operation, if it is allowed.
+  Op operation(std::string_view name, std::size_t column) const {
+    std::vector<std::string> names;
+    for (std::size_t k = 0; k < functions.size(); ++k) {
+      const bool is_allowed = allowed_ == Functions::all || k < arithmetic;
+      if (functions[k].name == name) {
+        if (is_allowed) return functions[k].op;
+        refuse(text_, column, std::string(name) + " is for the value of the initializer Formula alone");
+      }
+      if (is_allowed) names.emplace_back(functions[k].name);
+    }
+    refuse(
+        text_, column,
+        "There is no function \"" + std::string(name) + "\", only " + list_of(names) + "." + suggestion(name, names));
+  }
+
+  // Bounds the memory of an evaluation.
+  void check_slots(const std::vector<Expression::Instruction>& code) const {
+    std::size_t slots = 0;
+    for (const Expression::Instruction& one : code) {
+      slots += 1 - static_cast<std::size_t>(Expression::operands_of(one.op));
+      if (slots <= Expression::max_slots) continue;
+      throw InvalidArgument("\"" + to_.text_ + "\" needs more than " + std::to_string(Expression::max_slots) +
+                            " intermediate values at a time");
+    }
+  }
 
   void comparison() {
     sum();
@@ -180,13 +221,23 @@ class ExpressionParser {
     const std::vector<Expression::Instruction> code(to_.code_.begin() + static_cast<std::ptrdiff_t>(begin),
                                                     to_.code_.end());
     to_.code_.resize(begin);
-    const bool is_constant = std::none_of(code.begin(), code.end(), [](const auto& i) { return i.op == Op::variable; });
     constexpr double most = 1e6;
-    const double n = is_constant ? Expression::run(code, {}) : nan;
-    if (!(n >= -most && n <= most) || n != std::floor(n)) {
+    const double n = whole_number(code);
+    if (!(n >= -most && n <= most)) {
       refuse(text_, column, "The exponent of ^ must be a whole number without variables, from -1000000 to 1000000");
     }
     to_.code_.push_back({Op::power, static_cast<std::int32_t>(n)});
+  }
+
+  // The value of a part without variables and exact functions; NaN if it is not whole.
+  double whole_number(const std::vector<Expression::Instruction>& code) const {
+    for (const Expression::Instruction& one : code) {
+      if (one.op == Op::variable || Expression::is_exact_function(one.op)) return nan;
+    }
+    check_slots(code);
+    double stack[Expression::max_slots];
+    Expression::run(code, nullptr, 1, stack);
+    return stack[0] == std::floor(stack[0]) ? stack[0] : nan;
   }
 
   void operand() {
@@ -220,15 +271,7 @@ class ExpressionParser {
   }
 
   void call(std::string_view name, std::size_t column) {
-    const auto* const function =
-        std::find_if(functions.begin(), functions.end(), [&](const Function& one) { return one.name == name; });
-    if (function == functions.end()) {
-      std::vector<std::string> names;
-      for (const Function& one : functions) names.emplace_back(one.name);
-      refuse(
-          text_, column,
-          "There is no function \"" + std::string(name) + "\", only " + list_of(names) + "." + suggestion(name, names));
-    }
+    const Op op = operation(name, column);
     int arguments = 0;
     if (!take(")")) {
       do {
@@ -237,16 +280,21 @@ class ExpressionParser {
       } while (take(","));
       if (!take(")")) refuse_here("\",\" or \")\"");
     }
-    if (arguments != function->arguments) {
+    const int wanted = Expression::operands_of(op);
+    if (arguments != wanted) {
       refuse(text_, column,
-             std::string(name) + " has " + std::to_string(function->arguments) +
-                 (function->arguments == 1 ? " argument" : " arguments") + ". Received: " + std::to_string(arguments));
+             std::string(name) + " has " + std::to_string(wanted) + (wanted == 1 ? " argument" : " arguments") +
+                 ". Received: " + std::to_string(arguments));
     }
-    emit(function->op);
+    emit(op);
   }
 
   void variable(std::string_view name, std::size_t column) {
     Variable found{std::string(name), std::nullopt, column};
+    if (allowed_ == Functions::all && name == "pi") {
+      to_.code_.push_back({Op::number, 0, 3.141592653589793});
+      return;
+    }
     if (take("[")) {
       skip_space();
       std::int64_t subscript = 0;
@@ -292,37 +340,71 @@ class ExpressionParser {
 
   Expression& to_;
   std::string_view text_;
+  Functions allowed_;
   std::size_t at_ = 0;
   int depth_ = 0;
 };
 
-Expression::Expression(std::string_view text) : text_(text) {
-  in_default_fp_environment([&] { ExpressionParser(*this).parse(); });
+Expression::Expression(std::string_view text, Functions functions) : text_(text) {
+  in_default_fp_environment([&] { ExpressionParser(*this, functions).parse(); });
 }
 
 // ---------------------------------------------------------------- evaluation
 
-double Expression::run(const std::vector<Instruction>& code, const std::vector<double>& values) {
-  std::vector<double> stack;
-  const auto pop = [&] {
-    const double top = stack.back();
-    stack.pop_back();
-    return top;
+int Expression::operands_of(Op op) {
+  switch (op) {
+    case Op::number:
+    case Op::variable:
+      return 0;
+    case Op::negate:
+    case Op::power:
+    case Op::square_root:
+    case Op::floor:
+    case Op::log:
+    case Op::exp:
+    case Op::sin:
+    case Op::cos:
+    case Op::log1p:
+    case Op::expm1:
+    case Op::softplus_inverse:
+      return 1;
+    case Op::choose:
+    case Op::clamp:
+      return 3;
+    default:
+      return 2;
+  }
+}
+
+void Expression::run(const std::vector<Instruction>& code, const double* const* inputs, std::size_t count,
+                     double* stack) {
+  double* top = stack;  // the first free slot
+  // The operands of these are in the last slots, and the result takes the place of the first operand.
+  const auto unary = [&](auto operation) {
+    double* const a = top - count;
+    for (std::size_t k = 0; k < count; ++k) a[k] = operation(a[k]);
+  };
+  const auto binary = [&](auto operation) {
+    const double* const b = top -= count;
+    double* const a = top - count;
+    for (std::size_t k = 0; k < count; ++k) a[k] = operation(a[k], b[k]);
+  };
+  const auto ternary = [&](auto operation) {
+    const double* const c = top - count;
+    const double* const b = top -= 2 * count;
+    double* const a = top - count;
+    for (std::size_t k = 0; k < count; ++k) a[k] = operation(a[k], b[k], c[k]);
   };
   for (const Instruction& instruction : code) {
-    const auto binary = [&](auto operation) {
-      const double b = pop();
-      stack.back() = checked(stack.back(), b, operation(stack.back(), b));
-    };
     switch (instruction.op) {
       case Op::number:
-        stack.push_back(instruction.number);
+        top = std::fill_n(top, count, instruction.number);
         break;
       case Op::variable:
-        stack.push_back(values[static_cast<std::size_t>(instruction.operand)]);
+        top = std::copy_n(inputs[instruction.operand], count, top);
         break;
       case Op::negate:
-        stack.back() = -stack.back();
+        unary([](double a) { return -a; });
         break;
       case Op::add:
         binary([](double a, double b) { return a + b; });
@@ -337,48 +419,77 @@ double Expression::run(const std::vector<Instruction>& code, const std::vector<d
         binary([](double a, double b) { return a / b; });
         break;
       case Op::power:
-        stack.back() = power(stack.back(), instruction.operand);
+        unary([n = instruction.operand](double a) { return power(a, n); });
         break;
       case Op::less:
-        binary([](double a, double b) { return a < b ? 1.0 : 0.0; });
+        binary([](double a, double b) { return checked(a, b, a < b ? 1 : 0); });
         break;
       case Op::less_equal:
-        binary([](double a, double b) { return a <= b ? 1.0 : 0.0; });
+        binary([](double a, double b) { return checked(a, b, a <= b ? 1 : 0); });
         break;
       case Op::greater:
-        binary([](double a, double b) { return a > b ? 1.0 : 0.0; });
+        binary([](double a, double b) { return checked(a, b, a > b ? 1 : 0); });
         break;
       case Op::greater_equal:
-        binary([](double a, double b) { return a >= b ? 1.0 : 0.0; });
+        binary([](double a, double b) { return checked(a, b, a >= b ? 1 : 0); });
         break;
       case Op::equal:
-        binary([](double a, double b) { return a == b ? 1.0 : 0.0; });
+        binary([](double a, double b) { return checked(a, b, a == b ? 1 : 0); });
         break;
       case Op::not_equal:
-        binary([](double a, double b) { return a != b ? 1.0 : 0.0; });
+        binary([](double a, double b) { return checked(a, b, a != b ? 1 : 0); });
         break;
-      case Op::choose: {
-        const double b = pop();
-        const double a = pop();
-        const double condition = stack.back();
-        stack.back() = std::isnan(condition) ? nan : condition != 0 ? a : b;
+      case Op::choose:
+        ternary([](double condition, double a, double b) {
+          return std::isnan(condition) ? nan : condition != 0 ? a : b;
+        });
         break;
-      }
       case Op::square_root:
-        stack.back() = std::sqrt(stack.back());  // IEEE 754 rounds it correctly
+        unary([](double a) { return std::sqrt(a); });  // IEEE 754 rounds it correctly
         break;
       case Op::floor:
-        stack.back() = std::floor(stack.back());  // exact
+        unary([](double a) { return std::floor(a); });  // exact
         break;
       case Op::minimum:
-        binary([](double a, double b) { return b < a ? b : a; });
+        binary(minimum);
         break;
       case Op::maximum:
-        binary([](double a, double b) { return b > a ? b : a; });
+        binary(maximum);
+        break;
+      case Op::clamp:
+        ternary([](double a, double low, double high) { return minimum(maximum(a, low), high); });
+        break;
+      case Op::log:
+        unary(exact::log);
+        break;
+      case Op::exp:
+        unary(exact::exp);
+        break;
+      case Op::sin:
+        unary(exact::sin);
+        break;
+      case Op::cos:
+        unary(exact::cos);
+        break;
+      case Op::pow:
+        binary(exact::pow);
+        break;
+      case Op::log1p:
+        unary(exact::log1p);
+        break;
+      case Op::expm1:
+        unary(exact::expm1);
+        break;
+      case Op::softplus_inverse:
+        unary(exact::softplus_inverse);
         break;
     }
   }
-  return stack.back();
+}
+
+std::size_t Expression::exact_functions() const {
+  const auto is_exact = [](const Instruction& one) { return is_exact_function(one.op); };
+  return static_cast<std::size_t>(std::count_if(code_.begin(), code_.end(), is_exact));
 }
 
 void Expression::check(const Scope& scope) const {
@@ -387,16 +498,130 @@ void Expression::check(const Scope& scope) const {
 
 double Expression::value(const Scope& scope) const {
   std::vector<double> values;
-  values.reserve(variables_.size());
-  for (const Variable& variable : variables_) values.push_back(value_of(text_, variable, scope));
-  const double result = in_default_fp_environment([&] { return run(code_, values); });
-  if (std::isfinite(result)) return result;
-  std::string received;
-  for (std::size_t k = 0; k < values.size(); ++k) {
-    received += (k == 0 ? ", with " : ", ") + variables_[k].text() + "=" + to_text(values[k]);
+  std::vector<Program::Binding> bindings;
+  for (const Variable& variable : variables_) {
+    values.push_back(value_of(text_, variable, scope));
+    bindings.push_back({values.back()});
   }
-  throw InvalidArgument("The value of \"" + text_ +
-                        "\" is not finite: " + (std::isnan(result) ? "NaN" : to_text(result)) + received);
+  const double result = in_default_fp_environment([&] {
+    double stack[max_slots];
+    Program(*this, bindings).run(nullptr, 1, stack);
+    return stack[0];
+  });
+  if (std::isfinite(result)) return result;
+  throw InvalidArgument(not_finite(*this, values, result));
+}
+
+Program::Program(const Expression& expression, const std::vector<Binding>& bindings) {
+  using Op = Expression::Op;
+  std::optional<exact::Arithmetic> arithmetic;
+  if (expression.exact_functions() > 0) {
+    exact::require("\"" + expression.text() + "\"");
+    arithmetic.emplace();
+  }
+  std::vector<std::size_t> operands;  // where the instructions of each operand begin
+  for (Expression::Instruction one : expression.code_) {
+    if (one.op == Op::variable) {
+      const Binding& binding = bindings[static_cast<std::size_t>(one.operand)];
+      one = binding.value ? Expression::Instruction{Op::number, 0, *binding.value}
+                          : Expression::Instruction{Op::variable, binding.input};
+    }
+    const auto n = static_cast<std::size_t>(Expression::operands_of(one.op));
+    const std::size_t begin = n == 0 ? code_.size() : operands[operands.size() - n];
+    operands.resize(operands.size() - n);
+    operands.push_back(begin);
+    code_.push_back(one);
+    const auto is_number = [](const Expression::Instruction& operand) { return operand.op == Op::number; };
+    if (n == 0 || code_.size() - begin != n + 1) continue;
+    if (!std::all_of(code_.end() - 1 - static_cast<std::ptrdiff_t>(n), code_.end() - 1, is_number)) continue;
+    double stack[Expression::max_slots];
+    const std::vector<Expression::Instruction> part(code_.begin() + static_cast<std::ptrdiff_t>(begin), code_.end());
+    Expression::run(part, nullptr, 1, stack);
+    code_.resize(begin);
+    code_.push_back({Op::number, 0, stack[0]});
+  }
+}
+
+bool Program::has_exact_functions() const {
+  return std::any_of(code_.begin(), code_.end(),
+                     [](const Expression::Instruction& one) { return Expression::is_exact_function(one.op); });
+}
+
+// Operations round monotonically, so the ends of an interval have rounded results as their bounds, too.
+std::optional<Program::Interval> Program::bounds(const Expression::Instruction& instruction, const Interval* operands) {
+  using Op = Expression::Op;
+  const auto has_zero = [](const Interval& one) { return one.low <= 0 && one.high >= 0; };
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
+  switch (instruction.op) {
+    case Op::less:
+    case Op::less_equal:
+    case Op::greater:
+    case Op::greater_equal:
+    case Op::equal:
+    case Op::not_equal:
+      return Interval{0, 1};
+    case Op::sin:
+    case Op::cos:
+      return Interval{-1, 1};
+    case Op::choose:
+      return Interval{std::min(operands[1].low, operands[2].low), std::max(operands[1].high, operands[2].high)};
+    case Op::divide:
+      if (has_zero(operands[1])) return std::nullopt;
+      break;
+    case Op::pow:
+      if (operands[0].low <= 0) return std::nullopt;
+      break;
+    case Op::power:
+      if (!has_zero(operands[0])) break;
+      if (instruction.operand < 0) return std::nullopt;
+      low = high = 0;
+      break;
+    default:
+      break;
+  }
+  // The rest is monotone in each operand where it is a number, so the extremes are at corners.
+  const int n = Expression::operands_of(instruction.op);
+  for (int corner = 0; corner < 1 << n; ++corner) {
+    std::vector<Expression::Instruction> code;
+    for (int k = 0; k < n; ++k) {
+      code.push_back({Op::number, 0, (corner >> k & 1) != 0 ? operands[k].high : operands[k].low});
+    }
+    code.push_back(instruction);
+    double stack[Expression::max_slots];
+    Expression::run(code, nullptr, 1, stack);
+    if (!std::isfinite(stack[0])) return std::nullopt;
+    low = std::min(low, stack[0]);
+    high = std::max(high, stack[0]);
+  }
+  return Interval{low, high};
+}
+
+std::optional<Program::Interval> Program::bounds(const std::vector<Interval>& inputs) const {
+  std::vector<Interval> stack;
+  for (const Expression::Instruction& one : code_) {
+    if (one.op == Expression::Op::variable) {
+      stack.push_back(inputs[static_cast<std::size_t>(one.operand)]);
+      continue;
+    }
+    const auto n = static_cast<std::size_t>(Expression::operands_of(one.op));
+    const std::optional<Interval> result = bounds(one, stack.data() + (stack.size() - n));
+    if (!result) return std::nullopt;
+    stack.resize(stack.size() - n);
+    stack.push_back(*result);
+  }
+  return stack.back();
+}
+
+std::string not_finite(const Expression& expression, const std::vector<double>& values, double result,
+                       std::string_view type) {
+  std::string text = "The value of \"" + expression.text() + "\" is not finite";
+  if (!type.empty()) text += " in " + std::string(type);
+  text += ": " + (std::isnan(result) ? "NaN" : to_text(result));
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    text += (k == 0 ? ", with " : ", ") + expression.variables()[k].text() + "=" + to_text(values[k]);
+  }
+  return text;
 }
 
 }  // namespace fanin::detail

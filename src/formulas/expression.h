@@ -8,6 +8,9 @@
 // All arithmetic is binary64 with one rounding per operation and without a mathematical library, so that it gives the
 // same bits everywhere. x^n squares from left to right: x^5 = ((x * x) * (x * x)) * x; x^-n = 1 / x^n; x^0 = 1. `if` is
 // `a` unless the condition is 0. An operation with a NaN gives NaN; an `if` ignores what it does not choose.
+//
+// With Functions::all there are also pi, clamp(x, low, high) = min(max(x, low), high), and the functions of
+// formulas/exact_functions.h, which are correctly rounded.
 #pragma once
 
 #include <cstddef>
@@ -35,28 +38,37 @@ struct Variable {
   std::string text() const;  // "shape[0]"
 };
 
+enum class Functions : std::uint8_t { arithmetic, all };
+
 // Immutable.
 class Expression {
  public:
   static constexpr std::size_t max_length = 4096;  // bytes
   static constexpr int max_depth = 64;             // of nested operands
+  static constexpr std::size_t max_slots = 32;     // intermediate values at a time
 
   // Throws InvalidArgument, with the column, for what is not an expression.
-  explicit Expression(std::string_view text);
+  explicit Expression(std::string_view text, Functions functions = Functions::arithmetic);
 
   const std::string& text() const { return text_; }
 
   // What it uses, each once, in the order of the first uses.
   const std::vector<Variable>& variables() const { return variables_; }
 
+  // How much an evaluation costs.
+  std::size_t operations() const { return code_.size(); }
+  std::size_t exact_functions() const;
+
   // Throws InvalidArgument, with the column and what the scope has, for a variable that the scope lacks.
   void check(const Scope& scope) const;
 
-  // The value. Throws InvalidArgument as check does, and for a value that is not finite.
+  // The value. Throws InvalidArgument as check does, for a value that is not finite, and for a function that this build
+  // lacks.
   double value(const Scope& scope) const;
 
  private:
   friend class ExpressionParser;
+  friend class Program;
 
   enum class Op : std::uint8_t {
     number,
@@ -78,6 +90,15 @@ class Expression {
     floor,
     minimum,
     maximum,
+    clamp,
+    log,  // from here on exact functions
+    exp,
+    sin,
+    cos,
+    pow,
+    log1p,
+    expm1,
+    softplus_inverse,
   };
 
   // In postfix order: operands come before their operation.
@@ -87,11 +108,54 @@ class Expression {
     double number = 0;
   };
 
-  static double run(const std::vector<Instruction>& code, const std::vector<double>& values);
+  static int operands_of(Op op);
+  static bool is_exact_function(Op op) { return op >= Op::log; }
+
+  // Evaluates `count` elements at once. inputs[k] has the values of variable k, `stack` has room for max_slots values
+  // of each, and the results are its first `count` numbers. Requires the default floating-point environment and, for
+  // exact functions, an ExactArithmetic.
+  static void run(const std::vector<Instruction>& code, const double* const* inputs, std::size_t count, double* stack);
 
   std::string text_;
   std::vector<Variable> variables_;
   std::vector<Instruction> code_;
 };
+
+// An expression with the values of some variables, which is evaluated for many elements at once. What depends on no
+// other variable is evaluated once. Immutable.
+class Program {
+ public:
+  // A variable's value, or the number of the input that has its values.
+  struct Binding {
+    std::optional<double> value;
+    std::int32_t input = 0;
+  };
+
+  // Of the expression's variables, in their order. Throws InvalidArgument for a function that this build lacks.
+  Program(const Expression& expression, const std::vector<Binding>& bindings);
+
+  bool has_exact_functions() const;
+
+  // Finite numbers between which all values are if all inputs are within these; none if interval arithmetic finds none.
+  // Has the requirements of Expression::run.
+  struct Interval {
+    double low, high;
+  };
+  std::optional<Interval> bounds(const std::vector<Interval>& inputs) const;
+
+  // As Expression::run, with the inputs of the bindings.
+  void run(const double* const* inputs, std::size_t count, double* stack) const {
+    Expression::run(code_, inputs, count, stack);
+  }
+
+ private:
+  static std::optional<Interval> bounds(const Expression::Instruction& instruction, const Interval* operands);
+
+  std::vector<Expression::Instruction> code_;
+};
+
+// 'The value of "1 / x" is not finite: inf, with x=0'
+std::string not_finite(const Expression& expression, const std::vector<double>& values, double result,
+                       std::string_view type = {});
 
 }  // namespace fanin::detail

@@ -12,6 +12,7 @@
 #include "fanin/distribution.h"
 #include "fanin/fans.h"
 #include "fanin/shape.h"
+#include "formulas/computed_value.h"
 
 namespace fanin::detail {
 
@@ -22,13 +23,21 @@ struct ConstantValue {
   std::string json;  // the text that was read; empty: write the number's shortest decimals
 };
 
+// The value of Formula: an expression.
+struct ExpressionValue {
+  std::string text;
+  std::shared_ptr<const ComputedValue> computed;  // SchemeClass::check makes it from the text and the constants
+};
+
 using AxisList = std::optional<std::vector<std::int64_t>>;
 
 // A scheme's parameter as plain data, which src/config reads and writes in Keras's dialects.
 struct Parameter {
   std::string_view name;  // Keras's key
   // A text in a scheme is a literal: SchemeClass::check sees to it.
-  std::variant<double, std::optional<double>, std::string_view, AxisList, ConstantValue> value;
+  std::variant<double, std::optional<double>, std::string_view, AxisList, ConstantValue, ExpressionValue,
+               ComputedValue::Constants>
+      value;
   bool is_fixed = false;  // the class fixes it, for example HeNormal's scale
   bool is_stated = true;  // false: not written, because it has its default and not every Keras knows it
 };

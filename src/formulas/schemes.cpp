@@ -298,6 +298,35 @@ constexpr SchemeClass identity_class{"Identity",
                                        return "gain on the diagonal, 0 elsewhere";
                                      }};
 
+// ---------------------------------------------------------------- Formula
+
+void check_computed(Parameters& parameters) {
+  auto& value = std::get<ExpressionValue>(parameters[0].value);
+  const auto& constants = std::get<ComputedValue::Constants>(parameters[1].value);
+  value.computed = std::make_shared<const ComputedValue>(value.text, constants);
+}
+
+Distribution computed_distribution(const Parameters& parameters, const Shape& shape, const Fans&) {
+  Distribution d;
+  d.kind = Distribution::Kind::computed;
+  d.computed = std::get<ExpressionValue>(parameters[0].value).computed;
+  d.uses_draw = d.computed->draw() != ComputedValue::Draw::none;
+  for (const std::int64_t subscript : d.computed->subscripts()) d.computed->axis_of(subscript, shape.size());
+  return d;
+}
+
+std::string computed_derivation(const Parameters& parameters, const Fans&, const Distribution& d) {
+  std::string text = "value = " + d.computed->expression().text();
+  const auto& constants = std::get<ComputedValue::Constants>(parameters[1].value);
+  for (std::size_t k = 0; k < constants.size(); ++k) {
+    text += (k == 0 ? ", where " : ", ") + constants[k].first + " = " + to_text(constants[k].second);
+  }
+  return text;
+}
+
+// Each has a seed, although not every expression uses a draw.
+constexpr SchemeClass computed_class{"Formula", true, true, check_computed, computed_distribution, computed_derivation};
+
 SchemePointer scheme(const SchemeClass& scheme_class, Parameters parameters) {
   return std::make_shared<Scheme>(scheme_class, std::move(parameters));
 }
@@ -348,6 +377,10 @@ SchemePointer random_uniform(double minval, double maxval) {
 }
 SchemePointer constant(double value) { return scheme(constant_class, {{"value", ConstantValue{value, {}}}}); }
 SchemePointer identity(double gain) { return scheme(identity_class, {{"gain", gain}}); }
+SchemePointer computed(std::string_view value, ComputedValue::Constants constants) {
+  return scheme(computed_class,
+                {{"value", ExpressionValue{std::string(value), nullptr}}, {"constants", std::move(constants)}});
+}
 SchemePointer zeros() { return scheme(zeros_class, {}); }
 SchemePointer ones() { return scheme(ones_class, {}); }
 

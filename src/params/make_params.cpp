@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "fanin/core/rounding.h"
 #include "fanin/error.h"
+#include "formulas/computed_value.h"
 #include "params/affine.h"
 
 namespace fanin::detail {
@@ -46,6 +47,9 @@ struct Compute {
     case Distribution::Kind::truncated_normal:
       received = "mean=" + to_text(d.mean) + ", stddev=" + to_text(d.stddev) + ", lower=" + to_text(d.lower) +
                  ", upper=" + to_text(d.upper) + " (in standard deviations)";
+      break;
+    case Distribution::Kind::computed:
+      received = "value=\"" + d.computed->expression().text() + "\"";
       break;
   }
   throw InvalidArgument(what + " Received: " + received + ", dtype=" + std::string(name_of(dtype)));
@@ -226,6 +230,20 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
   params.clamped = clamping_matters(least, most, params);
 }
 
+void set_computed(FillParams& params, const Distribution& d, const Shape& shape) {
+  static_assert(sizeof params.axes / sizeof params.axes[0] == ComputedValue::max_axes);
+  params.kind = FillParams::Kind::computed;
+  params.computed = d.computed.get();
+  params.uses_draw = d.uses_draw;
+  for (std::size_t j = 0; j < d.computed->subscripts().size(); ++j) {
+    const std::size_t axis = d.computed->axis_of(d.computed->subscripts()[j], shape.size());
+    params.axes[j] = {static_cast<std::uint64_t>(shape[axis]), 1};
+    for (std::size_t inner = axis + 1; inner < shape.size(); ++inner) {
+      params.axes[j].stride *= static_cast<std::uint64_t>(shape[inner]);
+    }
+  }
+}
+
 }  // namespace
 
 FillParams make_params(const Distribution& distribution, const Shape& shape, const IndexMap& index, DType dtype,
@@ -251,6 +269,9 @@ FillParams make_params(const Distribution& distribution, const Shape& shape, con
     case Distribution::Kind::normal:
     case Distribution::Kind::truncated_normal:
       set_normal(params, distribution, compute);
+      break;
+    case Distribution::Kind::computed:
+      set_computed(params, distribution, shape);
       break;
   }
   return params;

@@ -8,12 +8,14 @@
 #include <string>
 
 #include "fanin/fanin.hpp"
+#include "formulas/exact_functions.h"
 #include "support/test_support.h"
 
 namespace {
 
 using fanin::InvalidArgument;
 using fanin::detail::Expression;
+using fanin::detail::Functions;
 using fanin::detail::Scope;
 
 Scope scope() {
@@ -130,7 +132,62 @@ TEST(Expression, ExplainsWhatIsWrong) {
   }
 }
 
+TEST(Expression, HasFunctionsWhereTheyAreAllowed) {
+  EXPECT_NE(refusal("1 + log(2)").find("column 5: log is for the value of the initializer Formula alone"),
+            std::string::npos);
+  EXPECT_NE(refusal("pi").find("pi is not known here"), std::string::npos);
+  EXPECT_NO_THROW(Expression("softplus_inverse(pow(2, x))", Functions::all));
+  EXPECT_EQ(Expression("clamp(layer, 1, 2) + clamp(-layer, -2, 2) + pi", Functions::all).value(scope()),
+            3.141592653589793);
+  if (!fanin::detail::exact::is_available()) {
+    EXPECT_THROW(Expression("log(1)", Functions::all).value({}), InvalidArgument);
+    return;
+  }
+  EXPECT_EQ(Expression("log(exp(1))", Functions::all).value({}), 1);
+  EXPECT_EQ(Expression("pow(2, 0.5) - sqrt(2)", Functions::all).value({}), 0);
+}
+
+TEST(Program, BoundsHoldAllValues) {
+  using fanin::detail::Program;
+  const auto bounds = [](const char* text, double low, double high) {
+    const Expression expression(text, Functions::all);
+    const std::vector<Program::Binding> bindings(expression.variables().size());  // all are input 0
+    return Program(expression, bindings).bounds({{low, high}});
+  };
+  const std::vector<std::pair<const char*, std::pair<double, double>>> ranges{
+      {"x * x - 3 / (x + 8)", {-3, 5}},     {"x^2", {-3, 2}},
+      {"x^3 + (x + 4)^-3", {-3, 2}},        {"max(x, -1) - min(x, 1)", {-3, 2}},
+      {"if(x < 1, x, -2 * x)", {-3, 2}},    {"floor(x) + sqrt(x + 3)", {-3, 2}},
+      {"clamp(x, -1, 2 - x) - x", {-3, 5}},
+  };
+  for (const auto& [text, range] : ranges) {
+    const auto found = bounds(text, range.first, range.second);
+    ASSERT_TRUE(found) << text;
+    for (int k = 0; k <= 1000; ++k) {
+      Scope scope;
+      scope.numbers["x"] = range.first + (range.second - range.first) * k / 1000;
+      const double value = Expression(text, Functions::all).value(scope);
+      EXPECT_LE(found->low, value) << text;
+      EXPECT_GE(found->high, value) << text;
+    }
+  }
+  for (const char* text : {"1 / x", "x^-1", "sqrt(x)", "1e308 * (x + 100)", "(x + 1e200)^2"}) {
+    EXPECT_FALSE(bounds(text, -1, 1)) << text;
+  }
+  if (!fanin::detail::exact::is_available()) return;
+  for (const char* text : {"log(x)", "log1p(x)", "softplus_inverse(x)", "pow(x, 2)", "exp(x * 1000)"}) {
+    EXPECT_FALSE(bounds(text, -1, 1)) << text;
+  }
+  const auto dt_bias = bounds("softplus_inverse(max(exp(x * (log(0.1) - log(0.001)) + log(0.001)), 1e-4))", 0, 1);
+  ASSERT_TRUE(dt_bias);
+  EXPECT_NEAR(dt_bias->low, -6.9072552373, 1e-9);
+  EXPECT_NEAR(dt_bias->high, -2.252168, 1e-6);
+}
+
 TEST(Expression, HasLimits) {
+  std::string nested = "1";
+  for (int k = 0; k < 40; ++k) nested = "1 + (" + nested + ")";
+  EXPECT_NE(refusal(nested).find("more than 32 intermediate values"), std::string::npos);
   EXPECT_EQ(value(std::string(60, '(') + "1" + std::string(60, ')')), 1);
   EXPECT_NE(refusal(std::string(3000, '(')).find("nested more than 64 deep"), std::string::npos);
   EXPECT_NE(refusal(std::string(3000, '-') + "1").find("nested more than 64 deep"), std::string::npos);

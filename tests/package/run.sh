@@ -170,8 +170,10 @@ for kind in static shared; do
   # ------------------------------------------------------------ the library
   if [[ $kind == static ]]; then
     check "static: the programs need no libfanin.so" has_none libfanin readelf -d "$work/build-find-static/consumer" "$work/c-static"
+    # shellcheck disable=SC2046
     check "static: a C++ program with --gc-sections links" "$cxx" -std=c++17 -O1 -pthread -Wl,--gc-sections \
-      -o "$work/gc" "$here/find_package/main.cpp" -I "$prefix/include" "$prefix/lib/libfanin.a"
+      -o "$work/gc" "$here/find_package/main.cpp" -I "$prefix/include" "$prefix/lib/libfanin.a" \
+      $(grep -o -e -lmpfr "$prefix/lib/pkgconfig/fanin.pc")
     check "static: and runs" "$work/gc"
     archives=$prefix/lib
   else
