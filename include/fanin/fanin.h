@@ -274,6 +274,53 @@ FANIN_C_API fanin_status fanin_plan_workspace_size(const fanin_plan* plan, int32
 FANIN_C_API fanin_status fanin_plan_upload(fanin_plan* plan, int32_t cuda_device, void* workspace, size_t capacity,
                                            void* stream);
 
+/* ------------------------------------------------------------------ models */
+
+/* Opaque. The tensors of a model's specification (docs/model-spec.md), with a seed. */
+typedef struct fanin_model fanin_model;
+
+/* A number that replaces the specification's constant of this name. */
+typedef struct fanin_constant {
+  const char* name;
+  double value;
+} fanin_constant;
+
+/* Reads a specification, JSON text. constants may be null if constant_count is 0. Free the model with fanin_model_free.
+   If it fails, it sets *model to null; the message names the place in the text. */
+FANIN_C_API fanin_status fanin_model_parse(const char* json, uint64_t seed, const fanin_constant* constants,
+                                           size_t constant_count, fanin_model** model);
+
+/* Frees a model; null is allowed. Plans that its tensors were added to do not need it. */
+FANIN_C_API void fanin_model_free(fanin_model* model);
+
+/* The number of tensors; null has 0. */
+FANIN_C_API size_t fanin_model_size(const fanin_model* model);
+
+/* A tensor of a model. Start from FANIN_MODEL_TENSOR_INIT. The pointers are valid as long as the model. */
+typedef struct fanin_model_tensor {
+  size_t struct_size; /* sizeof(fanin_model_tensor) */
+  const char* name;
+  int32_t dtype; /* a fanin_dtype: what the specification proposes */
+  size_t rank;
+  const int64_t* shape;    /* rank extents */
+  const char* const* ties; /* other names of the same memory */
+  size_t tie_count;
+} fanin_model_tensor;
+
+#define FANIN_MODEL_TENSOR_INIT \
+  { sizeof(fanin_model_tensor), NULL, FANIN_FLOAT32, 0, NULL, NULL, 0 }
+
+/* Tells what tensor number `number` is, counted from 0. */
+FANIN_C_API fanin_status fanin_model_describe(const fanin_model* model, size_t number, fanin_model_tensor* tensor);
+
+/* Adds a tensor of a model, or a part of it, to a plan. args says where it is (address, capacity, dtype, cuda_device,
+   leading_dimension) and which part of the tensor (block_offset and block_extent of `rank` numbers, or elements);
+   without one it is the whole. Shape, name, subsequence and layout are the model's and ignored. Fails as
+   fanin_plan_add does, and with FANIN_INVALID_ARGUMENT for values that are loaded from a file. A fused tensor becomes
+   several entries; if one is refused, those before it stay in the plan. */
+FANIN_C_API fanin_status fanin_plan_add_tensor(fanin_plan* plan, const fanin_model* model, size_t number,
+                                               const fanin_fill_args* args);
+
 /* ------------------------------------------------------------------ devices, messages, versions */
 
 /* The number of usable CUDA devices; 0 without a driver or without the CUDA back end. */

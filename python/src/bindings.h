@@ -16,6 +16,7 @@ void bind_seed(nanobind::module_& m);
 void bind_description(nanobind::module_& m);
 void bind_initializers(nanobind::module_& m);
 void bind_fill(nanobind::module_& m);
+void bind_model(nanobind::module_& m);
 void bind_plan(nanobind::module_& m);
 void bind_xla(nanobind::module_& m);
 

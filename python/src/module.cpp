@@ -55,6 +55,7 @@ NB_MODULE(_core, m) {
   python::bind_description(m);
   python::bind_initializers(m);
   python::bind_fill(m);
+  python::bind_model(m);
   python::bind_plan(m);
   python::bind_xla(m);
 }

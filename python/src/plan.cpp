@@ -16,6 +16,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "fanin/error.h"
+#include "fanin/model_plan.h"
 #include "fill.h"
 
 namespace fanin::python {
@@ -36,7 +37,19 @@ class OwningPlan {
     return keep(std::move(array), [&](const View& view) { return plan_.add_copy(entry, view); });
   }
 
-  std::size_t size() const { return arrays_.size(); }
+  // A fused tensor becomes several entries of one array.
+  void add_tensor(Array array, const ModelTensor& tensor, const Block& block) {
+    keep(std::move(array), [&](const View& view) {
+      fanin::add(plan_, tensor, view, block);
+      return plan_.size();
+    });
+  }
+
+  std::size_t size() const {
+    const nb::gil_scoped_release release;
+    const std::shared_lock lock(mutex_);
+    return plan_.size();
+  }
 
   // On the given stream, or on the current stream of each device.
   void fill(std::optional<CudaStream> stream, RunOptions run) {
@@ -168,6 +181,26 @@ gets new memory later (module.to, .data =), make a new plan.)")
           "add\n"
           "does, and ValueError if there is no such entry.")
       .def(
+          "add_tensor",
+          [](OwningPlan& self, nb::handle array, const ModelTensor& tensor, nb::handle offset) {
+            Array target = array_of(array, CudaStream{nullptr});
+            Block block;
+            if (!offset.is_none()) {
+              block.offset = shape_from(offset, "offset");
+              block.extent = target.shape;
+            } else if (target.shape != tensor.shape) {
+              throw InvalidArgument("The array of tensor \"" + tensor.name + "\" must have its shape " +
+                                    to_string(tensor.shape) +
+                                    ", or give the block's offset. Received: " + to_string(target.shape));
+            }
+            self.add_tensor(std::move(target), tensor, block);
+          },
+          "array"_a, "tensor"_a, nb::kw_only(), "offset"_a = nb::none(),
+          nb::sig("def add_tensor(self, array: object, tensor: ModelTensor, *, offset: Sequence[int] | None = None) -> "
+                  "None"),
+          "Adds a tensor of a model's specification, or with offset the block of it that the array holds, in any\n"
+          "dtype. Raises as add does; a fused tensor becomes an entry for each part.")
+      .def(
           "fill",
           [](OwningPlan& self, nb::handle stream, int threads, nb::handle device_seed) {
             const RunOptions run{nullptr, threads, CpuTarget::automatic, seed_address_of(device_seed)};
@@ -204,7 +237,7 @@ it must not change as long as the plan is filled. A stream that is being capture
 upload again.)")
       .def("__len__", &OwningPlan::size)
       .def("__repr__", [](const OwningPlan& self) {
-        return "<Plan of " + std::to_string(self.size()) + (self.size() == 1 ? " array>" : " arrays>");
+        return "<Plan of " + std::to_string(self.size()) + (self.size() == 1 ? " entry>" : " entries>");
       });
 }
 

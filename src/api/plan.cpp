@@ -174,7 +174,7 @@ struct Plan::State {
   // stream_of(device) returns the device's stream, or throws InvalidArgument.
   template <class StreamOf>
   void fill(const StreamOf& stream_of, const RunOptions& options) const {
-    RunOptions run = options;
+    RunOptions run = detail::checked(options, cuda(0));  // what is wrong for every device, also of an empty plan
     for (const auto& [device, device_jobs] : jobs) run = detail::checked(run, Device{device});
     check_device_options(run);
     for (const auto& [device, device_jobs] : jobs) {  // all refusals come before the first launch

@@ -23,6 +23,11 @@ struct fanin_plan {
   fanin::Plan value;
 };
 
+struct fanin_model {
+  fanin::ModelSpec spec;
+  std::vector<std::vector<const char*>> ties;  // of each tensor
+};
+
 namespace {
 
 static_assert(static_cast<int>(fanin::DType::float8_e5m2) == FANIN_FLOAT8_E5M2);
@@ -98,6 +103,17 @@ fanin_fill_args complete(const fanin_fill_args& args) {
                              offsetof(fanin_fill_args, layout),       offsetof(fanin_fill_args, device_seed),
                              offsetof(fanin_fill_args, device_call),  sizeof(fanin_fill_args)};
   return complete<fanin_fill_args>(args, FANIN_FILL_INIT, sizes, "fanin_fill_args", "FANIN_FILL_INIT");
+}
+
+fanin_model_tensor complete(const fanin_model_tensor& tensor) {
+  return complete<fanin_model_tensor>(tensor, FANIN_MODEL_TENSOR_INIT, std::array{sizeof(fanin_model_tensor)},
+                                      "fanin_model_tensor", "FANIN_MODEL_TENSOR_INIT");
+}
+
+const fanin::ModelTensor& tensor_in(const fanin_model& model, size_t number) {
+  if (number < model.spec.tensors.size()) return model.spec.tensors[number];
+  throw fanin::InvalidArgument("There is no tensor " + std::to_string(number) + ": the model has " +
+                               std::to_string(model.spec.tensors.size()));
 }
 
 fanin_run_args complete(const fanin_run_args& args) {
@@ -382,6 +398,49 @@ fanin_status fanin_plan_prepare(fanin_plan* plan, int32_t cuda_device, void* str
 }
 
 uint64_t fanin_subsequence(const char* name) { return fanin::subsequence_of(name == nullptr ? "" : name); }
+
+fanin_status fanin_model_parse(const char* json, uint64_t seed, const fanin_constant* constants, size_t constant_count,
+                               fanin_model** model) {
+  return guarded([&] {
+    given(model, "model") = nullptr;
+    fanin::ModelSpecOptions options;
+    for (size_t j = 0; j < constant_count; ++j) {
+      const fanin_constant& constant = (&given(constants, "constants"))[j];
+      options.constants.emplace_back(&given(constant.name, "constants"), constant.value);
+    }
+    auto made = std::make_unique<fanin_model>();
+    made->spec = fanin::parse_model_spec(&given(json, "json"), seed, options);
+    for (const fanin::ModelTensor& tensor : made->spec.tensors) {
+      std::vector<const char*>& names = made->ties.emplace_back();
+      for (const std::string& name : tensor.ties) names.push_back(name.c_str());
+    }
+    *model = made.release();
+  });
+}
+
+void fanin_model_free(fanin_model* model) { delete model; }
+
+size_t fanin_model_size(const fanin_model* model) { return model == nullptr ? 0 : model->spec.tensors.size(); }
+
+fanin_status fanin_model_describe(const fanin_model* model, size_t number, fanin_model_tensor* tensor) {
+  return guarded([&] {
+    const size_t struct_size = complete(given(tensor, "tensor")).struct_size;
+    const fanin_model& from = given(model, "model");
+    const fanin::ModelTensor& found = tensor_in(from, number);
+    const std::vector<const char*>& ties = from.ties[number];
+    *tensor = {struct_size,        found.name.c_str(), static_cast<int32_t>(found.dtype),
+               found.shape.size(), found.shape.data(), ties.data(),
+               ties.size()};
+  });
+}
+
+fanin_status fanin_plan_add_tensor(fanin_plan* plan, const fanin_model* model, size_t number,
+                                   const fanin_fill_args* args) {
+  return guarded([&] {
+    const fanin_fill_args a = complete_for_plan(given(args, "args"));
+    add(given(plan, "plan").value, tensor_in(given(model, "model"), number), view_of(a), block_of(a));
+  });
+}
 
 int32_t fanin_cuda_devices(void) {
   try {

@@ -137,6 +137,8 @@ TEST(Shapes, TakeIntegersOfAnyType) {
 
 // ---------------------------------------------------------------- ranges of elements
 
+TEST(Grids, AreTheWholeTensor) { EXPECT_EQ(fanin::test::expect_grid_equals_whole(fanin::host), 60); }
+
 TEST(Ranges, AreSlicesOfTheWholeTensor) {
   Choices choices(1);
   for (int n = 0; n < 300; ++n) {

@@ -444,6 +444,8 @@ TEST_F(Gpu, BlocksOfTensors) {
   }
 }
 
+TEST_F(Gpu, GridsAreTheWholeTensor) { EXPECT_EQ(test::expect_grid_equals_whole(cuda(0)), 60); }
+
 // Rows long enough to be written by whole quads, which begin anywhere in a quad and in memory.
 TEST_F(Gpu, LongRowsOfBlocksInDeviceMemory) {
   struct Blocks {

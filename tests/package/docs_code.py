@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the C++ code of docs/trainers.md, all blocks as one source.
+"""Compiles the C++ code of docs/trainers.md and docs/many-processes.md, all blocks as one source.
 
     docs_code.py PROJECT NVCC
 
@@ -15,8 +15,10 @@ import tempfile
 
 def main():
     project, nvcc = pathlib.Path(sys.argv[1]), sys.argv[2]
-    blocks = re.findall(r"^```cpp\n(.*?)^```", (project / "docs/trainers.md").read_text(), flags=re.S | re.M)
-    assert len(blocks) >= 6, len(blocks)
+    pages = ["docs/trainers.md", "docs/many-processes.md"]
+    blocks = [block for page in pages
+              for block in re.findall(r"^```cpp\n(.*?)^```", (project / page).read_text(), flags=re.S | re.M)]
+    assert len(blocks) >= 7, len(blocks)
     includes = ["#include <cuda_runtime.h>", "#include <cstdint>", "#include <string>"]
     source = []
     for number, block in enumerate(blocks):
@@ -30,7 +32,7 @@ def main():
         warnings = ["-Werror", "all-warnings", "-Xcompiler=-Wall,-Wextra,-Wno-unused-function"]
         subprocess.run([nvcc, "-std=c++17", *warnings, "-I", str(project / "include"), "-c", "-o", str(path.with_suffix(".o")),
                         str(path)], check=True)
-    print(f"{len(blocks)} blocks of docs/trainers.md compile")
+    print(f"{len(blocks)} blocks of {' and '.join(pages)} compile")
 
 
 if __name__ == "__main__":

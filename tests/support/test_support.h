@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -144,5 +145,71 @@ class Choices {
  private:
   std::uint64_t state_;
 };
+
+// ---------------------------------------------------------------- shards
+
+// Expects that a 4-D tensor on a grid of 2 x 3 x 1 x 2 processes, none of whose extents divides evenly, has the bytes of
+// the whole, for every dtype and sampler, in memory of the device. Returns the number of tensors compared.
+inline int expect_grid_equals_whole(Device device) {
+  const Shape shape{5, 7, 3, 9};
+  const std::int64_t grid[] = {2, 3, 1, 2};
+  std::vector<Block> blocks;
+  for (std::int64_t rank = 0; rank < 12; ++rank) {
+    const std::int64_t at[] = {rank / 6, rank / 2 % 3, 0, rank % 2};
+    Block block;
+    for (std::size_t j = 0; j < 4; ++j) {
+      block.offset.push_back(shape[j] * at[j] / grid[j]);
+      block.extent.push_back(shape[j] * (at[j] + 1) / grid[j] - block.offset[j]);
+    }
+    blocks.push_back(block);
+  }
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const Initializer samplers[] = {HeNormal(5),
+                                  RandomNormal(0.5, 2, 5),
+                                  HeUniform(5),
+                                  RandomUniform(1, 3, 5),
+                                  TruncatedNormal(0, 1, 5, -3, 3),
+                                  TruncatedNormal(0, 1, 5, 0, infinity),
+                                  TruncatedNormal(0, 1, 5, 1, 2),
+                                  TruncatedNormal(0, 1, 5, -0.5, 0.5),
+                                  TruncatedNormal(0, 1, 5, 3, infinity),
+                                  Constant(0.75)};
+  int compared = 0;
+  for (const Initializer& sampler : samplers) {
+    for (const DType dtype : all_dtypes) {
+      TensorOptions options;
+      options.name = "grid";
+      const Bytes whole = filled(sampler, shape, dtype, options);
+      std::vector<Tensor> memory;
+      Plan plan;
+      for (const Block& block : blocks) {
+        memory.emplace_back(block.extent, dtype, device);
+        options.block = block;
+        plan.add(sampler, memory.back().view(), shape, options);
+      }
+      plan.fill();
+      Bytes joined(whole.size(), poison);
+      for (std::size_t n = 0; n < blocks.size(); ++n) {
+        const Tensor values = memory[n].to(host);
+        const auto* from = static_cast<const unsigned char*>(values.data());
+        const Shape& offset = blocks[n].offset;
+        const Shape& extent = blocks[n].extent;
+        const std::size_t row = static_cast<std::size_t>(extent[3]) * size_of(dtype);
+        for (std::int64_t i = 0; i < extent[0]; ++i) {
+          for (std::int64_t j = 0; j < extent[1]; ++j) {
+            for (std::int64_t k = 0; k < extent[2]; ++k, from += row) {
+              const std::int64_t index =
+                  (((offset[0] + i) * shape[1] + offset[1] + j) * shape[2] + offset[2] + k) * shape[3] + offset[3];
+              std::memcpy(joined.data() + static_cast<std::size_t>(index) * size_of(dtype), from, row);
+            }
+          }
+        }
+      }
+      EXPECT_EQ(joined, whole) << sampler.class_name() << ' ' << name_of(dtype);
+      ++compared;
+    }
+  }
+  return compared;
+}
 
 }  // namespace fanin::test

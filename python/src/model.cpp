@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "arguments.h"
+#include "bindings.h"
+#include "fanin/dtype.h"
+#include "fanin/model_spec.h"
+#include "fanin/seed.h"
+
+namespace fanin::python {
+
+using namespace nanobind::literals;
+
+namespace {
+
+nb::tuple tuple_of(const Shape& shape) {
+  nb::list extents;
+  for (const std::int64_t extent : shape) extents.append(extent);
+  return nb::tuple(extents);
+}
+
+ModelSpec parse(nb::handle text, nb::handle seed, const std::string& source, nb::handle constants,
+                const std::optional<std::string>& dtype) {
+  ModelSpecOptions options;
+  options.source = source;
+  if (!constants.is_none()) {
+    for (const auto& [name, value] : nb::cast<nb::dict>(constants)) {
+      options.constants.emplace_back(text_from(name), nb::cast<double>(value));
+    }
+  }
+  if (dtype) options.dtype = parse_dtype(*dtype);
+  return parse_model_spec(nb::isinstance<nb::str>(text) ? text_from(text) : json_dumps(text), seed_from(seed).value(),
+                          options);
+}
+
+}  // namespace
+
+void bind_model(nb::module_& m) {
+  nb::class_<ModelTensor>(m, "ModelTensor", "A tensor of a model's specification, which Plan.add_tensor fills.")
+      .def_prop_ro("name", [](const ModelTensor& self) { return self.name; })
+      .def_prop_ro(
+          "shape", [](const ModelTensor& self) { return tuple_of(self.shape); },
+          nb::sig("def shape(self) -> tuple[int, ...]"))
+      .def_prop_ro(
+          "dtype", [](const ModelTensor& self) { return std::string(name_of(self.dtype)); },
+          "The dtype that the specification proposes.")
+      .def_prop_ro(
+          "ties", [](const ModelTensor& self) { return self.ties; }, "Other names of the same memory.")
+      .def_prop_ro(
+          "parts",
+          [](const ModelTensor& self) {
+            std::vector<std::string> names;
+            for (const ModelPart& part : self.parts) names.push_back(part.name);
+            return names;
+          },
+          "The names of the tensors that it is filled as, along one axis; its own name if it is not fused.")
+      .def("__repr__", [](const ModelTensor& self) {
+        return "<ModelTensor " + self.name + " " + to_string(self.shape) + " " + std::string(name_of(self.dtype)) + ">";
+      });
+
+  nb::class_<ModelSpec>(m, "ModelSpec", "The tensors of a model's specification, from parse_model_spec.")
+      .def_prop_ro("name", [](const ModelSpec& self) { return self.name; })
+      .def_prop_ro(
+          "notes", [](const ModelSpec& self) { return self.notes; },
+          "What is allowed but probably not meant, for example a rule that no tensor takes.")
+      .def_prop_ro(
+          "tensors",
+          [](nb::handle self) {
+            nb::list tensors;
+            for (const ModelTensor& tensor : nb::cast<const ModelSpec&>(self).tensors) {
+              tensors.append(nb::cast(tensor, nb::rv_policy::reference_internal, self));
+            }
+            return tensors;
+          },
+          nb::sig("def tensors(self) -> list[ModelTensor]"), "In the order of the specification.")
+      .def("__len__", [](const ModelSpec& self) { return self.tensors.size(); })
+      .def("__repr__", [](const ModelSpec& self) {
+        return "<ModelSpec " + self.name + " of " + std::to_string(self.tensors.size()) + " tensors>";
+      });
+
+  m.def("parse_model_spec", &parse, "spec"_a, "seed"_a = nb::none(), nb::kw_only(), "source"_a = "the specification",
+        "constants"_a = nb::none(), "dtype"_a = nb::none(),
+        nb::sig("def parse_model_spec(spec: str | dict[str, object], seed: int | None = None, *, "
+                "source: str = 'the specification', constants: dict[str, float] | None = None, "
+                "dtype: str | None = None) -> ModelSpec"),
+        R"(Reads a model's specification, which `fanin model` reads, from JSON text or the object that it stands for.
+
+seed       of every tensor, unless its rule has one; None draws one
+source     the file's name, for messages, and for the files that the specification loads, which are beside it
+constants  numbers that replace the specification's
+dtype      replaces the specification's
+
+Raises ValueError, which names the place in the specification.)");
+}
+
+}  // namespace fanin::python
