@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <sstream>
 #include <utility>
@@ -93,18 +96,28 @@ std::uint64_t parse_unsigned(const std::string& text, const std::string& option)
 }
 
 std::string read_file(const std::string& path) {
+  if (path == "-") {
+    std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+    if (std::cin.bad()) throw InvalidArgument("Cannot read the standard input");
+    return text;
+  }
+  const auto fail = [&](int error) { throw InvalidArgument("Cannot read \"" + path + "\": " + std::strerror(error)); };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) fail(EISDIR);
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path)) throw InvalidArgument("Cannot read \"" + path + "\" as a file");
-  return {std::istreambuf_iterator<char>(file), {}};
+  if (!file) fail(errno == 0 ? EIO : errno);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (file.bad()) fail(EIO);
+  return text;
 }
 
+// A plain name is an initializer's, even if there is a file of that name.
 Initializer read_config_argument(const std::string& text) {
   const bool is_json = text.find_first_of("{}[]\"") != std::string::npos;
   if (is_json) return deserialize(text);
-  std::error_code ignored;
-  const bool exists = std::filesystem::exists(text, ignored) && !std::filesystem::is_directory(text, ignored);
-  const bool is_path = text.find('/') != std::string::npos || text.find(".json") != std::string::npos;
-  if (exists || is_path) return deserialize(read_file(text));
+  const bool is_path = text == "-" || text.find('/') != std::string::npos || text.find(".json") != std::string::npos;
+  if (is_path) return deserialize(read_file(text));
   return is_name(text) ? make(text) : deserialize(text);
 }
 

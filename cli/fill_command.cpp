@@ -10,6 +10,7 @@
 #include "cli/filler.h"
 #include "cli/npy.h"
 #include "cli/output_file.h"
+#include "cli/progress.h"
 
 namespace fanin::cli {
 
@@ -25,6 +26,7 @@ struct Arguments {
   std::optional<std::string> partition_shape;
   std::optional<std::string> partition_offset;
   std::optional<std::string> out;
+  std::optional<std::string> format;
 };
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -65,6 +67,21 @@ TensorOptions options_of(const Arguments& arguments, const Shape& shape) {
   return options;
 }
 
+// Whether the output has NumPy's header. A stream has no ending that says so.
+bool is_npy(const Arguments& arguments) {
+  const std::string& out = *arguments.out;
+  if (arguments.format) {
+    if (*arguments.format == "npy" || *arguments.format == "bin") return *arguments.format == "npy";
+    throw InvalidArgument("--format takes npy or bin. Received: " + *arguments.format);
+  }
+  if (ends_with(out, ".npy") || ends_with(out, ".bin")) return ends_with(out, ".npy");
+  if (kind_of_output(out) != OutputKind::place) return true;
+  throw InvalidArgument(
+      "--out takes a name that ends in .npy (NumPy) or .bin (the elements alone), or any with "
+      "--format. Received: " +
+      out);
+}
+
 void run(const Arguments& arguments) {
   if (arguments.threads < 0) {
     throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " +
@@ -76,22 +93,23 @@ void run(const Arguments& arguments) {
   const TensorOptions options = options_of(arguments, shape);
   const Device device = parse_device(arguments.device);
   if (!device.is_host()) Tensor({}, dtype, device);  // throws and says why if there is no such device
-  const bool npy = arguments.out && ends_with(*arguments.out, ".npy");
-  if (arguments.out && !npy && !ends_with(*arguments.out, ".bin")) {
-    throw InvalidArgument("--out takes a name that ends in .npy (NumPy) or .bin (the elements alone). Received: " +
-                          *arguments.out);
-  }
+  const bool npy = arguments.out && is_npy(arguments);
   const FillParams params = initializer.params(shape, dtype, options);
   const Shape written = arguments.partition_shape ? options.block.extent : shape;
 
+  const std::string header = npy ? npy_header(written, dtype) : "";
+  const std::uint64_t bytes = params.index.count * size_of(dtype);
   std::optional<OutputFile> out;
-  if (arguments.out) out.emplace(*arguments.out);
-  if (npy) {
-    const std::string header = npy_header(written, dtype);
+  if (arguments.out) {
+    out.emplace(*arguments.out);
+    out->expect(header.size() + bytes);
     out->write(header.data(), header.size());
   }
-  Filler filler(arguments.threads, device);
-  const Statistics found = filler.fill(params, out ? &*out : nullptr, {});
+  std::optional<Progress> progress;
+  progress.emplace(bytes);
+  const Statistics found = fill_in_pieces(params, device, arguments.threads, out ? &*out : nullptr,
+                                          [&](std::uint64_t done) { progress->update(done); });
+  progress.reset();
   if (out) out->commit();
 
   std::cout << initializer.class_name() << ", shape " << to_string(written);
@@ -126,7 +144,9 @@ void add_fill_command(CLI::App& program) {
   command->add_option("--partition-shape", arguments->partition_shape, "Fill a part: its extents, e.g. 2,3");
   command->add_option("--partition-offset", arguments->partition_offset, "Where the part begins, e.g. 4,0");
   command->add_option("--out", arguments->out,
-                      "FILE.npy, or FILE.bin for the elements alone; bfloat16 and float8 are stored as integers");
+                      "FILE.npy, or FILE.bin for the elements alone, or - for standard output; bfloat16 and float8 are "
+                      "stored as integers");
+  command->add_option("--format", arguments->format, "npy or bin, whatever the name of --out ends in");
   command->callback([arguments] { run(*arguments); });
 }
 

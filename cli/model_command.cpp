@@ -13,6 +13,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/distribution_json.h"
+#include "cli/model_metadata.h"
 #include "cli/model_writer.h"
 #include "cli/output_file.h"
 #include "cli/table.h"
@@ -25,7 +26,7 @@ namespace {
 struct Arguments {
   std::string spec;
   std::optional<std::string> seed;
-  std::string out;
+  WriteArguments write;
   std::optional<std::string> report;
   int threads = 0;
 };
@@ -43,6 +44,7 @@ struct Entry {
 
 // A file with two purposes would lose one of its contents.
 void check_different(const std::string& a, const std::string& b) {
+  if (a == "-" || kind_of_output(b) != OutputKind::place) return;
   std::error_code ignored;
   if (std::filesystem::weakly_canonical(a, ignored) != std::filesystem::weakly_canonical(b, ignored)) return;
   throw InvalidArgument("The specification, --out and --report must be different files. Received: " + a + " and " + b);
@@ -156,27 +158,23 @@ void run(const Arguments& arguments) {
                           std::to_string(arguments.threads));
   }
   const Seed seed = arguments.seed ? Seed(parse_unsigned(*arguments.seed, "--seed")) : Seed();
-  const ModelSpec spec = parse_model_spec(read_file(arguments.spec), seed.value());
+  const std::string text = read_file(arguments.spec);
+  const ModelSpec spec = parse_model_spec(text, seed.value());
   std::vector<Entry> entries = entries_of(spec);
   for (const std::string& note : spec.notes) std::fprintf(stderr, "fanin: note: %s\n", note.c_str());
 
   std::vector<const ModelTensor*> tensors;
   for (const Entry& entry : entries) tensors.push_back(entry.tensor);
-  check_different(arguments.spec, arguments.out);
+  check_different(arguments.spec, arguments.write.out);
   if (arguments.report) {
     check_different(arguments.spec, *arguments.report);
-    check_different(arguments.out, *arguments.report);
+    check_different(arguments.write.out, *arguments.report);
   }
-  ModelWriter writer(tensors,
-                     {{"format", "pt"},
-                      {"fanin.version", FANIN_VERSION},
-                      {"fanin.contract", std::to_string(FANIN_CONTRACT_VERSION)},
-                      {"fanin.seed", std::to_string(seed.value())}},
-                     {arguments.out, arguments.threads});
+  ModelWriter writer(tensors, model_metadata(text, seed.value(), {}), arguments.write.options(arguments.threads));
   std::optional<OutputFile> report;  // opened now, so that it fails before anything is replaced
   if (arguments.report) report.emplace(*arguments.report);
   const Written written = writer.write();
-  for (std::size_t j = 0; j < entries.size(); ++j) entries[j].found = written.found[j];
+  for (std::size_t j = 0; j < entries.size(); ++j) entries[j].found = written.found[j][0];
   if (report) write_report(*report, spec, seed.value(), entries, written);
   writer.commit();
   if (report) report->commit();
@@ -192,7 +190,7 @@ void run(const Arguments& arguments) {
             << std::flush;
   print_rate(written);
   std::fflush(stdout);
-  std::cout << "written to " << arguments.out << '\n';
+  print_written(written, arguments.write.out);
 }
 
 }  // namespace
@@ -202,7 +200,7 @@ void add_model_command(CLI::App& program) {
   auto arguments = std::make_shared<Arguments>();
   command->add_option("spec", arguments->spec, "The model's specification, e.g. examples/models/gpt2.json")->required();
   command->add_option("--seed", arguments->seed, "0 to 2^64 - 1; without it one is drawn and printed");
-  command->add_option("--out", arguments->out, "FILE.safetensors")->required();
+  arguments->write.add_to(*command);
   command->add_option("--report", arguments->report, "Writes the table as JSON, too");
   command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
   command->callback([arguments] { run(*arguments); });

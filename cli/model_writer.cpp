@@ -1,42 +1,296 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_writer.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+
 #include "cli/progress.h"
-#include "fanin/safetensors.h"
+#include "cli/stream.h"
+#include "fanin/cpu.h"
+#include "fanin/error.h"
+#include "fanin/seed.h"
 
 namespace fanin::cli {
 
-ModelWriter::ModelWriter(std::vector<const ModelTensor*> tensors,
-                         const std::vector<std::pair<std::string, std::string>>& metadata, const WriteOptions& options)
-    : tensors_(std::move(tensors)), options_(options), out_(options.out) {
-  std::vector<StoredTensor> stored;
-  for (const ModelTensor* tensor : tensors_) {
-    const ModelPart& part = tensor->parts[0];
-    params_.push_back(part.initializer->params(part.shape, tensor->dtype, part.options()));
-    stored.push_back({tensor->name, tensor->shape, tensor->dtype});
+namespace {
+
+// The time that this thread has worked, whatever else the processor did meanwhile.
+double thread_seconds() {
+  std::timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Closes a descriptor.
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int flags) : value(open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+    if (value < 0) fail_with("write", path);
   }
-  header_ = safetensors_header(stored, metadata);
+  ~Descriptor() { close(value); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  const int value;
+};
+
+// Reads until the end of the file; returns the bytes read.
+std::size_t read_at(int descriptor, void* bytes, std::size_t count, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < count) {
+    const ssize_t got =
+        pread(descriptor, static_cast<char*>(bytes) + done, count - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+struct Made {
+  std::uint64_t elements = 0;
+  double seconds = 0;
+  std::vector<PartFound> found;
+};
+
+// Asks the system to write so many bytes to the disk at a time, so that it works while tensors are filled.
+constexpr std::uint64_t flush_bytes = std::uint64_t{32} << 20;
+
+void start_flush(int descriptor, std::uint64_t first, std::uint64_t bytes) {
+#if defined(__linux__)
+  sync_file_range(descriptor, static_cast<off_t>(first), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+#else
+  static_cast<void>(descriptor), static_cast<void>(first), static_cast<void>(bytes);
+#endif
+}
+
+// Below this, the clock and the start of threads take a good part of the time.
+constexpr std::uint64_t least_bytes_to_compare = std::uint64_t{64} << 20;
+
+// The seconds a byte takes in a memset to zero on so many threads, each in memory of its own.
+double memset_seconds(int threads) {
+  const std::uint64_t piece = piece_bytes_for(threads);
+  const std::uint64_t bytes = 256 * piece * static_cast<std::uint64_t>(threads);
+  double seconds = 0;
+  const auto make = [](std::uint64_t /*first*/, std::size_t size, std::byte* memory) {
+    const double start = thread_seconds();
+    std::memset(memory, 0, size);
+    return thread_seconds() - start;
+  };
+  stream<double>(0, bytes, piece, threads, make,
+                 [&](std::uint64_t, std::size_t, const std::byte*, double part) { seconds += part / threads; });
+  return seconds / static_cast<double>(bytes);
+}
+
+}  // namespace
+
+void WriteArguments::add_to(CLI::App& command) {
+  command.add_option("--out", out, "FILE.safetensors; with --shard-size a directory; -: standard output");
+  command.add_option("--shard-size", shard_size, "Writes files of at most this size and their index, e.g. 5GB");
+  command.add_flag("--no-stats", no_stats, "Measures no statistics of what is written, which is faster");
+  command.add_flag("--resume", resume, "Goes on where the same command was killed, and keeps the pieces on failure");
+}
+
+WriteOptions WriteArguments::options(int threads) const {
+  WriteOptions options;
+  options.out = out;
+  options.threads = threads;
+  if (shard_size) options.shard_bytes = parse_bytes(*shard_size, "--shard-size");
+  options.statistics = !no_stats;
+  options.resume = resume;
+  const std::string ending = ".safetensors";
+  const bool is_file_name =
+      out.size() > ending.size() && out.compare(out.size() - ending.size(), ending.size(), ending) == 0;
+  if (kind_of_output(out) != OutputKind::place || is_file_name != shard_size.has_value()) return options;
+  throw InvalidArgument(shard_size
+                            ? "With --shard-size, --out is a directory, whose name does not end in .safetensors. "
+                              "Received: \"" +
+                                  out + "\""
+                            : "--out takes a name that ends in .safetensors, or a directory with --shard-size. "
+                              "Received: \"" +
+                                  out + "\"");
+}
+
+void print_written(const Written& written, const std::string& out) {
+  constexpr double giga = 1e9;
+  std::cout << "written to " << out;
+  if (written.files > 1) std::cout << " as " << written.files << " files";
+  if (written.resumed > 0) std::cout << "; " << written.resumed << " bytes were there before";
+  if (written.bytes >= least_bytes_to_compare) {
+    std::cout << std::fixed << std::setprecision(2) << "; " << static_cast<double>(written.bytes) / giga << " GB in "
+              << written.seconds << " s: " << static_cast<double>(written.bytes) / giga / written.seconds << " GB/s";
+  }
+  std::cout << '\n';
+}
+
+ModelWriter::ModelWriter(std::vector<const ModelTensor*> tensors, const Metadata& metadata, const WriteOptions& options)
+    : tensors_(std::move(tensors)),
+      options_(options),
+      threads_(options.threads > 0 ? options.threads : available_threads()),
+      files_(layout_of(tensors_, options.shard_bytes, metadata)),
+      kept_(files_.size(), 0) {
+  if (kind_of_output(options_.out) != OutputKind::place) {
+    if (options_.shard_bytes || options_.resume) {
+      throw InvalidArgument("--shard-size and --resume need a --out on a disk. Received: " + options_.out);
+    }
+    stream_.emplace(options_.out);
+    return;
+  }
+  std::vector<std::string> names;
+  std::string identity = std::to_string(files_.size());
+  std::uint64_t bytes = 0;
+  for (const FileLayout& file : files_) {
+    if (options_.shard_bytes) names.push_back(file.name);
+    // The header has all that decides the bytes, but for a specification that is too long for it.
+    std::array<char, 64> hash{};
+    std::snprintf(hash.data(), hash.size(), " %016llx", static_cast<unsigned long long>(subsequence_of(file.header)));
+    identity += hash.data();
+    bytes += file.bytes();
+  }
+  partial_.emplace(options_.out, std::move(names), identity, options_.resume);
+  if (partial_->is_finished()) {
+    for (std::size_t j = 0; j < files_.size(); ++j) kept_[j] = files_[j].bytes();
+    return;
+  }
+  for (std::size_t j = 0; partial_->has_pieces() && j < files_.size(); ++j) {
+    kept_[j] = kept_bytes(j);
+    bytes -= kept_[j];
+  }
+  check_room(folder_of(resolved(options_.out)), bytes);
+}
+
+// How much of a file is there and right, as far as samples of it tell.
+std::uint64_t ModelWriter::kept_bytes(std::size_t number) const {
+  const FileLayout& file = files_[number];
+  const std::string path = partial_->file(number);
+  struct stat status = {};
+  if (stat(path.c_str(), &status) != 0) return 0;
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size < file.header.size() || size > file.bytes()) return 0;
+  const Descriptor opened(path, O_RDONLY);
+  std::string header(file.header.size(), '\0');
+  if (read_at(opened.value, header.data(), header.size(), 0) != header.size() || header != file.header) return 0;
+  // Elements begin at multiples of their size, which divides 8.
+  const std::uint64_t there = size == file.bytes() ? file.data_bytes : (size - file.header.size()) / 8 * 8;
+  constexpr std::uint64_t window = std::uint64_t{256} << 10;
+  constexpr std::uint64_t windows = 64;
+  const auto wanted = std::make_unique<std::byte[]>(window + 8);
+  const auto found = std::make_unique<std::byte[]>(window + 8);
+  const auto is_right = [&](std::uint64_t first, std::uint64_t count) {
+    fill_bytes(file, tensors_, first, count, wanted.get());
+    return read_at(opened.value, found.get(), count, file.header.size() + first) == count &&
+           std::memcmp(wanted.get(), found.get(), count) == 0;
+  };
+  const std::uint64_t step = std::max(window, there / windows / 8 * 8);
+  for (std::uint64_t first = 0; first < there; first += step) {
+    if (!is_right(first, std::min(window, there - first))) return 0;
+  }
+  const std::uint64_t last = there > window ? (there - window) / 8 * 8 : 0;
+  if (there > 0 && !is_right(last, there - last)) return 0;
+  return file.header.size() + there;
+}
+
+void ModelWriter::take(const std::vector<PartFound>& found, Written& written) const {
+  for (const PartFound& part : found) written.found[part.tensor][part.part].add(part.found);
+}
+
+// Writes what is missing of a file.
+void ModelWriter::write_file(std::size_t number, std::uint64_t kept, Written& written) {
+  const FileLayout& file = files_[number];
+  std::optional<Descriptor> opened;
+  if (partial_) {
+    opened.emplace(partial_->file(number), O_WRONLY | O_CREAT);
+    const auto end = static_cast<off_t>(kept);
+    if (ftruncate(opened->value, end) != 0 || lseek(opened->value, end, SEEK_SET) != end) {
+      fail_with("write", partial_->file(number));
+    }
+  }
+  const auto write = [&](const void* bytes, std::size_t count) {
+    if (stream_) return stream_->write(bytes, count);
+    write_all(opened->value, bytes, count, options_.out);
+  };
+  if (kept == 0) write(file.header.data(), file.header.size());
+  const std::uint64_t begin = kept == 0 ? 0 : kept - file.header.size();
+  written.resumed += begin;
+  done_ += begin;
+  std::uint64_t flushed = begin;
+  const auto make = [&](std::uint64_t first, std::size_t bytes, std::byte* memory) {
+    const double start = thread_seconds();
+    Made made;
+    made.elements = fill_bytes(file, tensors_, first, bytes, memory);
+    made.seconds = thread_seconds() - start;
+    if (options_.statistics) made.found = statistics_of(file, tensors_, first, bytes, memory);
+    return made;
+  };
+  stream<Made>(begin, file.data_bytes, piece_bytes_for(threads_), threads_, make,
+               [&](std::uint64_t first, std::size_t bytes, const std::byte* memory, const Made& made) {
+                 write(memory, bytes);
+                 done_ += bytes;
+                 written.bytes += bytes;
+                 written.elements += made.elements;
+                 written.fill_seconds += made.seconds / threads_;
+                 take(made.found, written);
+                 progress_->update(done_);
+                 if (opened && first + bytes - flushed >= flush_bytes) {
+                   start_flush(opened->value, file.header.size() + flushed, first + bytes - flushed);
+                   flushed = first + bytes;
+                 }
+               });
+  if (!opened) return;
+  if (fsync(opened->value) != 0) fail_with("finish", options_.out);
+  partial_->mark_on_disk(number);
 }
 
 Written ModelWriter::write() {
-  std::uint64_t total = 0;
-  for (const FillParams& params : params_) total += params.index.count * size_of(params.dtype);
-  out_.write(header_.data(), header_.size());
-  Filler filler(options_.threads);
-  filler.compare_with_memset();
   Written written;
-  Progress progress(total);
-  for (const FillParams& params : params_) {
-    written.found.push_back(filler.fill(params, &out_, [&](std::uint64_t bytes) { progress.update(bytes); }));
+  written.threads = threads_;
+  written.files = files_.size();
+  std::uint64_t total = 0;
+  for (const ModelTensor* tensor : tensors_) written.found.emplace_back(tensor->parts.size());
+  for (const FileLayout& file : files_) total += file.data_bytes;
+  const double start = now_seconds();
+  progress_.emplace(total);
+  for (std::size_t j = 0; j < files_.size(); ++j) {
+    if (kept_[j] == files_[j].bytes() && (partial_->is_finished() || partial_->is_on_disk(j))) {
+      written.resumed += files_[j].data_bytes;
+      progress_->update(done_ += files_[j].data_bytes);
+    } else {
+      write_file(j, kept_[j], written);
+    }
   }
-  written.elements = filler.elements();
-  written.bytes = filler.bytes();
-  written.fill_seconds = filler.fill_seconds();
-  written.memset_seconds = filler.memset_seconds();
-  written.threads = filler.threads();
+  progress_.reset();
+  if (partial_ && !partial_->is_finished() && files_.size() > 1) {
+    const std::string text = index_text(tensors_, files_);
+    const std::string path = partial_->file(0).substr(0, partial_->file(0).rfind('/') + 1) + index_name;
+    const Descriptor index(path, O_WRONLY | O_CREAT | O_TRUNC);
+    write_all(index.value, text.data(), text.size(), path);
+    if (fsync(index.value) != 0) fail_with("finish", path);
+  }
+  written.seconds = now_seconds() - start;
+  if (options_.statistics && written.bytes >= least_bytes_to_compare) {
+    written.memset_seconds = memset_seconds(threads_) * static_cast<double>(written.bytes);
+  }
   return written;
 }
 
-void ModelWriter::commit() { out_.commit(); }
+void ModelWriter::commit() {
+  if (partial_) return partial_->commit();
+  stream_->commit();
+}
 
 }  // namespace fanin::cli

@@ -2,42 +2,40 @@
 #include "cli/output_file.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+
+#include "fanin/seed.h"
 
 namespace fanin::cli {
 
 namespace {
 
-// The names of unfinished files, in memory that a signal handler can read. The program writes at most two files at a
-// time.
-std::array<std::array<char, PATH_MAX>, 2> unfinished{};
-
-void remember(const std::string& path) {
-  for (auto& slot : unfinished) {
-    if (slot[0] != '\0' || path.size() >= slot.size()) continue;
-    std::memcpy(slot.data(), path.c_str(), path.size() + 1);
-    return;
-  }
-}
-
-void forget(const std::string& path) {
-  for (auto& slot : unfinished) {
-    if (path == slot.data()) slot[0] = '\0';
-  }
-}
+// A list that a signal handler can walk: entries are never removed, only emptied.
+struct Unfinished {
+  std::string path;
+  std::atomic<bool> is_there{true};
+  Unfinished* next;
+};
+std::atomic<Unfinished*> unfinished{nullptr};
+static_assert(std::atomic<Unfinished*>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 void remove_and_die(int signal) {
-  for (const auto& slot : unfinished) {
-    if (slot[0] != '\0') unlink(slot.data());
+  for (const Unfinished* entry = unfinished; entry != nullptr; entry = entry->next) {
+    if (entry->is_there && unlink(entry->path.c_str()) != 0) rmdir(entry->path.c_str());
   }
   std::signal(signal, SIG_DFL);
   std::raise(signal);
@@ -51,15 +49,149 @@ mode_t default_mode() {
 
 }  // namespace
 
-void handle_signals() {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+void remember_unfinished(const std::string& path) {
+  unfinished = new Unfinished{path, {true}, unfinished};  // lives as long as the process
+}
+
+void forget_unfinished(const std::string& path) {
+  for (Unfinished* entry = unfinished; entry != nullptr; entry = entry->next) {
+    if (entry->path == path) entry->is_there = false;
+  }
+}
+
+void prepare_process() {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM, SIGVTALRM, SIGPROF, SIGUSR1, SIGUSR2}) {
     // A signal that the parent ignores (nohup, a background job) stays ignored.
     if (std::signal(signal, remove_and_die) == SIG_IGN) std::signal(signal, SIG_IGN);
   }
   for (const int signal : {SIGXFSZ, SIGPIPE}) std::signal(signal, SIG_IGN);
+  // Opened the wrong way round, so that their use goes on to be an error.
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) < 0 && errno == EBADF) {
+      const int opened = open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+      if (opened >= 0 && opened != stream) {
+        dup2(opened, stream);
+        close(opened);
+      }
+    }
+  }
+}
+
+bool is_reader_gone() {
+  struct pollfd standard = {STDOUT_FILENO, POLLOUT, 0};
+  return poll(&standard, 1, 0) == 1 && (standard.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+void fail_with(const std::string& doing, const std::string& path) {
+  throw std::runtime_error("Cannot " + doing + " \"" + path + "\": " + std::strerror(errno));
+}
+
+std::string resolved(const std::string& path) {
+  char* real = realpath(path.c_str(), nullptr);
+  if (real == nullptr) return path;
+  std::string result = real;
+  std::free(real);
+  return result;
+}
+
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string partial_path(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::size_t base = slash == std::string::npos ? 0 : slash + 1;
+  std::string name = path.substr(base);
+  const std::string ending = ".fanin-partial";
+  // A name that would be too long is cut, and its hash keeps it apart from others.
+  if (1 + name.size() + ending.size() > NAME_MAX) {
+    std::array<char, 20> hash{};
+    std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(subsequence_of(name)));
+    std::size_t kept = 200;
+    while (kept > 0 && (static_cast<unsigned char>(name[kept]) & 0xc0) == 0x80) --kept;  // whole characters of UTF-8
+    name = name.substr(0, kept) + hash.data();
+  }
+  return path.substr(0, base) + "." + name + ending;
+}
+
+void check_folder(const std::string& folder) {
+  struct stat status = {};
+  if (stat(folder.c_str(), &status) != 0) fail_with("write into the folder", folder);
+  if (!S_ISDIR(status.st_mode)) {
+    errno = ENOTDIR;
+    fail_with("write into the folder", folder);
+  }
+  if (access(folder.c_str(), W_OK | X_OK) != 0) fail_with("write into the folder", folder);
+}
+
+void check_room(const std::string& folder, std::uint64_t bytes) {
+  struct statvfs disk = {};
+  if (statvfs(folder.c_str(), &disk) != 0 || disk.f_blocks == 0) return;  // a file system that does not say
+  const std::uint64_t blocks = geteuid() == 0 ? disk.f_bfree : disk.f_bavail;
+  const std::uint64_t unit = disk.f_frsize;
+  if (bytes / unit < blocks) return;
+  throw std::runtime_error("Cannot write into the folder \"" + folder + "\": " + std::to_string(bytes) +
+                           " bytes are to be written, and its disk has room for " + std::to_string(blocks * unit));
+}
+
+void write_all(int descriptor, const void* bytes, std::size_t count, const std::string& path) {
+  const char* next = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t written = ::write(descriptor, next, count);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_with("write", path);
+    next += written;
+    count -= static_cast<std::size_t>(written);
+  }
+}
+
+OutputKind kind_of_output(const std::string& path) {
+  if (path == "-" || path == "/dev/stdout" || path == "/dev/fd/1" || path == "/proc/self/fd/1") {
+    return OutputKind::standard;
+  }
+  struct stat status = {};
+  if (stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return OutputKind::place;
+  return OutputKind::stream;
+}
+
+OutputLock::OutputLock(const std::string& path, const std::string& writes) {
+  for (;;) {
+    descriptor_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, default_mode());
+    if (descriptor_ < 0) fail_with("write", path);
+    if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      const bool is_held = errno == EWOULDBLOCK;
+      const int error = errno;
+      close(descriptor_);
+      errno = error;
+      if (!is_held) fail_with("lock", path);
+      throw std::runtime_error("Cannot write \"" + writes +
+                               "\": another process is writing it now (it holds a lock on \"" + path + "\")");
+    }
+    // Whoever had the lock before may have removed or renamed the file.
+    struct stat mine = {};
+    struct stat there = {};
+    if (fstat(descriptor_, &mine) == 0 && stat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino &&
+        mine.st_dev == there.st_dev) {
+      return;
+    }
+    close(descriptor_);
+  }
+}
+
+OutputLock::~OutputLock() {
+  if (descriptor_ >= 0) close(descriptor_);
 }
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
+  const OutputKind kind = kind_of_output(path);
+  if (kind == OutputKind::standard) {
+    path_ = "standard output";
+    descriptor_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    // What is printed from now on goes to standard error.
+    if (descriptor_ < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) fail("write");
+    return;
+  }
   struct stat status = {};
   const bool exists = stat(path.c_str(), &status) == 0;
   struct stat link = {};
@@ -75,62 +207,52 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
     errno = EISDIR;
     fail("write");
   }
-  if (exists && !S_ISREG(status.st_mode)) {
+  if (kind == OutputKind::stream) {
     descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor_ < 0) fail("write");
     return;
   }
-  if (exists) {
-    if (access(path.c_str(), W_OK) != 0) fail("write");
-    // A link stays a link, and its target is replaced.
-    if (char* resolved = realpath(path.c_str(), nullptr); resolved != nullptr) {
-      path_ = resolved;
-      std::free(resolved);
-    }
-  }
-  const std::size_t slash = path_.rfind('/');
-  const std::size_t base = slash == std::string::npos ? 0 : slash + 1;
-  temporary_ = path_.substr(0, base) + ".fanin-XXXXXX";
-  descriptor_ = mkostemp(temporary_.data(), O_CLOEXEC);
-  if (descriptor_ < 0) {
+  if (exists && access(path.c_str(), W_OK) != 0) fail("write");
+  if (exists) path_ = resolved(path);  // a link stays a link, and its target is replaced
+  check_folder(folder_of(path_));
+  temporary_ = partial_path(path_);
+  try {
+    lock_.emplace(temporary_, path_);
+  } catch (...) {
     temporary_.clear();
-    fail("write");
+    throw;
   }
-  remember(temporary_);
+  remember_unfinished(temporary_);
+  descriptor_ = lock_->descriptor();
+  if (ftruncate(descriptor_, 0) != 0) fail("write");
   if (exists && fchown(descriptor_, status.st_uid, status.st_gid) != 0) errno = 0;  // only root may give files away
   fchmod(descriptor_, exists ? status.st_mode & 07777 : default_mode());
 }
 
 OutputFile::~OutputFile() {
-  if (descriptor_ >= 0) close(descriptor_);
+  if (!lock_ && descriptor_ >= 0) close(descriptor_);
   if (temporary_.empty()) return;
   unlink(temporary_.c_str());
-  forget(temporary_);
+  forget_unfinished(temporary_);
 }
 
-void OutputFile::fail(const char* doing) const {
-  throw std::runtime_error("Cannot " + std::string(doing) + " \"" + path_ + "\": " + std::strerror(errno));
+void OutputFile::fail(const char* doing) const { fail_with(doing, path_); }
+
+void OutputFile::expect(std::uint64_t bytes) const {
+  if (!temporary_.empty()) check_room(folder_of(path_), bytes);
 }
 
-void OutputFile::write(const void* bytes, std::size_t count) {
-  const char* next = static_cast<const char*>(bytes);
-  while (count > 0) {
-    const ssize_t written = ::write(descriptor_, next, count);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail("write");
-    next += written;
-    count -= static_cast<std::size_t>(written);
-  }
-}
+void OutputFile::write(const void* bytes, std::size_t count) { write_all(descriptor_, bytes, count, path_); }
 
 void OutputFile::commit() {
-  if (!temporary_.empty() && fsync(descriptor_) != 0) fail("finish");
-  const int descriptor = descriptor_;
-  descriptor_ = -1;
-  if (close(descriptor) != 0) fail("finish");
-  if (temporary_.empty()) return;
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail("finish");
-  forget(temporary_);
+  if (temporary_.empty()) {
+    const int descriptor = descriptor_;
+    descriptor_ = -1;
+    if (close(descriptor) != 0) fail("finish");
+    return;
+  }
+  if (fsync(descriptor_) != 0 || rename(temporary_.c_str(), path_.c_str()) != 0) fail("finish");
+  forget_unfinished(temporary_);
   temporary_.clear();
 }
 

@@ -2,13 +2,40 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace fanin::cli {
 
-// A file that is written beside its destination and renamed when it is complete, so that only a complete file replaces
-// an existing one. Anything but a regular file (a device, a pipe) is written directly. All functions throw
-// std::runtime_error with the path and the system's reason.
+// What --out means.
+enum class OutputKind : std::uint8_t {
+  standard,  // "-", /dev/stdout: the standard output
+  stream,    // a device or a pipe, for example >(gzip ...)
+  place      // a file or a directory, which may not exist yet
+};
+OutputKind kind_of_output(const std::string& path);
+
+// A lock on a file or a directory of unfinished output. It is held until the object is destroyed, or the process ends
+// in any way.
+class OutputLock {
+ public:
+  // Creates the file if need be. Throws std::runtime_error if another process has it, with the name of what is written.
+  OutputLock(const std::string& path, const std::string& writes);
+  ~OutputLock();
+  OutputLock(const OutputLock&) = delete;
+  OutputLock& operator=(const OutputLock&) = delete;
+
+  int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_ = -1;
+};
+
+// A file that is written beside its destination, as .NAME.fanin-partial, and renamed when it is complete, so that only
+// a complete file replaces an existing one. It is locked meanwhile; one that a killed process left is overwritten.
+// Standard output, devices and pipes are written directly. All functions throw std::runtime_error with the path and the
+// system's reason.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
@@ -16,6 +43,8 @@ class OutputFile {
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
+  // Throws if the disk has no room for so many bytes.
+  void expect(std::uint64_t bytes) const;
   void write(const void* bytes, std::size_t count);
   void commit();
 
@@ -23,12 +52,42 @@ class OutputFile {
   [[noreturn]] void fail(const char* doing) const;
 
   std::string path_;
-  std::string temporary_;  // empty if written directly or committed
-  int descriptor_ = -1;
+  std::string temporary_;           // empty if written directly or committed
+  std::optional<OutputLock> lock_;  // of the temporary file
+  int descriptor_ = -1;             // the lock's, if there is one
 };
 
-// Makes SIGINT, SIGTERM and SIGHUP remove unfinished files before they end the process, and makes a full disk or a
-// closed pipe an error of write() instead of a signal.
-void handle_signals();
+// The path of an existing file or directory behind links; any other path as it is.
+std::string resolved(const std::string& path);
+
+// The place of unfinished output: .NAME.fanin-partial, beside the path.
+std::string partial_path(const std::string& path);
+
+// "." or the folder of a path.
+std::string folder_of(const std::string& path);
+
+// Throws std::runtime_error if the folder cannot be written, and names it.
+void check_folder(const std::string& folder);
+
+// Throws std::runtime_error if the disk of a folder has no room for so many bytes.
+void check_room(const std::string& folder, std::uint64_t bytes);
+
+// Writes all bytes. Throws std::runtime_error with the path.
+void write_all(int descriptor, const void* bytes, std::size_t count, const std::string& path);
+
+// Throws std::runtime_error with errno's reason.
+[[noreturn]] void fail_with(const std::string& doing, const std::string& path);
+
+// Unfinished files and directories that a signal removes before it ends the process, the last one first. Names may be
+// added before they exist.
+void remember_unfinished(const std::string& path);
+void forget_unfinished(const std::string& path);
+
+// Makes signals that end the process remove unfinished files, and makes a full disk or a closed pipe an error of
+// write() instead of a signal. Opens what the parent closed of the standard streams, so that no file takes its number.
+void prepare_process();
+
+// Whether the reader of the standard output has gone, for example `head -1`.
+bool is_reader_gone();
 
 }  // namespace fanin::cli

@@ -9,8 +9,8 @@
 
 namespace fanin::cli {
 
-Progress::Progress(std::uint64_t total_bytes)
-    : total_(std::max<std::uint64_t>(total_bytes, 1)), terminal_(isatty(STDERR_FILENO) != 0) {
+Progress::Progress(std::uint64_t total_bytes, const char* done)
+    : total_(std::max<std::uint64_t>(total_bytes, 1)), done_(done), terminal_(isatty(STDERR_FILENO) != 0) {
   update(0);
 }
 
@@ -27,7 +27,7 @@ void Progress::update(std::uint64_t bytes) {
   const double done = static_cast<double>(bytes) / mebi;
   const double all = static_cast<double>(total_) / mebi;
   if (!terminal_) {
-    if (percent > 0) std::fprintf(stderr, "filled %3d %%, %.1f of %.1f MiB\n", percent, done, all);
+    if (percent > 0) std::fprintf(stderr, "%s %3d %%, %.1f of %.1f MiB\n", done_, percent, done, all);
     return;
   }
   const auto width = static_cast<std::size_t>(40);
