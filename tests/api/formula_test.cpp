@@ -117,7 +117,7 @@ TEST(Formula, FunctionsAreCorrectlyRoundedAndKeepMpfrsSettings) {
 #if FANIN_MPFR
   const auto least = mpfr_get_emin();
   const auto most = mpfr_get_emax();
-  filled(Formula("exp(i[0])"), {100}, DType::float32);
+  filled(Formula("exp(i[0])"), {80});
   EXPECT_EQ(mpfr_get_emin(), least);
   EXPECT_EQ(mpfr_get_emax(), most);
 #endif
@@ -201,9 +201,9 @@ TEST(Formula, RefusesValuesThatAreNotFiniteBeforeItWrites) {
   EXPECT_NE(refused(Formula("65519 + i[0]"), {2}, DType::float16).find("65520, with i[0]=1"), std::string::npos);
   EXPECT_NE(refused(Formula("464 + i[0]"), {2}, DType::float8_e4m3fn).find("465, with"), std::string::npos);
   EXPECT_NE(refused(Formula("-61439 - i[0]"), {2}, DType::float8_e5m2).find("-61440, with"), std::string::npos);
-  EXPECT_NE(refused(Formula("3.3961e38 * (1 + i[0])"), {1}, DType::bfloat16).find("in bfloat16"), std::string::npos);
+  EXPECT_NE(refused(Formula("3.3962e38 * (1 + i[0])"), {1}, DType::bfloat16).find("in bfloat16"), std::string::npos);
   // The first of several threads' finds is the one that is named.
-  EXPECT_NE(refused(Formula("1 / max(0, 1000000 - i[0])"), {3'000'000}, DType::float32).find("i[0]=1000000"),
+  EXPECT_NE(refused(Formula("1 / max(0, 1000003 - i[0])"), {3'000'000}, DType::float32).find("i[0]=1000003"),
             std::string::npos);
   const std::string drawn = refused(Formula("1 / floor(u * 100)", {}, 4), {5000}, DType::float32);
   EXPECT_NE(drawn.find("inf, with u=0.00"), std::string::npos) << drawn;
@@ -277,31 +277,28 @@ TEST(Formula, SequencesAndCopiesContinue) {
 
 TEST(Formula, HasAConfiguration) {
   const Formula formula("log(i[1] + base)", {{"base", 2}, {"a", 0.5}}, 7);
-  EXPECT_EQ(formula.get_config(), R"({"seed":7,"value":"log(i[1] + base)","constants":{
-    "base" : 2.0, "a" : 0.5}
-})");
+  EXPECT_EQ(formula.get_config(), R"-({"seed":7,"value":"log(i[1] + base)","constants":{"base":2.0,"a":0.5}})-");
   EXPECT_EQ(formula.get_config(fanin::ConfigForm::tf2),
-            R"({"value":"log(i[1] + base)","constants":{"base":2.0,"a":0.5},"seed":7
-})");
+            R"-({"value":"log(i[1] + base)","constants":{"base":2.0,"a":0.5},"seed":7})-");
   for (const auto form : {fanin::ConfigForm::keras3, fanin::ConfigForm::tf2}) {
-  const fanin::Initializer read = fanin::deserialize(serialize(formula, form));
-  EXPECT_EQ(read.class_name(), "Formula");
-  EXPECT_EQ(read.get_config(), formula.get_config());
-}
-const auto read = [](const char* json) { return Formula::from_config(json); };
-EXPECT_EQ(read(R"({"value": 3})").get_config(), R"({"seed":null,"value":"3","constants":{}})");
-EXPECT_EQ(values(read(R"({"value": "n * i[0]", "constants": {"n": 2}})"), {3}), (std::vector<double>{0, 2, 4}));
-expect_refused([&] { read("{}"); }, {"Formula needs a \"value\""});
-expect_refused([&] { read(R"({"value": true})"); }, {"`value` of Formula must be an expression"});
-expect_refused([&] { read(R"({"value": "1", "constants": [1]})"); }, {"`constants` of Formula must be an object"});
-expect_refused([&] { read(R"({"value": "1", "constants": {"a": "b"}})"); }, {"must be an object of numbers"});
-expect_refused([&] { read(R"({"value": "1", "constant": {}})"); }, {"no parameter \"constant\"", "\"constants\""});
-const fanin::Description description = formula.describe({2, 3});
-EXPECT_EQ(description.derivation, "value = log(i[1] + base), where base = 2, a = 0.5");
-EXPECT_EQ(name_of(description.distribution.kind), "computed");
-EXPECT_FALSE(description.distribution.is_random());
-EXPECT_TRUE(std::isnan(moments_of(description.distribution).mean));
-EXPECT_TRUE(Formula("z").describe({2}).distribution.is_random());
+    const fanin::Initializer read = fanin::deserialize(serialize(formula, form));
+    EXPECT_EQ(read.class_name(), "Formula");
+    EXPECT_EQ(read.get_config(), formula.get_config());
+  }
+  const auto read = [](const char* json) { return Formula::from_config(json); };
+  EXPECT_EQ(read(R"({"value": 3})").get_config(), R"({"seed":null,"value":"3","constants":{}})");
+  EXPECT_EQ(values(read(R"({"value": "n * i[0]", "constants": {"n": 2}})"), {3}), (std::vector<double>{0, 2, 4}));
+  expect_refused([&] { read("{}"); }, {"Formula needs a \"value\""});
+  expect_refused([&] { read(R"({"value": true})"); }, {"`value` of Formula must be an expression"});
+  expect_refused([&] { read(R"({"value": "1", "constants": [1]})"); }, {"`constants` of Formula must be an object"});
+  expect_refused([&] { read(R"({"value": "1", "constants": {"a": "b"}})"); }, {"must be an object of numbers"});
+  expect_refused([&] { read(R"({"value": "1", "constant": {}})"); }, {"no parameter \"constant\"", "\"constants\""});
+  const fanin::Description description = formula.describe({2, 3});
+  EXPECT_EQ(description.derivation, "value = log(i[1] + base), where base = 2, a = 0.5");
+  EXPECT_EQ(name_of(description.distribution.kind), "computed");
+  EXPECT_FALSE(description.distribution.is_random());
+  EXPECT_TRUE(std::isnan(moments_of(description.distribution).mean));
+  EXPECT_TRUE(Formula("z").describe({2}).distribution.is_random());
 }
 
 }  // namespace
