@@ -20,10 +20,10 @@ namespace {
 
 bool is_wide(const FillParams& params) { return params.is_random() && params.dtype == DType::float64; }
 
-// A job with its extension, which is put together here.
+// Builds a job and its extension.
 class Encoder {
  public:
-  // Elements begin ... end - 1 of an original, with those copies that have them.
+  // Encodes elements begin ... end - 1 of a leader, with those of its copies that have these elements.
   Encoder(const FillJob* jobs, const FillJob& fill, std::uint64_t begin, std::uint64_t end)
       : begin_(begin), end_(end), pitch_(fill.pitch) {
     const FillParams& params = fill.params;
@@ -83,8 +83,8 @@ class Encoder {
     } else {
       const core::Sampler sampler = core::sampler_of(params.lower, params.upper);
       job_.cut = sampler == core::Sampler::cut_at_2 ? 1 : 0;
-      // These normals are drawn at half their size, and the scale is doubled: that of [-2, 2] can be, its bounds are
-      // finite.
+      // The kernel draws these normals at half their size, so the scale is doubled. Doubling never overflows for
+      // [-2, 2], because the values at its bounds are finite.
       const bool whole = std::isinf(params.lower) && std::isinf(params.upper) && std::isfinite(job_.scale * 2);
       set_kind(core::is_narrow(sampler) ? Draw::narrow_normal
                : job_.cut != 0 || whole ? Draw::normal
@@ -130,7 +130,7 @@ class Encoder {
     const std::uint64_t last_in_memory = in_memory(first + job_.count - 1);
     rows.rank = map.rank - 1;
     rows_alike_ = std::all_of(map.stride, map.stride + rows.rank, [](std::uint64_t stride) { return stride % 4 == 0; });
-    // All rows begin at the same place of a quad, or anywhere.
+    // All rows begin at the same position of a quad, or each row may begin at any position.
     rows.slots = rows_alike_ ? (map.start % 4 + run + 3) / 4 : (run + 2) / 4 + 1;
     if (rows.slots < max_share) {
       std::uint32_t bits = 0;
@@ -151,7 +151,7 @@ class Encoder {
     for (std::uint32_t j = 0; j < rows.rank; ++j) append(Dimension{map.extent[j], map.stride[j]});
   }
 
-  // Rows that the kernel makes jobs of, where it will see whether they are aligned.
+  // Encodes a block. The kernel makes a job of each row, and determines then whether the row is aligned.
   void set_block(const FillParams& params, const DeviceBlock& block) {
     const IndexMap& map = params.index;
     job_.aligned = 1;
@@ -162,7 +162,7 @@ class Encoder {
     }
   }
 
-  // Whether every quad's memory is aligned to its size, or 16 bytes.
+  // Returns whether every quad's memory is aligned to its size or to 16 bytes, the smaller of the two.
   bool is_aligned(const void* address, DType dtype) const {
     const std::size_t size = size_of(dtype);
     const std::size_t alignment = std::min<std::size_t>(4 * size, 16);
@@ -200,10 +200,11 @@ class Encoder {
   bool may_be_fast_ = false;
   bool rows_alike_ = true;
   bool short_rows_ = false;
-  std::uint64_t first_in_memory_ = 0, row_pitch_ = 0;  // of Rows
+  std::uint64_t first_in_memory_ = 0, row_pitch_ = 0;  // Rows::first and Rows::pitch
 };
 
-// Where an original is cut, so that each copy has all of a part, or nothing: 0, ..., its number of elements.
+// The element numbers at which a leader is cut into parts: 0, ..., its number of elements. Each copy has all elements
+// of a part, or none.
 class Cuts {
  public:
   Cuts(const FillJob* jobs, const FillJob& fill) {
@@ -229,7 +230,7 @@ class Cuts {
 
 constexpr std::size_t job_words = sizeof(EncodedJob) / 8;
 
-// Numbers the tiles, of which there are fewer than 2^31: of larger fills tiles are larger.
+// Numbers the tiles and returns their count. The count is less than 2^31, because the tiles of larger fills are larger.
 std::uint32_t number_tiles(std::uint64_t* words, std::uint32_t jobs) {
   const auto each = [&](std::uint32_t shift, const auto& f) {
     std::uint64_t tiles = 0;
@@ -256,12 +257,12 @@ std::uint32_t number_tiles(std::uint64_t* words, std::uint32_t jobs) {
       shift, [&](std::uint32_t j, const EncodedJob& job) { std::memcpy(words + j * job_words, &job, sizeof job); }));
 }
 
-// The same for a block, whose job stands first.
+// Does the same for a block, whose job is the first one.
 std::uint32_t number_row_tiles(std::uint64_t* words, const FillJob& fill, Header* header) {
   const IndexMap& map = fill.params.index;
   const DeviceBlock& block = *fill.device_block;
   const std::uint64_t run = map.extent[map.rank - 1];
-  // Whether every row begins with a whole quad, wherever the block is.
+  // Whether every row begins with a whole quad, for every position of the block.
   bool whole = block.step[map.rank - 1] % 4 == 0;
   for (std::uint32_t j = 0; j + 1 < map.rank; ++j) whole = whole && map.stride[j] % 4 == 0;
   const std::uint64_t slots = whole ? (run + 3) / 4 : (run + 2) / 4 + 1;
@@ -288,10 +289,11 @@ std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t co
   *launch = {};
   launch->kernel = kernel;
   bool waits = false;
-  // Jobs are put down from the front, extensions from the back; then these are moved to the jobs.
+  // Jobs are written from the front of `words` and extensions from the back. At the end the extensions move up behind
+  // the jobs.
   std::size_t front = 0;
   std::size_t back = capacity;
-  // Puts down a part of a job, unless it belongs to another kernel. Returns false if there is no room.
+  // Writes a part of a job, unless it belongs to another kernel. Returns false if there is no room.
   const auto put = [&](const Encoder& encoder) {
     if (encoder.kernel() != kernel) {
       launch->others = true;
@@ -310,7 +312,7 @@ std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t co
     if (job.fast != 0 && job.copies != 0) launch->header.copies = 1;
     return true;
   };
-  // The same for all parts of a job, or for none.
+  // Writes all parts of a job, or none. Returns false if there is no room.
   const auto put_all = [&](const FillJob& fill) {
     const std::size_t front_before = front;
     const std::size_t back_before = back;

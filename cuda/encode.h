@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From fills to what a kernel reads.
+// Encodes fills as the data that a kernel reads.
 #pragma once
 
 #include <cstddef>
@@ -12,25 +12,26 @@
 namespace fanin::gpu {
 
 enum class Kernel : std::uint8_t {
-  fast,    // EncodedJob::fast, constants and identities
-  general  // all others
+  fast,    // jobs that are EncodedJob::fast, constants and identities
+  general  // all other jobs
 };
 
-// What one launch does. `header.data` and what a DeviceRun says are left null.
+// What one launch does. In the header, encode_launch() leaves `data` null, and also the two pointers that a DeviceRun
+// sets.
 struct Launch {
   Header header;
   Kernel kernel;
   std::uint32_t blocks, threads, shared_bytes;
-  std::size_t words;  // of jobs, then extensions
-  bool others;        // there were jobs that belong to the other kernel
+  std::size_t words;  // 64-bit words: jobs, then extensions
+  bool others;        // whether there were jobs that belong to the other kernel
 };
 
-// 64-bit words of jobs in device memory, at most.
+// The maximum number of 64-bit words of a launch whose jobs are in device memory.
 inline constexpr std::size_t max_words = std::size_t{1} << 20;
 
-// Encodes jobs from number `first` on that belong to a kernel, as many as fit into `capacity` words; jobs of no
-// elements are left out, copies are done with their originals. Returns the number of the first job that was not looked
-// at. Takes no heap. A job without copies fits into SmallParameters.
+// Encodes the jobs from number `first` on that belong to `kernel`, as many as fit into `capacity` words. It skips jobs
+// without elements, and it encodes copies together with their leader. Returns the number of the first job that it did
+// not look at. It allocates no heap memory. A job without copies fits into SmallParameters.
 std::size_t encode_launch(const FillJob* jobs, std::size_t first, std::size_t count, Kernel kernel,
                           const DeviceFacts& device, std::uint64_t* words, std::size_t capacity, Launch* launch);
 

@@ -42,7 +42,7 @@ std::array<CpuTarget, 7> best_first() {
   return order;
 }
 
-// Whether the processor has the instructions and the system saves their registers.
+// Returns whether the processor has the instructions and the system saves their registers.
 bool processor_has(CpuTarget target) {
   switch (target) {
     case CpuTarget::portable:
@@ -84,7 +84,7 @@ std::vector<std::string> usable_names() {
   return list;
 }
 
-// `what` names a target that is not usable here.
+// Refuses a target that is not usable here. `what` says where the target's name comes from.
 [[noreturn]] void refuse(const std::string& what, std::string_view received, const std::string& hint = "") {
   throw InvalidArgument(what + " must be " + detail::list_of(usable_names()) + " on this machine. Received: \"" +
                         std::string(received) + "\"" + hint);
@@ -92,7 +92,7 @@ std::vector<std::string> usable_names() {
 
 constexpr const char* variable = "The environment variable FANIN_CPU_TARGET";
 
-// The target that the environment names, or automatic.
+// Returns the target that the environment names, or automatic.
 CpuTarget from_environment() {
   const char* value = std::getenv("FANIN_CPU_TARGET");
   if (value == nullptr || *value == '\0') return CpuTarget::automatic;

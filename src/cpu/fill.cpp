@@ -26,12 +26,12 @@ namespace fanin::cpu {
 namespace {
 
 struct Loops {
-  Run run;      // null: the portable ones
-  Round round;  // is needed for copies alone
+  Run run;      // null: run_portable
+  Round round;  // used only by fill_pass
 };
 
-// Calls piece(element, index, count) for pieces of a job's elements [first, first + count) that have consecutive
-// indices and are in one row.
+// Calls piece(element, index, count) for pieces of a job's elements [first, first + count). The elements of a piece
+// have consecutive indices and are in one row, and there are at most `most`.
 template <class Piece>
 void for_rows(const IndexMap& map, std::uint64_t first, std::uint64_t count, std::uint64_t most, const Piece& piece) {
   const std::uint64_t run = map.extent[map.rank - 1];
@@ -55,9 +55,10 @@ void fill_alone(const FillJob& job, std::uint64_t first, std::uint64_t count, Ru
   });
 }
 
-// The same for a job and its copies, or for a format that the vector loops do not write: draws once, rounds for each.
+// Does the same for a leader and its copies, or for a job in a format that the vector loops do not write. It draws once
+// and rounds for each job.
 void fill_pass(const FillJob* jobs, const FillJob& job, std::uint64_t first, std::uint64_t count, const Loops& loops) {
-  constexpr std::uint64_t piece = 2048;  // stays in the innermost cache
+  constexpr std::uint64_t piece = 2048;  // fits into the first-level cache
   alignas(64) float values[piece];
   FillParams params = job.params;
   params.dtype = DType::float32;
@@ -74,13 +75,13 @@ void fill_pass(const FillJob* jobs, const FillJob& job, std::uint64_t first, std
       if (to->next_copy == FillJob::none) break;
     }
   });
-  hwy::FlushStream();  // large copies are written past the cache
+  hwy::FlushStream();  // large copies bypass the cache
 }
 
-// The computed values of jobs, by the jobs' numbers.
+// The computed values of all jobs, by the number of the job.
 using AllComputed = std::vector<std::unique_ptr<const Computed>>;
 
-// Empty if no job has computed values.
+// Returns an empty vector if no job has computed values.
 AllComputed computed_of(const FillJob* jobs, std::size_t count) {
   AllComputed all;
   for (std::size_t j = 0; j < count; ++j) {
@@ -144,7 +145,7 @@ void in_shares(std::uint64_t total, int threads, const Share& share) {
   for (std::thread& worker : workers) worker.join();
 }
 
-// Throws for the first element of a job that is not finite.
+// Throws InvalidArgument for the first element of a job that is not finite.
 void check(const FillJob& job, const Computed& computed, int threads, Run run) {
   bool is_finite = job.params.finite;
   if (!is_finite) with_arithmetic(computed, [&](const Computed& values) { is_finite = values.is_finite(); });
@@ -155,7 +156,7 @@ void check(const FillJob& job, const Computed& computed, int threads, Run run) {
     detail::in_default_fp_environment([&] {
       for_parts(&job, begin, end, [&](const FillJob&, std::uint64_t from, std::uint64_t count) {
         with_arithmetic(computed, [&](const Computed& values) {
-          constexpr std::uint64_t piece = 1 << 16;  // after which a share looks whether another has found one
+          constexpr std::uint64_t piece = 1 << 16;  // after each, a share looks whether another has found one
           for_rows(job.params.index, from, count, piece,
                    [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
                      if (element > first_element.load(std::memory_order_relaxed)) return;

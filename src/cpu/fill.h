@@ -8,13 +8,14 @@
 
 namespace fanin::cpu {
 
-// Fills host memory on up to `threads` threads (0: as many as the process may run on), the caller's included, and
-// returns when it is full. The work of all jobs is split evenly; the split changes only speed. The target is one
-// that cpu_target has returned. Before anything is written, throws std::bad_alloc, and InvalidArgument as check does.
+// Fills host memory on up to `threads` threads, including the caller's, and returns when the memory is full. If
+// `threads` is 0, it uses as many threads as the process may run on. The work of all jobs is split evenly, and the
+// split changes only speed. `target` is a result of cpu_target(). It throws std::bad_alloc, and InvalidArgument for the
+// same reasons as check(), only before it writes anything.
 void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
 
 // Throws InvalidArgument for computed values that this build cannot compute, or that are not finite in the dtype. It
-// evaluates all that are not known to be finite, and keeps none.
+// evaluates all values that are not known to be finite, and keeps none of them.
 void check(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
 
 }  // namespace fanin::cpu

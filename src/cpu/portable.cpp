@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The portable loop: one element after the other, straight from the value contract.
+// The portable loop. It computes one element after the other, as the value contract states it.
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
@@ -36,7 +36,7 @@ void store(std::uint32_t (&to)[4], const core::Words& words) {
   to[3] = words.w;
 }
 
-// The word that refines an accepted trial in binary64.
+// Returns the word that refines an accepted trial in binary64.
 std::uint32_t refinement_of(const core::Generator& generator, const core::Accepted& draw, const Quad& quad,
                             std::uint64_t index, unsigned lane) {
   const bool again = draw.trial > 0 && draw.trial < core::trials;

@@ -18,17 +18,18 @@ using Run = void (*)(const FillParams& params, void* out, std::uint64_t index, s
 // Requires the default floating-point environment.
 using Round = void (*)(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
 
-// Writes every kind of fill but computed ones.
+// Writes every kind of fill except computed ones.
 void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 void round_portable(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
 
-// The vector loops of the target for random fills that suit them, or null if this build has none. `run` writes dtypes
-// for which in_vector_loops holds; `round` makes the others from float32, which compiles in half the time and is as
-// fast.
+// Both functions return a vector loop of the target for random fills that suit it, or null if this build has none. The
+// loop of vector_run writes the dtypes for which in_vector_loops holds. The loop of vector_round makes the other dtypes
+// from float32 values. This compiles in half the time and is as fast.
 Run vector_run(CpuTarget target) noexcept;
 Round vector_round(CpuTarget target) noexcept;
 
-// Windows other than [-2, 2] that reject much have loops for float32 and float64 alone.
+// Returns whether the loop of vector_run writes the fill's dtype. Windows other than [-2, 2] that reject many elements
+// have loops only for float32 and float64.
 inline bool in_vector_loops(const FillParams& params) {
   if (!params.is_random() || params.dtype == DType::float32 || params.dtype == DType::float64) return true;
   const bool narrow =
@@ -36,9 +37,10 @@ inline bool in_vector_loops(const FillParams& params) {
   return params.dtype == DType::bfloat16 && !narrow;
 }
 
-// Whether the vector loops can write a random fill, and faster than the portable loop, which wins for the short rows of
-// blocks. They compute a uniform as one product with scale * 2^-31 (or 2^-24, or, in binary64, 2^-53). It has the bits
-// of the contract's two products if that factor is exact, as it is unless the scale is close to the smallest numbers.
+// Returns whether the vector loops can write a random fill, and do so faster than the portable loop, which wins for the
+// short rows of blocks. The vector loops compute a uniform as one product with scale * 2^-31 (or 2^-24, or, in
+// binary64, 2^-53). This product has the bits of the contract's two products if that factor is exact. It is exact
+// unless the scale is close to the smallest numbers.
 inline bool suits_vectors(const FillParams& params, std::uint64_t count) {
   constexpr std::uint64_t least_count = 32;
   if (count < least_count || params.kind != FillParams::Kind::uniform) return count >= least_count;
@@ -47,7 +49,8 @@ inline bool suits_vectors(const FillParams& params, std::uint64_t count) {
   return scale * 0x1p-31F * 0x1p31F == scale;
 }
 
-// Writes every kind of fill but computed ones, with the vector loop `run`, or null, where that is right and faster.
+// Writes every kind of fill except computed ones. It uses the vector loop `run`, which can be null, where that loop is
+// right and faster.
 inline void run_best(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count, Run run) noexcept {
   const bool in_vectors = run != nullptr && params.is_random() && suits_vectors(params, count);
   (in_vectors ? run : run_portable)(params, out, index, count);

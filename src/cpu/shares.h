@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Splits a fill among threads: the work of all jobs, laid end to end, is cut into equal shares. A share is contiguous
+// Splits a fill among threads. The work of all jobs, laid end to end, is cut into equal shares. A share is contiguous
 // within each tensor, so the thread that writes it is the first to touch its pages.
 #pragma once
 
@@ -13,25 +13,25 @@
 
 namespace fanin::cpu {
 
-// A unit of work takes about as long as writing a byte. Measured in bench/RESULTS.md: a normal takes as long as 1.9
-// uniforms, a normal in a narrow window, or in one that rejects many normals, as 5 to 11, and binary64 takes twice as
-// long.
+// A unit of work takes about as long as writing a byte. According to bench/RESULTS.md, a normal takes as long as 1.9
+// uniforms. A normal in a narrow window, or in a window that rejects many normals, takes as long as 5 to 11 uniforms.
+// Binary64 takes twice as long.
 inline constexpr std::uint64_t uniform_work = 16;
 inline constexpr std::uint64_t normal_work = 32;
 inline constexpr std::uint64_t narrow_work = 128;
-inline constexpr std::uint64_t round_work = 8;  // for each copy in the pass of another job
+inline constexpr std::uint64_t round_work = 8;  // for each copy of a leader
 
-// Of computed values: an operation, and a correctly rounded function.
+// The work of a computed value: for each operation, and for each correctly rounded function.
 inline constexpr std::uint64_t operation_work = 8;
 inline constexpr std::uint64_t exact_work = 10000;
 
-// Below this much work a thread costs more to start than it saves.
+// A thread with less work than this costs more to start than it saves.
 inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
 
 // Shares begin at multiples of this many elements, so that threads rarely share a cache line or a Philox block.
 inline constexpr std::uint64_t share_granularity = 64;
 
-// Work per element, but for copies.
+// Returns the work per element without copies.
 inline std::uint64_t work_of(const FillParams& params) {
   const std::uint64_t size = size_of(params.dtype);
   if (params.kind == FillParams::Kind::computed) {
@@ -44,7 +44,7 @@ inline std::uint64_t work_of(const FillParams& params) {
   return (narrow ? narrow_work : normal ? normal_work : uniform_work) * (size == 8 ? 2 : 1);
 }
 
-// Work per element of a job with its copies.
+// Returns the work per element of a job with its copies. A copy has none of its own.
 inline std::uint64_t work_of(const FillJob* jobs, const FillJob& job) {
   if (job.is_copy) return 0;
   std::uint64_t work = work_of(job.params);
@@ -58,13 +58,14 @@ inline std::uint64_t work_of(const FillJob* jobs, std::size_t count) {
   return total;
 }
 
-// The start of share number `share` of `shares` in `total` work; for share == shares, the end of the last one.
+// Returns the start of share number `share` of `shares` in `total` work. For share == shares, it returns the end of the
+// last share.
 inline std::uint64_t share_begin(std::uint64_t share, std::uint64_t shares, std::uint64_t total) {
   return share == shares ? total : total / shares * share;
 }
 
 // Calls part(job, first element, count) for each job that has elements in [first, last) of the work of all jobs. Copies
-// are done with their originals.
+// are written with their leaders.
 template <class Part>
 void for_parts(const FillJob* jobs, std::uint64_t first, std::uint64_t last, const Part& part) {
   std::uint64_t begin = 0;

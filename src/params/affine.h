@@ -6,7 +6,7 @@
 
 namespace fanin::detail {
 
-// The map from fractions and normals to values, in the compute type.
+// Returns the map from fractions and normals to values, in the compute type.
 template <class Real>
 core::Affine<Real> affine_of(const FillParams& params) {
   return {static_cast<Real>(params.scale), static_cast<Real>(params.shift), static_cast<Real>(params.min),

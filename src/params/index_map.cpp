@@ -36,18 +36,19 @@ void check_block(const Shape& shape, const Block& block) {
   }
 }
 
-// The last index of a map that is not empty.
+// Returns the last index of a map that is not empty.
 std::uint64_t last_index(const IndexMap& map) {
   std::uint64_t last = map.start;
   for (std::uint32_t j = 0; j < map.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
   return last;
 }
 
-// Whether a map has an index in [first, last]. Each of its strides is as large as all that the loops inside span.
+// Returns whether a map has an index in [first, last]. Each stride of the map is at least as large as the range of the
+// loops inside it.
 bool has_index_in(const IndexMap& map, std::uint64_t first, std::uint64_t last) {
   if (map.start >= first) return map.start <= last;
   if (last_index(map) < first) return false;
-  // The loops' numbers for the least index from `first` on.
+  // The loops' numbers for the smallest index that is not below `first`.
   std::uint64_t number[IndexMap::max_rank] = {};
   std::uint64_t left = first - map.start;
   for (std::uint32_t j = 0; j < map.rank; ++j) {
@@ -56,7 +57,7 @@ bool has_index_in(const IndexMap& map, std::uint64_t first, std::uint64_t last) 
       left -= number[j] * map.stride[j];
       continue;
     }
-    number[j] = 0;  // beyond this loop: at the beginning of the next turn of a loop outside
+    number[j] = 0;  // beyond this loop: its beginning, in the next iteration of an outer loop
     for (--j; ++number[j] == map.extent[j]; --j) number[j] = 0;
     break;
   }
@@ -85,8 +86,8 @@ IndexMap make_index_map(const Shape& shape, const Block& block) {
   map.extent[0] = map.count;
   if (map.count == 0) return map;  // below, no extent of the tensor is 0
 
-  // Goes from the innermost dimension out, drops dimensions of one index, and joins a dimension to the one inside it if
-  // together they are dense.
+  // Goes from the innermost dimension outwards. It drops dimensions with one index, and it joins a dimension to the one
+  // inside it if together they are dense.
   struct Loop {
     std::uint64_t extent, stride;
   };

@@ -10,24 +10,25 @@ namespace fanin::detail {
 
 inline bool is_whole(const Block& block) { return block.offset.empty() && block.extent.empty() && !block.elements; }
 
-// The indices of a block in the row-major order of the whole tensor. Throws InvalidArgument for a block of another rank
-// or outside the tensor.
+// Returns the indices of a block in the row-major order of the whole tensor. Throws InvalidArgument for a block that
+// has another rank than the tensor or reaches outside it.
 IndexMap make_index_map(const Shape& shape, const Block& block);
 
-// The extents of what a fill writes: the tensor's, the block's, or the number of a range's elements.
+// Returns the extents of what a fill writes: the tensor's, the block's, or the number of a range's elements.
 Shape written_shape(const Shape& shape, const Block& block);
 
-// The elements of a row of that: its last extent; 1 for a scalar.
+// Returns the number of elements in a row of what a fill writes: its last extent, or 1 for a scalar.
 std::uint64_t row_length(const Shape& shape, const Block& block);
 
-// The same indices with a last loop over `row` elements, of which the last loop has a multiple.
+// Returns the same indices with a last loop of `row` elements. The extent of the map's last loop must be a multiple of
+// `row`.
 IndexMap in_rows(const IndexMap& map, std::uint64_t row);
 
-// Whether two blocks of tensors have an index in common. The answer is exact if one of them is a range of indices;
-// otherwise the range from one's first index to its last counts.
+// Returns whether two blocks of tensors have an index in common. The answer is exact if one of them is a range of
+// indices. Otherwise one block counts as the range from its first index to its last.
 bool share_index(const IndexMap& a, const IndexMap& b);
 
-// The tensor's index of element n of a map's loops; map.first is not added.
+// Returns the tensor's index of element n of a map's loops. It does not add map.first.
 inline std::uint64_t index_of(const IndexMap& map, std::uint64_t n) {
   const std::uint64_t run = map.extent[map.rank - 1];
   std::uint64_t index = map.start + n % run;

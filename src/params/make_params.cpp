@@ -55,9 +55,9 @@ struct Compute {
   throw InvalidArgument(what + " Received: " + received + ", dtype=" + std::string(name_of(dtype)));
 }
 
-// The outermost finite value of the format, as binary32, that does not pass (strict: nor equal) the bound; side is +1
-// for an upper bound and -1 for a lower one. NaN if there is none. A zero is -0 as a lower limit and +0 as an upper
-// one.
+// Returns the outermost finite value of the format, as binary32, that does not pass the bound and, if `strict`, does
+// not equal it. `side` is +1 for an upper bound and -1 for a lower one. Returns NaN if there is no such value. A zero
+// is -0 as a lower limit and +0 as an upper one.
 template <class Format>
 float outermost(float bound, int side, bool strict) {
   // A lower bound is treated as the mirror image of an upper one. Values ascend with p in [-largest - 1, largest],
@@ -68,7 +68,7 @@ float outermost(float bound, int side, bool strict) {
     return p >= 0 ? Format::decode(static_cast<std::uint32_t>(p)) : -Format::decode(static_cast<std::uint32_t>(-1 - p));
   };
   const auto inside = [&](std::int32_t p) { return strict ? decode(p) < b : decode(p) <= b; };
-  std::int32_t low = -largest - 2;  // inside, unless nothing is
+  std::int32_t low = -largest - 2;  // inside, unless no value is
   std::int32_t high = largest + 1;  // not inside
   while (high - low > 1) {
     const std::int32_t middle = low + (high - low) / 2;
@@ -78,7 +78,7 @@ float outermost(float bound, int side, bool strict) {
   return side > 0 ? decode(low) : -decode(low);
 }
 
-// The same for the compute types.
+// Does the same for the compute types.
 template <class Real>
 Real outermost(Real bound, int side, bool strict) {
   const Real signed_one = static_cast<Real>(side);
@@ -110,8 +110,8 @@ void set_limits(FillParams& params, double low, double high, bool high_excluded,
   }
 }
 
-// The bits of a constant: it is rounded to the compute type, clamped to the dtype's finite range and rounded to the
-// dtype.
+// Returns the bits of a constant, which is rounded to the compute type, clamped to the dtype's finite range and rounded
+// to the dtype.
 std::uint64_t pattern_of(double v, DType dtype) {
   return with_format(dtype, [&](auto format) {
     using Format = decltype(format);
@@ -127,8 +127,8 @@ std::uint64_t pattern_of(double v, DType dtype) {
   });
 }
 
-// Whether clamping changes the element of this fraction. Values are monotone in the fraction, also after rounding: if
-// clamping matters at neither end of the fractions, it matters nowhere.
+// Returns whether clamping changes the element of this fraction. Values are monotone in the fraction, also after
+// rounding. If clamping matters at neither end of the fractions, it therefore matters nowhere.
 template <class Format>
 bool clamping_matters(double fraction, const FillParams& params) {
   const auto map = affine_of<typename Format::Compute>(params);
@@ -143,7 +143,7 @@ bool clamping_matters(double fraction, const FillParams& params) {
   }
 }
 
-// Whether clamping changes any element, where `least` and `most` are the smallest and the largest fraction drawn.
+// Returns whether clamping changes any element. `least` and `most` are the smallest and the largest fraction drawn.
 bool clamping_matters(double least, double most, const FillParams& params) {
   return with_format(params.dtype, [&](auto format) {
     using Format = decltype(format);
@@ -184,7 +184,7 @@ void set_uniform(FillParams& params, const Distribution& d, Compute compute) {
   params.clamped = clamping_matters(params.shifted ? 0 : -most, most, params);
 }
 
-// The value at a bound, rounded to the compute type; an infinite bound stays infinite.
+// Returns the value at a bound, rounded to the compute type. An infinite bound stays infinite.
 double value_at(double bound, const Distribution& d, Compute compute) {
   if (std::isinf(bound)) return bound;
   if (compute.binary64) return d.mean != 0 ? core::fma(bound, d.stddev, d.mean) : bound * d.stddev;

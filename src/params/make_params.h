@@ -10,8 +10,8 @@
 
 namespace fanin::detail {
 
-// Turns a distribution into a back end's parameters: rounds each parameter once to the compute type, moves bounds onto
-// the output type's values, and throws InvalidArgument for what docs/VALUES.md, section 4, refuses. Call it in the
+// Turns a distribution into a back end's parameters. It rounds each parameter once to the compute type, moves bounds
+// onto the output type's values, and throws InvalidArgument for what docs/VALUES.md, section 4, refuses. Call it in the
 // default floating-point environment.
 FillParams make_params(const Distribution& distribution, const Shape& shape, const IndexMap& index, DType dtype,
                        std::uint64_t seed, std::uint64_t subsequence);
