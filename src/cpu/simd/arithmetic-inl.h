@@ -18,7 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// The lower and the upper half of a vector's elements in binary64.
+// These functions return the lower or the upper half of a vector's elements in binary64.
 HWY_INLINE VF64 lower_half(VF32 v) { return hn::PromoteTo(F64(), hn::LowerHalf(hn::Half<F32>(), v)); }
 HWY_INLINE VF64 upper_half(VF32 v) { return hn::PromoteTo(F64(), hn::UpperHalf(hn::Half<F32>(), v)); }
 HWY_INLINE VF64 lower_half(VI32 v) { return hn::PromoteTo(F64(), hn::LowerHalf(hn::Half<I32>(), v)); }
@@ -31,9 +31,9 @@ HWY_INLINE VF64 fma(VF64 a, VF64 b, VF64 c) { return hn::MulAdd(a, b, c); }
 
 #else
 
-// The sum of an fma of binary32 numbers, in binary64: the product is exact there, and the sum is rounded to odd, so
-// that rounding it to binary32 rounds the exact sum (Boldo and Melquiond 2008). Knuth's TwoSum gives the sum and its
-// error.
+// Returns the sum of an fma of binary32 numbers in binary64. The product is exact there, and the sum is rounded to odd.
+// Rounding it to binary32 therefore rounds the exact sum (Boldo and Melquiond 2008). Knuth's TwoSum gives the sum and
+// its error.
 HWY_INLINE VF64 fused_sum(VF64 product, VF64 c) {
   const VF64 sum = hn::Add(product, c);
   const VF64 t = hn::Sub(sum, product);
@@ -67,8 +67,8 @@ HWY_INLINE VF64 fma(VF64 a, VF64 b, VF64 c) {
 
 #endif
 
-// core::clamp. For two zeros, some instruction sets return the second operand and others order -0 before +0. A lower
-// bound of zero is -0 and an upper one is +0, so v keeps its sign either way.
+// core::clamp. If both operands are zeros, some instruction sets return the second operand, and others order -0 before
+// +0. A lower bound of zero is -0 and an upper one is +0, so v keeps its sign either way.
 template <class V>
 HWY_INLINE V clamp(V v, V lo, V hi) {
   return hn::Min(hi, hn::Max(lo, v));

@@ -21,7 +21,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// Clamps `count` values in place; those up to the next multiple of the vector's length may be overwritten.
+// Clamps `count` values in place. It may overwrite the values up to the next multiple of the vector's length.
 template <class T>
 void clamp_values(T* values, std::size_t count, T lo, T hi) {
   const hn::ScalableTag<T> d;
@@ -30,8 +30,8 @@ void clamp_values(T* values, std::size_t count, T lo, T hi) {
   }
 }
 
-// Rounds to bfloat16 in the upper half of binary32; the lower half is still to be cut off. bfloat16 has the subnormals
-// of binary32.
+// Rounds to bfloat16 in the upper half of binary32. The caller cuts off the lower half. bfloat16 has the subnormals of
+// binary32, so they need no case of their own.
 template <class Format>
 HWY_INLINE VU32 rounded_up(VF32 v) {
   constexpr int shift = 23 - Format::mantissa_digits;
@@ -64,10 +64,10 @@ HWY_INLINE VU32 encode(VF32 v) {
   }
 }
 
-// Bounds as patterns of bfloat16. As signed numbers, the positive values' patterns are in order and above all others;
-// as unsigned numbers, the negative values' are in reverse order and above all others. Bounds on both sides of zero are
-// most_positive and most_negative. If both are on one side, `nearest` is the one nearer to zero, which clamp_values
-// applies; else it is 0.
+// Bounds as patterns of bfloat16. As signed numbers, the patterns of positive values are in order and above all others.
+// As unsigned numbers, the patterns of negative values are in reverse order and above all others. Bounds on both sides
+// of zero are most_positive and most_negative. If both are on one side, `nearest` is the bound nearer to zero, which
+// clamp_values applies; otherwise it is 0.
 struct BFloat16Bounds {
   std::uint16_t most_positive = 0x7fff, most_negative = 0xffff, nearest = 0;
   BFloat16Bounds(float lo, float hi) {
@@ -78,9 +78,9 @@ struct BFloat16Bounds {
   }
 };
 
-// Outputs of for_words: each puts two vectors of values somewhere, the first of which is number `at`. Floats writes
-// binary32 to memory.
-template <bool bypassing>  // past the cache; the address is aligned then
+// An output of for_words puts two vectors of values somewhere. The first value has number `at`. Floats writes binary32
+// to memory.
+template <bool bypassing>  // bypasses the cache, and requires an aligned address
 struct Floats {
   static constexpr bool in_order = true;
   float* out;
@@ -101,8 +101,8 @@ struct Doubles {
     hn::StoreU(b, F64(), out + at + hn::Lanes(F64()));
   }
 };
-// Rounds to bfloat16 and writes that to memory. The patterns are the upper halves of binary32's; AVX-512 collects them
-// from any order, which saves for_words two operations.
+// Rounds to bfloat16 and writes the patterns to memory. The patterns are the upper halves of binary32 numbers. AVX-512
+// collects them from any order, which saves for_words two operations.
 template <bool clamped, bool bypassing = false>
 struct BFloat16s {
   static constexpr bool in_order = !(HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3);
@@ -123,7 +123,8 @@ struct BFloat16s {
       return V{_mm512_permutex2var_epi16(hn::BitCast(d, a).raw, _mm512_load_si512(order), hn::BitCast(d, b).raw)};
     };
     const V high = halves(vector_orders.upper_halves), low = halves(vector_orders.lower_halves);
-    // Rounds up if what is cut off is more than half of the last place, or exactly half and the last place is odd.
+    // Rounds up if the part that is cut off is more than half of the last place, or if it is exactly half and the last
+    // place is odd.
     const auto up = hn::Gt(hn::OrAnd(low, high, hn::Set(d, 1)), hn::Set(d, 0x8000));
     const V pattern{_mm512_mask_add_epi16(high.raw, up.raw, high.raw, _mm512_set1_epi16(1))};
 #else
@@ -135,7 +136,7 @@ struct BFloat16s {
   }
 };
 
-// Rounds `count` values, clamped if `clamped`.
+// Rounds `count` values. It clamps them first if `clamped`.
 template <class Format, bool clamped>
 void narrow(const float* values, std::size_t count, float lo, float hi, typename Format::Storage* out) {
   const auto value = [&](std::size_t i) HWY_ATTR {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normal values in narrow windows, by the samplers `box` and `tail` (docs/VALUES.md, section 3; core/normal.h does the
-// same one element at a time). Every trial takes its own block of words.
+// Normal values in narrow windows, from the samplers `box` and `tail` (docs/VALUES.md, section 3; core/normal.h does
+// the same one element at a time). Each trial takes its own block of words.
 #if defined(FANIN_SRC_CPU_SIMD_NARROW_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_NARROW_INL_H
 #undef FANIN_SRC_CPU_SIMD_NARROW_INL_H
@@ -24,7 +24,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// Normal values in a narrow window, with the functions of Normals.
+// Draws normal values in a narrow window. It has the same functions as Normals.
 template <class T>
 class NarrowNormals : public Rejected<T> {
  public:
@@ -56,7 +56,7 @@ class NarrowNormals : public Rejected<T> {
  private:
   using Base = Rejected<Real>;
 
-  // core::narrow_point: a trial from words z and w of its block.
+  // core::narrow_point: computes a trial from words z and w of its block.
   template <bool tail>
   HWY_INLINE VF32 point(VU32 z, VU32 w, Mask32& rejects) const {
     const VF32 ux = edge_fraction(z), l = neglog(edge_fraction(w));
@@ -87,19 +87,19 @@ class NarrowNormals : public Rejected<T> {
     return window_.negative ? hn::Neg(x) : x;
   }
 
-  // Words z and w of the trials' blocks. `key` holds an element's place and the trial.
+  // Computes words z and w of the trials' blocks. `key` holds an element's place and the trial.
   HWY_INLINE void words(VU32 key, VU32& z, VU32& w) const {
     VU32 x, y;
     const VU32 tag = hn::Add(hn::And(key, set32(trial_bits)), set32(one_trial));
     blocks_at(this->generator_, this->keys_, this->base(), place_of(key), tag, x, y, z, w);
   }
 
-  // One vector's trials in binary32, and which of them are rejected.
+  // Computes one vector's trials in binary32, and which of them are rejected.
   template <bool tail>
   HWY_INLINE VF32 trials(VU32 z, VU32 w, Mask32& rejects) const {
     return value(point<tail>(z, w, rejects));
   }
-  // One vector's trials in binary64.
+  // Computes one vector's trials in binary64.
   template <bool tail>
   HWY_INLINE void trials(VU32 key, VU32 z, VU32 w, VF64& low, VF64& high, Mask32& rejects) const {
     const VF32 p = point<tail>(z, w, rejects);

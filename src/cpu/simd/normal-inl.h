@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normal values by a table (docs/VALUES.md, section 3; core/normal.h does the same one element at a time).
+// Normal values from a table (docs/VALUES.md, section 3; core/normal.h does the same one element at a time).
 #if defined(FANIN_SRC_CPU_SIMD_NORMAL_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_NORMAL_INL_H
 #undef FANIN_SRC_CPU_SIMD_NORMAL_INL_H
@@ -47,7 +47,7 @@ struct FiniteWindow {
   }
 };
 
-// Which elements are negative; none is -0.
+// Returns which elements are negative. No element is -0.
 HWY_INLINE Mask32 is_negative(VF32 v) {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
   return Mask32{_mm512_movepi32_mask(hn::BitCast(U32(), v).raw)};
@@ -56,7 +56,7 @@ HWY_INLINE Mask32 is_negative(VF32 v) {
 #endif
 }
 
-// core::edge_point; `kept` receives which points are kept.
+// core::edge_point for a vector. `kept` receives which points are kept.
 HWY_INLINE VF32 edge_point(VU32 key, VU32 y, VU32 z, VU32 w, const VectorTable& table, Mask32& kept) {
   const std::size_t n = hn::Lanes(U32());
   HWY_ALIGN std::uint32_t words[hn::MaxLanes(U32())];
@@ -81,7 +81,7 @@ HWY_INLINE VF32 edge_point(VU32 key, VU32 y, VU32 z, VU32 w, const VectorTable& 
   return hn::BitCast(F32(), hn::OrAnd(hn::BitCast(U32(), x), key, set32(0x80000000u)));
 }
 
-// The points of rectangles; the points of edge cells are infinite.
+// Both functions return the points of rectangles. The points of edge cells are infinite.
 HWY_INLINE VF32 rectangle_point(VU32 head, VF32 x) { return hn::Mul(hn::ConvertTo(F32(), centred(head)), x); }
 HWY_INLINE VF32 rectangle_point(VU32 head, const VectorTable& table) {
   return rectangle_point(head, look_up(table.x, cell_of(head)));
@@ -89,7 +89,7 @@ HWY_INLINE VF32 rectangle_point(VU32 head, const VectorTable& table) {
 
 #if HWY_TARGET == HWY_AVX3_DL
 
-// The cells of four vectors of words, in the order of vector_orders.cells.
+// Returns the cells of four vectors of words, in the order of vector_orders.cells.
 HWY_INLINE __m512i cells_of(const std::uint32_t* words) {
   const __m512i order = _mm512_load_si512(vector_orders.cells);
   const __m512i w0 = _mm512_load_si512(words), w1 = _mm512_load_si512(words + 16), w2 = _mm512_load_si512(words + 32),
@@ -98,14 +98,14 @@ HWY_INLINE __m512i cells_of(const std::uint32_t* words) {
                          _mm512_maskz_permutex2var_epi8(0xff00ff00ff00ff00u, w2, order, w3));
 }
 
-// The entries of a table of 256 bytes with the quarters q0 to q3; `upper` marks the cells from 128 on.
+// Returns the entries of a table of 256 bytes with the quarters q0 to q3. `upper` marks the cells from 128 on.
 HWY_INLINE __m512i byte_of_table(__m512i cells, __mmask64 upper, __m512i q0, __m512i q1, __m512i q2, __m512i q3) {
   return _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(q0, cells, q1),
                                 _mm512_permutex2var_epi8(q2, cells, q3));
 }
 
-// Looks up x for 64 elements, byte by byte: a look-up in a table of 256 bytes is two permutations of two registers
-// each. Gathering takes much longer, above all where it is slowed down against Downfall.
+// Looks up x for 64 elements, byte by byte. A look-up in a table of 256 bytes takes two permutations of two registers
+// each. A gather takes much longer, most of all on processors whose mitigation of Downfall slows it down.
 class Widths {
  public:
   explicit HWY_INLINE Widths(const VectorTable& table) {
@@ -161,7 +161,7 @@ class Widths {
  private:
   HWY_INLINE VF32 x(const std::uint32_t* words) const {
 #if HWY_TARGET == HWY_AVX2
-    // Faster than the gather instruction on Zen 3, and not slowed down against Downfall.
+    // This is faster than the gather instruction on Zen 3, and no mitigation of Downfall slows it down.
     const auto at = [&](int i) HWY_ATTR { return table_ + (words[i] & 0xffu); };
     const auto four = [&](int i) HWY_ATTR {
       const __m128 low = _mm_unpacklo_ps(_mm_load_ss(at(i)), _mm_load_ss(at(i + 1)));
@@ -185,7 +185,7 @@ HWY_INLINE VF64 gathered_x64(const VectorTable& table, hn::Vec<hn::Half<I32>> ce
 
 #if HWY_TARGET == HWY_AVX3_DL
 
-// Looks up X for 64 elements in binary64, by bytes as in Widths.
+// Looks up X for 64 elements in binary64, byte by byte like Widths.
 class RectanglesInBinary64 {
  public:
   HWY_INLINE void look_up(const VectorTable& table, const std::uint32_t* words) {
@@ -203,7 +203,7 @@ class RectanglesInBinary64 {
     half(_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d), _mm512_unpackhi_epi8(e, f), _mm512_unpackhi_epi8(g, h),
          x_ + 32);
   }
-  // X of the element at `at` of these 64 and of those after it.
+  // Returns X of the element at `at` of these 64 and of the elements after it.
   HWY_INLINE VF64 x(const VectorTable&, std::size_t at, hn::Vec<hn::Half<I32>>) const {
     return hn::Load(F64(), x_ + at);
   }
@@ -240,7 +240,7 @@ struct FloatValues {
   using Real = float;
   static constexpr bool refined = false;
   core::Affine<float> map;
-  float shift;  // -0 where there is none: adding it changes nothing
+  float shift;  // -0 if there is none, because adding -0 changes nothing
 
   FloatValues(const VectorTable&, const core::Affine<float>& m) : map(m), shift(m.shifted ? m.shift : -0.0F) {}
 
@@ -258,8 +258,8 @@ struct FloatValues {
     output(value(c), value(d), at + 2 * hn::Lanes(U32()));
   }
 
-  // The values of retried elements. `edges` marks accepted edge points; the others are rectangles' points of the next
-  // trial, with the head words `heads`.
+  // Computes the values of retried elements. `edges` marks accepted edge points. The others are points of rectangles of
+  // the next trial, with the head words `heads`.
   HWY_INLINE void again(const core::Generator&, const RoundKeys&, std::uint64_t, VU32, VU32, VF32 z, Mask32,
                         float* values) const {
     hn::StoreU(value(z), F32(), values);
@@ -269,7 +269,7 @@ struct FloatValues {
   }
 };
 
-// Turns accepted trials into float64 values: more digits of the same draws.
+// Turns accepted trials into float64 values, which have more digits of the same draws.
 template <bool shifted>
 struct DoubleValues {
   using Real = double;
@@ -331,14 +331,14 @@ struct DoubleValues {
   }
 };
 
-// Elements of an iteration of for_words that are not listed yet, and where the iteration begins.
+// The elements of an iteration of for_words that are not listed yet, and the place where the iteration begins.
 struct Rest {
   std::uint64_t mask;
   std::size_t at;
 };
 
 // The body of for_words for first trials. If only points of edge cells lie outside the window (edges_alone), the sign
-// of the looked-up x tells what is rejected.
+// of the looked-up x tells which elements are rejected.
 template <class Values, class Output, bool edges_alone>
 struct FirstTrials {
   static constexpr bool refined = Values::refined, in_order = Output::in_order;
@@ -349,12 +349,12 @@ struct FirstTrials {
   Widths widths;
   std::uint32_t place;
   std::uint32_t* rejected;  // the end of the list
-  Rest* rest;               // the end of the elements that AVX2 leaves
+  Rest* rest;               // the end of the elements that first_trials lists, on AVX2
 
 #if HWY_TARGET == HWY_AVX2
   std::uint32_t first_mask = 0;
-  // One element in 64 has an edge cell. A mispredicted branch would discard the rounds in flight, so there is none: up
-  // to `most` elements are listed here, and first_trials lists the few others.
+  // One element in 64 has an edge cell. A mispredicted branch would discard the rounds in flight, so this code has no
+  // branch. It lists up to `most` elements, and first_trials lists the few others.
   template <int most>
   HWY_INLINE void reject_edges(const std::uint32_t* words, std::size_t at, std::uint64_t mask) {
     for (int i = 0; i < most; ++i) {
@@ -405,7 +405,7 @@ struct FirstTrials {
   }
 };
 
-// Normal values of the elements 4 * quad + place, place < most_places, one session after another.
+// Draws normal values of the elements 4 * quad + place with place < most_places, one session after another.
 template <class Values>
 class Normals : public Rejected<typename Values::Real> {
  public:
@@ -416,8 +416,8 @@ class Normals : public Rejected<typename Values::Real> {
           const Arguments&... of_values)
       : Base(generator), values_(table, of_values...), table_(table), window_(window), finite_window_(window) {}
 
-  // First trials of the elements [place, place + count); place is a multiple of 4, and count is a multiple of
-  // words_group() and at most piece_size. Lists the rejected elements in [from, to).
+  // Draws the first trials of the elements [place, place + count). `place` is a multiple of 4, and `count` is a
+  // multiple of words_group() and at most piece_size. It lists the rejected elements in [from, to).
   template <class Output>
   void first(std::uint64_t place, std::size_t count, std::uint64_t from, std::uint64_t to, Output output) {
     const bool edges_alone = window_.lower <= -table_.core.x0 && window_.upper >= table_.core.x0;
@@ -426,8 +426,9 @@ class Normals : public Rejected<typename Values::Real> {
     this->listed_up_to(end, place, count, from, to);
   }
 
-  // Retries a full batch of listed elements or, if to_the_end, those that are left. Returns their number, 0 if there is
-  // no batch. keys() and retried() hold their keys and values; values that are rejected again do not matter.
+  // Retries a full batch of listed elements or, if to_the_end, the elements that are left. Returns their number, or 0
+  // if there is no batch. keys() and retried() then hold their keys and values. The values of elements that are
+  // rejected again do not matter.
   std::size_t retry(bool to_the_end) {
     const std::size_t listed = this->listed_;
     return listed >= (to_the_end ? 1 : Base::batch) ? again() : 0;
@@ -452,7 +453,7 @@ class Normals : public Rejected<typename Values::Real> {
     return trials.rejected;
   }
 
-  // The key of an element that its first trial rejects.
+  // Returns the key of an element whose first trial is rejected.
   HWY_NOINLINE std::uint32_t first_key(std::uint64_t place) const {
     const core::Words words = core::heads<core::Philox>(this->generator_, this->quad_ + place / 4);
     const std::uint32_t of_quad[4] = {words.x, words.y, words.z, words.w};

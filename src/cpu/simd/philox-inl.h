@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Philox4x32-10 in vectors. A 64-bit lane holds a word of one block in its low half. A round is then two widening
-// multiplications, two moves of a product's high half down, and two three-way xors. The high halves do not matter until
-// the end.
+// Philox4x32-10 in vectors. A 64-bit lane holds a word of one block in its low half. A round then consists of two
+// widening multiplications, two moves of a product's high half down, and two three-way xors. The high halves do not
+// matter until the end.
 #if defined(FANIN_SRC_CPU_SIMD_PHILOX_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_PHILOX_INL_H
 #undef FANIN_SRC_CPU_SIMD_PHILOX_INL_H
@@ -29,11 +29,11 @@ HWY_INLINE VU64 times(VU64 v, std::uint32_t factor) {
   return hn::MulEven(hn::BitCast(U32(), v), hn::BitCast(U32(), set64(std::uint64_t{factor})));
 }
 
-// The high half of each lane, moved down. The two ways run on different execution ports.
+// Both functions move the high half of each lane down. They run on different execution ports.
 HWY_INLINE VU64 high_by_shift(VU64 v) { return hn::ShiftRight<32>(v); }
 HWY_INLINE VU64 swap_halves(VU64 v) { return hn::BitCast(U64(), hn::Shuffle2301(hn::BitCast(U32(), v))); }
 
-// v ^ a ^ b in the low halves of lanes, v in the high ones.
+// Returns v ^ a ^ b in the low halves of lanes and v in the high halves.
 HWY_INLINE VU64 mix_low_halves(VU64 v, VU64 a, VU64 b) {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
   return VU64{_mm512_mask_ternarylogic_epi32(v.raw, 0x5555, a.raw, b.raw, 0x96)};
@@ -83,7 +83,7 @@ struct UniformRounds {
   }
 };
 
-// Rounds 1 to 3 of such blocks. `w1` holds round 1's product of the low counter word.
+// Computes rounds 1 to 3 of such blocks. `w1` holds round 1's product of the low counter word.
 HWY_INLINE void first_rounds(const UniformRounds& uniform, const RoundKeys& keys, VU64 w1, VU64& x, VU64& y, VU64& z,
                              VU64& w) {
   const VU64 z1 = hn::Xor(high_by_shift(w1), set64(uniform.z1_key));
@@ -96,7 +96,7 @@ HWY_INLINE void first_rounds(const UniformRounds& uniform, const RoundKeys& keys
   z = hn::Xor(swap_halves(w), set64(uniform.z3_key));
 }
 
-// Rounds [first, last), counted from 0, of four chains.
+// Computes rounds [first, last), counted from 0, of four chains.
 template <int first, int last>
 HWY_INLINE void four_rounds(const RoundKeys& keys, VU64& xa, VU64& ya, VU64& za, VU64& wa, VU64& xb, VU64& yb, VU64& zb,
                             VU64& wb, VU64& xc, VU64& yc, VU64& zc, VU64& wc, VU64& xd, VU64& yd, VU64& zd, VU64& wd) {
@@ -110,8 +110,9 @@ HWY_INLINE void four_rounds(const RoundKeys& keys, VU64& xa, VU64& ya, VU64& za,
   }
 }
 
-// Round 10. In order, of every two lanes the first vector gets the block of the first and the second vector that of the
-// second. Otherwise the first vector gets words x and y of each lane, the second words z and w.
+// Computes round 10. If in_order, the first vector gets the block of the first of every two lanes, and the second
+// vector gets the block of the second lane. Otherwise the first vector gets words x and y of each lane, and the second
+// vector gets words z and w.
 template <bool in_order>
 HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w, std::uint32_t* words) {
   const VU64 p0 = times(x, philox_m0);
@@ -125,18 +126,18 @@ HWY_INLINE void last_round(const RoundKeys& keys, VU64 x, VU64 y, VU64 z, VU64 w
 // The number of elements that for_words makes is a multiple of this.
 HWY_INLINE std::size_t words_group() { return 8 * hn::Lanes(U32()); }
 
-// Makes the head words of elements [4 * quad, 4 * quad + count). body(words, half, at, number) gets 4 vectors of
-// consecutive elements' words in memory, of which the first is number `at`, and, if Body::refined, 4 more with their
-// refinement words. `half` is the half of an iteration. `number` is a vector that starts as 256 * place, 256 * (place +
-// 1) and so on; the body advances it. `count` is a positive multiple of words_group(); words of quads past the next
-// multiple of 2^32 are undefined.
+// Makes the head words of elements [4 * quad, 4 * quad + count). body(words, half, at, number) gets 4 vectors with the
+// words of consecutive elements in memory, and, if Body::refined, 4 more vectors with their refinement words. The first
+// element has number `at`. `half` is the half of an iteration. `number` is a vector that starts as 256 * place, 256 *
+// (place + 1) and so on; the body advances it. `count` is a positive multiple of words_group(). Words of quads past the
+// next multiple of 2^32 are undefined.
 //
-// If not Body::in_order, of every two vectors the first holds words x and y of two vectors' blocks, the second their
-// words z and w.
+// If Body::in_order is false, the first of every two vectors holds words x and y of two vectors' blocks, and the second
+// holds words z and w.
 //
-// Four chains of rounds run at a time, to keep the multipliers busy, and among them the body for the words of the
-// previous iteration: the processor looks ahead some hundred instructions, less than one iteration. A body that needs
-// most registers is not Body::among_rounds and runs before the rounds.
+// Four chains of rounds run at a time, to keep the multipliers busy. The body for the words of the previous iteration
+// runs among them, because the processor looks ahead a few hundred instructions, which is less than one iteration. A
+// body that needs most registers sets Body::among_rounds to false and runs before the rounds.
 template <class Body>
 HWY_INLINE void for_words(const core::Generator& generator, std::uint64_t quad, std::size_t count, std::uint32_t place,
                           Body& body) {
@@ -193,8 +194,8 @@ HWY_INLINE void for_words(const core::Generator& generator, std::uint64_t quad, 
   if constexpr (!refined) body(words + 4 * n, 1, count - 4 * n, number);
 }
 
-// The blocks of elements base + at with a tag for each element (in the top byte): x, y, z and w receive one word of
-// each.
+// Computes the blocks of elements base + at. `tags` has a tag for each element in the top byte. x, y, z and w receive
+// one word of each block.
 HWY_INLINE void blocks_at(const core::Generator& generator, const RoundKeys& keys, std::uint64_t base, VU32 at,
                           VU32 tags, VU32& x, VU32& y, VU32& z, VU32& w) {
   const VU64 low_half = set64(std::uint64_t{0xffffffffu});
@@ -223,8 +224,8 @@ HWY_INLINE void blocks_at(const core::Generator& generator, const RoundKeys& key
   w = joined(wa, wb);
 }
 
-// Words z and w of blocks whose counters differ only in the low word, from round 1's products of the low words of even
-// and of odd elements.
+// Computes words z and w of blocks whose counters differ only in the low word. `even` and `odd` are round 1's products
+// of the low words of even and of odd elements.
 HWY_INLINE void zw_of_blocks(const UniformRounds& uniform, const RoundKeys& keys, VU64 even, VU64 odd, VU32& z,
                              VU32& w) {
   VU64 xa, ya, za, wa, xb, yb, zb, wb;

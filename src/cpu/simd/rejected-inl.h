@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rejected elements. First trials of many elements put the elements that they reject into a list. These are retried in
-// full vectors, and their values overwrite the first ones; elements that are rejected again go back to the list.
+// The list of rejected elements. First trials of many elements put the elements that they reject into the list. Full
+// vectors of listed elements are retried, and their values overwrite the first values. Elements that are rejected again
+// return to the list.
 #if defined(FANIN_SRC_CPU_SIMD_REJECTED_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef FANIN_SRC_CPU_SIMD_REJECTED_INL_H
 #undef FANIN_SRC_CPU_SIMD_REJECTED_INL_H
@@ -36,7 +37,7 @@ HWY_INLINE VU32 key_of(VU32 head, VU32 number) { return hn::OrAnd(number, head, 
 inline std::uint32_t place_of(std::uint32_t key) { return key >> 8 & 0xffffu; }
 HWY_INLINE VU32 place_of(VU32 key) { return hn::And(hn::ShiftRight<8>(key), set32(0xffffu)); }
 inline std::uint32_t trial_of(std::uint32_t key) { return (key & trial_bits) / one_trial; }
-// The number for the next trial.
+// Returns the number for the next trial.
 HWY_INLINE VU32 next_number(VU32 key) { return hn::Add(hn::And(key, set32(~head_bits)), set32(one_trial)); }
 
 HWY_INLINE VF32 neglog(VF32 u) {
@@ -62,7 +63,8 @@ HWY_INLINE VF32 edge_fraction(VU32 word) {
   return hn::Mul(hn::ConvertTo(F32(), hn::BitCast(I32(), n)), set32(0x1p-25F));
 }
 
-// The words that refine trials of the elements base + place in binary64; `trial` has the trials in the bits of a key.
+// Returns the words that refine trials of the elements base + place in binary64. `trial` has the trials in the bits of
+// a key.
 HWY_INLINE VU32 refinement_of(const core::Generator& generator, const RoundKeys& keys, std::uint64_t base, VU32 place,
                               VU32 trial) {
   const VU32 first_tag = set32(core::first_refinement_tag << 24);
@@ -79,7 +81,7 @@ HWY_INLINE VU32 refinement_of(const core::Generator& generator, const RoundKeys&
   return hn::IfThenElse(first, of_quad, x);
 }
 
-// The same for one element.
+// Does the same for one element.
 inline std::uint32_t refinement_of(const core::Generator& generator, std::uint64_t index, const core::Accepted& draw) {
   if (draw.trial == core::trials) return 0;
   if (draw.trial > 0) return core::retry_refinement<core::Philox>(generator, index, draw.trial);
@@ -91,9 +93,9 @@ inline std::uint32_t refinement_of(const core::Generator& generator, std::uint64
 // core::with_more_digits; c is a centred refinement.
 HWY_INLINE VF64 with_more_digits(VF64 z, VF64 c) { return fma(z, hn::Mul(c, set64(0x1p-53)), z); }
 
-// Stores the elements that the mask selects, one after the other, and anything after them up to a vector's length;
-// returns their number. Where an instruction for this is missing, Highway 1.0.3 would copy its table to the stack
-// first.
+// Stores the elements that the mask selects, one after the other. It also overwrites the memory after them, up to a
+// vector's length. Returns the number of selected elements. If the target has no instruction for this, Highway 1.0.3
+// would first copy its table to the stack, so this code has a table of its own.
 HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 #if HWY_HAVE_SCALABLE || HWY_TARGET <= HWY_AVX3
   hn::StoreU(hn::Compress(v, mask), U32(), to);
@@ -114,8 +116,8 @@ HWY_INLINE std::size_t store_selected(VU32 v, Mask32 mask, std::uint32_t* to) {
 #endif
 }
 
-// The number of elements of one run of first trials: they stay in the first-level cache until they are retried, clamped
-// and rounded. All temporaries together take some 25 KiB.
+// The number of elements of one run of first trials. They stay in the first-level cache until they are retried, clamped
+// and rounded. All temporaries together take about 25 KiB.
 constexpr std::size_t piece_size = 2048;
 static_assert(piece_size % (8 * hn::MaxLanes(U32())) == 0);
 
@@ -149,8 +151,9 @@ class Rejected {
   }
   HWY_INLINE void append(VU32 key, Mask32 mask) { listed_ += store_selected(key, mask, list_end()); }
 
-  // Takes a batch from the list, or what is left of it, and calls pair(i, a, b, valid_a, valid_b) for every two vectors
-  // of keys. scalar(key) does elements that failed very often one by one. Returns the number of all elements.
+  // Takes a batch from the list, or the keys that are left, and calls pair(i, a, b, valid_a, valid_b) for every two
+  // vectors of keys. scalar(key) computes elements that failed very often, one by one. Returns the number of all
+  // elements.
   template <class Pair, class Scalar>
   HWY_INLINE std::size_t batch_again(const Pair& pair, const Scalar& scalar) {
     const std::size_t n = hn::Lanes(U32()), all = std::min(batch, listed_);
@@ -184,10 +187,10 @@ class Rejected {
   HWY_ALIGN Real value_[batch];
 
  private:
-  static constexpr std::size_t few = 3;                         // so few are faster one by one
+  static constexpr std::size_t few = 3;                         // up to this many are faster one by one
   static constexpr std::uint32_t most_trials = 16 * one_trial;  // in vectors
 
-  // Whole vectors are stored at its end.
+  // The list has room for a whole vector behind its end, because store_selected() stores whole vectors.
   std::uint32_t list_[piece_size + batch + hn::MaxLanes(U32())];
 };
 

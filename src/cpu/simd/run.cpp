@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loops of all instruction sets: Highway compiles this file once for each.
 #define HWY_IS_DEBUG_BUILD 0  // Highway's assertions would need its library
-// SSSE3 lacks too much, and SVE2 adds little here.
+// SSSE3 lacks too many instructions, and SVE2 adds little here.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE2 | HWY_SVE2_128 | HWY_SVE_256)
 #define HWY_DISABLE_PCLMUL_AES
 #define HWY_WANT_AVX3_DL
@@ -12,7 +12,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
-// Highway's baseline without vector instructions; run_portable does its work.
+// This excludes Highway's baseline without vector instructions, because run_portable does its work.
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 #include <algorithm>
@@ -36,10 +36,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// A run of this size or more would not stay in the cache, so it bypasses it if no value is written twice.
+// A run of this size or more does not stay in the cache, so it bypasses the cache if it writes no value twice.
 constexpr std::uint64_t bypass_bytes = std::uint64_t{8} << 20;
 
-// The number of elements before the low word of a block's number, the quad's or the element's, overflows.
+// Returns the number of elements before the low word of a block's number overflows. A block's number is the quad's or
+// the element's.
 inline std::uint64_t before_overflow(std::uint64_t index, bool in_quads) {
   if (!in_quads) return (std::uint64_t{1} << 32) - (index & 0xffffffffu);
   return ((std::uint64_t{1} << 32) - (index / 4 & 0xffffffffu)) * 4 - index % 4;
@@ -51,8 +52,8 @@ struct bypasses_cache : std::false_type {};
 template <bool shifted>
 struct bypasses_cache<FloatUniforms<shifted>> : std::true_type {};
 
-// Writes consecutive elements in sessions of at most most_places, which are counted from a whole block of words. Whole
-// groups go straight into the output; parts of groups go through a buffer.
+// Writes consecutive elements in sessions of at most most_places elements, which are counted from a whole block of
+// words. Whole groups go directly to the output, and parts of groups go through a buffer.
 template <class Format, class Kernel>
 class Writer {
  public:
@@ -101,8 +102,8 @@ class Writer {
     retry(true);
   }
 
-  // The first place that begins a block of words, is not before `skip` and has an aligned address; if none has one, the
-  // first such place with any address.
+  // Returns the first place that begins a block of words, is not before `skip_` and has an aligned address. If none has
+  // one, it returns the first such place with any address.
   std::uint64_t aligned_place() const {
     const std::uint64_t begin = skip_ == 0 ? 0 : 4;
     for (std::uint64_t place = begin; place < begin + alignment / sizeof(Storage); place += 4) {
@@ -235,8 +236,8 @@ void run(const FillParams& params, void* out, std::uint64_t index, std::uint64_t
   }
 }
 
-// The values of a copy: whole vectors, then the rest one by one. Past the cache if that is better, and if the first
-// vector's address is aligned, which the values before it make so. The caller flushes.
+// Rounds the values of a copy: whole vectors, then the rest one by one. If `bypassing`, it first writes single values
+// until the address of a vector is aligned, and the vectors then bypass the cache. The caller flushes.
 template <bool clamped>
 void round_as(core::Float32, const float* values, std::uint64_t count, float lo, float hi, bool bypassing, float* out) {
   const F32 d;

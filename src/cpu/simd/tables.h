@@ -49,16 +49,19 @@ struct VectorOrders {
   // Collects the cells of two of four vectors of 16 words, as bytes. Later steps work within blocks of 16 bytes, so
   // each block gets four cells of each vector.
   alignas(64) std::uint8_t cells[64];
-  // Pairs the words of two vectors of 16: of their lower halves (0, 16, 1, 17 ...), and of their upper ones.
+  // `pairs` pairs the words of the lower halves of two vectors of 16 (0, 16, 1, 17 ...), and `upper_pairs` pairs the
+  // words of their upper halves.
   alignas(64) std::uint32_t pairs[16];
   alignas(64) std::uint32_t upper_pairs[16];
-  // Puts the upper or the lower halves of the elements of two vectors of 16 in order, for words that for_words left out
-  // of order.
+  // These orders put the upper or the lower halves of the elements of two vectors of 16 in order, for words that
+  // for_words left out of order.
   alignas(64) std::uint16_t upper_halves[32];
   alignas(64) std::uint16_t lower_halves[32];
-  // The element, of 64, of each bit of two masks of 32 that are made by packing four vectors of 8; any for the mask 0.
+  // The number of the element, among 64, for each bit of two masks of 32 that are made by packing four vectors of 8.
+  // For the mask 0 it is any number.
   std::uint8_t packed[65];
-  // Permutations of 8 (or 4) elements that bring those whose bits are set to the front; for 4, byte by byte.
+  // Permutations of 8 and of 4 elements that bring the elements whose bits are set to the front. The permutations of 4
+  // elements are given byte by byte.
   alignas(8) std::uint8_t front8[256][8];
   alignas(16) std::uint8_t front4[16][16];
 };
@@ -70,7 +73,7 @@ constexpr VectorOrders make_vector_orders() {
     orders.upper_pairs[i] = orders.pairs[i] + 8;
   }
   for (std::uint32_t i = 0; i < 32; ++i) {
-    const std::uint32_t lane = i / 4 % 4 * 2 + i / 16;  // of block i / 4, as for_words has it
+    const std::uint32_t lane = i / 4 % 4 * 2 + i / 16;  // of block i / 4, in the order of for_words
     orders.lower_halves[i] = static_cast<std::uint16_t>(i / 2 % 2 * 32 + lane * 4 + i % 2 * 2);
     orders.upper_halves[i] = static_cast<std::uint16_t>(orders.lower_halves[i] + 1);
   }

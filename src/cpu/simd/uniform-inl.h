@@ -23,16 +23,16 @@
 HWY_BEFORE_NAMESPACE();
 namespace fanin::cpu::HWY_NAMESPACE {
 
-// The odd k of a centred fraction as k * 2^7, a signed number (core::centred).
+// Returns the odd k of a centred fraction as k * 2^7, a signed number (core::centred).
 HWY_INLINE VI32 centred(VU32 word) { return hn::BitCast(I32(), hn::OrAnd(set32(0x80u), word, set32(0xffffff00u))); }
 
-// 2r + 1 - 2^29 of a refinement word (core::centred_refinement).
+// Returns 2r + 1 - 2^29 of a refinement word (core::centred_refinement).
 HWY_INLINE VI32 centred_refinement(VU32 word) {
   return hn::Sub(hn::BitCast(I32(), hn::Or(hn::ShiftRight<2>(word), set32(1u))), hn::Set(I32(), 1 << 29));
 }
 
-// The integers of fractions in binary64, for the lower and the upper half of a vector's elements: centred64 has K of
-// centred fractions, unit64 those of unit fractions.
+// Both functions compute the integers of fractions in binary64, for the lower and the upper half of a vector's
+// elements. centred64 computes K of centred fractions, and unit64 computes the integers of unit fractions.
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
 
 // Converts integers of 64 bits from their high and their low halves.
@@ -42,7 +42,7 @@ HWY_INLINE void converted(VU32 high, VU32 low, VF64& a, VF64& b) {
   a = VF64{_mm512_cvtepi64_pd(_mm512_permutex2var_epi32(low.raw, order, high.raw))};
   b = VF64{_mm512_cvtepi64_pd(_mm512_permutex2var_epi32(low.raw, upper_order, high.raw))};
 }
-// K is s * 2^30 + 2r + 1, s the high 24 bits of the head word.
+// K is s * 2^30 + 2r + 1, where s is the high 24 bits of the head word.
 HWY_INLINE void centred64(VU32 head, VU32 refinement, VF64& a, VF64& b) {
   const VU32 high = hn::BitCast(U32(), hn::ShiftRight<10>(hn::BitCast(I32(), head)));
   const VU32 low = hn::Or(hn::ShiftRight<2>(refinement), set32(1u));
@@ -112,7 +112,7 @@ struct UniformDoubles {
   }
 };
 
-// Uniform values in binary32, with the functions of Normals; nothing is rejected.
+// Draws uniform values in binary32. It has the same functions as Normals and rejects nothing.
 template <bool shifted>
 class FloatUniforms {
  public:
@@ -136,7 +136,7 @@ class FloatUniforms {
   std::uint64_t quad_ = 0;
 };
 
-// Uniform values in binary64.
+// Draws uniform values in binary64.
 template <bool shifted>
 class DoubleUniforms {
  public:

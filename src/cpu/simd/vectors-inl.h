@@ -16,7 +16,7 @@ namespace fanin::cpu::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Highway's tags of full vectors, and the vectors.
+// Highway's tags of full vectors, and the types of these vectors.
 using U32 = hn::ScalableTag<std::uint32_t>;
 using I32 = hn::ScalableTag<std::int32_t>;
 using F32 = hn::ScalableTag<float>;
