@@ -17,7 +17,7 @@
 
 namespace fanin::gpu {
 
-// Launches with their jobs, or with the address of these in device memory.
+// Launches, each with its jobs or with the jobs' address in device memory.
 struct Launches {
   struct One {
     Launch launch;
@@ -28,7 +28,7 @@ struct Launches {
 
 namespace {
 
-// A kernel by its number among a device's.
+// Returns the kernel that DeviceState::prepared counts under this number.
 const void* kernel_of(std::size_t number) {
   static const void* const kernel[kernels] = {
       reinterpret_cast<const void*>(fill_fast_small), reinterpret_cast<const void*>(fill_fast_large),
@@ -44,7 +44,7 @@ std::size_t number_of(const Launch& launch) {
   return (launch.kernel == Kernel::general ? 2 : 0) + (has_small_parameters(launch) ? 0 : 1);
 }
 
-// While it lives, a capture on any thread does not stop the calling thread from loading kernels.
+// Allows the calling thread to load kernels for as long as this object lives, even if a thread captures a stream.
 class LoadingDuringCapture {
  public:
   LoadingDuringCapture() { exchange(); }
@@ -59,8 +59,8 @@ class LoadingDuringCapture {
   cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
 };
 
-// Loads a kernel for the current device, and asks for as much shared memory as there is, so that threads that launch
-// at once ask for the same.
+// Loads a kernel for the current device and requests the maximum of shared memory for it. Threads that launch at the
+// same time therefore request the same amount.
 void prepare(std::size_t number, int ordinal) {
   const DeviceState& there = state_of(ordinal);
   const LoadingDuringCapture loading;
@@ -72,7 +72,8 @@ void prepare(std::size_t number, int ordinal) {
   there.prepared[number].store(true, std::memory_order_relaxed);
 }
 
-// `parameters` are SmallParameters or LargeParameters, of which the launch's words stand behind the header.
+// Starts a launch. `parameters` is the header of SmallParameters or LargeParameters, and the launch's words are already
+// behind it.
 void start(const Launch& launch, Header* parameters, int ordinal, const DeviceRun& run) {
   *parameters = launch.header;
   parameters->device_seed = run.seed;
@@ -87,7 +88,8 @@ void start(const Launch& launch, Header* parameters, int ordinal, const DeviceRu
   if (!ready) prepare(number, ordinal);
   cudaError_t error = attempt();
   if (error == cudaErrorInvalidValue && ready) {
-    // So it is in a context that the kernel was not prepared in: a second one of the device, or one after a reset.
+    // A prepared kernel fails this way in a context for which it was not prepared: a second context of the device, or a
+    // context that was created after a reset.
     cudaGetLastError();
     prepare(number, ordinal);
     error = attempt();
@@ -95,7 +97,7 @@ void start(const Launch& launch, Header* parameters, int ordinal, const DeviceRu
   check(error, "Cannot launch a fill on", ordinal);
 }
 
-// Calls f(launch, words) for the launches of some jobs, with jobs in `words`, which take `capacity` of them.
+// Calls f(launch) for each launch of the jobs. The launch's words are in `words`, which has room for `capacity` words.
 template <class F>
 void encode_each(const FillJob* jobs, std::size_t count, const DeviceFacts& facts, std::uint64_t* words,
                  std::size_t capacity, const F& f) {
@@ -234,11 +236,11 @@ std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& la
     uploaded->all.back().launch.header.data = reinterpret_cast<const std::uint64_t*>(at);
     at += aligned(bytes);
   }
-  // From pageable memory the copy has read its source when the call returns, on most machines: where the device reads
-  // such memory itself, nothing says so.
+  // On most machines, a copy from pageable memory has read its source when the call returns. CUDA does not document
+  // this for a device that reads pageable memory itself, so the source lives until the stream has copied it.
   const auto drop = [](void* held) { delete static_cast<Source*>(held); };
   if (cudaLaunchHostFunc(stream, drop, source.get()) == cudaSuccess) {
-    static_cast<void>(source.release());  // by drop
+    static_cast<void>(source.release());  // drop deletes it
   } else {
     cudaGetLastError();
     cudaStreamSynchronize(stream);
@@ -263,7 +265,7 @@ void release(void* memory, int ordinal) noexcept {
   try {
     const CurrentDevice current(ordinal);
     if (cudaFree(memory) != cudaSuccess) cudaGetLastError();
-  } catch (const DeviceError&) {  // at the process's end the driver may be gone before the tensor
+  } catch (const DeviceError&) {  // at process exit, the driver may be gone before the tensor
   }
 }
 

@@ -17,9 +17,9 @@ std::string text_of(cudaError_t error) {
   return std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
 }
 
-// The driver's functions for contexts. A device's number is its CUdevice. cudaSetDevice is no substitute: since CUDA 12
-// it makes a context on its device, also when it only restores what was the current device, for which the process may
-// have no other use.
+// The driver's functions for contexts. A device's ordinal is its CUdevice. cudaSetDevice cannot replace these
+// functions: since CUDA 12 it creates a context on its device, even when it only restores the previously current
+// device, and the process may have no other use for that context.
 struct Driver {
   CUresult (*context_device)(CUdevice*);
   CUresult (*push)(CUcontext);
@@ -27,7 +27,7 @@ struct Driver {
   CUresult (*retain)(CUcontext*, CUdevice);
   CUresult (*state)(CUdevice, unsigned*, int*);
 
-  // Whether they were found, all of them.
+  // Whether all of the functions were found.
   bool there;
 };
 
@@ -56,12 +56,12 @@ const Driver& driver() {
   return found;
 }
 
-// The back end's only state: what does not change while a process lives.
+// The back end's only state: facts that do not change while the process lives.
 struct Slot {
   std::atomic<bool> known;
   DeviceState state;
 };
-constexpr int max_devices = 64;  // more than CUDA has
+constexpr int max_devices = 64;  // more than CUDA supports
 Slot slots[max_devices];
 std::mutex asking;
 
@@ -99,7 +99,7 @@ CUcontext primary_context(int ordinal) {
 }  // namespace
 
 void fail(cudaError_t error, const char* what, int ordinal) {
-  cudaGetLastError();  // ours: not to be found by the caller's next check
+  cudaGetLastError();  // clears the error, so that the caller's next check does not report it
   throw DeviceError(what + (ordinal < 0 ? "" : " " + to_string(cuda(ordinal))) + ": " + text_of(error));
 }
 
@@ -142,7 +142,7 @@ CurrentDevice::CurrentDevice(int ordinal) : ordinal_(ordinal) {
   CUdevice now = 0;
   if (driver().context_device(&now) == CUDA_SUCCESS && now == ordinal) return;
   auto* context = static_cast<CUcontext>(wanted.context.load(std::memory_order_relaxed));
-  // A context that was retained may have been destroyed since, by cudaDeviceReset.
+  // cudaDeviceReset may have destroyed the context since it was retained.
   if (context == nullptr || driver().push(context) != CUDA_SUCCESS) {
     check(driver().push(primary_context(ordinal)), ordinal, "cuCtxPushCurrent");
   }
@@ -165,7 +165,8 @@ Device current_device() {
 Device device_of(const void* address) {
   const int devices = available().cuda_devices;
   if (devices == 0) return host;
-  // The question would make a context for a thread that has none; but any other does as well.
+  // cudaPointerGetAttributes creates a context for a thread that has none. To avoid that, the thread uses any primary
+  // context that is already active.
   std::optional<CurrentDevice> any;
   CUdevice now = 0;
   if (driver().there && driver().context_device(&now) != CUDA_SUCCESS) {
@@ -174,7 +175,7 @@ Device device_of(const void* address) {
       int active = 0;
       if (driver().state(ordinal, &flags, &active) == CUDA_SUCCESS && active != 0) any.emplace(ordinal);
     }
-    if (!any) return host;  // without a context there is no memory of a device
+    if (!any) return host;  // without a context there is no device memory
   }
   cudaPointerAttributes attributes{};
   check(cudaPointerGetAttributes(&attributes, address), "Cannot tell where the address is");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nearly all fills are (EncodedJob::fast), constants and identities.
+// The kernel of nearly all fills: jobs that are EncodedJob::fast, constants and identities.
 #include "cuda/fill_kernels.h"
 #include "cuda/kernel/fill.cuh"
 
@@ -30,7 +30,8 @@ struct FillCopies {
 
 __device__ __forceinline__ void fill_all(const Header& header, const std::uint64_t* behind) {
   SharedMemory(header).make_tables();
-  // In a loop of its own, so that it takes no registers from the others; behind theirs it takes one (CUDA 13.0).
+  // Jobs with copies have a loop of their own, so that they add no register pressure to the other loop. If their loop
+  // came second, it would cost that loop one register (CUDA 13.0).
   if (header.copies != 0) fill(header, behind, FillCopies{});
   fill(header, behind, FillFast{});
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel of all other fills: float64, windows of their own, short rows, memory that is not aligned, values that are
-// clamped.
+// The kernel of all other fills: float64, windows other than [-2, 2], short rows, memory that is not aligned, and
+// values that are clamped.
 #include "cuda/fill_kernels.h"
 #include "cuda/kernel/fill.cuh"
 #include "cuda/kernel/narrow.cuh"

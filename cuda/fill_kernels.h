@@ -7,12 +7,13 @@
 
 namespace fanin::gpu {
 
-// So that a thread has the 168 registers that the kernels need to keep nothing in local memory.
+// With at most this many threads in a block, a thread has the 168 registers that the kernels need to keep nothing in
+// local memory.
 inline constexpr unsigned max_threads_per_block = 384;
 
-// Kernels for any grid of blocks of up to max_threads_per_block threads, whole warps, with shared_bytes() of dynamic
-// shared memory. Which jobs belong to which, Kernel says. The small ones read jobs from their parameters, or from
-// device memory if the header says where.
+// The kernels run in any grid of blocks that consist of whole warps, have up to max_threads_per_block threads and have
+// shared_bytes() of dynamic shared memory. Kernel says which jobs belong to which kernel. A kernel reads its jobs from
+// its parameters or, if header.data is not null, from device memory.
 __global__ void fill_fast_small(const __grid_constant__ SmallParameters p);
 __global__ void fill_fast_large(const __grid_constant__ LargeParameters p);
 __global__ void fill_general_small(const __grid_constant__ SmallParameters p);

@@ -8,14 +8,15 @@
 
 namespace fanin::gpu {
 
-// Fills by one launch, on the current device. `words` are the launch's, unless these are in device memory. Throws
-// DeviceError.
+// Runs one launch on the current device. `words` are the launch's words. They are not read if the launch has its words
+// in device memory. Throws DeviceError.
 void launch(const Launch& launch, const std::uint64_t* words, const DeviceRun& run = {});
 
-// Those of the current device. Throws DeviceError.
+// Returns the facts of the current device. Throws DeviceError.
 DeviceFacts facts_here();
 
-// Whether the current device can launch it: others may have more shared memory, or more registers for a block.
+// Returns whether the current device can run the launch. The launch may be meant for a device with more shared memory,
+// or more registers per block.
 bool can_launch(const Launch& launch);
 
 }  // namespace fanin::gpu

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a launch is cut up. It changes speed only, never a bit.
+// How a launch is divided among blocks and warps. The division changes only the speed, never a bit.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace fanin::gpu {
 
-// What a launch depends on.
+// The properties of a device that determine a launch.
 struct DeviceFacts {
   int capability;  // 10 * major + minor
   int multiprocessors;
@@ -23,12 +23,13 @@ struct Policy {
   std::uint32_t shared_bytes;
 };
 
-// Warps of a block: as many as have 168 registers a thread, one block to a multiprocessor.
+// The number of warps in a block: the largest with 168 registers per thread and one block per multiprocessor.
 inline constexpr std::uint32_t warps_per_block = 12;
 
 constexpr std::uint32_t table_bytes = table_entries * 4;
 
-// tables: Header::tables; warp_bytes: what a warp has besides, the row of an EncodedBlock or turn_bytes.
+// Returns the dynamic shared memory of a block. `tables` is Header::tables. `warp_bytes` is the memory that a warp
+// needs in addition: the row of an EncodedBlock, or turn_bytes.
 constexpr std::uint32_t shared_bytes(std::uint32_t tables, std::uint32_t table_copies, bool waits,
                                      std::uint32_t threads, std::uint32_t warp_bytes = 0) {
   const std::uint32_t count = (tables & 1) + (tables >> 1);
@@ -36,9 +37,9 @@ constexpr std::uint32_t shared_bytes(std::uint32_t tables, std::uint32_t table_c
   return count * table_copies * table_bytes + threads / 32 * warp_bytes;
 }
 
-// The slots of a tile: tiles of all kinds take about as long. A tile of normals is a quad for each lane, 84 to 96
-// instructions; uniforms take 60, windows that reject many and binary64 some 200, narrow windows 600; constants wait
-// for memory alone. A copy takes about a sixth of the normals in addition.
+// Returns the number of slots in a tile. Tiles of all kinds take about the same time. A tile of normals is one quad per
+// lane and takes 84 to 96 instructions. Uniforms take 60, windows that reject many elements and binary64 take about
+// 200, and narrow windows take 600. Constants wait only for memory. A copy adds about a sixth of the normals' time.
 constexpr std::uint32_t tile_slots(Draw draw, std::uint32_t element_size, bool fast, std::uint32_t copies) {
   const auto shared = [&](std::uint32_t slots) { return slots * 6 / (6 + copies); };
   switch (draw) {
@@ -58,8 +59,8 @@ constexpr std::uint32_t tile_slots(Draw draw, std::uint32_t element_size, bool f
   return 32;
 }
 
-// One block to each multiprocessor, or to each tile. A lane finds a table's entries in banks of its own if there are 32
-// copies; those of two tables do not fit everywhere.
+// Uses one block per multiprocessor, or one per tile if there are fewer tiles. With 32 copies of a table, each lane
+// reads from a shared memory bank of its own. 32 copies of two tables do not fit on every device.
 constexpr Policy policy_for(const DeviceFacts& device, std::uint32_t tables, bool waits, std::uint64_t tiles,
                             std::uint32_t warp_bytes = 0) {
   Policy policy{};

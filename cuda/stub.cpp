@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The back end of the library fanin_host, and of fanin in a build without CUDA: there is no device.
+// The back end of the library fanin_host, and of fanin in a build without CUDA. It has no device.
 #include <string>
 
 #include "cuda/backend.h"
