@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks of many tensors, of which the device's memory says where they are and what is drawn: a job for each row.
+// Blocks of many tensors. Their places and their generators are in device memory, and the kernel makes a job for each
+// row.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace fanin::gpu {
 
-// Zeros for a row's elements beyond the tensor, as far as they are in slots begin ... end - 1 of all its slots.
+// Writes zeros to a row's elements beyond the tensor, if they are in slots begin ... end - 1 of the whole row.
 __device__ __forceinline__ void fill_beyond(const EncodedJob& row, const EncodedBlock& block, std::uint64_t begin,
                                             std::uint64_t end) {
   const std::uint32_t size = element_size(row.dtype);
@@ -20,9 +21,9 @@ __device__ __forceinline__ void fill_beyond(const EncodedJob& row, const Encoded
   for (; at < to; at += 32) store_bits(reinterpret_cast<std::uint64_t>(row.address) + at * size, 0, size);
 }
 
-// Puts the job for a row into `row`, in shared memory of the warp: that of the elements that lie in the tensor, which
-// are the row's first. Of the others it fills those in tiles begin ... end - 1. A function that is called: most
-// launches do not.
+// Writes the job for a row to `row`, in the warp's shared memory. The job covers only the elements that are inside the
+// tensor, which come first in the row. The function itself fills the other elements of tiles begin ... end - 1. It is
+// not inlined, because most launches do not call it.
 static __device__ __noinline__ void begin_row(const EncodedJob* job, const EncodedBlock* block, std::uint32_t row_tiles,
                                               std::uint32_t number, std::uint32_t begin, std::uint32_t end,
                                               EncodedJob* row) {
@@ -55,7 +56,7 @@ static __device__ __noinline__ void begin_row(const EncodedJob* job, const Encod
     its.seed = generator[0] | std::uint64_t{generator[1]} << 32;
     its.bits = generator[2] | std::uint64_t{generator[3]} << 32;
   }
-  __syncwarp();  // the row before has been read
+  __syncwarp();  // all lanes have read the previous row
   if (lane_number() == 0) *row = its;
   __syncwarp();
   fill_beyond(its, *block, std::uint64_t{begin - its.tile_begin} * its.tile_slots,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From words to fractions and normals (docs/VALUES.md, sections 2 and 3), as far as the first trial of an element goes.
+// Turns words into fractions and normals (docs/VALUES.md, sections 2 and 3), for the first trial of an element.
 #pragma once
 
 #include <cstdint>
@@ -16,26 +16,26 @@ struct Four {
   T x, y, z, w;
 };
 
-// The high 24 bits as an odd number, times 2^7: core::centred() in place. `half` is 0x80. It is a
-// variable because an instruction takes only one immediate number: 1 instruction an element less (CUDA 13.0).
+// Returns the high 24 bits as an odd number, times 2^7: core::centred() without the shift. `half` is 0x80. It is a
+// variable, because an instruction takes only one immediate number; this saves 1 instruction per element (CUDA 13.0).
 __device__ __forceinline__ float centred_number(std::uint32_t word, std::uint32_t half) {
   return static_cast<float>(static_cast<std::int32_t>((word & 0xffffff00u) | half));
 }
 
-// A table in shared memory. Its entries are halved, so that they, and what they are multiplied to, are less than 2;
-// those of edge cells are infinite: one bit of a point tells whether it can be rejected.
+// A table in shared memory. Its entries are halved, so that the entries and the points that they give are less than 2.
+// The entries of edge cells are infinite. One bit of a point therefore tells whether the point can be rejected.
 struct Table {
-  std::uint32_t address;     // the lane's, in shared memory
+  std::uint32_t address;     // of the lane's copy, in shared memory
   std::uint32_t cell_bytes;  // from one entry to the next
   std::uint32_t half;        // see centred_number()
   bool cut;
 
-  static constexpr float unit = 0.5F;                    // what 1 is there
+  static constexpr float unit = 0.5F;                    // the number that stands for 1
   static constexpr std::uint32_t suspect = 0x40000000u;  // set in numbers of 2 and more
 
-  // The point of a rectangle, times `unit`; infinite in an edge cell. cell_bytes is a byte, so that a dot product of
-  // bytes takes the word's lowest one, multiplies and adds in one instruction: 1 instruction an element less
-  // (CUDA 13.0).
+  // Returns the point of a rectangle, times `unit`, or an infinity for an edge cell. cell_bytes fits into a byte, so
+  // that one instruction, a dot product of bytes, takes the word's lowest byte, multiplies and adds. This saves 1
+  // instruction per element (CUDA 13.0).
   __device__ __forceinline__ float point(std::uint32_t word) const {
     float x;
     asm("ld.shared.f32 %0, [%1];" : "=f"(x) : "r"(__dp4a(word, cell_bytes, address)));
@@ -55,13 +55,13 @@ __device__ __forceinline__ bool any_suspect(const Four<float>& z) {
 template <class Real>
 struct FirstTrials {
   Four<Real> draws;
-  bool rejected;  // any of them, perhaps
+  bool rejected;  // whether any of them may be rejected
 };
 
-// Uniforms of a job, of both kinds by one piece of code: 24 bits, the sign bit flipped if they are to count from 0,
-// read as a signed number, then moved up again; all steps are exact. folded: what takes these numbers to fractions, a
-// power of two, is left to the scale. That is one product instead of two, with the same bits where the scale times that
-// power is exact.
+// Uniforms of a job. The same code serves both kinds: it takes 24 bits, flips the sign bit if the numbers count from 0,
+// reads the bits as a signed number, and adds the offset that the flip requires. All steps are exact. If `folded`, the
+// scale includes the power of two that turns these numbers into fractions. This takes one product instead of two, and
+// it gives the same bits where the scale times that power is exact.
 template <class RealType, bool folded>
 class Uniforms {
  public:

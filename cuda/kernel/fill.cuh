@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fills by one kernel: every warp draws and writes the elements that are its own, and draws again those that were
-// rejected. No warp waits for another, and nothing is kept that depends on a tensor's size.
+// The body of the kernels. Each warp draws and writes its own elements, and resamples those that were rejected. No warp
+// waits for another, and no memory is used that depends on a tensor's size.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace fanin::gpu {
 
-// Fills a share. Whole quads are written by one store each, wherever the writer can.
+// Fills a share. Each whole quad is written by one store if the writer can do that.
 template <class Source, class Writer>
 class Filler {
  public:
@@ -29,8 +29,8 @@ class Filler {
         short_rows_(Writer::general && share.has_short_rows()) {}
 
   __device__ __forceinline__ void fill() {
-    std::uint32_t slot = 0;     // of the next span
-    std::uint32_t enough = 32;  // to be drawn again; at the end whatever is left
+    std::uint32_t slot = 0;     // the first slot of the next span
+    std::uint32_t enough = 32;  // the stack height from which to resample; 1 at the end
 #pragma unroll 1
     do {
       Waiter waiter(0, 0);
@@ -55,7 +55,8 @@ class Filler {
   }
 
  private:
-  // Quads of a warp that are made together; a batch is as many turns as fit into a Waiter.
+  // A lane makes `together` quads at a time, and a warp makes turn_quads. A batch is as many such turns as fit into a
+  // Waiter.
   static constexpr std::uint32_t together = Writer::quads_together;
   static constexpr std::uint32_t turn_quads = 32 * together;
 
@@ -69,7 +70,7 @@ class Filler {
     rest_end_ = span_.count - (batches_end_ - whole_);
   }
 
-  // Whole quads of a span, from number next_ on.
+  // Fills whole quads of a span, from number next_ on.
   __device__ __forceinline__ Waiter fill_batch() {
     const std::uint32_t left = batches_end_ - next_;
     const std::uint32_t quads = Source::can_reject ? min(left, 32 * Waiter::most_quads) : left;
@@ -82,7 +83,7 @@ class Filler {
     std::uint32_t rejected = 0;
 #pragma unroll 1
     do {
-      std::uint32_t index[together];  // their low words
+      std::uint32_t index[together];  // low words of the quads' indices
 #pragma unroll
       for (std::uint32_t k = 0; k < together; ++k) index[k] = low + 32 * k;
       if (short_rows_) {
@@ -107,7 +108,7 @@ class Filler {
     return {span_.slot + next_ - 32 + lane_number(), rejected};
   }
 
-  // Whatever exists of a quad for each lane: those of a span before and behind its batches.
+  // Fills one quad per lane, from the quads before and after a span's batches. Some of these quads are partial.
   __device__ __forceinline__ Waiter fill_quad() {
     std::uint32_t n = rest_ + lane_number();
     const bool exists = n < rest_end_;
@@ -136,9 +137,9 @@ class Filler {
   Stack stack_;
   bool short_rows_;
   Span span_;
-  // Numbers of a span's quads: the first whole one, the next batch, the end of the batches.
+  // Numbers of a span's quads: the first whole quad, the beginning of the next batch, the end of the batches.
   std::uint32_t whole_ = 0, next_ = 0, batches_end_ = 0;
-  std::uint32_t rest_ = 0, rest_end_ = 0;  // of the quads that are in no batch: how many are done, and all
+  std::uint32_t rest_ = 0, rest_end_ = 0;  // quads outside the batches: done, and in total
 };
 
 template <class Writer, class Source>
@@ -148,7 +149,7 @@ __device__ __forceinline__ void fill_from(const Source& source, const EncodedJob
   Filler<Source, Writer>(source, generator, share, writer, *shared.waiting()).fill();
 }
 
-// The jobs that nearly all fills are.
+// Fills a share of an EncodedJob::fast job, as nearly all jobs are.
 template <class Writer>
 __device__ __forceinline__ void fill_fast(const EncodedJob& job, const Extension& more, const Share& share,
                                           const Generator& generator, const SharedMemory& shared) {
@@ -161,7 +162,7 @@ __device__ __forceinline__ void fill_fast(const EncodedJob& job, const Extension
   }
 }
 
-// Other jobs, but for narrow windows.
+// Fills a share of any other job, except one with a narrow window.
 template <class Writer>
 __device__ __forceinline__ void fill_general(const EncodedJob& job, const Extension& more, const Share& share,
                                              const Generator& generator, const SharedMemory& shared) {
@@ -169,7 +170,7 @@ __device__ __forceinline__ void fill_general(const EncodedJob& job, const Extens
   fill_from<Writer>(draws, job, more, share, generator, shared);
 }
 
-// The last job that begins at this tile or before.
+// Returns the number of the last job that begins at this tile or before it.
 __device__ __forceinline__ std::uint32_t find_job(const EncodedJob* jobs, std::uint32_t count, std::uint32_t tile) {
   std::uint32_t first = 0;
 #pragma unroll 1
@@ -182,12 +183,13 @@ __device__ __forceinline__ std::uint32_t find_job(const EncodedJob* jobs, std::u
   return first;
 }
 
-// A kernel's body after its tables have been made: fills what a warp's tiles have of the jobs that fill_share takes.
-// fill_share(job, extension, share, generator, shared) draws.
+// Fills a warp's tiles. A kernel calls it after it has made the tables. fill_share(job, extension, share, generator,
+// shared) draws the jobs that fill_share.takes() accepts. Constants and identities are filled here, unless fill_share
+// handles only copies.
 template <class FillShare>
 __device__ __forceinline__ void fill(const Header& header, const std::uint64_t* behind, const FillShare& fill_share) {
-  // Every warp has as many consecutive tiles as any other, or one more. Neighbours are in different blocks, so that few
-  // tiles, too, are dealt to all multiprocessors.
+  // Each warp has an equal number of consecutive tiles, or one more. Neighbouring warps are in different blocks, so
+  // that even a few tiles are distributed over all multiprocessors.
   const std::uint32_t warps = gridDim.x * (blockDim.x / 32);
   const std::uint32_t warp = threadIdx.x / 32 * gridDim.x + blockIdx.x;
   const std::uint32_t each = header.tiles / warps;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values to elements: clamped and rounded once, four together.
+// Turns values into elements, four at a time. Each value is clamped and rounded once.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -27,8 +27,8 @@ __device__ __forceinline__ double clamp(double v, const Limits<double>& limits) 
   return fmin(fmax(v, limits.min), limits.max);
 }
 
-// A format has Real, Element, Packed (four elements), Clamp (limits as it likes them), encode(), and round() for values
-// that need not be clamped.
+// A format has Real, Element, Packed (four elements), Clamp (the limits in the form that it needs), encode(), and
+// round() for values that need no clamp.
 template <class RealType>
 struct Wide {
   using Real = RealType;
@@ -52,8 +52,8 @@ __device__ __forceinline__ __nv_bfloat162 round_pair(float a, float b, __nv_bflo
 }
 __device__ __forceinline__ __half2 round_pair(float a, float b, __half2) { return __floats2half2_rn(a, b); }
 
-// Clamped in pairs after rounding, which is monotone; what has become infinite comes back. The limits are the format's
-// own values.
+// A format of 16 bits. It clamps pairs after it rounds them. The result is the same, because rounding is monotone and
+// the limits are values of the format. A value that has become infinite returns to the limit.
 template <class Pair, class ElementType>
 struct Halves {
   using Real = float;
@@ -100,7 +100,7 @@ struct Bytes {
 using AsFloat8E4M3FN = Bytes<__NV_E4M3>;
 using AsFloat8E5M2 = Bytes<__NV_E5M2>;
 
-// Calls f(format) with the dtype's, if it is computed in binary32.
+// Calls f(format) with the format of a dtype, if the dtype is computed in binary32.
 template <class F>
 __device__ __forceinline__ void with_format(std::uint32_t dtype, const F& f) {
   switch (static_cast<DType>(dtype)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normals within a narrow window: no table, and a block of words for each trial (docs/VALUES.md, section 3). Every lane
-// tries an element until it is accepted, then takes the next one that no lane has taken.
+// Normals within a narrow window. They have no table, and each trial takes its own block of words (docs/VALUES.md,
+// section 3). Each lane tries an element until it is accepted, then takes the next element that no lane has taken.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace fanin::gpu {
 
 enum class Proposal : std::uint8_t { box, tail, either };
 
-// Draws in binary32 are given without the window's sign, which `factor` has.
+// Draws normals within a narrow window. Draws in binary32 lack the window's sign, which `factor` has.
 template <class RealType, Proposal proposal>
 class NarrowNormals {
  public:
@@ -24,8 +24,8 @@ class NarrowNormals {
 
   __device__ __forceinline__ Real factor() const { return sizeof(Real) == 4 && window_.negative ? -1 : 1; }
 
-  // core::narrow_point() without the sign, and without the lower bound, below which no x can be. The products are
-  // halved instead of l being doubled.
+  // core::narrow_point() without the sign and without the test of the lower bound, because no x is below it. Instead of
+  // doubling l, this code halves the products.
   __device__ __forceinline__ core::Trial point(const Words& words) const {
     const float ux = core::edge_fraction(words.z);
     const float l = core::neglog(core::edge_fraction(words.w));
@@ -43,7 +43,7 @@ class NarrowNormals {
     return {x, half_square < l && x <= window_.high};
   }
 
-  // The draw of a trial that is accepted, or of the last one of an element whose trials all fail.
+  // Returns the draw of an accepted trial, or of the last trial of an element whose trials all fail.
   __device__ __forceinline__ Real draw(const Generator& generator, std::uint64_t index, std::uint32_t trial,
                                        std::uint32_t word, const core::Trial& point) const {
     const float x = point.kept ? point.z : window_.nearest;
@@ -61,7 +61,7 @@ class NarrowNormals {
   core::NarrowWindow window_;
 };
 
-// Elements of a span, numbered from its first one. Their indices have the same high words.
+// Elements of a span, numbered from its first element. The high words of their indices are equal.
 template <class Writer>
 class SpanElements {
  public:
@@ -86,7 +86,7 @@ class SpanElements {
   const Writer& writer_;
 };
 
-// Four for each slot of a share, of which some may not exist.
+// Four elements for each slot of a share. Some of them may not exist.
 template <class Writer>
 class SlotElements {
  public:
@@ -113,24 +113,25 @@ class SlotElements {
   const Writer& writer_;
 };
 
-// Fills elements 0 ... elements.count() - 1, of which there are less than 2^31.
+// Fills elements 0 ... elements.count() - 1. The count is less than 2^31.
 template <class Normals, class Elements>
 __device__ __forceinline__ void fill_narrow(const Normals& normals, const Generator& generator,
                                             const Elements& elements) {
-  // Elements of a lane at a time: their instructions fill each other's waits.
+  // The number of elements that a lane handles at a time. The instructions of one element hide the latencies of the
+  // other.
   constexpr std::uint32_t together = 2;
   constexpr std::uint32_t tag = 1u << 24;  // of the first trial
   std::uint32_t before;
   asm("mov.u32 %0, %%lanemask_lt;" : "=r"(before));
   const std::uint32_t count = elements.count();
   std::uint32_t n[together];
-  std::uint32_t y[together];  // of the counter: the tag and the index's high word
+  std::uint32_t y[together];  // word y of the counter: the tag and the index's high word
 #pragma unroll
   for (std::uint32_t k = 0; k < together; ++k) {
     n[k] = 32 * k + lane_number();
     y[k] = elements.high(n[k]) | tag;
   }
-  // One is taken for each that is done.
+  // The next element replaces each element that is done.
   std::uint32_t next = 32 * together;
 #pragma unroll 1
   do {
@@ -152,7 +153,7 @@ __device__ __forceinline__ void fill_narrow(const Normals& normals, const Genera
   } while (next != count + 32 * together);
 }
 
-// A share of long rows without copies.
+// Fills a share of long rows without copies.
 template <class Writer, Proposal proposal>
 __device__ __forceinline__ void fill_narrow_spans(const EncodedJob& job, const Extension& more, const Share& share,
                                                   const Generator& generator) {
@@ -166,7 +167,7 @@ __device__ __forceinline__ void fill_narrow_spans(const EncodedJob& job, const E
   }
 }
 
-// Any share.
+// Fills any share.
 template <class Writer>
 __device__ __forceinline__ void fill_narrow_slots(const EncodedJob& job, const Extension& more, const Share& share,
                                                   const Generator& generator) {

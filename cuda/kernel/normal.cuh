@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normals of a job: first trials, and one more trial of what was rejected (docs/VALUES.md, section 3).
+// Normals of a job: first trials, and a resample that draws one more trial of a rejected element (docs/VALUES.md,
+// section 3).
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,12 @@
 
 namespace fanin::gpu {
 
-// In device memory, not in constant memory, because threads look up different entries.
+// The tables are in device memory instead of constant memory, because threads look up different entries.
 __device__ const core::Ziggurat normal_table = core::normal_table;
 __device__ const core::Ziggurat cut_table = core::cut_table;
 
-// Widths and heights times 2^-25: they are multiplied with edge_number() then, which gives the same product.
+// Multiplies widths and heights by 2^-25. edge_point() then multiplies them by edge_number() instead of
+// edge_fraction(), which gives the same product.
 constexpr core::EdgeBoxes scaled(core::EdgeBoxes edges) {
   for (auto& box : edges.box) {
     box.dx *= 0x1p-25F;
@@ -25,8 +27,8 @@ constexpr core::EdgeBoxes scaled(core::EdgeBoxes edges) {
 }
 __device__ const core::EdgeBoxes edge_boxes[2] = {scaled(core::normal_edges), scaled(core::cut_edges)};
 
-// core::edge_point() for many lanes, whose boxes differ. The tail has other formulas; what they share is worked out
-// once.
+// core::edge_point() for lanes whose boxes differ. The tail has other formulas, and the operations that all formulas
+// share are done once.
 __device__ __forceinline__ core::Trial edge_point(std::uint32_t head, const Words& words, bool cut) {
   const core::EdgeBoxes& edges = edge_boxes[cut ? 1 : 0];
   const std::uint32_t number = core::EdgeBoxes::box_of(words.y, edges.first[core::EdgeBoxes::entry_of(words.y)]);
@@ -36,21 +38,21 @@ __device__ __forceinline__ core::Trial edge_point(std::uint32_t head, const Word
   float x = core::fma(nx, box.dx, box.x_low);
   float distance = x;
   if (number == 0) {             // the tail
-    __syncwarp(__activemask());  // makes it a branch that few warps take: 16 instructions of some 280 (CUDA 13.0)
+    __syncwarp(__activemask());  // forces a branch, which few warps take: 16 of about 280 instructions (CUDA 13.0)
     distance = core::mul(core::neglog(core::mul(nx, 0x1p-25F)), core::normal_table.inverse_x0);
     x = core::add(box.x_low, distance);
   }
   return {__uint_as_float(__float_as_uint(x) | (head & 0x80000000u)), core::mul(distance, distance) < core::add(l, l)};
 }
 
-// What became of an element that was rejected.
+// The result of a resample.
 template <class Real>
 struct Resampled {
   bool accepted;
   Real draw;
 };
 
-// The word that refines trial t of an element in binary64.
+// Returns the word that refines trial `trial` of element n of a quad in binary64.
 __device__ __forceinline__ std::uint32_t refinement_word(const Generator& generator, std::uint64_t quad,
                                                          std::uint32_t n, std::uint32_t trial) {
   const std::uint32_t tag = core::first_refinement_tag + trial;
@@ -58,8 +60,8 @@ __device__ __forceinline__ std::uint32_t refinement_word(const Generator& genera
   return word_of(generator.block(quad, tag), n);
 }
 
-// Normals by a table. windowed: with bounds that points of rectangles can lie beyond, too; else draws in binary32 are
-// given times the table's unit.
+// Draws normals from a table. If `windowed`, the bounds can reject points of rectangles too. Otherwise draws in
+// binary32 are multiplied by the table's unit.
 template <class RealType, bool windowed>
 class TableNormals {
  public:
@@ -98,13 +100,14 @@ class TableNormals {
     return trials;
   }
 
-  // Bit 8 n + 7: the first trial of element n with this word is rejected.
+  // Returns a mask. Its bit 8 n + 7 says that the first trial of element n, with this word, is rejected.
   __device__ __forceinline__ std::uint32_t rejected(const Words& words) const {
     if constexpr (windowed) {
       return (rejects(words.x) ? 0x80 : 0) | (rejects(words.y) ? 0x8000 : 0) | (rejects(words.z) ? 0x800000 : 0) |
              (rejects(words.w) ? 0x80000000u : 0);
     } else {
-      // The cells' bytes. Those of edge cells, from 252 on, become 0, others at least 4; then this finds the zeros.
+      // Collects the bytes of the cells and complements them. The bytes of edge cells, from 252 on, become 0, and all
+      // others become at least 4. The last line finds the zeros.
       static_assert(core::rectangles == 252);
       const std::uint32_t low = __byte_perm(words.x, words.y, 0x0040);
       const std::uint32_t cells = __byte_perm(low, __byte_perm(words.z, words.w, 0x0040), 0x5410);
@@ -113,15 +116,15 @@ class TableNormals {
     }
   }
 
-  // Trial `trial` of an element has this head, and its rectangle's point is rejected or its cell is an edge cell: the
-  // point of the edge cell, else the next trial's point of a rectangle. If neither is accepted, trial + 1 is the one to
-  // go on with.
+  // Resamples an element. `head` is the head of its trial `trial`, which needs a point of an edge cell or whose
+  // rectangle's point was rejected. The draw is the point of the edge cell or, if that is rejected, the rectangle's
+  // point of the next trial. If neither is accepted, the element continues with trial + 1.
   __device__ __forceinline__ Resampled<Real> resample(const Generator& generator, std::uint64_t quad, std::uint32_t n,
                                                       std::uint32_t trial, std::uint32_t head) const {
     const Words words = generator.block(4 * quad + n, trial + 1);
     float z = 0;
     bool accepted = false;
-    if (!windowed || core::is_edge(head)) {  // without bounds of its own nothing else is rejected
+    if (!windowed || core::is_edge(head)) {  // without a window of its own, a job rejects nothing else
       const core::Trial point = edge_point(head, words, table_.cut);
       z = core::mul(point.z, Table::unit);
       accepted = point.kept && z >= lower_ && z <= upper_;
@@ -130,7 +133,7 @@ class TableNormals {
     if (!accepted) {
       head = words.x;
       at = trial + 1;
-      // Without such bounds all trials fail with a probability below 1e-130.
+      // Without such a window, all trials fail with a probability below 1e-130.
       z = windowed && at == core::trials ? 0.0F : table_.point(head);
       accepted = z >= lower_ && z <= upper_;
     }
@@ -153,7 +156,7 @@ class TableNormals {
   __device__ __forceinline__ double clamp64(double z) const {
     return windowed || table_.cut ? core::clamp(z, values_->lower, values_->upper) : z;
   }
-  // A rectangle's point with all its digits.
+  // Returns a rectangle's point with all its digits.
   __device__ __forceinline__ double refined(std::uint32_t head, std::uint32_t more) const {
     if (core::is_edge(head)) return 0;
     const core::Ziggurat& table = table_.cut ? cut_table : normal_table;
@@ -164,12 +167,12 @@ class TableNormals {
   static constexpr float beyond = 0x1p100F;  // larger than every point except the infinite ones of edge cells
 
   Table table_;
-  const Values* values_;  // if windowed, or of binary64
+  const Values* values_;  // only if windowed, or in binary64
   bool has_window_;
   float lower_, upper_;  // times the table's unit
 };
 
-// Uniforms and normals of any job by one piece of code.
+// Uniforms and normals of any job. The same code serves both.
 template <class RealType>
 class AnyDraws {
  public:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Constants and identities: nothing is drawn.
+// Constants and identities. They draw nothing.
 #pragma once
 
 #include <cstdint>
@@ -37,18 +37,18 @@ __device__ __forceinline__ void store_bits(std::uint64_t address, std::uint64_t 
   }
 }
 
-// The pattern of a job's constant, repeated to 8 bytes.
+// Repeats the pattern of a job's constant to 8 bytes.
 __device__ __forceinline__ std::uint64_t repeated(std::uint64_t bits, std::uint32_t size) {
   if (size == 1) return bits * 0x0101010101010101u;
   if (size == 2) return bits * 0x0001000100010001u;
   return size == 4 ? bits * 0x0000000100000001u : bits;
 }
 
-// Memory from one address to another, which are elements' addresses, by 16 bytes where it can be.
+// Fills the memory between the addresses of two elements, with stores of 16 bytes where they are possible.
 __device__ __forceinline__ void fill_run(std::uint64_t begin, std::uint64_t end, std::uint64_t pattern,
                                          std::uint32_t size) {
   const std::uint32_t lane = lane_number();
-  const std::uint64_t first = min((begin + 15) / 16 * 16, end);  // [first, last) is stored by 16 bytes
+  const std::uint64_t first = min((begin + 15) / 16 * 16, end);  // stores of 16 bytes fill [first, last)
   const std::uint64_t last = first + (end - first) / 16 * 16;
 #pragma unroll 4
   for (std::uint64_t at = first + lane * 16; at < last; at += 32 * 16) store(at, make_ulonglong2(pattern, pattern));
@@ -58,12 +58,12 @@ __device__ __forceinline__ void fill_run(std::uint64_t begin, std::uint64_t end,
   }
 }
 
-// Slots begin ... end - 1, whose memory is dense.
+// Fills slots begin ... end - 1 of a job whose memory is dense.
 __device__ __forceinline__ void fill_pattern(const EncodedJob& job, const std::uint64_t* data, std::uint64_t begin,
                                              std::uint64_t end) {
   const std::uint32_t size = element_size(job.dtype);
   const bool constant = static_cast<Draw>(job.draw) == Draw::constant;
-  // Indices of elements.
+  // `from` and `to` are indices of elements.
   const std::uint64_t quad = job.start / 4;
   const std::uint64_t from = max(job.start, 4 * (quad + begin));
   const std::uint64_t to = min(job.start + job.count, 4 * (quad + end));
@@ -81,13 +81,13 @@ __device__ __forceinline__ void fill_pattern(const EncodedJob& job, const std::u
   }
 }
 
-// How far it is from an index to the next one on the diagonal.
+// Returns the distance from an index to the next index on the diagonal, or the largest number if there is none.
 __device__ __forceinline__ std::uint64_t to_diagonal(std::uint64_t index, std::uint64_t columns) {
   const std::uint64_t distance = columns - (index + columns) % (columns + 1);
   return index + distance < columns * (columns + 1) ? distance : ~std::uint64_t{0};
 }
 
-// The same for rows that are apart in memory. A function that is called, because few launches do.
+// Does the same for rows that are apart in memory. It is not inlined, because few launches call it.
 static __device__ __noinline__ void fill_pattern_in_rows(const EncodedJob* job, const std::uint64_t* data,
                                                          std::uint64_t begin, std::uint64_t end) {
   const Extension more(*job, data);
@@ -99,7 +99,7 @@ static __device__ __noinline__ void fill_pattern_in_rows(const EncodedJob* job, 
 #pragma unroll 1
   for (; begin < end; begin += max_share) {
     const Share share(*job, more, begin, static_cast<std::uint32_t>(min(end - begin, std::uint64_t{max_share})));
-    if (!share.has_short_rows()) {  // row by row
+    if (!share.has_short_rows()) {  // handles row by row
 #pragma unroll 1
       for (std::uint32_t slot = 0; slot < share.count();) {
         const Span span = share.span(slot);
@@ -114,7 +114,7 @@ static __device__ __noinline__ void fill_pattern_in_rows(const EncodedJob* job, 
       }
       continue;
     }
-    // A slot for each lane.
+    // Each lane handles a slot.
 #pragma unroll 1
     for (std::uint32_t slot = lane_number(); slot < share.count(); slot += 32) {
       const Quad quad = share.quad(slot);

@@ -13,7 +13,7 @@ namespace fanin::gpu {
 
 using core::Words;
 
-// A job's key, for each round, and subsequence.
+// The generator of a job: its key for each round, and its subsequence.
 class Generator {
  public:
   __device__ __forceinline__ Generator(std::uint64_t seed, std::uint64_t subsequence)
@@ -25,8 +25,8 @@ class Generator {
     }
   }
 
-  // The block of a counter's lower words: an index and, in the top byte of y, a tag. These are the ten rounds of
-  // curand_Philox4x32_10.
+  // Returns the block for the lower words of a counter: an index and, in the top byte of y, a tag. The loop is the ten
+  // rounds of curand_Philox4x32_10.
   __device__ __forceinline__ Words block(std::uint32_t x, std::uint32_t y) const {
     uint4 state = make_uint4(x, y, z_, w_);
 #pragma unroll

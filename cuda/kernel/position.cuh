@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a job's slots are: in the tensor, and in memory.
+// The positions of a job's slots in the tensor and in memory.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace fanin::gpu {
 
-// What follows a job.
+// Pointers to a job and to the parts of its extension. A pointer is valid only if the job has that part.
 struct Extension {
   const EncodedJob* job;
   const Values* values;
@@ -17,7 +17,7 @@ struct Extension {
   const Rows* rows;
   const Dimension* dimensions;
   const Copy* copies;
-  const EncodedBlock* block;  // in a launch that has one
+  const EncodedBlock* block;  // in a launch with a block
 
   __device__ __forceinline__ Extension(const EncodedJob& its_job, const std::uint64_t* data) : job(&its_job) {
     const std::uint64_t* at = data + its_job.extension;
@@ -34,13 +34,13 @@ struct Extension {
   }
 };
 
-// A quad, and where it is in memory.
+// A quad and its position in memory.
 struct Place {
   std::uint64_t index;   // the number of its Philox block
   std::int64_t element;  // the position of its element 0 in the job's memory; may be negative
 };
 
-// Its elements `from` ... `to` - 1 are the job's.
+// A quad whose elements `from` ... `to` - 1 belong to the job.
 struct Quad : Place {
   std::int32_t from, to;
 };
@@ -48,13 +48,13 @@ struct Quad : Place {
 // Consecutive quads of one row.
 struct Span {
   std::uint64_t index;     // of the first quad
-  std::int64_t element;    // number in memory of its element 0
+  std::int64_t element;    // position in memory of its element 0
   std::uint32_t slot;      // number of its slot in the share
   std::uint32_t count;     // of quads
-  std::uint32_t from, to;  // of the elements 0 ... 4 * count - 1, those from ... to - 1 are the job's
+  std::uint32_t from, to;  // elements from ... to - 1 of 0 ... 4 * count - 1 belong to the job
 };
 
-// The slots begin ... begin + count - 1 of a job, count <= max_share; numbered from 0.
+// Slots begin ... begin + count - 1 of a job, with count <= max_share. A share numbers them from 0.
 class Share {
  public:
   __device__ __forceinline__ Share(const EncodedJob& job, const Extension& more, std::uint64_t begin,
@@ -71,8 +71,8 @@ class Share {
 
   __device__ __forceinline__ std::uint32_t count() const { return count_; }
 
-  // A span from a slot on, up to the end of its row or of the share. For rows that are long enough to be handled one by
-  // one: the same for all lanes.
+  // Returns the span from a slot to the end of its row or of the share. It serves rows that are long enough to be
+  // handled one by one, and it is the same for all lanes.
   __device__ __forceinline__ Span span(std::uint32_t slot) const {
     const At at = find(slot);
     const std::uint64_t start = row_start(at.row);
@@ -81,7 +81,7 @@ class Share {
     span.slot = slot;
     span.count = static_cast<std::uint32_t>(min(left, static_cast<std::uint64_t>(count_ - slot)));
     span.index = start / 4 + at.column;
-    // Quads of a span have the same high words, and so have their elements.
+    // The indices of a span's quads have the same high words, and so do the indices of their elements.
     constexpr std::uint32_t alike = 1u << 30;
     span.count = min(span.count, alike - static_cast<std::uint32_t>(span.index) % alike);
     span.element = element_of(at, start);
@@ -92,12 +92,12 @@ class Share {
     return span;
   }
 
-  // Rows of so few slots that they are handled together.
+  // Returns whether the rows have so few slots that they are handled together.
   __device__ __forceinline__ bool has_short_rows() const {
     return job_.has_rows != 0 && more_.rows->slots < least_row_slots;
   }
-  // The whole share, if it has short rows. from ... to - 1 are elements of whole quads that lie behind one another in
-  // memory; there are none unless rows are whole quads.
+  // Returns the whole share as a span, if the share has short rows. Elements from ... to - 1 belong to whole quads that
+  // are contiguous in memory; there are none unless all rows consist of whole quads.
   __device__ __forceinline__ Span short_rows() const {
     Span span{0, 0, 0, count_, 0, 0};
     if (job_.whole_rows != 0) {
@@ -109,7 +109,7 @@ class Share {
     }
     return span;
   }
-  // The index of a slot's quad there.
+  // Returns the index of a slot's quad in such a span.
   __device__ __forceinline__ std::uint32_t index_in_short_rows(std::uint32_t slot) const {
     const At at = find(slot);
     auto row = static_cast<std::uint32_t>(at.row);
@@ -122,7 +122,7 @@ class Share {
     }
     return index + row * static_cast<std::uint32_t>(more_.dimensions[0].stride / 4);
   }
-  // One slot's quad, for each lane another.
+  // Returns the quad of one slot. Each lane passes another slot.
   __device__ __forceinline__ Quad quad(std::uint32_t slot) const {
     const At at = find(slot);
     const std::uint64_t start = row_start(at.row);
@@ -132,7 +132,7 @@ class Share {
             static_cast<std::int32_t>(min(max(bounds.from, std::int64_t{0}), std::int64_t{4})),
             static_cast<std::int32_t>(max(min(bounds.to, std::int64_t{4}), std::int64_t{0}))};
   }
-  // The same, if its elements are known.
+  // Returns the same without the bounds, for a quad whose elements are known.
   __device__ __forceinline__ Place place(std::uint32_t slot) const {
     if (job_.has_rows == 0) return {first_.index + slot, first_.element + 4 * static_cast<std::int64_t>(slot)};
     const At at = find(slot);
@@ -142,7 +142,7 @@ class Share {
 
  private:
   struct At {
-    std::uint64_t row, column;  // the column in slots
+    std::uint64_t row, column;  // the column is counted in slots
   };
   struct Bounds {
     std::int64_t from, to;
@@ -156,7 +156,7 @@ class Share {
     return {row_ + 1 + row, n - row * static_cast<std::uint32_t>(rows.slots)};
   }
 
-  // The index of a row's first element.
+  // Returns the index of a row's first element.
   __device__ __forceinline__ std::uint64_t row_start(std::uint64_t row) const {
     std::uint64_t start = job_.start;
     if (job_.has_rows == 0) return start;
@@ -172,7 +172,7 @@ class Share {
     return static_cast<std::int64_t>(row_element + 4 * at.column - start % 4);
   }
 
-  // The bounds of the quad's elements, counted on to the end of the row.
+  // Returns the bounds of the job's elements in the row, counted from element 0 of a quad.
   __device__ __forceinline__ Bounds bounds_of(const At& at, std::uint64_t start, std::int64_t element) const {
     Bounds bounds{-element, static_cast<std::int64_t>(job_.count) - element};
     if (job_.has_rows != 0) {
@@ -187,7 +187,7 @@ class Share {
   const Extension& more_;
   std::uint32_t count_;
   std::uint64_t row_, column_;  // of slot 0
-  std::uint32_t left_;          // slots of the first row
+  std::uint32_t left_;          // slots from slot 0 to the end of its row
   Place first_;                 // of slot 0, if there are no rows
 };
 

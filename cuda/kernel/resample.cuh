@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is rejected waits, warp by warp, until there are 32 of them: a full warp then draws 32 elements again from their
-// numbers alone.
+// Resamples rejected elements. In each warp they wait on a stack until there are 32 of them. The full warp then draws
+// 32 elements again from their numbers alone.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@ namespace fanin::gpu {
 
 constexpr std::uint32_t all_lanes = 0xffffffffu;
 
-// A lane's quads that wait: those of slots slot - 32 k for which bit k of `quads` is set. The one with the highest bit
-// is next. Of its elements those whose bit of `skip` is set are done, or do not exist. If `trial` is not 0, it is the
-// next trial of the first of the others.
+// Quads of a lane that wait. Bit k of `quads` stands for the quad in slot `slot` - 32 k, and the quad with the highest
+// bit is next. An element of that quad whose bit in `skip` is set is done or does not exist. If `trial` is not 0, it is
+// the next trial of the first element that is left.
 struct Waiter {
   static constexpr std::uint32_t most_quads = 16;
 
@@ -26,7 +26,8 @@ struct Waiter {
   __device__ __forceinline__ Waiter(std::uint32_t its_slot, std::uint32_t quads, std::uint32_t skip = 0)
       : slot(its_slot), state(quads | skip << most_quads) {}
 
-  // What comes after element n of the next quad: one more trial of it, or those behind it.
+  // Both functions return the state after a trial of element n of the next quad. It continues with one more trial of
+  // the element, or with the elements after it.
   static __device__ __forceinline__ std::uint32_t next_trial(std::uint32_t state, std::uint32_t n) {
     return (state + (1u << (most_quads + 4))) | ((1u << n) - 1) << most_quads;
   }
@@ -39,14 +40,15 @@ struct Waiter {
   __device__ __forceinline__ std::uint32_t trial() const { return state >> (most_quads + 4); }
 };
 
-// A stack of waiters in shared memory. Its height is the same in all lanes, and kept in a register.
+// A stack of waiters in shared memory. Its height is the same in all lanes and stays in a register.
 class Stack {
  public:
   __device__ __forceinline__ explicit Stack(Waiting& memory) : memory_(memory) {}
 
   __device__ __forceinline__ std::uint32_t height() const { return height_; }
 
-  // Puts down those of the lanes that wait for something. A vote says which, and a lane's place is a population count.
+  // Pushes the waiters of all lanes that wait for something. A ballot tells which lanes these are, and a population
+  // count of the votes of lower lanes gives a lane's position.
   __device__ __forceinline__ void push(const Waiter& waiter) {
     const bool waits = waiter.state != 0;
     const std::uint32_t votes = __ballot_sync(all_lanes, waits);
@@ -60,7 +62,7 @@ class Stack {
     height_ += __popc(votes);
   }
 
-  // Takes up to 32 of them, a lane each; the state is 0 in lanes that get none.
+  // Pops up to 32 waiters, one per lane. The state is 0 in lanes that get none.
   __device__ __forceinline__ Waiter pop() {
     __syncwarp();
     const std::uint32_t count = min(height_, 32u);
@@ -71,7 +73,7 @@ class Stack {
       waiter.slot = memory_.slot[at];
       waiter.state = memory_.state[at];
     }
-    __syncwarp();  // all have read before any of them writes there again
+    __syncwarp();  // all lanes read before any lane writes there again
     return waiter;
   }
 
@@ -80,10 +82,10 @@ class Stack {
   std::uint32_t height_ = 0;
 };
 
-// Bit 8 n + 7 for each bit n of four.
+// Moves each bit n of four bits to bit 8 n + 7.
 __device__ __forceinline__ std::uint32_t spread(std::uint32_t bits) { return bits * 0x10204080u & 0x80808080u; }
 
-// Draws one more trial of an element of each of up to 32 waiters, and writes what is accepted.
+// Draws one more trial of one element of each of up to 32 waiters, and writes the elements that are accepted.
 template <class Normals, class Writer>
 __device__ __forceinline__ void resample(const Normals& normals, const Generator& generator, const Share& share,
                                          const Writer& writer, Stack& stack) {
@@ -94,7 +96,7 @@ __device__ __forceinline__ void resample(const Normals& normals, const Generator
     const std::uint32_t trial = waiter.trial();
     const std::uint32_t k = 31 - __clz(quads);
     const Place place = share.place(waiter.slot - 32 * k);
-    std::uint32_t left = ~spread(skip) & 0x80808080u;  // elements that may have to be drawn, as in Normals::rejected()
+    std::uint32_t left = ~spread(skip) & 0x80808080u;  // elements that may need a draw, as in Normals::rejected()
     std::uint32_t n = __ffs(left) / 8 - 1;
     const bool again = trial > 0;
     const Words words = generator.block(again ? 4 * place.index + n : place.index, trial);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block's shared memory: the launch's tables, what waits for each warp and, in a launch with a block, each warp's
-// row, or in one with copies, each warp's turn.
+// The layout of a block's shared memory: the launch's tables, then the rejected elements of each warp. In a launch with
+// an EncodedBlock the row of each warp follows, and in a launch with copies the turn of each warp.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace fanin::gpu {
 
-// Addresses are worked out where they are used: nothing stays in registers.
+// Addresses are computed where they are used, so that they add no register pressure.
 class SharedMemory {
  public:
   __device__ __forceinline__ explicit SharedMemory(const Header& header) : header_(header) {}
@@ -21,7 +21,7 @@ class SharedMemory {
     if ((header_.tables & 2) != 0) make_table(cut_table, true);
     __syncthreads();
   }
-  // The lane's copy.
+  // Returns the lane's copy of a table.
   __device__ __forceinline__ Table table(bool cut) const {
     const float* const lanes = table_begin(cut) + (threadIdx.x & (header_.table_copies - 1));
     return {static_cast<std::uint32_t>(__cvta_generic_to_shared(lanes)), opaque(4 * header_.table_copies), header_.half,
@@ -51,7 +51,7 @@ class SharedMemory {
     float* const memory = table_begin(cut);
     for (std::uint32_t n = threadIdx.x; n < table_size(); n += blockDim.x) {
       const std::uint32_t cell = n / header_.table_copies;
-      // The numbers that it is multiplied with are 2^7 times too large.
+      // The entry is multiplied by centred_number(), which is 2^7 times too large.
       memory[n] = cell < core::rectangles ? core::mul(from.x_scaled[cell], 0x1p-7F * Table::unit) : INFINITY;
     }
   }

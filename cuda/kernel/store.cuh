@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elements to memory.
+// Writes elements to memory.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,14 @@ namespace fanin::gpu {
 
 __device__ __forceinline__ std::uint32_t lane_number() { return threadIdx.x % 32; }
 
-// Memory is known to be global: stores need not ask which kind it is.
+// Stores a value to global memory. The cast tells the compiler the kind of memory, so that the store does not determine
+// it.
 template <class T>
 __device__ __forceinline__ void store(std::uint64_t address, const T& v) {
   *static_cast<T*>(__cvta_global_to_generic(address)) = v;
 }
 
-// Four elements at once, by 16 bytes at most.
+// Stores four elements at once, with at most 16 bytes per store.
 template <class Packed>
 __device__ __forceinline__ void store_four(std::uint64_t address, const Packed& packed) {
   if constexpr (sizeof packed == 32) {
@@ -40,7 +41,7 @@ __device__ __forceinline__ void store_four(std::uint64_t address, const Packed& 
   }
 }
 
-// Elements from ... to - 1 of four, each by itself.
+// Stores elements from ... to - 1 of four, one by one.
 template <class Format>
 __device__ __forceinline__ void store_some(std::uint64_t address, const typename Format::Packed& packed,
                                            std::int32_t from, std::int32_t to) {
@@ -53,12 +54,12 @@ __device__ __forceinline__ void store_some(std::uint64_t address, const typename
   }
 }
 
-// A lane's quad of a warp's 32, which are consecutive, moved up by 1 to 3 elements: its last elements come to the next
-// lane, and those of the last lane to the first one.
+// Moves the elements of a warp's 32 consecutive quads, one quad per lane, up by 1 to 3 elements. The last elements of a
+// lane go to the next lane, and the last elements of the last lane go to the first lane.
 template <std::int32_t shift, class Packed>
 __device__ __forceinline__ Packed moved_up(const Packed& packed) {
   constexpr std::uint32_t words = sizeof(Packed) / 4;
-  constexpr std::int32_t bits = 8 * words * shift;  // with 4 words: whole ones
+  constexpr std::int32_t bits = 8 * words * shift;  // with 4 words, a whole number of words
   const std::uint32_t lane_before = (lane_number() + 31) % 32;
   const auto before = [&](std::uint32_t word) { return __shfl_sync(0xffffffffu, word, lane_before); };
   std::uint32_t w[words];
@@ -85,8 +86,9 @@ __device__ __forceinline__ Packed moved_up(const Packed& packed) {
   return moved;
 }
 
-// Whole quads of all lanes to memory that is `shift` elements past an aligned address: a lane's first one at its
-// address, the others 32 further each. All stores but those of the first and the last elements of 32 quads are aligned.
+// Stores whole quads of all lanes to memory that is `shift` elements past an aligned address. A lane's first quad goes
+// to `address`, and each next quad goes 32 quads further. All stores are aligned, except those of the first and the
+// last elements of 32 quads.
 template <class Format, std::int32_t shift, std::uint32_t quads>
 __device__ __forceinline__ void store_quads(std::uint64_t address, const typename Format::Packed (&packed)[quads]) {
   using Packed = typename Format::Packed;
@@ -134,7 +136,7 @@ __device__ __forceinline__ void put(void* memory, bool aligned, const Quad& quad
   }
 }
 
-// Draws to values. Draws are given divided by `factor`, a power of two.
+// Turns draws into values. The draws are divided by `factor`, a power of two.
 template <class Real>
 struct Affine {
   Real scale, shift;
@@ -161,16 +163,18 @@ __device__ __forceinline__ Limits<Real> limits_of(const EncodedJob& job, const E
   return {static_cast<Real>(more.values->min), static_cast<Real>(more.values->max)};
 }
 
-// Writes a job of one format and no copies. clamped: as the format says, else only if it always clamps.
+// Writes a job that has one format and no copies. If `clamped`, the format clamps the values; otherwise only a format
+// that always clamps does.
 template <class FormatType, bool clamped>
 class Writer {
  public:
   using Format = FormatType;
   using Real = typename Format::Real;
-  static constexpr bool general = sizeof(Real) == 8;  // for any job, also one with short rows
+  static constexpr bool general = sizeof(Real) == 8;  // serves any job, also one with short rows
   static constexpr std::uint64_t element_size = sizeof(typename Format::Element);
-  // Quads that a lane makes together, so that their instructions fill each other's waits: 8 for the dtypes of most
-  // weights, which saves 0.3 instructions an element and takes the compiler a second each (CUDA 13.0).
+  // The number of quads that a lane makes together, so that the instructions of one quad hide the latencies of the
+  // others. The dtypes of most weights have 8, which saves 0.3 instructions per element and takes a second of compile
+  // time for each dtype (CUDA 13.0).
   static constexpr std::uint32_t quads_together =
       std::is_same_v<Format, AsFloat32> || std::is_same_v<Format, AsBFloat16> ? 8
       : general                                                               ? 2
@@ -188,7 +192,8 @@ class Writer {
     return reinterpret_cast<std::uint64_t>(memory_) + element * sizeof(typename Format::Element);
   }
 
-  // Whole quads in aligned memory: the lane's first one at an address, the others 32 further each.
+  // Writes whole quads to aligned memory. The lane's first quad goes to `address`, and each next quad goes 32 quads
+  // further.
   __device__ __forceinline__ void write_turn(std::uint64_t address, const Four<Real> (&draws)[quads_together]) const {
 #pragma unroll
     for (std::uint32_t k = 0; k < quads_together; ++k) {
@@ -214,7 +219,7 @@ class Writer {
   typename Format::Clamp clamp_;
 };
 
-// Calls f(destination, format) for a job's memory and its copies'.
+// Calls f(destination, format) for a job's memory and for each copy.
 template <class F>
 __device__ __forceinline__ void for_destinations(const EncodedJob* job, const Copy* copies, float min, float max,
                                                  const F& f) {
@@ -237,8 +242,7 @@ __device__ __forceinline__ void store_one(std::uint64_t address, float v, const 
   store(address, element);
 }
 
-// An element's value to a job's memory and its copies'. A function that is called, because it has code for every
-// format.
+// Writes an element's value to a job's memory and its copies. It is not inlined, because it has code for every format.
 static __device__ __noinline__ void put_one(const EncodedJob* job, const Copy* copies, float min, float max, float v,
                                             std::int64_t element) {
   for_destinations(
@@ -249,7 +253,7 @@ static __device__ __noinline__ void put_one(const EncodedJob* job, const Copy* c
       });
 }
 
-// The same for a quad's values.
+// Does the same for a quad's values.
 static __device__ __noinline__ void put_all(const EncodedJob* job, const Copy* copies, float min, float max, float x,
                                             float y, float z, float w, std::int64_t element, std::int32_t from,
                                             std::int32_t to) {
@@ -260,7 +264,8 @@ static __device__ __noinline__ void put_all(const EncodedJob* job, const Copy* c
       });
 }
 
-// Writes any job that is computed in binary32, with its copies, and any memory. Its addresses are numbers of elements.
+// Writes any job that is computed in binary32, with its copies, to memory of any alignment. Its addresses are element
+// numbers.
 class GeneralWriter {
  public:
   using Real = float;
@@ -277,7 +282,7 @@ class GeneralWriter {
     return static_cast<std::uint64_t>(element);
   }
 
-  // Whole quads: the lane's first one begins at an element, the others 32 quads further each.
+  // Writes whole quads. The lane's first quad begins at `element`, and each next quad is 32 quads further.
   __device__ __forceinline__ void write_turn(std::uint64_t element, const Four<float> (&draws)[quads_together]) const {
     Four<float> values[quads_together];
 #pragma unroll
@@ -289,7 +294,7 @@ class GeneralWriter {
           at.dtype, [&](auto format) __attribute__((always_inline)) {
             using Format = decltype(format);
             const Limits<float> limits{at.min, at.max};
-            // Most values need not be clamped, and most formats do so anyway.
+            // Most values need no clamp, and most formats always clamp.
             const bool clamped = !std::is_same_v<Format, AsFloat32> || at.min > -INFINITY || at.max < INFINITY;
             typename Format::Packed packed[quads_together];
 #pragma unroll
@@ -335,12 +340,12 @@ class GeneralWriter {
   Limits<float> limits_;
 };
 
-// A turn's values in shared memory of the warp, in their order. Each destination is rounded and written from there:
-// that takes little code, and memory of any alignment needs no exchange between lanes.
+// The values of a turn, in order, in the warp's shared memory. They are rounded and written to each destination from
+// there. This takes little code, and memory of any alignment needs no exchange between lanes.
 struct Turn {
   std::uint32_t address;  // in shared memory
 
-  // The lane's quad number k of turn_quads / 32.
+  // Returns quad number k of the lane's turn_quads / 32.
   __device__ __forceinline__ float4* quad(std::uint32_t k) const {
     return static_cast<float4*>(__cvta_shared_to_generic(lane() + 512 * k));
   }
@@ -370,7 +375,8 @@ __device__ __forceinline__ void store_turn(std::uint64_t address, const Turn& tu
   }
 }
 
-// Writes a turn that begins at an element to any address. A function that is called, because few destinations need it.
+// Writes a turn that begins at `element` to memory of any alignment. It is not inlined, because few destinations need
+// it.
 static __device__ __noinline__ void put_unaligned_turn(void* memory, float min, float max, std::uint32_t dtype,
                                                        Turn turn, std::int64_t element) {
   with_format(
@@ -379,7 +385,7 @@ static __device__ __noinline__ void put_unaligned_turn(void* memory, float min, 
         constexpr std::uint64_t size = sizeof(typename Format::Element);
         const std::uint64_t address = reinterpret_cast<std::uint64_t>(memory) + element * size;
         const typename Format::Clamp clamp{Limits<float>{min, max}};
-        // All but 4 elements, in fours that are aligned; then these.
+        // Aligned groups of four elements come first, then the other 4 elements one by one.
         const auto past = static_cast<std::uint32_t>(address / size) % 4;
         const std::uint32_t first = (4 - past) % 4;
 #pragma unroll 2
@@ -394,7 +400,7 @@ static __device__ __noinline__ void put_unaligned_turn(void* memory, float min, 
       });
 }
 
-// Writes a job with copies to any memory, in the fast kernel. Its addresses are numbers of elements.
+// Writes a job with copies to memory of any alignment, in the fast kernel. Its addresses are element numbers.
 class CopyWriter {
  public:
   using Real = float;
@@ -428,13 +434,13 @@ class CopyWriter {
           const std::uint64_t address =
               reinterpret_cast<std::uint64_t>(at.address) + element * sizeof(typename Format::Element);
           const Limits<float> limits{at.min, at.max};
-          if (at.min == -INFINITY && at.max == INFINITY) {  // as most are
+          if (at.min == -INFINITY && at.max == INFINITY) {  // as for most destinations
             store_turn<Format, false>(address, turn_, limits);
           } else {
             store_turn<Format, true>(address, turn_, limits);
           }
         });
-    __syncwarp();  // all have read before any of them writes there again
+    __syncwarp();  // all lanes read before any lane writes there again
   }
   __device__ __forceinline__ void write(const Quad& quad, const Four<float>& draws) const {
     const Four<float> v = affine_(draws);
