@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/distribution_json.h"
 #include "cli/model_metadata.h"
+#include "cli/model_table.h"
 #include "cli/model_writer.h"
 #include "cli/output_file.h"
 #include "cli/table.h"
@@ -27,19 +33,12 @@ struct Arguments {
   std::string spec;
   std::optional<std::string> seed;
   WriteArguments write;
+  bool check = false;
+  bool dry_run = false;
+  std::vector<std::string> constants;
+  std::optional<std::string> dtype;
   std::optional<std::string> report;
   int threads = 0;
-};
-
-// A tensor and what the table and the report say about it.
-struct Entry {
-  const ModelTensor* tensor;
-  FillParams params;
-  Description description;
-  Moments wanted;
-  Statistics found;
-
-  bool is_random() const { return description.distribution.is_random() && wanted.stddev > 0; }
 };
 
 // A file with two purposes would lose one of its contents.
@@ -50,60 +49,16 @@ void check_different(const std::string& a, const std::string& b) {
   throw InvalidArgument("The specification, --out and --report must be different files. Received: " + a + " and " + b);
 }
 
-std::vector<Entry> entries_of(const ModelSpec& spec) {
-  std::vector<Entry> entries;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> draws;  // names with the same hash would share draws
-  for (const ModelTensor& tensor : spec.tensors) {
-    try {
-      const ModelPart& part = tensor.parts[0];
-      Entry entry{&tensor, part.initializer->params(part.shape, tensor.dtype, part.options()), describe(part), {}, {}};
-      entry.wanted = moments_of(entry.description.distribution);
-      const auto [other, added] = draws.insert({{entry.params.seed, entry.params.subsequence}, tensor.name});
-      if (!added) throw InvalidArgument("its name has the same hash as \"" + other->second + "\"; rename one");
-      entries.push_back(std::move(entry));
-    } catch (const InvalidArgument& error) {
-      throw InvalidArgument("tensor \"" + tensor.name + "\": " + error.what());
-    }
-  }
-  // Wider elements first, so that each tensor is aligned in the file.
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Entry& a, const Entry& b) { return size_of(a.params.dtype) > size_of(b.params.dtype); });
-  return entries;
+std::uint64_t elements_of(const std::vector<ModelRow>& rows) {
+  std::uint64_t sum = 0;
+  for (const ModelRow& row : rows) sum += row.count;
+  return sum;
 }
 
-// Whether the standard deviation found is the wanted one, within 6 standard errors for a normal: two of 10^9 right
-// tensors fail.
-bool as_wanted(const Entry& entry) {
-  if (!entry.is_random() || entry.found.count() < 2) return true;
-  const double error = entry.wanted.stddev / std::sqrt(2.0 * static_cast<double>(entry.found.count()));
-  // Rounding to the dtype changes a standard deviation by at most half a unit in the last place.
-  const double allowed =
-      6 * error + entry.wanted.stddev * std::ldexp(1.0, -facts_of(entry.params.dtype).significant_bits);
-  // The statistics estimate the mean, although it is known.
-  return std::abs(entry.found.stddev() - entry.wanted.stddev) <=
-         allowed + entry.wanted.stddev / static_cast<double>(entry.found.count());
-}
-
-// Replaces control characters, so that a name cannot control the terminal.
-std::string printable(std::string name) {
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return name;
-}
-
-void print_table(const std::vector<Entry>& entries) {
-  Table table({"tensor", "shape", "dtype", "initializer", "fan in/out", "stddev wanted", "found", "min", "max"}, 4);
-  for (const Entry& entry : entries) {
-    const bool random = entry.is_random();
-    table.add({printable(entry.tensor->name), to_string(entry.tensor->shape), std::string(name_of(entry.params.dtype)),
-               entry.description.initializer,
-               std::to_string(entry.description.fans.fan_in) + "/" + std::to_string(entry.description.fans.fan_out),
-               random ? short_number(entry.wanted.stddev) : "-",
-               random ? short_number(entry.found.stddev()) + (as_wanted(entry) ? "" : " !") : "-",
-               entry.found.count() > 0 ? short_number(entry.found.min()) : "-",
-               entry.found.count() > 0 ? short_number(entry.found.max()) : "-"});
-  }
-  std::cout << table.text();
+std::uint64_t bytes_of(const std::vector<ModelRow>& rows) {
+  std::uint64_t sum = 0;
+  for (const ModelRow& row : rows) sum += row.count * size_of(row.tensor->dtype);
+  return sum;
 }
 
 void print_rate(const Written& written) {
@@ -120,36 +75,142 @@ void print_rate(const Written& written) {
       written.threads, written.threads == 1 ? "" : "s", std::string(name_of(cpu_target())).c_str());
 }
 
-void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, const std::vector<Entry>& entries,
-                  const Written& written) {
-  Json tensors = Json::array();
-  for (const Entry& entry : entries) {
-    Json row{{"name", entry.tensor->name},
-             {"shape", entry.tensor->shape},
-             {"dtype", name_of(entry.params.dtype)},
-             {"initializer", entry.description.initializer},
-             {"fan_in", entry.description.fans.fan_in},
-             {"fan_out", entry.description.fans.fan_out}};
-    row.update(distribution_json(entry.description.distribution));
-    row["wanted_stddev"] = entry.wanted.stddev;
-    row["count"] = entry.found.count();
-    row["found_mean"] = entry.found.mean();
-    row["found_stddev"] = entry.found.stddev();
-    row["min"] = entry.found.count() > 0 ? Json(entry.found.min()) : Json();
-    row["max"] = entry.found.count() > 0 ? Json(entry.found.max()) : Json();
-    tensors.push_back(std::move(row));
+// A tensor's row in the report; of a tensor with parts, these have rows of their own in it.
+Json json_of(const ModelSpec& spec, const ModelRow& row) {
+  const ModelTensor& tensor = *row.tensor;
+  Json json{{"name", tensor.name}, {"shape", tensor.shape}, {"dtype", name_of(tensor.dtype)}};
+  const auto add_part = [&](Json& to, std::size_t j) {
+    const ModelPart& part = tensor.parts[j];
+    if (part.rule) to["rule"] = spec.rules[*part.rule];
+    if (!part.initializer) {
+      to["load"] = part.load_file;
+    } else {
+      const Description& description = row.parts[j];
+      to["initializer"] = description.initializer;
+      to["fan_in"] = description.fans.fan_in;
+      to["fan_out"] = description.fans.fan_out;
+      to.update(distribution_json(description.distribution));
+      if (!part.reason.empty()) to["reason"] = part.reason;
+      to["derivation"] = description.derivation;
+      to["wanted_stddev"] = row.wanted(j);
+    }
+    if (j >= row.found.size()) return;
+    const Statistics& found = row.found[j];
+    to["count"] = found.count();
+    to["found_mean"] = found.mean();
+    to["found_stddev"] = found.stddev();
+    to["min"] = found.count() > 0 ? Json(found.min()) : Json();
+    to["max"] = found.count() > 0 ? Json(found.max()) : Json();
+  };
+  const bool has_parts = tensor.parts.size() > 1 || tensor.parts[0].name != tensor.name;
+  if (!has_parts) {
+    add_part(json, 0);
+  } else {
+    json["axis"] = tensor.axis;
+    json["parts"] = Json::array();
+    for (std::size_t j = 0; j < tensor.parts.size(); ++j) {
+      Json part{{"name", tensor.parts[j].name}, {"shape", tensor.parts[j].shape}};
+      add_part(part, j);
+      json["parts"].push_back(std::move(part));
+    }
   }
-  const Json report{{"model", spec.name},
-                    {"seed", seed},
-                    {"elements", written.elements},
-                    {"bytes", written.bytes},
-                    {"threads", written.threads},
-                    {"cpu_target", name_of(cpu_target())},
-                    {"fill_seconds", written.fill_seconds},
-                    {"memset_seconds", written.memset_seconds},
-                    {"tensors", tensors}};
+  if (!tensor.ties.empty()) json["ties"] = tensor.ties;
+  return json;
+}
+
+void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, const std::vector<ModelRow>& rows,
+                  const Written* written) {
+  Json report{{"model", spec.name}, {"seed", seed}, {"elements", elements_of(rows)}, {"bytes", bytes_of(rows)}};
+  if (written != nullptr) {
+    report["threads"] = written->threads;
+    report["cpu_target"] = name_of(cpu_target());
+    report["fill_seconds"] = written->fill_seconds;
+    report["memset_seconds"] = written->memset_seconds;
+  }
+  report["notes"] = spec.notes;
+  report["tensors"] = Json::array();
+  for (const ModelRow& row : rows) report["tensors"].push_back(json_of(spec, row));
   const std::string text = report.dump(1) + "\n";
   file.write(text.data(), text.size());
+}
+
+std::string counted(std::uint64_t count, const char* noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+// Seconds to fill the model, from a sample of each kind of tensor; writing takes its own time.
+double fill_seconds(const std::vector<ModelRow>& rows, int threads) {
+  constexpr std::uint64_t sample_bytes = std::uint64_t{16} << 20;
+  struct Kind {
+    const ModelTensor* largest = nullptr;
+    double elements = 0;
+  };
+  std::map<std::pair<std::string, DType>, Kind> kinds;
+  for (const ModelRow& row : rows) {
+    std::string name;  // of a tensor with parts, the first one counts
+    if (row.tensor->parts[0].initializer) name = row.parts[0].initializer;
+    Kind& kind = kinds[{name, row.tensor->dtype}];
+    kind.elements += static_cast<double>(row.count);
+    if (kind.largest == nullptr || row.count > element_count(kind.largest->shape)) kind.largest = row.tensor;
+  }
+  double seconds = 0;
+  std::vector<unsigned char> memory(sample_bytes + 8);
+  for (const auto& [key, kind] : kinds) {
+    const std::uint64_t count = std::min(element_count(kind.largest->shape), sample_bytes / size_of(key.second));
+    if (count == 0) continue;
+    fanin::fill(*kind.largest, 0, count, memory.data(), threads);  // so that the time includes no page faults
+    const auto start = std::chrono::steady_clock::now();
+    fanin::fill(*kind.largest, 0, count, memory.data(), threads);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    seconds += taken.count() * kind.elements / static_cast<double>(count);
+  }
+  return seconds;
+}
+
+// What --check prints.
+void print_check(const ModelSpec& spec, const std::vector<ModelRow>& rows) {
+  std::cout << explanation_of(spec, rows);
+  std::size_t names = rows.size();
+  for (const ModelRow& row : rows) names += row.tensor->ties.size();
+  std::cout << spec.name << ": " << counted(rows.size(), "tensor")
+            << (names > rows.size() ? " with " + counted(names, "name") : "") << ", "
+            << counted(elements_of(rows), "parameter") << '\n';
+}
+
+// What --dry-run adds.
+void print_plan(const std::vector<ModelRow>& rows, const std::vector<FileLayout>& files, int threads) {
+  std::map<std::string, std::uint64_t> by_dtype;
+  for (const ModelRow& row : rows) by_dtype[std::string(name_of(row.tensor->dtype))] += row.count;
+  for (const auto& [dtype, count] : by_dtype) {
+    std::cout << "    " << counted(count, "element") << " of " << dtype << '\n';
+  }
+  std::uint64_t bytes = 0;
+  for (const FileLayout& file : files) bytes += file.bytes();
+  std::cout << counted(bytes, "byte") << " in " << counted(files.size(), "file") << ", of which " << bytes_of(rows)
+            << " are elements; filling them takes about " << short_number(fill_seconds(rows, threads))
+            << " s here, writing not included\n";
+}
+
+std::pair<std::string, double> constant_of(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto result = equals == std::string::npos ? std::from_chars_result{nullptr, std::errc::invalid_argument}
+                                                  : std::from_chars(text.data() + equals + 1, end, value);
+  if (result.ec != std::errc() || result.ptr != end || equals == 0 || !std::isfinite(value)) {
+    throw InvalidArgument("--constant takes NAME=NUMBER, e.g. --constant layers=2. Received: " + text);
+  }
+  return {text.substr(0, equals), value};
+}
+
+ModelSpecOptions options_of(const Arguments& arguments) {
+  ModelSpecOptions options;
+  options.source = arguments.spec == "-" ? "the standard input" : arguments.spec;
+  options.folder = std::filesystem::path(arguments.spec).parent_path().string();
+  for (const std::string& constant : arguments.constants) options.constants.push_back(constant_of(constant));
+  if (arguments.dtype) options.dtype = parse_dtype(*arguments.dtype);
+  options.explain = arguments.check || arguments.dry_run || arguments.report;
+  return options;
 }
 
 void run(const Arguments& arguments) {
@@ -157,31 +218,48 @@ void run(const Arguments& arguments) {
     throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " +
                           std::to_string(arguments.threads));
   }
+  const bool is_check = arguments.check || arguments.dry_run;
+  const std::string& out = arguments.write.out;
+  const WriteOptions write = is_check && out.empty() ? WriteOptions() : arguments.write.options(arguments.threads);
   const Seed seed = arguments.seed ? Seed(parse_unsigned(*arguments.seed, "--seed")) : Seed();
+  const ModelSpecOptions options = options_of(arguments);
   const std::string text = read_file(arguments.spec);
-  const ModelSpec spec = parse_model_spec(text, seed.value());
-  std::vector<Entry> entries = entries_of(spec);
-  for (const std::string& note : spec.notes) std::fprintf(stderr, "fanin: note: %s\n", note.c_str());
-
-  std::vector<const ModelTensor*> tensors;
-  for (const Entry& entry : entries) tensors.push_back(entry.tensor);
-  check_different(arguments.spec, arguments.write.out);
+  const ModelSpec spec = parse_model_spec(text, seed.value(), options);
+  std::vector<ModelRow> rows = rows_of(spec);
+  for (const std::string& note : spec.notes) std::fprintf(stderr, "fanin: note: %s\n", printable(note).c_str());
+  if (!out.empty()) check_different(arguments.spec, out);
   if (arguments.report) {
     check_different(arguments.spec, *arguments.report);
-    check_different(arguments.write.out, *arguments.report);
+    if (!out.empty()) check_different(out, *arguments.report);
   }
-  ModelWriter writer(tensors, model_metadata(text, seed.value(), {}), arguments.write.options(arguments.threads));
-  std::optional<OutputFile> report;  // opened now, so that it fails before anything is replaced
-  if (arguments.report) report.emplace(*arguments.report);
+  std::vector<const ModelTensor*> tensors;
+  for (const ModelRow& row : rows) tensors.push_back(row.tensor);
+  const Metadata metadata = model_metadata(text, seed.value(), options);
+  std::optional<OutputFile> report;
+  if (is_check) {
+    if (arguments.report) {
+      report.emplace(*arguments.report);
+      write_report(*report, spec, seed.value(), rows, nullptr);
+      report->commit();
+    }
+    print_check(spec, rows);
+    if (arguments.dry_run) {
+      print_plan(rows, layout_of(tensors, write.shard_bytes, metadata), arguments.threads);
+    }
+    return;
+  }
+
+  ModelWriter writer(tensors, metadata, write);
+  if (arguments.report) report.emplace(*arguments.report);  // now, so that it fails before anything is replaced
   const Written written = writer.write();
-  for (std::size_t j = 0; j < entries.size(); ++j) entries[j].found = written.found[j][0];
-  if (report) write_report(*report, spec, seed.value(), entries, written);
+  for (std::size_t j = 0; j < rows.size(); ++j) rows[j].found = written.found[j];
+  if (report) write_report(*report, spec, seed.value(), rows, &written);
   writer.commit();
   if (report) report->commit();
 
-  print_table(entries);
-  const auto off = std::count_if(entries.begin(), entries.end(), [](const Entry& entry) { return !as_wanted(entry); });
-  std::cout << spec.name << ": " << entries.size() << " tensors, " << written.elements << " elements, seed "
+  std::cout << table_of(spec, rows);
+  const auto off = std::count_if(rows.begin(), rows.end(), [](const ModelRow& row) { return !row.is_as_wanted(); });
+  std::cout << spec.name << ": " << rows.size() << " tensors, " << written.elements << " elements, seed "
             << seed.value() << (seed.kind() == Seed::Kind::none ? " (drawn)" : "") << "; "
             << (off == 0
                     ? "every standard deviation is as wanted, within 6 standard errors"
@@ -190,7 +268,7 @@ void run(const Arguments& arguments) {
             << std::flush;
   print_rate(written);
   std::fflush(stdout);
-  print_written(written, arguments.write.out);
+  print_written(written, out);
 }
 
 }  // namespace
@@ -198,9 +276,19 @@ void run(const Arguments& arguments) {
 void add_model_command(CLI::App& program) {
   auto* command = program.add_subcommand("model", "Fills a whole model and writes it as safetensors");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("spec", arguments->spec, "The model's specification, e.g. examples/models/gpt2.json")->required();
+  command
+      ->add_option("spec", arguments->spec,
+                   "The model's specification, e.g. examples/models/gpt2.json; -: standard input")
+      ->required();
   command->add_option("--seed", arguments->seed, "0 to 2^64 - 1; without it one is drawn and printed");
   arguments->write.add_to(*command);
+  command->add_flag("--check", arguments->check, "Explains how each tensor gets its values, and fills nothing");
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "Like --check, and says how many bytes and how much time it takes");
+  command->add_option("--constant", arguments->constants, "NAME=VALUE replaces a constant; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--dtype", arguments->dtype, "Replaces the specification's dtype; rules' and tensors' own stay");
   command->add_option("--report", arguments->report, "Writes the table as JSON, too");
   command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
   command->callback([arguments] { run(*arguments); });

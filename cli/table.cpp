@@ -9,6 +9,16 @@
 
 namespace fanin::cli {
 
+namespace {
+
+// The characters of a UTF-8 text.
+std::size_t width_of(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](unsigned char c) { return (c & 0xc0) != 0x80; }));
+}
+
+}  // namespace
+
 Table::Table(std::vector<std::string> head, std::size_t left) : rows_{std::move(head)}, left_(left) {}
 
 void Table::add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
@@ -16,17 +26,17 @@ void Table::add(std::vector<std::string> row) { rows_.push_back(std::move(row));
 std::string Table::text() const {
   std::vector<std::size_t> widths(rows_[0].size());
   for (const auto& row : rows_) {
-    for (std::size_t j = 0; j < row.size(); ++j) widths[j] = std::max(widths[j], row[j].size());
+    for (std::size_t j = 0; j < row.size(); ++j) widths[j] = std::max(widths[j], width_of(row[j]));
   }
   std::string text;
   for (std::size_t r = 0; r < rows_.size(); ++r) {
     std::string line;
     for (std::size_t j = 0; j < widths.size(); ++j) {
-      const std::string padding(widths[j] - rows_[r][j].size(), ' ');
+      const std::string padding(widths[j] - width_of(rows_[r][j]), ' ');
       line += (j > 0 ? "  " : "") + (j < left_ ? rows_[r][j] + padding : padding + rows_[r][j]);
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
-    if (r == 0) text += std::string(line.size(), '-') + '\n';
+    if (r == 0) text += std::string(width_of(line), '-') + '\n';
   }
   return text;
 }

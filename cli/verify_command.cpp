@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <cstring>
 #include <functional>
 #include <iostream>
@@ -228,6 +229,7 @@ class Verification {
     ModelSpecOptions options;
     if (arguments.spec) {
       options.source = *arguments.spec;
+      options.folder = std::filesystem::path(*arguments.spec).parent_path().string();
       specs_.emplace(read_file(*arguments.spec), options);
     } else if (stored.spec) {
       specs_.emplace(*stored.spec, stored.options);

@@ -25,9 +25,11 @@ struct ModelPart {
   Shape shape;                             ///< has as many elements as the stretch
   std::uint64_t size = 1;                  ///< extent of the stretch along the tensor's axis
   Layout layout = Layout::hwio;            ///< of its fans
+  std::optional<Fans> fans;                ///< instead of those of the shape and the layout
   std::optional<Initializer> initializer;  ///< none: the values are loaded
   std::string load_file;                   ///< the safetensors file that the values are loaded from
   std::string load_name;                   ///< the tensor's name there
+  std::uint64_t load_offset = 0;           ///< of its first byte in the file
   std::optional<std::size_t> rule;         ///< which of ModelSpec::rules chose it; none: the part says it itself
   std::string reason;                      ///< with ModelSpecOptions::explain: formulas and fans as they were computed
 
@@ -63,7 +65,8 @@ struct ModelSpec {
 
 /// What a reader of a specification may add to it.
 struct ModelSpecOptions {
-  std::string source = "the specification";                 ///< the file's name, for messages and for what it loads
+  std::string source = "the specification";                 ///< the file's name, for messages
+  std::string folder;                                       ///< where relative names of loaded files begin
   std::vector<std::pair<std::string, double>> constants{};  ///< replace the specification's
   std::optional<DType> dtype{};                             ///< replaces the specification's "dtype"
   bool explain = false;                                     ///< fill in ModelPart::reason
@@ -79,7 +82,8 @@ FANIN_API ModelSpec parse_model_spec(std::string_view json, std::uint64_t seed, 
 FANIN_API Description describe(const ModelPart& part);
 
 /// Writes elements [first, first + count) of a tensor, counted in row-major order of the whole, to host memory, on at
-/// most `threads` threads (0: all). Throws InvalidArgument for a range outside the tensor.
+/// most `threads` threads (0: all). Throws InvalidArgument for a range outside the tensor, and if a file that values
+/// are loaded from cannot be read any more.
 FANIN_API void fill(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, void* out, int threads = 0);
 
 }  // namespace fanin

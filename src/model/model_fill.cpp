@@ -2,6 +2,7 @@
 // Fills model tensors, part by part.
 #include <algorithm>
 #include <cstddef>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,24 @@ class Jobs {
   std::vector<FillJob> jobs_;
 };
 
+// Copies bytes of a file to memory.
+class File {
+ public:
+  explicit File(const std::string& path) : path_(path), file_(path, std::ios::binary) {}
+
+  void read(std::uint64_t offset, std::uint64_t bytes, std::byte* to) {
+    file_.seekg(static_cast<std::streamoff>(offset));
+    file_.read(reinterpret_cast<char*>(to), static_cast<std::streamsize>(bytes));
+    if (file_) return;
+    throw InvalidArgument("Cannot read " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + " of \"" +
+                          path_ + "\", which the specification loads");
+  }
+
+ private:
+  std::string path_;
+  std::ifstream file_;
+};
+
 }  // namespace
 
 void fill(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, void* out, int threads) {
@@ -100,6 +119,17 @@ void fill(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, v
     const std::uint64_t low = elements_before(first);
     const std::uint64_t high = elements_before(last);
     if (low == high) continue;
+    if (!part.initializer) {
+      const std::uint64_t bytes_each = size_of(tensor.dtype);
+      File file(part.load_file);
+      for (std::uint64_t from = low; from < high;) {  // row by row
+        const std::uint64_t n = std::min(high - from, width - from % width);
+        const std::uint64_t place = from / width * rows.row + part_begin + from % width;
+        file.read(part.load_offset + from * bytes_each, n * bytes_each, bytes + (place - first) * bytes_each);
+        from += n;
+      }
+      continue;
+    }
     const FillParams params = part.initializer->params(part.shape, tensor.dtype, part.options());
     const auto add = [&](std::uint64_t from, std::uint64_t to) {
       if (from == to) return;

@@ -2,96 +2,746 @@
 #include "fanin/model_spec.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <unordered_map>
+#include <utility>
 
 #include "base/text.h"
 #include "config/json_text.h"
-#include "config/keras_json.h"
 #include "fanin/error.h"
+#include "fanin/safetensors.h"
+#include "model/axis_order.h"
 #include "model/name_pattern.h"
+#include "model/number.h"
+#include "model/place.h"
+#include "model/rule.h"
 
 namespace fanin {
 
 namespace {
 
+using detail::AxisOrder;
+using detail::FanRule;
+using detail::InitializerTemplate;
 using detail::Json;
+using detail::NamePattern;
+using detail::Number;
+using detail::Place;
+using detail::Rule;
+using detail::Variables;
 
-// Returns f(). Errors get the part of the specification as a prefix.
-template <class F>
-auto with_context(const std::string& part, const F& f) {
-  try {
-    return f();
-  } catch (const InvalidArgument& error) {
-    throw InvalidArgument(part + ": " + error.what());
+// More than a file can list; a slip such as a vocabulary's size in "repeat" must not exhaust the memory.
+constexpr std::size_t max_parts = std::size_t{1} << 22;
+
+// A capture that counts: from the first to before the last.
+struct Loop {
+  std::string capture;
+  Place place;
+  std::optional<Number> first;
+  Number end;
+};
+
+std::vector<Loop> loops_of(const Place& object) {
+  std::vector<Loop> loops;
+  if (!object.has("repeat")) return loops;
+  const Place repeat = object.at("repeat");
+  if (!repeat.json().is_object()) repeat.refuse_value("expected an object such as {\"layer\": 32}");
+  for (const auto& item : repeat.json().items()) {
+    const Place count = repeat.at(item.key());
+    check_variable(count, item.key());
+    if (count.json().is_array()) {
+      if (count.json().size() != 2) count.refuse_value("expected a count or [first, end)");
+      loops.push_back({item.key(), count, Number(count.at(0)), Number(count.at(1))});
+    } else {
+      loops.push_back({item.key(), count, std::nullopt, Number(count, "a count, [first, end) or a formula")});
+    }
   }
+  return loops;
 }
 
-void check_keys(const Json& object, const std::vector<std::string>& allowed) {
-  if (!object.is_object()) throw InvalidArgument("expected an object. Received: " + detail::dump_json(object));
-  for (const auto& item : object.items()) {
-    if (std::find(allowed.begin(), allowed.end(), item.key()) != allowed.end()) continue;
-    throw InvalidArgument("unknown key \"" + item.key() + "\"; it can have " + detail::list_of(allowed) + "." +
-                          detail::suggestion(item.key(), allowed));
+// Calls f(variables, numbers) for each combination of the captures' numbers. Later counts can depend on earlier
+// captures.
+void for_each(const std::vector<Loop>& loops, Variables& variables, std::vector<std::int64_t>& numbers,
+              const std::function<void()>& f) {
+  if (numbers.size() == loops.size()) return f();
+  const Loop& loop = loops[numbers.size()];
+  const std::int64_t first = loop.first ? loop.first->integer(variables) : 0;
+  const std::int64_t end = loop.end.integer(variables);
+  if (first < 0 || end < first) {
+    loop.place.refuse("a capture counts from 0 or more to an end that is not less. Received: from " +
+                      std::to_string(first) + " to " + std::to_string(end));
   }
+  if (static_cast<std::uint64_t>(end - first) > max_parts) {
+    loop.place.refuse("more than " + std::to_string(max_parts) + " tensors. Received: " + std::to_string(end - first));
+  }
+  numbers.push_back(first);
+  for (std::int64_t number = first; number < end; ++number) {
+    numbers[numbers.size() - 1] = number;
+    variables.bind(loop.capture, static_cast<double>(number));
+    for_each(loops, variables, numbers, f);
+  }
+  numbers.pop_back();
 }
 
-std::string text_at(const Json& object, const char* key, const std::string& fallback) {
-  if (!object.contains(key)) return fallback;
-  if (!object[key].is_string()) {
-    throw InvalidArgument(std::string("\"") + key + "\" must be a string. Received: " + detail::dump_json(object[key]));
+// A part of a tensor of the specification.
+struct PartEntry {
+  Place place;
+  std::optional<NamePattern> name;
+  std::vector<Loop> loops;
+  Number size;
+  std::optional<std::vector<Number>> shape;
+  std::optional<InitializerTemplate> initializer;
+};
+
+// A tensor of the specification.
+struct Entry {
+  Place place;
+  NamePattern name;
+  std::vector<Loop> loops;
+  std::vector<Number> shape;
+  std::optional<DType> dtype;
+  std::optional<AxisOrder> layout;
+  std::optional<Number> axis;
+  std::vector<PartEntry> parts;
+  std::optional<NamePattern> tie;
+};
+
+std::vector<Number> extents_of(const Place& place) {
+  place.check_list("a shape, a list of integers or formulas");
+  std::vector<Number> extents;
+  for (std::size_t j = 0; j < place.json().size(); ++j) {
+    extents.emplace_back(place.at(j), "an integer or a formula in a string");
   }
-  return object[key].get<std::string>();
+  return extents;
 }
 
-Shape shape_of(const Json& json) {
-  const auto refuse = [&] {
-    throw InvalidArgument("a shape is a list of integers. Received: " + detail::dump_json(json));
-  };
-  if (!json.is_array()) refuse();
+Shape shape_of(const std::vector<Number>& extents, const Place& place, const Variables& variables) {
   Shape shape;
-  for (const Json& extent : json) {
-    if (!extent.is_number_integer()) refuse();
-    shape.push_back(extent.get<std::int64_t>());
-  }
-  element_count(shape);  // throws for invalid extents
+  for (const Number& extent : extents) shape.push_back(extent.integer(variables));
+  place.with_errors([&] { element_count(shape); });
   return shape;
 }
 
-// The initializer of a rule, with the model's seed unless the rule has its own.
-Initializer initializer_of(const Json& json, std::uint64_t seed) {
-  Initializer initializer = detail::read_initializer(json);
-  switch (initializer.seed().kind()) {
-    case Seed::Kind::none:
-      return initializer.with_seed(seed);
-    case Seed::Kind::sequence:
-      throw InvalidArgument(
-          "a rule serves many tensors, which their names keep apart: a SeedGenerator has no meaning here");
-    case Seed::Kind::fixed:
-      break;
+// Checks that a name's captures are those that count, so that no name is made twice.
+void check_captures(const NamePattern& name, const Place& place, const std::vector<Loop>& own,
+                    const std::vector<Loop>& outer = {}) {
+  const auto& used = name.captures();
+  const auto counts = [](const std::vector<Loop>& loops, const std::string& capture) {
+    return std::any_of(loops.begin(), loops.end(), [&](const Loop& loop) { return loop.capture == capture; });
+  };
+  for (const std::string& capture : used) {
+    if (counts(own, capture) || counts(outer, capture)) continue;
+    place.refuse("the name has the capture {" + capture + "}, which needs \"repeat\": {\"" + capture + "\": ...}");
   }
-  return initializer;
+  for (const Loop& loop : own) {
+    if (std::find(used.begin(), used.end(), loop.capture) != used.end()) continue;
+    loop.place.refuse("the name \"" + name.text() + "\" lacks the capture {" + loop.capture +
+                      "}, so that all repeats would have one name");
+  }
 }
 
-struct Rule {
-  detail::NamePattern pattern;
-  Initializer initializer;
-  bool used;
+PartEntry part_entry(const Place& place, const std::vector<Loop>& outer, const Variables& constants,
+                     std::uint64_t seed) {
+  place.check_object({"name", "size", "shape", "repeat", "initializer"});
+  if (!place.has("size")) place.refuse("a part needs a \"size\", its extent along the tensor's axis");
+  PartEntry part{place, {}, loops_of(place), Number(place.at("size"), "an integer or a formula in a string"), {}, {}};
+  if (place.has("name")) {
+    part.name.emplace(place.at("name").text(), NamePattern::Globs::none);
+    check_captures(*part.name, place.at("name"), part.loops, outer);
+  }
+  if (place.has("shape")) part.shape = extents_of(place.at("shape"));
+  if (place.has("initializer")) part.initializer.emplace(place.at("initializer"), constants, seed);
+  return part;
+}
+
+Entry entry_of(const Place& place, const std::string& name, const Variables& constants, std::uint64_t seed) {
+  Entry entry{place, NamePattern(name, NamePattern::Globs::none), {}, {}, {}, {}, {}, {}, {}};
+  if (name == "__metadata__") place.refuse("the safetensors format reserves this name");
+  if (place.json().is_array()) {
+    entry.shape = extents_of(place);
+    check_captures(entry.name, place, {});
+    return entry;
+  }
+  if (!place.json().is_object()) {
+    place.refuse_value("expected a shape, such as [768, \"4 * width\"], or an object with \"shape\" or \"tie\"");
+  }
+  if (place.has("tie")) {
+    place.check_object({"tie", "repeat"});
+    entry.loops = loops_of(place);
+    check_captures(entry.name, place, entry.loops);
+    entry.tie.emplace(place.at("tie").text(), NamePattern::Globs::none);
+    for (const std::string& capture : entry.tie->captures()) {
+      if (std::none_of(entry.loops.begin(), entry.loops.end(), [&](const Loop& l) { return l.capture == capture; })) {
+        place.at("tie").refuse("the capture {" + capture + "} needs \"repeat\": {\"" + capture + "\": ...}");
+      }
+    }
+    return entry;
+  }
+  place.check_object({"shape", "dtype", "layout", "repeat", "axis", "parts"});
+  if (!place.has("shape")) place.refuse("a tensor needs a \"shape\", or the name of another tensor as \"tie\"");
+  entry.shape = extents_of(place.at("shape"));
+  entry.loops = loops_of(place);
+  check_captures(entry.name, place, entry.loops);
+  if (place.has("dtype")) {
+    const Place dtype = place.at("dtype");
+    entry.dtype = dtype.with_errors([&] { return parse_dtype(dtype.text()); });
+  }
+  if (place.has("layout")) {
+    const Place layout = place.at("layout");
+    layout.with_errors([&] { entry.layout.emplace(layout.text()); });
+  }
+  if (place.has("axis")) {
+    if (!place.has("parts")) place.at("axis").refuse("an axis is for \"parts\", which the tensor lacks");
+    entry.axis.emplace(place.at("axis"));
+  }
+  if (place.has("parts")) {
+    const Place parts = place.at("parts");
+    parts.check_list("a list of parts");
+    if (parts.json().empty()) parts.refuse("a tensor with \"parts\" needs at least one");
+    for (std::size_t j = 0; j < parts.json().size(); ++j) {
+      entry.parts.push_back(part_entry(parts.at(j), entry.loops, constants, seed));
+    }
+  }
+  return entry;
+}
+
+// Where a part of the model comes from, until its initializer is chosen.
+struct PartSource {
+  const PartEntry* entry;  // null: the whole tensor
+  std::vector<std::int64_t> captures;
 };
 
-std::vector<Rule> rules_of(const Json& json, std::uint64_t seed) {
-  if (!json.is_array()) throw InvalidArgument("\"rules\" must be a list");
-  std::vector<Rule> rules;
-  for (const Json& rule : json) {
-    rules.push_back(with_context("rule " + std::to_string(rules.size() + 1), [&] {
-      check_keys(rule, {"match", "initializer"});
-      if (!rule.contains("match") || !rule.contains("initializer")) {
-        throw InvalidArgument("a rule needs \"match\" and \"initializer\". Received: " + detail::dump_json(rule));
-      }
-      return Rule{detail::NamePattern(text_at(rule, "match", ""), detail::NamePattern::Globs::allowed),
-                  initializer_of(rule["initializer"], seed), false};
-    }));
+struct DrawHash {
+  std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& draws) const {
+    return static_cast<std::size_t>(draws.first * 0x9e3779b97f4a7c15u ^ draws.second);
   }
-  return rules;
-}
+};
+
+class Reader {
+ public:
+  Reader(const Json& json, std::uint64_t seed, const ModelSpecOptions& options)
+      : document_{json, options.source}, root_(document_), seed_(seed), options_(options), layout_("HWIO") {}
+
+  ModelSpec read() {
+    if (!root_.json().is_object()) root_.refuse_value("a model's specification is an object");
+    root_.check_object({"$schema", "name", "source", "dtype", "layout", "constants", "tensors", "rules"});
+    if (!root_.has("tensors") || !root_.has("rules")) {
+      root_.refuse("a model's specification needs \"tensors\", an object of shapes by name, and \"rules\", a list");
+    }
+    spec_.name = root_.has("name") ? root_.at("name").text() : "model";
+    if (root_.has("source")) root_.at("source").text();
+    if (root_.has("layout")) {
+      const Place layout = root_.at("layout");
+      layout.with_errors([&] { layout_ = AxisOrder(layout.text()); });
+    }
+    if (root_.has("dtype")) {
+      const Place dtype = root_.at("dtype");
+      dtype_ = dtype.with_errors([&] { return parse_dtype(dtype.text()); });
+    }
+    if (options_.dtype) dtype_ = *options_.dtype;
+    read_constants();
+    read_rules();
+    read_tensors();
+    add_ties();
+    choose_initializers();
+    add_notes();
+    return std::move(spec_);
+  }
+
+ private:
+  struct Choice {
+    const Rule* rule = nullptr;
+    std::size_t number = 0;
+    std::vector<std::string> texts;  // of its captures
+  };
+
+  void read_constants() {
+    std::vector<std::string> names;
+    if (root_.has("constants")) {
+      const Place constants = root_.at("constants");
+      if (!constants.json().is_object()) constants.refuse_value("expected an object such as {\"layers\": 32}");
+      for (const auto& item : constants.json().items()) {
+        const Place place = constants.at(item.key());
+        check_variable(place, item.key());
+        names.push_back(item.key());
+        const auto given = std::find_if(options_.constants.rbegin(), options_.constants.rend(),
+                                        [&](const auto& constant) { return constant.first == item.key(); });
+        const Number number(place);
+        variables_.bind(item.key(), given != options_.constants.rend() ? given->second : number.value(variables_));
+      }
+    }
+    for (const auto& constant : options_.constants) {
+      if (std::find(names.begin(), names.end(), constant.first) != names.end()) continue;
+      root_.refuse("there is no constant \"" + constant.first + "\" to replace; " +
+                   (names.empty() ? "there are none" : "the constants are " + detail::list_of(names)) + "." +
+                   detail::suggestion(constant.first, names));
+    }
+  }
+
+  void read_rules() {
+    const Place rules = root_.at("rules");
+    rules.check_list("a list of rules");
+    for (std::size_t j = 0; j < rules.json().size(); ++j) {
+      rules_.push_back(Rule::of_model(rules.at(j), variables_, seed_));
+      const NamePattern& pattern = rules_.back().pattern();
+      spec_.rules.push_back(pattern.text());
+      if (pattern.is_literal()) {
+        literal_rules_[pattern.text()].push_back(j);
+      } else {
+        pattern_rules_.push_back(j);
+      }
+    }
+    matched_.resize(rules_.size());
+    chosen_.resize(rules_.size());
+    taker_.resize(rules_.size());
+  }
+
+  void read_tensors() {
+    const Place tensors = root_.at("tensors");
+    if (!tensors.json().is_object()) tensors.refuse_value("expected an object of shapes by name");
+    entries_.reserve(tensors.json().size());
+    // A search by key would take time linear in the number of keys.
+    for (const auto& item : tensors.json().items()) {
+      entries_.push_back(entry_of(tensors.of(item.value()), item.key(), variables_, seed_));
+      const Entry& entry = entries_.back();
+      spec_.entries.push_back({item.key(), {}});
+      for (const Loop& loop : entry.loops) spec_.entries.back().captures.push_back(loop.capture);
+      if (!entry.tie) add_tensors(entry);
+    }
+  }
+
+  // A name with the numbers of captures.
+  static std::string name_with(const NamePattern& pattern, const std::vector<Loop>& loops,
+                               const std::vector<std::int64_t>& numbers, const std::vector<Loop>& outer = {},
+                               const std::vector<std::int64_t>& outer_numbers = {}) {
+    std::string text;
+    return pattern.with([&](const std::string& capture) -> std::string_view {
+      for (std::size_t j = 0; j < loops.size(); ++j) {
+        if (loops[j].capture == capture) return text = std::to_string(numbers[j]);
+      }
+      for (std::size_t j = 0; j < outer.size(); ++j) {
+        if (outer[j].capture == capture) return text = std::to_string(outer_numbers[j]);
+      }
+      return {};
+    });
+  }
+
+  void add_tensors(const Entry& entry) {
+    Variables variables = variables_;
+    std::vector<std::int64_t> numbers;
+    for_each(entry.loops, variables, numbers, [&] {
+      ModelTensor tensor;
+      tensor.name = name_with(entry.name, entry.loops, numbers);
+      tensor.entry = spec_.entries.size() - 1;
+      tensor.captures = numbers;
+      const Place shape = entry.place.json().is_array() ? entry.place : entry.place.at("shape");
+      tensor.shape = shape_of(entry.shape, shape, variables);
+      add_name(entry, tensor.name, spec_.tensors.size());
+      if (entry.parts.empty()) {
+        ModelPart part;
+        part.name = tensor.name;
+        part.shape = tensor.shape;
+        part.size = tensor.shape.empty() ? 1 : static_cast<std::uint64_t>(tensor.shape[0]);
+        add_part(entry, tensor, std::move(part), {nullptr, {}});
+      } else {
+        add_parts(entry, tensor, variables);
+      }
+      spec_.tensors.push_back(std::move(tensor));
+    });
+  }
+
+  void add_name(const Entry& entry, const std::string& name, std::size_t tensor) {
+    if (!names_.emplace(name, tensor).second)
+      entry.place.refuse("there are two tensors with the name \"" + name + "\"");
+  }
+
+  void add_part(const Entry& entry, ModelTensor& tensor, ModelPart part, PartSource source) {
+    if (sources_.size() == max_parts) {
+      entry.place.refuse("the model has more than " + std::to_string(max_parts) + " tensors and parts");
+    }
+    tensor.parts.push_back(std::move(part));
+    sources_.push_back(std::move(source));
+  }
+
+  void add_parts(const Entry& entry, ModelTensor& tensor, Variables& variables) {
+    const auto rank = static_cast<std::int64_t>(tensor.shape.size());
+    std::int64_t axis = entry.axis ? entry.axis->integer(variables) : 0;
+    if (axis < -rank || axis >= rank) {
+      const Place place = entry.place.has("axis") ? entry.place.at("axis") : entry.place;
+      place.refuse("the axis " + std::to_string(axis) + " of the parts is outside shape " + to_string(tensor.shape));
+    }
+    if (axis < 0) axis += rank;
+    tensor.axis = static_cast<int>(axis);
+    const auto along = static_cast<std::size_t>(axis);
+    const std::int64_t extent = tensor.shape[along];
+    std::int64_t sum = 0;
+    for (const PartEntry& source : entry.parts) {
+      std::vector<std::int64_t> numbers;
+      Variables inner = variables;
+      for_each(source.loops, inner, numbers, [&] {
+        ModelPart part;
+        part.name = source.name ? name_with(*source.name, source.loops, numbers, entry.loops, tensor.captures)
+                                : tensor.name + "[" + std::to_string(tensor.parts.size()) + "]";
+        const std::int64_t size = source.size.integer(inner);
+        if (size < 0 || size > extent - sum) {
+          source.place.at("size").refuse("the part has " + std::to_string(size) + " of the " + std::to_string(extent) +
+                                         " elements along axis " + std::to_string(axis) + ", of which " +
+                                         std::to_string(extent - sum) + " are left");
+        }
+        sum += size;
+        part.size = static_cast<std::uint64_t>(size);
+        Shape stretch = tensor.shape;
+        stretch[along] = size;
+        part.shape = source.shape ? shape_of(*source.shape, source.place.at("shape"), inner) : stretch;
+        if (element_count(part.shape) != element_count(stretch)) {
+          source.place.at("shape").refuse("the part's shape " + to_string(part.shape) +
+                                          " must have as many elements as its stretch of the tensor, " +
+                                          to_string(stretch));
+        }
+        add_part(entry, tensor, std::move(part), {&source, numbers});
+      });
+    }
+    if (sum != extent) {
+      entry.place.at("parts").refuse("the parts have " + std::to_string(sum) + " of the " + std::to_string(extent) +
+                                     " elements along axis " + std::to_string(axis));
+    }
+  }
+
+  void add_ties() {
+    for (const Entry& entry : entries_) {
+      if (!entry.tie) continue;
+      Variables variables = variables_;
+      std::vector<std::int64_t> numbers;
+      for_each(entry.loops, variables, numbers, [&] {
+        const std::string target = name_with(*entry.tie, entry.loops, numbers);
+        const auto at = names_.find(target);
+        if (at == names_.end() || spec_.tensors[at->second].name != target) {
+          entry.place.at("tie").refuse(
+              (at == names_.end() ? "there is no tensor \"" : "a tie cannot follow the tie \"") + target +
+              "\"; name a tensor that has a shape");
+        }
+        std::string name = name_with(entry.name, entry.loops, numbers);
+        add_name(entry, name, at->second);
+        spec_.tensors[at->second].ties.push_back(std::move(name));
+      });
+    }
+  }
+
+  // ---------------------------------------------------------------- rules for tensors
+
+  // The constants and the captures of a part.
+  Variables variables_of(const ModelTensor& tensor, const PartSource& source) const {
+    Variables variables = variables_;
+    const auto bind = [&](const std::vector<Loop>& loops, const std::vector<std::int64_t>& numbers) {
+      for (std::size_t j = 0; j < loops.size(); ++j) {
+        variables.bind(loops[j].capture, static_cast<double>(numbers[j]));
+      }
+    };
+    bind(entries_[tensor.entry].loops, tensor.captures);
+    if (source.entry != nullptr) bind(source.entry->loops, source.captures);
+    return variables;
+  }
+
+  static void bind(Variables& variables, const NamePattern& pattern, const std::vector<std::string>& texts) {
+    for (std::size_t j = 0; j < texts.size(); ++j) variables.bind(pattern.captures()[j], texts[j]);
+  }
+
+  // Whether a rule matches a part, by the part's name or else the tensor's, and what its captures are then.
+  std::optional<std::vector<std::string>> match(const Rule& rule, const ModelTensor& tensor, const ModelPart& part,
+                                                const Variables& variables) const {
+    auto texts = rule.pattern().match(part.name);
+    if (!texts && part.name != tensor.name) texts = rule.pattern().match(tensor.name);
+    if (!texts || !rule.has_conditions()) return texts;
+    Variables with_captures = variables;
+    bind(with_captures, rule.pattern(), *texts);
+    return rule.takes(part.shape, with_captures) ? std::move(texts) : std::nullopt;
+  }
+
+  // The first rule that matches a part. Also notes which rules match anything.
+  Choice choose(const ModelTensor& tensor, const ModelPart& part, const Variables& variables) {
+    const auto literal = [&](const std::string& name) -> const std::vector<std::size_t>* {
+      const auto at = literal_rules_.find(name);
+      return at == literal_rules_.end() ? nullptr : &at->second;
+    };
+    const std::vector<std::size_t>* lists[] = {&pattern_rules_, literal(part.name),
+                                               part.name == tensor.name ? nullptr : literal(tensor.name)};
+    std::size_t next[] = {0, 0, 0};
+    Choice choice;
+    for (;;) {
+      std::size_t number = rules_.size();  // the next rule of the three lists
+      std::size_t list = 0;
+      for (std::size_t j = 0; j < 3; ++j) {
+        if (lists[j] != nullptr && next[j] < lists[j]->size() && (*lists[j])[next[j]] < number) {
+          number = (*lists[j])[next[j]];
+          list = j;
+        }
+      }
+      if (number == rules_.size()) return choice;
+      ++next[list];
+      if (choice.rule != nullptr && (matched_[number] || all_matched_from_ <= number)) {
+        if (all_matched_from_ <= number) return choice;
+        continue;
+      }
+      auto texts = match(rules_[number], tensor, part, variables);
+      if (!texts) continue;
+      matched_[number] = true;
+      while (all_matched_from_ > 0 && matched_[all_matched_from_ - 1]) --all_matched_from_;
+      if (choice.rule == nullptr) {
+        choice = {&rules_[number], number, std::move(*texts)};
+        chosen_[number] = true;
+      } else {
+        taker_[number] = choice.number;
+      }
+    }
+  }
+
+  const AxisOrder& order_of(const ModelTensor& tensor, const Rule* rule) const {
+    const Entry& entry = entries_[tensor.entry];
+    if (entry.layout) return *entry.layout;
+    return rule != nullptr && rule->fans().layout() ? *rule->fans().layout() : layout_;
+  }
+
+  // The fans of the tensor that a rule names, as its own rule says.
+  Fans fans_of_other(const Rule& rule, const std::string& name) {
+    if (parts_by_name_.empty()) {
+      std::size_t source = 0;
+      for (std::size_t t = 0; t < spec_.tensors.size(); ++t) {
+        const ModelTensor& tensor = spec_.tensors[t];
+        for (std::size_t p = 0; p < tensor.parts.size(); ++p) {
+          parts_by_name_.emplace(tensor.parts[p].name, PartNumber{t, p, source++});
+        }
+      }
+    }
+    const PartSource whole{nullptr, {}};
+    const ModelTensor* tensor = nullptr;
+    ModelPart part;
+    const PartSource* source = &whole;
+    if (const auto at = parts_by_name_.find(name); at != parts_by_name_.end()) {
+      tensor = &spec_.tensors[at->second.tensor];
+      part.name = tensor->parts[at->second.part].name;
+      part.shape = tensor->parts[at->second.part].shape;
+      source = &sources_[at->second.source];
+    } else if (const auto named = names_.find(name); named != names_.end()) {
+      tensor = &spec_.tensors[named->second];  // one with parts, or a tie
+      part.name = tensor->name;
+      part.shape = tensor->shape;
+    } else {
+      rule.place().at("fan_of").refuse("there is no tensor \"" + name + "\"");
+    }
+    Variables variables = variables_of(*tensor, *source);
+    const Choice choice = choose(*tensor, part, variables);
+    if (choice.rule == nullptr) return detail::fans_of(part.shape, order_of(*tensor, nullptr), {});
+    if (choice.rule->fans().fan_of()) {
+      rule.place().at("fan_of").refuse("the tensor \"" + name + "\" takes its fans from another tensor itself");
+    }
+    bind(variables, choice.rule->pattern(), choice.texts);
+    bind_shape(variables, part.shape);
+    return choice.rule->fans().fans(part.shape, order_of(*tensor, choice.rule), variables);
+  }
+
+  static void bind_shape(Variables& variables, const Shape& shape) {
+    variables.scope.lists["shape"] = std::vector<double>(shape.begin(), shape.end());
+  }
+
+  void choose_initializers() {
+    all_matched_from_ = rules_.size();
+    std::size_t source = 0;
+    for (ModelTensor& tensor : spec_.tensors) {
+      std::optional<DType> wanted;  // by the rules
+      for (ModelPart& part : tensor.parts) {
+        with_name(part.name, [&] { choose_initializer(tensor, part, sources_[source], wanted); });
+        ++source;
+      }
+      const std::optional<DType>& own = entries_[tensor.entry].dtype;
+      tensor.dtype = own ? *own : wanted.value_or(dtype_);
+      for (const ModelPart& part : tensor.parts) {
+        with_name(part.name, [&] { check_fill(tensor, part); });
+      }
+    }
+  }
+
+  // Adds the name of the tensor or part to errors.
+  template <class F>
+  static void with_name(const std::string& name, const F& f) {
+    try {
+      f();
+    } catch (const InvalidArgument& error) {
+      throw InvalidArgument(std::string(error.what()) + " (for the tensor \"" + name + "\")");
+    }
+  }
+
+  void choose_initializer(const ModelTensor& tensor, ModelPart& part, const PartSource& source,
+                          std::optional<DType>& wanted) {
+    const Entry& entry = entries_[tensor.entry];
+    Variables variables = variables_of(tensor, source);
+    Choice choice;
+    const InitializerTemplate* initializer = nullptr;
+    if (source.entry != nullptr && source.entry->initializer) {
+      initializer = &*source.entry->initializer;
+    } else {
+      choice = choose(tensor, part, variables);
+      if (choice.rule == nullptr) {
+        (source.entry != nullptr ? source.entry->place : entry.place)
+            .refuse("no rule matches it; a last rule {\"match\": \"*\", ...} would");
+      }
+      part.rule = choice.number;
+      bind(variables, choice.rule->pattern(), choice.texts);
+      if (choice.rule->initializer()) initializer = &*choice.rule->initializer();
+      if (const auto& dtype = choice.rule->dtype()) {
+        if (wanted && *wanted != *dtype && !entry.dtype) {
+          entry.place.refuse("rules give its parts the dtypes " + std::string(name_of(*wanted)) + " and " +
+                             std::string(name_of(*dtype)) + "; give the tensor a \"dtype\"");
+        }
+        wanted = dtype;
+      }
+    }
+    const AxisOrder& order = order_of(tensor, choice.rule);
+    part.layout = order.layout().value_or(Layout::hwio);
+    if (initializer == nullptr) {
+      if (entry.dtype) wanted = entry.dtype;
+      return choose_load(part, *choice.rule, choice.texts, wanted);
+    }
+    const bool is_plain = order.layout() && (choice.rule == nullptr || choice.rule->fans().is_plain());
+    if (is_plain && initializer->is_fixed()) {  // nothing depends on the shape or the fans but the initializer itself
+      part.initializer = initializer->make(variables);
+      return;
+    }
+    bind_shape(variables, part.shape);
+    std::string fan_reason;
+    Fans fans{};
+    if (choice.rule != nullptr && choice.rule->fans().fan_of()) {
+      const NamePattern& other = *choice.rule->fans().fan_of();
+      const std::string name = name_by_rule(*choice.rule, choice.rule->place().at("fan_of"), other, choice.texts);
+      fans = fans_of_other(*choice.rule, name);
+      fan_reason = "fans of " + name;
+    } else if (choice.rule != nullptr) {
+      fans = choice.rule->fans().fans(part.shape, order, variables);
+      fan_reason = choice.rule->fans().explanation();
+    } else {
+      fans = entry.place.with_errors([&] { return detail::fans_of(part.shape, order, {}); });
+    }
+    if (!order.layout()) fan_reason = "layout " + order.name() + (fan_reason.empty() ? "" : ", ") + fan_reason;
+    if (!is_plain) part.fans = fans;
+    variables.bind("fan_in", static_cast<double>(fans.fan_in));
+    variables.bind("fan_out", static_cast<double>(fans.fan_out));
+    part.initializer = initializer->make(variables);
+    if (!options_.explain) return;
+    part.reason = initializer->explanation(variables);
+    if (!fan_reason.empty()) part.reason += (part.reason.empty() ? "" : "; ") + fan_reason;
+  }
+
+  // A name that a rule makes of its captures.
+  static std::string name_by_rule(const Rule& rule, const Place& place, const NamePattern& pattern,
+                                  const std::vector<std::string>& texts) {
+    const auto& captures = rule.pattern().captures();
+    return pattern.with([&](const std::string& capture) -> std::string_view {
+      const auto at = std::find(captures.begin(), captures.end(), capture);
+      if (at == captures.end()) place.refuse("\"match\" has no capture {" + capture + "}");
+      return texts[static_cast<std::size_t>(at - captures.begin())];
+    });
+  }
+
+  // Where the part's values are, in a file whose path is relative to the specification's.
+  void choose_load(ModelPart& part, const Rule& rule, const std::vector<std::string>& texts,
+                   std::optional<DType>& wanted) {
+    const Place& load = *rule.load();
+    const Place path = load.json().is_object() ? load.at("file") : load;
+    part.load_name =
+        load.json().is_object() && load.has("name")
+            ? name_by_rule(rule, load.at("name"), NamePattern(load.at("name").text(), NamePattern::Globs::none), texts)
+            : part.name;
+    const std::filesystem::path file = std::filesystem::path(options_.folder) / path.text();
+    const auto [at, is_new] = loaded_.try_emplace(file.string());
+    Loaded& loaded = at->second;
+    if (is_new) {
+      path.with_errors([&] { loaded.checkpoint = read_checkpoint(file.string()); });
+      for (std::size_t j = 0; j < loaded.checkpoint.tensors.size(); ++j) {
+        loaded.numbers.emplace(loaded.checkpoint.tensors[j].name, j);
+      }
+    }
+    const auto number = loaded.numbers.find(part.load_name);
+    if (number == loaded.numbers.end()) {
+      path.refuse("\"" + file.string() + "\" has no tensor \"" + part.load_name + "\"");
+    }
+    const SavedTensor& saved = loaded.checkpoint.tensors[number->second];
+    if (saved.shape != part.shape) {
+      path.refuse("\"" + part.load_name + "\" has the shape " + to_string(saved.shape) + " in \"" + file.string() +
+                  "\", but " + to_string(part.shape) + " here");
+    }
+    if (!saved.dtype)
+      path.refuse("\"" + part.load_name + "\" has the dtype " + saved.dtype_name + ", which is none of weights");
+    if (wanted && *wanted != *saved.dtype) {
+      path.refuse("\"" + part.load_name + "\" has the dtype " + std::string(name_of(*saved.dtype)) + " in \"" +
+                  file.string() + "\", but " + std::string(name_of(*wanted)) +
+                  " here; loaded values are not converted");
+    }
+    wanted = saved.dtype;
+    part.load_file = loaded.checkpoint.files[saved.file];
+    part.load_offset = saved.offset;
+  }
+
+  // Makes the checks of a fill, and that no other part has the same draws.
+  void check_fill(const ModelTensor& tensor, const ModelPart& part) {
+    if (!part.initializer) return;
+    const Place place = part.rule ? rules_[*part.rule].place().at("initializer") : entries_[tensor.entry].place;
+    const FillParams params =
+        place.with_errors([&] { return part.initializer->params(part.shape, tensor.dtype, part.options()); });
+    if (!params.is_random()) return;
+    const auto [other, is_new] = draws_.emplace(std::pair{params.seed, params.subsequence}, &part);
+    if (is_new) return;
+    entries_[tensor.entry].place.refuse(other->second->name == part.name
+                                            ? "another tensor or part has the name \"" + part.name +
+                                                  "\", and would have the same draws"
+                                            : "the name has the same hash as \"" + other->second->name +
+                                                  "\", and would have the same draws; rename one");
+  }
+
+  void add_notes() {
+    for (std::size_t j = 0; j < rules_.size(); ++j) {
+      const std::string rule = "rules[" + std::to_string(j) + "] \"" + spec_.rules[j] + "\"";
+      if (!matched_[j]) {
+        spec_.notes.push_back("no tensor matches " + rule);
+      } else if (!chosen_[j]) {
+        spec_.notes.push_back("no tensor takes " + rule + ": earlier rules match them all, such as rules[" +
+                              std::to_string(taker_[j]) + "] \"" + spec_.rules[taker_[j]] + "\"");
+      }
+    }
+  }
+
+  struct Loaded {
+    Checkpoint checkpoint;
+    std::unordered_map<std::string, std::size_t> numbers;  // of its tensors, by name
+  };
+
+  struct PartNumber {
+    std::size_t tensor, part, source;
+  };
+
+  detail::Document document_;
+  Place root_;
+  std::uint64_t seed_;
+  const ModelSpecOptions& options_;
+  Variables variables_;  // the constants
+  AxisOrder layout_;
+  DType dtype_ = DType::float32;
+  std::deque<Rule> rules_;
+  std::unordered_map<std::string, std::vector<std::size_t>> literal_rules_;
+  std::vector<std::size_t> pattern_rules_;
+  std::vector<bool> matched_, chosen_;  // by any tensor
+  std::vector<std::size_t> taker_;      // a rule that took a tensor that this one matches
+  std::size_t all_matched_from_ = 0;    // all rules from this one on match a tensor
+  std::vector<Entry> entries_;
+  std::unordered_map<std::string, std::size_t> names_;  // of tensors and ties: the tensor's number
+  std::vector<PartSource> sources_;                     // of all parts, in order
+  std::unordered_map<std::string, PartNumber> parts_by_name_;
+  std::unordered_map<std::pair<std::uint64_t, std::uint64_t>, const ModelPart*, DrawHash> draws_;
+  std::map<std::string, Loaded> loaded_;  // by path
+  ModelSpec spec_;
+};
 
 }  // namespace
 
@@ -99,64 +749,18 @@ TensorOptions ModelPart::options() const {
   TensorOptions options;
   options.name = name;
   options.layout = layout;
+  options.fans = fans;
   return options;
 }
 
 Description describe(const ModelPart& part) {
   if (!part.initializer) throw InvalidArgument("The values of \"" + part.name + "\" are loaded, not drawn");
-  return part.initializer->describe(part.shape, part.layout);
+  return part.initializer->describe(part.shape, part.options());
 }
 
 ModelSpec parse_model_spec(std::string_view text, std::uint64_t seed, const ModelSpecOptions& options) {
-  const Json json = detail::parse_json(text);
-  check_keys(json, {"name", "source", "dtype", "layout", "tensors", "rules"});
-  if (!json.contains("tensors") || !json["tensors"].is_object() || !json.contains("rules")) {
-    throw InvalidArgument(
-        "A model's specification needs \"tensors\", an object of shapes by name, and \"rules\", a list");
-  }
-  const std::string dtype = options.dtype ? std::string(name_of(*options.dtype)) : text_at(json, "dtype", "float32");
-  const std::string layout = text_at(json, "layout", "hwio");
-  std::vector<Rule> rules = rules_of(json["rules"], seed);
-
-  ModelSpec spec;
-  spec.name = text_at(json, "name", "model");
-  for (const auto& item : json["tensors"].items()) {
-    with_context("tensor \"" + item.key() + "\"", [&] {
-      Json tensor = item.value();
-      if (tensor.is_array()) tensor = Json{{"shape", tensor}};
-      check_keys(tensor, {"shape", "dtype", "layout"});
-      if (!tensor.contains("shape")) throw InvalidArgument("a tensor needs a \"shape\"");
-      const Rule* rule = nullptr;
-      for (Rule& candidate : rules) {
-        if (!candidate.pattern.match(item.key())) continue;
-        candidate.used = true;
-        if (rule == nullptr) rule = &candidate;
-      }
-      if (rule == nullptr) throw InvalidArgument("no rule matches it; a last rule {\"match\": \"*\", ...} would");
-      if (item.key() == "__metadata__") throw InvalidArgument("the safetensors format reserves this name");
-      ModelTensor made;
-      made.name = item.key();
-      made.entry = spec.entries.size();
-      spec.entries.push_back({made.name, {}});
-      made.shape = shape_of(tensor["shape"]);
-      made.dtype = parse_dtype(text_at(tensor, "dtype", dtype));
-      ModelPart part;
-      part.name = made.name;
-      part.shape = made.shape;
-      part.layout = parse_layout(text_at(tensor, "layout", layout));
-      part.initializer = rule->initializer;
-      part.rule = static_cast<std::size_t>(rule - rules.data());
-      part.size = made.shape.empty() ? 1 : static_cast<std::uint64_t>(made.shape[0]);
-      made.parts.push_back(std::move(part));
-      spec.tensors.push_back(std::move(made));
-      return 0;
-    });
-  }
-  for (const Rule& rule : rules) {
-    spec.rules.push_back(rule.pattern.text());
-    if (!rule.used) spec.notes.push_back("no tensor matches the rule \"" + rule.pattern.text() + "\"");
-  }
-  return spec;
+  const Json json = detail::parse_json(text, options.source);
+  return Reader(json, seed, options).read();
 }
 
 }  // namespace fanin

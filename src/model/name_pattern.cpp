@@ -53,7 +53,7 @@ NamePattern::NamePattern(std::string_view text, Globs globs) : text_(text) {
     }
     literal += text[at];
   }
-  if (!literal.empty()) pieces_.push_back({Kind::literal, std::move(literal), {}});
+  if (!is_literal_ && !literal.empty()) pieces_.push_back({Kind::literal, std::move(literal), {}});
 }
 
 // One attempt to match a name.
@@ -128,6 +128,7 @@ std::optional<std::vector<std::string>> NamePattern::match(std::string_view name
 }
 
 std::string NamePattern::with(const std::function<std::string_view(const std::string&)>& text_of) const {
+  if (is_literal_) return text_;
   std::string name;
   for (const Piece& piece : pieces_) {
     if (piece.capture) {

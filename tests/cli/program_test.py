@@ -354,11 +354,11 @@ class Model(InFolder):
         pathlib.Path(out).write_bytes(b"precious")
         refuse = lambda says, **changes: self.refused("model", self.spec(**changes), "--seed", "1", "--out", out, says=says)
         refuse("no rule matches", rules=[{"match": "a.*", "initializer": "zeros"}])
-        refuse('tensor "x"', tensors={"x": [2, -1]})
-        refuse('tensor "x"', tensors={"x": {"shape": [2], "dtype": "int8"}})
+        refuse('spec.json: tensors.x: ', tensors={"x": [2, -1]})
+        refuse('spec.json: tensors.x.dtype: ', tensors={"x": {"shape": [2], "dtype": "int8"}})
         refuse('"shape"?', tensors={"x": {"shpe": [2]}})
-        refuse("rule 1", rules=[{"match": "*", "initializer": "he_norml"}])
-        refuse("rule 1", rules=[{"match": "*"}])
+        refuse("rules[0]", rules=[{"match": "*", "initializer": "he_norml"}])
+        refuse("rules[0]", rules=[{"match": "*"}])
         refuse("rules", rules={})
         refuse("unknown key", bogus=1)
         refuse("tensor \"x\"", tensors={"x": [2, 2, 2]}, rules=[{"match": "*", "initializer": "identity"}])
@@ -373,6 +373,98 @@ class Model(InFolder):
         self.refused("model", path, "--out", out, says="twice")
         pathlib.Path(path).write_text('{"tensors":\n {"a": [1,]}}')
         self.refused("model", path, "--out", out, says="line 2, column")
+
+
+class ModelCheck(InFolder):
+    SPEC = {
+        "name": "tiny", "dtype": "bfloat16", "layout": "OI", "constants": {"layers": 3, "width": 8},
+        "tensors": {
+            "emb": {"shape": ["4 * width", "width"], "parts": [{"size": 1, "initializer": "zeros"}, {"size": "4 * width - 1"}]},
+            "h.{layer}.w": {"shape": ["width", "2 * width"], "repeat": {"layer": "layers"}},
+            "h.{layer}.norm": {"shape": ["width"], "repeat": {"layer": "layers"}},
+            "h.{layer}.qkv": {"shape": ["3 * width", "width"], "repeat": {"layer": "layers"},
+                              "parts": [{"name": "h.{layer}.{j}", "repeat": {"j": 3}, "size": "width"}]},
+            "head": {"tie": "emb"}},
+        "rules": [
+            {"match": "*.norm", "dtype": "float32", "initializer": "ones"},
+            {"match": "h.{layer}.w", "initializer": {"class_name": "RandomNormal", "config": {"stddev": "0.5 / (layer + 1)"}}},
+            {"match": "*", "initializer": "he_normal"}]}
+
+    def model(self, *arguments, **options):
+        path = os.path.join(self.folder.name, "spec.json")
+        pathlib.Path(path).write_text(json.dumps(self.SPEC))
+        result = run("model", path, *arguments, **options)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def test_check_explains_every_tensor_and_writes_nothing(self):
+        text = self.model("--check")
+        self.assertEqual(os.listdir(self.folder.name), ["spec.json"])
+        self.assertEqual(text, """\
+h.{0…2}.norm ×3  [8]  float32
+    rules[0] "*.norm": Ones, fans 8/8; every element is 1
+emb  [32, 8]  bfloat16
+    tied: head
+    part emb[0]  [1, 8]
+        its own: Zeros, fans 8/1; every element is 0
+    part emb[1]  [31, 8]
+        rules[2] "*": HeNormal, fans 8/31; stddev = sqrt(scale / fan_in) / 0.87962566103423978 = sqrt(2 / 8) / \
+0.87962566103423978 = 0.5684236171692783, cut at 2 stddev
+h.{0…2}.w ×3  [8, 16]  bfloat16
+    rules[1] "h.{layer}.w": RandomNormal, fans 16/8; stddev = 0.5 / (layer + 1) = 0.5 … 0.16666666666666666; mean and stddev are parameters
+h.{0…2}.qkv ×3  [24, 8]  bfloat16
+    part h.0.0 to h.0.2 ×3  [8, 8]
+        rules[2] "*": HeNormal, fans 8/8; stddev = sqrt(scale / fan_in) / 0.87962566103423978 = sqrt(2 / 8) / \
+0.87962566103423978 = 0.5684236171692783, cut at 2 stddev
+tiny: 10 tensors with 11 names, 1240 parameters
+""")
+
+    def test_dry_run_and_replaced_constants(self):
+        text = self.model("--dry-run", "--constant", "layers=1", "--constant", "width=4", "--dtype", "float16")
+        self.assertIn("tiny: 4 tensors with 5 names, 148 parameters", text)
+        self.assertIn("    4 elements of float32", text)
+        self.assertIn("304 bytes of elements", text)
+        self.assertIn("h.0.w  [4, 8]  float16", text)
+        path = os.path.join(self.folder.name, "spec.json")
+        self.refused("model", path, "--check", "--constant", "layrs=1", says='"layers"?')
+        for constant in ("layers", "layers=", "=1", "layers=x", "layers=1e999", "layers=inf"):
+            self.refused("model", path, "--check", "--constant", constant, says="--constant")
+        self.refused("model", path, "--check", "--dtype", "int8", says="int8")
+        self.refused("model", path, says="--out")
+
+    def test_standard_input(self):
+        result = run("model", "-", "--check", input=json.dumps(self.SPEC))
+        self.assertIn("1240 parameters", result.stdout)
+        result = run("model", "-", "--check", input="[")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("standard input at line 1", result.stderr)
+
+    def test_the_report_has_all_tensors(self):
+        report = os.path.join(self.folder.name, "r.json")
+        self.model("--check", "--report", report)
+        tensors = {tensor["name"]: tensor for tensor in json.loads(pathlib.Path(report).read_text())["tensors"]}
+        self.assertEqual(len(tensors), 10)
+        self.assertEqual(tensors["h.2.w"]["reason"], "stddev = 0.5 / (layer + 1) = 0.16666666666666666")
+        self.assertEqual([part["name"] for part in tensors["h.1.qkv"]["parts"]], ["h.1.0", "h.1.1", "h.1.2"])
+        self.assertEqual(tensors["emb"]["ties"], ["head"])
+
+    def test_the_table_folds_what_captures_made(self):
+        out = os.path.join(self.folder.name, "m.safetensors")
+        lines = self.model("--seed", "1", "--out", out).splitlines()
+        rows = [line for line in lines if line.startswith("h.")]
+        self.assertEqual([row.split("  ")[0] for row in rows], ["h.{0…2}.norm ×3", "h.{0…2}.w ×3", "h.{0…2}.qkv ×3"])
+        self.assertIn("0.16667…0.5 ", rows[1])
+        self.assertNotIn(" !", "".join(lines))
+        # A fused tensor has the values of separate ones.
+        header, data = read_safetensors(out)
+        begin, end = header["h.1.qkv"]["data_offsets"]
+        raw = os.path.join(self.folder.name, "w.bin")
+        parts = b""
+        for j in range(3):
+            run("fill", "--init", "he_normal", "--shape", "8,8", "--layout", "oihw", "--dtype", "bfloat16", "--seed", "1",
+                "--name", "h.1.%d" % j, "--out", raw)
+            parts += pathlib.Path(raw).read_bytes()
+        self.assertEqual(data[begin:end], parts)
 
 
 class Help(unittest.TestCase):
