@@ -17,6 +17,7 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/compare.h"
 #include "cli/distribution_json.h"
 #include "cli/model_metadata.h"
 #include "cli/model_table.h"

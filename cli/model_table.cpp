@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "cli/compare.h"
 #include "cli/table.h"
 
 namespace fanin::cli {
@@ -250,12 +251,6 @@ std::string ranges(std::vector<std::int64_t> numbers) {
     j = end;
   }
   return "{" + text + "}";
-}
-
-std::string printable(std::string name) {
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return name;
 }
 
 }  // namespace fanin::cli

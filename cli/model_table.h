@@ -38,7 +38,4 @@ std::string explanation_of(const ModelSpec& spec, const std::vector<ModelRow>& r
 // "{0…11}" for consecutive numbers, "{0,3…5}" for others, "7" for one.
 std::string ranges(std::vector<std::int64_t> numbers);
 
-// A name without control characters, which could control the terminal.
-std::string printable(std::string name);
-
 }  // namespace fanin::cli

@@ -1,194 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <cstdint>
 #include <iostream>
-#include <map>
 #include <memory>
-#include <optional>
-#include <set>
 #include <string>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 #include "cli/commands.h"
 #include "cli/compare.h"
-#include "cli/distribution_json.h"
 #include "fanin/fanin.hpp"
 
 namespace fanin::cli {
 
 namespace {
 
-// Numbers [first, last).
-struct Span {
-  std::uint64_t first;
-  std::uint64_t last;
-  bool operator<(const Span& other) const { return std::pair(first, last) < std::pair(other.first, other.last); }
-  bool operator==(const Span& other) const { return first == other.first && last == other.last; }
-};
-
-// Tensors that differ only in the numbers of their names: words between dots, and for each word that is a number the
-// numbers that it takes.
-struct Folded {
-  std::vector<std::string> words;  // "" in place of a number
-  std::vector<Span> numbers;
-  Shape shape;
-  std::string dtype;
-  std::size_t place;  // of the first one in the file
-};
-
-// A number as it is written in a name: digits without leading zeros.
-std::optional<std::uint64_t> number_of(const std::string& word) {
-  if (word.empty() || word.size() > 9 || word.find_first_not_of("0123456789") != std::string::npos) return {};
-  if (word.size() > 1 && word[0] == '0') return {};
-  return std::stoull(word);
-}
-
-Folded unfolded(const SavedTensor& tensor, std::size_t place) {
-  Folded folded{{}, {}, tensor.shape, tensor.dtype_name, place};
-  for (std::size_t begin = 0; begin <= tensor.name.size();) {
-    const std::size_t end = std::min(tensor.name.find('.', begin), tensor.name.size());
-    std::string word = tensor.name.substr(begin, end - begin);
-    if (const auto number = number_of(word)) {
-      folded.numbers.push_back({*number, *number + 1});
-      word.clear();
-    } else if (word.empty()) {
-      word = ".";  // two dots: no number
-    }
-    folded.words.push_back(word);
-    begin = end + 1;
-  }
-  return folded;
-}
-
-// Joins tensors whose names differ only in the number `which`, if these follow each other.
-std::vector<Folded> joined(std::vector<Folded> tensors, std::size_t which) {
-  const auto key = [which](const Folded& f) {
-    std::vector<Span> others = f.numbers;
-    if (which < others.size()) others[which] = {0, 0};
-    return std::tuple(f.words, others, std::vector<std::int64_t>(f.shape), f.dtype);
-  };
-  std::map<decltype(key(tensors[0])), std::vector<Folded>> groups;
-  std::vector<Folded> result;
-  for (Folded& tensor : tensors) {
-    if (which < tensor.numbers.size()) {
-      groups[key(tensor)].push_back(std::move(tensor));
-    } else {
-      result.push_back(std::move(tensor));
-    }
-  }
-  for (auto& [unused, group] : groups) {
-    std::sort(group.begin(), group.end(),
-              [which](const Folded& a, const Folded& b) { return a.numbers[which] < b.numbers[which]; });
-    for (Folded& tensor : group) {
-      const bool follows = &tensor != group.data() && result.back().numbers[which].last == tensor.numbers[which].first;
-      if (follows) {
-        result.back().numbers[which].last = tensor.numbers[which].last;
-        result.back().place = std::min(result.back().place, tensor.place);
-      } else {
-        result.push_back(std::move(tensor));
-      }
-    }
-  }
-  return result;
-}
-
-// "layers" becomes "layer".
-std::string capture_name(const std::string& word, const std::set<std::string>& used) {
-  std::string name = word;
-  if (name.size() > 2 && name.back() == 's' && name[name.size() - 2] != 's') name.pop_back();
-  if (name == "h") name = "layer";
-  const bool is_name =
-      !name.empty() &&
-      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string::npos;
-  if (!is_name) name = "n";
-  std::string result = name;
-  for (int n = 2; used.count(result) > 0; ++n) result = name + "_" + std::string(static_cast<std::size_t>(n - 1), 'n');
-  return result;
-}
-
-Json tensor_json(const Folded& folded, const std::string& dtype, std::string& name) {
-  Json repeat = Json::object();
-  std::set<std::string> used;
-  std::size_t which = 0;
-  name.clear();
-  for (std::size_t j = 0; j < folded.words.size(); ++j) {
-    std::string word = folded.words[j];
-    if (word == ".") word.clear();
-    if (folded.words[j].empty()) {
-      const Span span = folded.numbers[which++];
-      if (span.last - span.first > 1) {
-        const std::string capture = capture_name(j > 0 ? folded.words[j - 1] : "", used);
-        used.insert(capture);
-        repeat[capture] = span.first == 0 ? Json(span.last) : Json{span.first, span.last};
-        word = "{" + capture + "}";
-      } else {
-        word = std::to_string(span.first);
-      }
-    }
-    name += (j > 0 ? "." : "") + word;
-  }
-  if (repeat.empty() && folded.dtype == dtype) return folded.shape;
-  Json tensor{{"shape", folded.shape}};
-  if (folded.dtype != dtype) tensor["dtype"] = folded.dtype;
-  if (!repeat.empty()) tensor["repeat"] = repeat;
-  return tensor;
-}
-
-// A pattern for all tensors whose names end alike: "*.attn.c_attn.weight".
-std::string pattern_of(const Folded& folded) {
-  std::size_t begin = folded.words.size();
-  while (begin > 0 && !folded.words[begin - 1].empty() && folded.words[begin - 1] != ".") --begin;
-  std::string pattern = begin > 0 ? "*" : "";
-  for (std::size_t j = begin; j < folded.words.size(); ++j) pattern += (pattern.empty() ? "" : ".") + folded.words[j];
-  return pattern;
-}
-
 void run(const std::string& path) {
-  const Checkpoint checkpoint = read_checkpoint(path);
-  std::vector<Folded> tensors;
-  std::size_t most_numbers = 0;
-  std::map<std::string, std::uint64_t> dtypes_found;
-  for (const SavedTensor& saved : checkpoint.tensors) {
-    if (!saved.dtype) {
+  std::vector<StoredTensor> tensors;
+  for (const SavedTensor& saved : read_checkpoint(path).tensors) {
+    if (saved.dtype) {
+      tensors.push_back({saved.name, saved.shape, *saved.dtype});
+    } else {
       std::cerr << "fanin: note: " << printable(saved.name) << " is left out: its dtype is " << saved.dtype_name
                 << '\n';
-      continue;
     }
-    element_count(saved.shape);  // throws if fanin fills no such tensor
-    tensors.push_back(unfolded(saved, tensors.size()));
-    tensors.back().dtype = std::string(name_of(*saved.dtype));
-    ++dtypes_found[tensors.back().dtype];
-    most_numbers = std::max(most_numbers, tensors.back().numbers.size());
   }
-  for (std::size_t which = most_numbers; which-- > 0;) tensors = joined(std::move(tensors), which);
-  std::sort(tensors.begin(), tensors.end(), [](const Folded& a, const Folded& b) { return a.place < b.place; });
-
-  std::string dtype = "float32";
-  for (const auto& [name, count] : dtypes_found) {
-    if (count > dtypes_found[dtype]) dtype = name;
-  }
-  std::vector<std::string> patterns;
-  std::string text;
-  const auto add = [&text](const std::string& item) { text += (text.empty() ? "\n    " : ",\n    ") + item; };
-  for (const Folded& tensor : tensors) {
-    std::string name;
-    const Json json = tensor_json(tensor, dtype, name);
-    add(Json(name).dump() + ": " + json.dump());
-    const std::string pattern = pattern_of(tensor);
-    if (std::find(patterns.begin(), patterns.end(), pattern) == patterns.end()) patterns.push_back(pattern);
-  }
-  std::cout << "{\n  \"name\": \"model\",\n  \"source\": " << Json("fanin spec " + path).dump() << ",\n  \"dtype\": \""
-            << dtype << "\",\n  \"layout\": \"OI\",\n  \"tensors\": {" << text << "\n  },\n  \"rules\": [";
-  text.clear();
-  // A more special pattern comes first, because the first rule that matches counts.
-  std::stable_sort(patterns.begin(), patterns.end(),
-                   [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
-  for (const std::string& pattern : patterns) {
-    add(R"({"match": )" + Json(pattern).dump() + R"(, "initializer": "FILL IN"})");
-  }
-  std::cout << text << "\n  ]\n}\n";
+  std::cout << outline_of(tensors, {}, "model", "fanin spec " + path);
 }
 
 }  // namespace

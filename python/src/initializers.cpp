@@ -354,21 +354,18 @@ stddev is the standard deviation before truncation. lower < upper; Keras always 
       });
 
   bind_class<Formula, Initializer>(m, "Formula", "formula",
-                                   R"(A value that is computed for each element, such as Formula("log(i[1] + 1)")
-      .
+                                   R"doc(A value that is computed for each element, such as Formula("log(i[1] + 1)").
 
-      value is an expression of numbers,
-      +-* / ^(whole exponents), comparisons, if (condition, a, b), sqrt, floor, min, max, clamp(x, low, high), pi,
-      and i[0],
-      i[1]... the element's coordinates in the whole tensor (i[-1] is the last one) shape[0]... the
-              tensor's extents constants by their names u or
-          z one draw : uniform in the open interval(0, 1),
-      or standard normal log, exp, sin, cos, pow, log1p, expm1, softplus_inverse, correctly rounded;
-  they need a build with MPFR
+value is an expression: numbers, + - * / ^ (whole exponents), comparisons, if(condition, a, b), sqrt, floor, min, max,
+clamp(x, low, high), pi, and
+i[0], i[1] ...   the element's coordinates in the whole tensor; i[-1] is the last one
+shape[0] ...     the tensor's extents
+constants        by their names
+u or z           one draw: uniform in the open interval (0, 1), or standard normal
+log, exp, sin, cos, pow, log1p, expm1, softplus_inverse, correctly rounded; they need a build with MPFR
 
-      All dtypes get the same binary64 number,
-      rounded once;
-  the host computes it also for devices.A fill refuses values that are not finite in the dtype.) ")
+All dtypes get the same binary64 number, rounded once. The host computes it for every device. A fill refuses values that are
+not finite in the dtype.)doc")
       .def(
           "__init__", [](Formula* self, std::string_view value, const std::optional<nb::dict>& constants,
                          nb::handle seed) { new (self) Formula(value, constants_from(constants), seed_from(seed)); },

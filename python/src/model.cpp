@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "arguments.h"
 #include "bindings.h"
 #include "fanin/dtype.h"
+#include "fanin/model_outline.h"
 #include "fanin/model_spec.h"
 #include "fanin/seed.h"
 
@@ -98,6 +103,19 @@ constants  numbers that replace the specification's
 dtype      replaces the specification's
 
 Raises ValueError, which names the place in the specification.)");
+
+  m.def(
+      "_outline",
+      [](const std::vector<std::tuple<std::string, std::vector<std::int64_t>, std::string>>& tensors,
+         const std::vector<std::pair<std::string, std::string>>& ties, const std::string& name,
+         const std::string& source) {
+        std::vector<StoredTensor> stored;
+        for (const auto& [tensor, shape, dtype] : tensors) stored.push_back({tensor, shape, parse_dtype(dtype)});
+        std::vector<Tie> tied;
+        for (const auto& [tie, to] : ties) tied.push_back({tie, to});
+        return outline_of(stored, tied, name, source);
+      },
+      "tensors"_a, "ties"_a, "name"_a, "source"_a);
 }
 
 }  // namespace fanin::python

@@ -121,4 +121,58 @@ TEST_F(CInterface, RefusesOtherSizesAndNumbers) {
   EXPECT_EQ(memory, before);
 }
 
+// A model's specification becomes a plan over memory of the caller's.
+TEST(CModel, FillsAsTheCppInterface) {
+  const char* const json = R"({"dtype": "float32", "constants": {"width": 8}, "tensors": {
+    "a.weight": ["width", 4], "b.weight": {"shape": [2, "width"], "dtype": "bfloat16"}},
+    "rules": [{"match": "*.weight", "initializer": "he_normal"}]})";
+  const fanin_constant width{"width", 6};
+  fanin_model* model = nullptr;
+  ASSERT_EQ(fanin_model_parse(json, 42, &width, 1, &model), FANIN_OK) << fanin_last_error();
+  ASSERT_EQ(fanin_model_size(model), 2u);
+  fanin_model_tensor tensor = FANIN_MODEL_TENSOR_INIT;
+  ASSERT_EQ(fanin_model_describe(model, 1, &tensor), FANIN_OK) << fanin_last_error();
+  EXPECT_STREQ(tensor.name, "b.weight");
+  EXPECT_EQ(tensor.dtype, FANIN_BFLOAT16);
+  ASSERT_EQ(tensor.rank, 2u);
+  EXPECT_EQ(tensor.shape[1], 6);
+  EXPECT_EQ(tensor.tie_count, 0u);
+
+  // The lower half of the first tensor.
+  std::vector<float> memory(3 * 4, 7.0F);
+  const int64_t offset[2] = {3, 0};
+  const int64_t extent[2] = {3, 4};
+  fanin_fill_args args = FANIN_FILL_INIT;
+  args.address = memory.data();
+  args.capacity = memory.size() * sizeof(float);
+  args.rank = 2;
+  args.block_offset = offset;
+  args.block_extent = extent;
+  fanin_plan* plan = nullptr;
+  ASSERT_EQ(fanin_plan_create(&plan), FANIN_OK);
+  ASSERT_EQ(fanin_plan_add_tensor(plan, model, 0, &args), FANIN_OK) << fanin_last_error();
+  EXPECT_EQ(fanin_plan_add_tensor(plan, model, 2, &args), FANIN_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(fanin_last_error()).find("no tensor 2: the model has 2"), std::string::npos);
+  EXPECT_EQ(fanin_model_describe(model, 2, &tensor), FANIN_INVALID_ARGUMENT);
+  fanin_model_free(model);
+  ASSERT_EQ(fanin_plan_fill(plan, nullptr), FANIN_OK) << fanin_last_error();
+  fanin_plan_free(plan);
+
+  std::vector<float> whole(6 * 4);
+  fanin::TensorOptions options;
+  options.name = "a.weight";
+  fanin::HeNormal(42).fill(fanin::view(whole), {6, 4}, options);
+  EXPECT_EQ(memory, std::vector<float>(whole.begin() + 12, whole.end()));
+}
+
+TEST(CModel, Refusals) {
+  fanin_model* model = nullptr;
+  EXPECT_EQ(fanin_model_parse("{", 1, nullptr, 0, &model), FANIN_INVALID_ARGUMENT);
+  EXPECT_EQ(model, nullptr);
+  EXPECT_EQ(fanin_model_parse(nullptr, 1, nullptr, 0, &model), FANIN_INVALID_ARGUMENT);
+  EXPECT_EQ(fanin_model_parse("{}", 1, nullptr, 1, &model), FANIN_INVALID_ARGUMENT);
+  EXPECT_EQ(fanin_model_size(nullptr), 0u);
+  fanin_model_free(nullptr);
+}
+
 }  // namespace

@@ -14,6 +14,7 @@ from torch.nn.init import calculate_gain, constant, constant_, dirac, dirac_, ey
 from . import _functions
 from ._functions import *  # noqa: F403
 from ._model import init_model_
+from ._spec import spec_of
 
-__all__ = ["calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_", "init_model_", "ones_", "zeros_"]
+__all__ = ["calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_", "init_model_", "ones_", "spec_of", "zeros_"]
 __all__ += _functions.__all__

@@ -26,8 +26,9 @@ def test_all_names():
                "LecunUniform", "Ones", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros"}
     aliases = {"".join("_" + c.lower() if c.isupper() else c for c in name)[1:] for name in classes}
     assert set(fanin.__all__) == classes | aliases | {
-        "Availability", "Description", "DeviceError", "Initializer", "Plan", "Seed", "__version__", "available",
-        "contract_version", "describe", "deserialize", "draw", "fill", "get", "preload", "serialize", "subsequence_of"}
+        "Availability", "Description", "DeviceError", "Initializer", "ModelSpec", "ModelTensor", "Plan", "Seed", "__version__",
+        "available", "contract_version", "describe", "deserialize", "draw", "fill", "get", "parse_model_spec", "preload", "serialize",
+        "subsequence_of"}
     for name in fanin.__all__:
         assert getattr(fanin, name) is not None
         if name != "__version__" and not name == "contract_version":
