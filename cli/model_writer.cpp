@@ -85,7 +85,7 @@ constexpr std::uint64_t least_bytes_to_compare = std::uint64_t{64} << 20;
 // The seconds a byte takes in a memset to zero on so many threads, each in memory of its own.
 double memset_seconds(int threads) {
   const std::uint64_t piece = piece_bytes_for(threads);
-  const std::uint64_t bytes = 256 * piece * static_cast<std::uint64_t>(threads);
+  const std::uint64_t bytes = 64 * piece * static_cast<std::uint64_t>(threads);
   double seconds = 0;
   const auto make = [](std::uint64_t /*first*/, std::size_t size, std::byte* memory) {
     const double start = thread_seconds();
