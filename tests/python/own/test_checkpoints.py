@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-TENSORS = {"transformer.wte.weight": [50, 16], "transformer.wpe.weight": [8, 16], "transformer.ln_f.weight": [16], "transformer.ln_f.bias": [16]}
+TENSORS = {"transformer.wte.weight": [50, 16], "transformer.wpe.weight": [8, 16], "transformer.ln_f.weight": [16],
+           "transformer.ln_f.bias": [16]}
 for layer in range(2):
     TENSORS.update({f"transformer.h.{layer}.{name}": shape for name, shape in (
         ("ln_1.weight", [16]), ("ln_1.bias", [16]), ("attn.c_attn.weight", [16, 48]), ("attn.c_attn.bias", [48]),
