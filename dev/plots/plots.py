@@ -5,8 +5,6 @@
 
 Needs fanin, ml_dtypes and matplotlib. Without JAX or PyTorch, the pictures that need them are left out, with a message."""
 import argparse
-import fnmatch
-import json
 import math
 import pathlib
 import statistics
@@ -21,9 +19,14 @@ import numpy as np  # noqa: E402
 
 import fanin  # noqa: E402
 
-MODELS = pathlib.Path(__file__).parent.parent.parent / "examples" / "models"
-LAYERS = [("gpt2", "wte.weight"), ("gpt2", "h.0.attn.c_attn.weight"), ("gpt2", "h.11.mlp.c_proj.weight"),
-          ("resnet50", "conv1.weight"), ("resnet50", "layer4.2.conv2.weight"), ("resnet50", "fc.weight")]
+# Layers of examples/models: model, name, shape, layout, initializer.
+KAIMING_OUT = fanin.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+LAYERS = [("gpt2", "wte.weight", (50257, 768), "hwio", fanin.RandomNormal(stddev=0.02)),
+          ("gpt2", "h.0.attn.c_attn.weight", (768, 2304), "hwio", fanin.RandomNormal(stddev=0.02)),
+          ("gpt2", "h.11.mlp.c_proj.weight", (3072, 768), "hwio", fanin.RandomNormal(stddev=0.02 / math.sqrt(24))),
+          ("resnet50", "conv1.weight", (64, 3, 7, 7), "oihw", KAIMING_OUT),
+          ("resnet50", "layer4.2.conv2.weight", (512, 512, 3, 3), "oihw", KAIMING_OUT),
+          ("resnet50", "fc.weight", (1000, 2048), "oihw", fanin.VarianceScaling(1 / 3, "fan_in", "uniform"))]
 FOUND, WANTED = "#9dc3e6", "#c2410c"
 
 
@@ -39,12 +42,9 @@ def density(d, x):
 
 def draw_layers(out):
     figure, panels = plt.subplots(2, 3, figsize=(15, 8), layout="constrained")
-    for axes, (model, name) in zip(panels.flat, LAYERS):
-        spec = json.loads((MODELS / f"{model}.json").read_text())
-        rule = next(r["initializer"] for r in spec["rules"] if fnmatch.fnmatchcase(name, r["match"]))
-        shape = spec["tensors"][name]
-        w = fanin.draw(rule, shape, seed=42, name=name, layout=spec["layout"])
-        wanted = fanin.describe(rule, shape, layout=spec["layout"])
+    for axes, (model, name, shape, layout, initializer) in zip(panels.flat, LAYERS):
+        w = fanin.draw(initializer, shape, seed=42, name=name, layout=layout)
+        wanted = fanin.describe(initializer, shape, layout=layout)
         reach = min(wanted.bounds[1] * 1.1, 5 * wanted.stddev)
         x = np.linspace(-reach, reach, 801)
         axes.hist(w.ravel(), bins=120, range=(-reach, reach), density=True, color=FOUND)

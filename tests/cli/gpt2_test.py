@@ -14,21 +14,16 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from model_oracle import Model  # noqa: E402
+
 SPECIFICATION = pathlib.Path(__file__).resolve().parent.parent.parent / "examples/models/gpt2.json"
 LAYERS, WIDTH, VOCABULARY, CONTEXT = 12, 40, 211, 37
 SEED = 7
 
 
-def small_specification():
-    """That of the 124 million parameters, with other extents. Its residual projections are scaled for 12 layers."""
-    specification = json.loads(SPECIFICATION.read_text())
-    extents = {768: WIDTH, 2304: 3 * WIDTH, 3072: 4 * WIDTH, 50257: VOCABULARY, 1024: CONTEXT}
-    specification["tensors"] = {name: [extents[n] for n in shape] for name, shape in specification["tensors"].items()}
-    return specification
-
-
 def stored(path):
-    """The bytes of all tensors of a safetensors file, in the specification's order."""
+    """The bytes of all tensors of a safetensors file."""
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8:8 + length])
@@ -40,15 +35,15 @@ def main():
     program, example = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        specification = small_specification()
+        constants = {"layers": LAYERS, "width": WIDTH, "vocab": VOCABULARY, "positions": CONTEXT}
+        settings = [argument for name, value in constants.items() for argument in ("--constant", f"{name}={value}")]
+        names = Model(SPECIFICATION, **constants).tensors
         expected = {}
         for dtype in ("float32", "bfloat16"):
-            specification["dtype"] = dtype
-            (folder / "model.json").write_text(json.dumps(specification))
-            subprocess.run([program, "model", str(folder / "model.json"), "--seed", str(SEED), "--out", str(folder / "model.safetensors")],
-                           stdout=subprocess.DEVNULL, check=True)
+            subprocess.run([program, "model", str(SPECIFICATION), "--seed", str(SEED), "--dtype", dtype, *settings,
+                            "--out", str(folder / "model.safetensors")], stdout=subprocess.DEVNULL, check=True)
             tensors = stored(folder / "model.safetensors")
-            expected[dtype] = b"".join(tensors[name] for name in specification["tensors"])
+            expected[dtype] = b"".join(tensors[name] for name in names)
         count = len(expected["bfloat16"]) // 2
         for ranks in (1, 2, 3, 4):
             got = subprocess.run(
