@@ -322,7 +322,7 @@ class Interruptions(InFolder):
             process.send_signal(signal.SIGCONT)
             errors = process.communicate()[1]
             self.assertEqual(process.returncode, 2, tenth)
-            self.assertIn("No space left", errors)
+            self.assertRegex(errors, "No space left|has room for")  # where the signal came after the room was counted, or before
             self.assertEqual(sorted(os.listdir(disk)), ["old.safetensors", "other"])
             self.assertEqual((disk / "old.safetensors").read_bytes(), b"precious")
             (disk / "other").unlink()
