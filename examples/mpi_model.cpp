@@ -196,7 +196,8 @@ void run(const Options& options, int rank, int ranks) {
   const fanin::ModelSpec spec =
       fanin::parse_model_spec(std::string(std::istreambuf_iterator<char>(text), {}), options.seed, spec_options);
 
-  const fanin::Device device = options.device ? fanin::cuda(rank % std::max(1, fanin::available().cuda_devices)) : fanin::host;
+  const fanin::Device device =
+      options.device ? fanin::cuda(rank % std::max(1, fanin::available().cuda_devices)) : fanin::host;
   std::vector<Held> all = held_by(spec, mesh, device);
   fanin::Plan plan;
   std::uint64_t bytes = 0;

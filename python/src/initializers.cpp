@@ -367,8 +367,10 @@ log, exp, sin, cos, pow, log1p, expm1, softplus_inverse, correctly rounded; they
 All dtypes get the same binary64 number, rounded once. The host computes it for every device. A fill refuses values that are
 not finite in the dtype.)doc")
       .def(
-          "__init__", [](Formula* self, std::string_view value, const std::optional<nb::dict>& constants,
-                         nb::handle seed) { new (self) Formula(value, constants_from(constants), seed_from(seed)); },
+          "__init__",
+          [](Formula* self, std::string_view value, const std::optional<nb::dict>& constants, nb::handle seed) {
+            new (self) Formula(value, constants_from(constants), seed_from(seed));
+          },
           "value"_a, "constants"_a = nb::none(), "seed"_a = nb::none(),
           nb::sig("def __init__(self, value: str, constants: dict[str, float] | None = None, seed: SeedLike = None) -> "
                   "None"))

@@ -70,7 +70,7 @@ def main():
             out = folder / "out.safetensors"
             subprocess.run([mpirun, "--oversubscribe", "-n", str(processes), mpi_model, spec, "42", out, *options],
                            check=True, env=environment, stdout=subprocess.DEVNULL)
-            hashes[processes, *options] = hashlib.sha256(out.read_bytes()).hexdigest()
+            hashes[(processes, *options)] = hashlib.sha256(out.read_bytes()).hexdigest()
             assert tensors_of(out) == tensors_of(whole), f"{processes} processes, {options}: not the weights of fanin model"
             out.unlink()
         assert len(set(hashes.values())) == 1, hashes

@@ -148,8 +148,8 @@ class Choices {
 
 // ---------------------------------------------------------------- shards
 
-// Expects that a 4-D tensor on a grid of 2 x 3 x 1 x 2 processes, none of whose extents divides evenly, has the bytes of
-// the whole, for every dtype and sampler, in memory of the device. Returns the number of tensors compared.
+// Expects that a 4-D tensor on a grid of 2 x 3 x 1 x 2 processes, none of whose extents divides evenly, has the bytes
+// of the whole, for every dtype and sampler, in memory of the device. Returns the number of tensors compared.
 inline int expect_grid_equals_whole(Device device) {
   const Shape shape{5, 7, 3, 9};
   const std::int64_t grid[] = {2, 3, 1, 2};

@@ -16,7 +16,9 @@ def spec_of(module: Module, *, name: str | None = None) -> str:
     Names that differ only in numbers are folded into captures, tied parameters are ties, and there is a rule to fill in for
     each kind of name. Buffers that state_dict leaves out are left out. The layout is PyTorch's.
     """
-    tensors, ties, first_names = [], [], {}
+    tensors: list[tuple[str, list[int], str]] = []
+    ties: list[tuple[str, str]] = []
+    first_names: dict[int, str] = {}
     saved = module.state_dict().keys()
     buffers = [(full, buffer) for full, buffer in module.named_buffers(remove_duplicate=False) if full in saved]
     for full, tensor in [*module.named_parameters(remove_duplicate=False), *buffers]:

@@ -140,7 +140,7 @@ def fill(value, shape, dtype, constants=None, seed=0, subsequence=0):
             rest //= extent
         names = {"pi": math.pi, "i": at, "shape": shape, "z": float(z[n]),
                  "u": float(Fraction(2 * (int(word[n]) >> 8) + 1, 1 << 25))}
-        names.update((constants or {}))
+        names.update(constants or {})
         patterns.append(encode(evaluate(tree, names), dtype))
     return patterns
 

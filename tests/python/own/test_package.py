@@ -27,8 +27,8 @@ def test_all_names():
     aliases = {"".join("_" + c.lower() if c.isupper() else c for c in name)[1:] for name in classes}
     assert set(fanin.__all__) == classes | aliases | {
         "Availability", "Description", "DeviceError", "Initializer", "ModelSpec", "ModelTensor", "Plan", "Seed", "__version__",
-        "available", "contract_version", "describe", "deserialize", "draw", "fill", "get", "parse_model_spec", "preload", "serialize",
-        "subsequence_of"}
+        "available", "contract_version", "describe", "deserialize", "draw", "fill", "get", "parse_model_spec", "preload",
+        "serialize", "subsequence_of"}
     for name in fanin.__all__:
         assert getattr(fanin, name) is not None
         if name != "__version__" and not name == "contract_version":
