@@ -44,7 +44,13 @@ FanAxes axes_from(nb::handle input, nb::handle output) {
 Formula::Constants constants_from(const std::optional<nb::dict>& given) {
   Formula::Constants constants;
   if (!given) return constants;
-  for (auto [name, value] : *given) constants.emplace_back(text_from(name), nb::cast<double>(value));
+  for (auto [name, value] : *given) {
+    double number = 0;
+    if (!nb::isinstance<nb::str>(name) || !nb::try_cast(value, number)) {
+      throw nb::type_error(("constants must be a dictionary of names and numbers. Received: " + shown(*given)).c_str());
+    }
+    constants.emplace_back(text_from(name), number);
+  }
   return constants;
 }
 

@@ -247,11 +247,11 @@ fanin_status fanin_make_formula(const char* value, size_t constants, const char*
                                 uint64_t seed, fanin_initializer** initializer) {
   return make_with(initializer, [&] {
     fanin::Formula::Constants all;
-    for (size_t k = 0; k < constants; ++k) {
-      all.emplace_back(&given(given(names, "names"), "a name"), given(values, "values"));
-      ++names;
-      ++values;
+    if (constants > 0) {
+      given(names, "names");
+      given(values, "values");
     }
+    for (size_t k = 0; k < constants; ++k) all.emplace_back(&given(names[k], "a name"), values[k]);
     return fanin::Formula(&given(value, "value"), std::move(all), seed);
   });
 }

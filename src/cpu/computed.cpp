@@ -13,7 +13,6 @@
 #include "fanin/core/rounding.h"
 #include "fanin/dtype.h"
 #include "fanin/error.h"
-#include "formulas/exact_functions.h"
 
 namespace fanin::cpu {
 
@@ -109,7 +108,7 @@ Computed::Computed(const FillParams& params)
   }
 }
 
-bool Computed::is_finite() const {
+bool Computed::is_finite(Arithmetic* arithmetic) const {
   std::vector<detail::Program::Interval> inputs;
   for (const FillParams::Axis& axis : params_.axes) {
     inputs.push_back({0, axis.extent == 0 ? 0 : static_cast<double>(axis.extent - 1)});
@@ -117,7 +116,7 @@ bool Computed::is_finite() const {
   const bool uniform = params_.computed->draw() == ComputedValue::Draw::uniform;
   using Interval = detail::Program::Interval;
   inputs.push_back(uniform ? Interval{0x1p-25, 1 - 0x1p-25} : Interval{-9, 9});  // |z| < 8.42
-  const auto bounds = program_.bounds(inputs);
+  const auto bounds = program_.bounds(inputs, arithmetic);
   return bounds && detail::with_format(params_.dtype, [&](auto format) {
            typename decltype(format)::Storage element;
            return encode(format, bounds->low, &element) && encode(format, bounds->high, &element);
@@ -125,7 +124,8 @@ bool Computed::is_finite() const {
 }
 
 template <class Use>
-void Computed::for_blocks(std::uint64_t index, std::uint64_t count, Run draw, const Use& use) const {
+void Computed::for_blocks(std::uint64_t index, std::uint64_t count, Run draw, Arithmetic* arithmetic,
+                          const Use& use) const {
   double inputs[ComputedValue::max_axes + 1][block];
   double stack[detail::Expression::max_slots * block];
   float words[block];
@@ -141,33 +141,37 @@ void Computed::for_blocks(std::uint64_t index, std::uint64_t count, Run draw, co
       run_best(draws_, words, index + first, n, draw);
       for (std::size_t k = 0; k < n; ++k) inputs[draw_input][k] = static_cast<double>(words[k]) + centre;
     }
-    program_.run(addresses, n, stack);
+    program_.run(addresses, n, stack, arithmetic);
     if (!use(addresses, stack, first, n)) return;
   }
 }
 
-void Computed::write(void* out, std::uint64_t index, std::uint64_t count, Run draw) const noexcept {
+void Computed::write(void* out, std::uint64_t index, std::uint64_t count, Run draw,
+                     Arithmetic* arithmetic) const noexcept {
   detail::with_format(params_.dtype, [&](auto format) {
     auto* to = static_cast<typename decltype(format)::Storage*>(out);
-    for_blocks(index, count, draw, [&](const auto&, const double* values, std::uint64_t first, std::size_t n) {
-      for (std::size_t k = 0; k < n; ++k) encode(format, values[k], to + first + k);
-      return true;
-    });
+    for_blocks(index, count, draw, arithmetic,
+               [&](const auto&, const double* values, std::uint64_t first, std::size_t n) {
+                 for (std::size_t k = 0; k < n; ++k) encode(format, values[k], to + first + k);
+                 return true;
+               });
   });
 }
 
-std::uint64_t Computed::first_not_finite(std::uint64_t index, std::uint64_t count, Run draw) const noexcept {
+std::uint64_t Computed::first_not_finite(std::uint64_t index, std::uint64_t count, Run draw,
+                                         Arithmetic* arithmetic) const noexcept {
   std::uint64_t found = none;
   detail::with_format(params_.dtype, [&](auto format) {
     typename decltype(format)::Storage element;
-    for_blocks(index, count, draw, [&](const auto&, const double* values, std::uint64_t first, std::size_t n) {
-      for (std::size_t k = 0; k < n; ++k) {
-        if (std::isfinite(values[k]) && encode(format, values[k], &element)) continue;
-        found = index + first + k;
-        return false;
-      }
-      return true;
-    });
+    for_blocks(index, count, draw, arithmetic,
+               [&](const auto&, const double* values, std::uint64_t first, std::size_t n) {
+                 for (std::size_t k = 0; k < n; ++k) {
+                   if (std::isfinite(values[k]) && encode(format, values[k], &element)) continue;
+                   found = index + first + k;
+                   return false;
+                 }
+                 return true;
+               });
   });
   return found;
 }
@@ -176,14 +180,15 @@ void Computed::refuse(std::uint64_t index) const {
   std::vector<double> variables;
   double value = 0;
   {
-    std::optional<detail::exact::Arithmetic> arithmetic;
+    std::optional<Arithmetic> arithmetic;
     if (uses_exact_functions()) arithmetic.emplace();
     const std::vector<detail::Program::Binding> bindings = bindings_of(params_);
-    for_blocks(index, 1, nullptr, [&](const auto& inputs, const double* values, std::uint64_t, std::size_t) {
-      for (const auto& one : bindings) variables.push_back(one.value ? *one.value : *inputs[one.input]);
-      value = values[0];
-      return true;
-    });
+    for_blocks(index, 1, nullptr, arithmetic ? &*arithmetic : nullptr,
+               [&](const auto& inputs, const double* values, std::uint64_t, std::size_t) {
+                 for (const auto& one : bindings) variables.push_back(one.value ? *one.value : *inputs[one.input]);
+                 value = values[0];
+                 return true;
+               });
   }
   throw InvalidArgument(detail::not_finite(params_.computed->expression(), variables, value, name_of(params_.dtype)));
 }

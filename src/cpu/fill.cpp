@@ -18,7 +18,6 @@
 #include "cpu/run.h"
 #include "cpu/shares.h"
 #include "fanin/dtype.h"
-#include "formulas/exact_functions.h"
 #include "params/index_map.h"
 
 namespace fanin::cpu {
@@ -92,12 +91,12 @@ AllComputed computed_of(const FillJob* jobs, std::size_t count) {
   return all;
 }
 
-// Calls work(computed) where exact functions may be called.
+// Calls work(arithmetic), which is null if the values need none.
 template <class Work>
 void with_arithmetic(const Computed& computed, const Work& work) {
-  std::optional<detail::exact::Arithmetic> arithmetic;
+  std::optional<Arithmetic> arithmetic;
   if (computed.uses_exact_functions()) arithmetic.emplace();
-  work(computed);
+  work(arithmetic ? &*arithmetic : nullptr);
 }
 
 // Writes the elements in [first, last) of the work of all jobs.
@@ -106,10 +105,11 @@ void fill_share(const FillJob* jobs, const AllComputed& computed, std::uint64_t 
   detail::in_default_fp_environment([&] {
     for_parts(jobs, first, last, [&](const FillJob& job, std::uint64_t from, std::uint64_t count) {
       if (job.params.kind == FillParams::Kind::computed) {
-        with_arithmetic(*computed[static_cast<std::size_t>(&job - jobs)], [&](const Computed& values) {
+        const Computed& values = *computed[static_cast<std::size_t>(&job - jobs)];
+        with_arithmetic(values, [&](Arithmetic* arithmetic) {
           for_rows(job.params.index, from, count, count,
                    [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
-                     values.write(address_of(job, element), index, n, loops.run);
+                     values.write(address_of(job, element), index, n, loops.run, arithmetic);
                    });
         });
       } else if (job.next_copy == FillJob::none && (loops.run == nullptr || in_vector_loops(job.params))) {
@@ -148,19 +148,21 @@ void in_shares(std::uint64_t total, int threads, const Share& share) {
 // Throws InvalidArgument for the first element of a job that is not finite.
 void check(const FillJob& job, const Computed& computed, int threads, Run run) {
   bool is_finite = job.params.finite;
-  if (!is_finite) with_arithmetic(computed, [&](const Computed& values) { is_finite = values.is_finite(); });
+  if (!is_finite) {
+    with_arithmetic(computed, [&](Arithmetic* arithmetic) { is_finite = computed.is_finite(arithmetic); });
+  }
   if (is_finite) return;
   std::atomic<std::uint64_t> first_element{Computed::none}, its_index{Computed::none};
   std::mutex finding;
   in_shares(work_of(&job, 1), threads, [&](std::uint64_t begin, std::uint64_t end) {
     detail::in_default_fp_environment([&] {
       for_parts(&job, begin, end, [&](const FillJob&, std::uint64_t from, std::uint64_t count) {
-        with_arithmetic(computed, [&](const Computed& values) {
+        with_arithmetic(computed, [&](Arithmetic* arithmetic) {
           constexpr std::uint64_t piece = 1 << 16;  // after each, a share looks whether another has found one
           for_rows(job.params.index, from, count, piece,
                    [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
                      if (element > first_element.load(std::memory_order_relaxed)) return;
-                     const std::uint64_t found = values.first_not_finite(index, n, run);
+                     const std::uint64_t found = computed.first_not_finite(index, n, run, arithmetic);
                      if (found == Computed::none) return;
                      const std::lock_guard lock(finding);
                      if (element + (found - index) > first_element) return;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "formulas/exact_functions.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <limits>
+#include <new>
 
 #include "fanin/error.h"
 
@@ -24,14 +28,13 @@ std::mutex& one_at_a_time() {
   return mutex;
 }
 
-// Rounds f(x...) once, to binary64. MPFR rounds to 53 bits; mpfr_subnormalize rounds subnormals, from the exact value
+// Rounds f(x) once, to binary64. MPFR rounds to 53 bits; mpfr_subnormalize rounds subnormals, from the exact value
 // and not a second time.
 template <class F>
 double rounded(const F& f, double x) {
-  if (std::isnan(x)) return x;
   MPFR_DECL_INIT(number, 53);
   mpfr_set_d(number, x, MPFR_RNDN);
-  mpfr_subnormalize(number, f(number, number), MPFR_RNDN);
+  mpfr_subnormalize(number, f(number, number, MPFR_RNDN), MPFR_RNDN);
   return mpfr_get_d(number, MPFR_RNDN);
 }
 
@@ -57,33 +60,54 @@ Arithmetic::~Arithmetic() {
   if (mpfr_buildopt_tls_p() == 0) one_at_a_time().unlock();
 }
 
-double log(double x) {
-  return rounded([](auto* to, auto* from) { return mpfr_log(to, from, MPFR_RNDN); }, x);
-}
-double exp(double x) {
-  return rounded([](auto* to, auto* from) { return mpfr_exp(to, from, MPFR_RNDN); }, x);
-}
-double sin(double x) {
-  return rounded([](auto* to, auto* from) { return mpfr_sin(to, from, MPFR_RNDN); }, x);
-}
-double cos(double x) {
-  return rounded([](auto* to, auto* from) { return mpfr_cos(to, from, MPFR_RNDN); }, x);
-}
-double log1p(double x) {
-  return rounded([](auto* to, auto* from) { return mpfr_log1p(to, from, MPFR_RNDN); }, x);
-}
-double expm1(double x) {
-  return rounded([](auto* to, auto* from) { return mpfr_expm1(to, from, MPFR_RNDN); }, x);
-}
-
-double pow(double x, double y) {
+template <class Compute>
+double Arithmetic::result(Function function, double x, double y, const Compute& compute) {
   if (std::isnan(x) || std::isnan(y)) return std::numeric_limits<double>::quiet_NaN();
-  MPFR_DECL_INIT(exponent, 53);
-  mpfr_set_d(exponent, y, MPFR_RNDN);
-  return rounded([&](auto* to, auto* from) { return mpfr_pow(to, from, exponent, MPFR_RNDN); }, x);
+  std::unique_ptr<Result[]>& results = results_[function];
+  if (!results) {
+    results.reset(new (std::nothrow) Result[remembered]);
+    if (!results) return compute();
+    std::fill_n(results.get(), remembered, Result{std::numeric_limits<double>::quiet_NaN(), 0, 0});
+  }
+  std::uint64_t bits[2];
+  std::memcpy(&bits[0], &x, sizeof x);
+  std::memcpy(&bits[1], &y, sizeof y);
+  const std::uint64_t hash = (bits[0] ^ bits[1] >> 7) * 0x9e3779b97f4a7c15U;  // Fibonacci hashing
+  Result& one = results[hash >> 54];
+  static_assert(remembered == 1 << (64 - 54));
+  const bool is_same = one.x == x && one.y == y && std::signbit(one.x) == std::signbit(x);
+  if (!is_same) one = {x, y, compute()};
+  return one.value;
 }
 
-double softplus_inverse(double x) { return x + log(-expm1(-x)); }
+double Arithmetic::log(double x) {
+  return result(log_, x, 0, [&] { return rounded(mpfr_log, x); });
+}
+double Arithmetic::exp(double x) {
+  return result(exp_, x, 0, [&] { return rounded(mpfr_exp, x); });
+}
+double Arithmetic::sin(double x) {
+  return result(sin_, x, 0, [&] { return rounded(mpfr_sin, x); });
+}
+double Arithmetic::cos(double x) {
+  return result(cos_, x, 0, [&] { return rounded(mpfr_cos, x); });
+}
+double Arithmetic::log1p(double x) {
+  return result(log1p_, x, 0, [&] { return rounded(mpfr_log1p, x); });
+}
+double Arithmetic::expm1(double x) {
+  return result(expm1_, x, 0, [&] { return rounded(mpfr_expm1, x); });
+}
+
+double Arithmetic::pow(double x, double y) {
+  return result(pow_, x, y, [&] {
+    MPFR_DECL_INIT(exponent, 53);
+    mpfr_set_d(exponent, y, MPFR_RNDN);
+    return rounded([&](auto* to, auto* from, mpfr_rnd_t mode) { return mpfr_pow(to, from, exponent, mode); }, x);
+  });
+}
+
+double Arithmetic::softplus_inverse(double x) { return x + log(-expm1(-x)); }
 
 #else
 
@@ -99,14 +123,14 @@ Arithmetic::Arithmetic() = default;
 Arithmetic::~Arithmetic() = default;
 
 // Nothing gets here without require.
-double log(double) { return std::numeric_limits<double>::quiet_NaN(); }
-double exp(double) { return std::numeric_limits<double>::quiet_NaN(); }
-double sin(double) { return std::numeric_limits<double>::quiet_NaN(); }
-double cos(double) { return std::numeric_limits<double>::quiet_NaN(); }
-double pow(double, double) { return std::numeric_limits<double>::quiet_NaN(); }
-double log1p(double) { return std::numeric_limits<double>::quiet_NaN(); }
-double expm1(double) { return std::numeric_limits<double>::quiet_NaN(); }
-double softplus_inverse(double) { return std::numeric_limits<double>::quiet_NaN(); }
+double Arithmetic::log(double) { return std::numeric_limits<double>::quiet_NaN(); }
+double Arithmetic::exp(double) { return std::numeric_limits<double>::quiet_NaN(); }
+double Arithmetic::sin(double) { return std::numeric_limits<double>::quiet_NaN(); }
+double Arithmetic::cos(double) { return std::numeric_limits<double>::quiet_NaN(); }
+double Arithmetic::pow(double, double) { return std::numeric_limits<double>::quiet_NaN(); }
+double Arithmetic::log1p(double) { return std::numeric_limits<double>::quiet_NaN(); }
+double Arithmetic::expm1(double) { return std::numeric_limits<double>::quiet_NaN(); }
+double Arithmetic::softplus_inverse(double) { return std::numeric_limits<double>::quiet_NaN(); }
 
 #endif
 

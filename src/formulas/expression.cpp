@@ -236,7 +236,7 @@ class ExpressionParser {
     }
     check_slots(code);
     double stack[Expression::max_slots];
-    Expression::run(code, nullptr, 1, stack);
+    Expression::run(code, nullptr, 1, stack, nullptr);
     return stack[0] == std::floor(stack[0]) ? stack[0] : nan;
   }
 
@@ -377,7 +377,7 @@ int Expression::operands_of(Op op) {
 }
 
 void Expression::run(const std::vector<Instruction>& code, const double* const* inputs, std::size_t count,
-                     double* stack) {
+                     double* stack, exact::Arithmetic* arithmetic) {
   double* top = stack;  // the first free slot
   // The operands of these are in the last slots, and the result takes the place of the first operand.
   const auto unary = [&](auto operation) {
@@ -460,28 +460,28 @@ void Expression::run(const std::vector<Instruction>& code, const double* const* 
         ternary([](double a, double low, double high) { return minimum(maximum(a, low), high); });
         break;
       case Op::log:
-        unary(exact::log);
+        unary([=](double a) { return arithmetic->log(a); });
         break;
       case Op::exp:
-        unary(exact::exp);
+        unary([=](double a) { return arithmetic->exp(a); });
         break;
       case Op::sin:
-        unary(exact::sin);
+        unary([=](double a) { return arithmetic->sin(a); });
         break;
       case Op::cos:
-        unary(exact::cos);
+        unary([=](double a) { return arithmetic->cos(a); });
         break;
       case Op::pow:
-        binary(exact::pow);
+        binary([=](double a, double b) { return arithmetic->pow(a, b); });
         break;
       case Op::log1p:
-        unary(exact::log1p);
+        unary([=](double a) { return arithmetic->log1p(a); });
         break;
       case Op::expm1:
-        unary(exact::expm1);
+        unary([=](double a) { return arithmetic->expm1(a); });
         break;
       case Op::softplus_inverse:
-        unary(exact::softplus_inverse);
+        unary([=](double a) { return arithmetic->softplus_inverse(a); });
         break;
     }
   }
@@ -505,7 +505,7 @@ double Expression::value(const Scope& scope) const {
   }
   const double result = in_default_fp_environment([&] {
     double stack[max_slots];
-    Program(*this, bindings).run(nullptr, 1, stack);
+    Program(*this, bindings).run(nullptr, 1, stack, nullptr);  // a number: all variables have values
     return stack[0];
   });
   if (std::isfinite(result)) return result;
@@ -536,7 +536,7 @@ Program::Program(const Expression& expression, const std::vector<Binding>& bindi
     if (!std::all_of(code_.end() - 1 - static_cast<std::ptrdiff_t>(n), code_.end() - 1, is_number)) continue;
     double stack[Expression::max_slots];
     const std::vector<Expression::Instruction> part(code_.begin() + static_cast<std::ptrdiff_t>(begin), code_.end());
-    Expression::run(part, nullptr, 1, stack);
+    Expression::run(part, nullptr, 1, stack, arithmetic ? &*arithmetic : nullptr);
     code_.resize(begin);
     code_.push_back({Op::number, 0, stack[0]});
   }
@@ -548,7 +548,8 @@ bool Program::has_exact_functions() const {
 }
 
 // Operations round monotonically, so the ends of an interval have rounded results as their bounds, too.
-std::optional<Program::Interval> Program::bounds(const Expression::Instruction& instruction, const Interval* operands) {
+std::optional<Program::Interval> Program::bounds(const Expression::Instruction& instruction, const Interval* operands,
+                                                 exact::Arithmetic* arithmetic) {
   using Op = Expression::Op;
   const auto has_zero = [](const Interval& one) { return one.low <= 0 && one.high >= 0; };
   double low = std::numeric_limits<double>::infinity();
@@ -589,7 +590,7 @@ std::optional<Program::Interval> Program::bounds(const Expression::Instruction& 
     }
     code.push_back(instruction);
     double stack[Expression::max_slots];
-    Expression::run(code, nullptr, 1, stack);
+    Expression::run(code, nullptr, 1, stack, arithmetic);
     if (!std::isfinite(stack[0])) return std::nullopt;
     low = std::min(low, stack[0]);
     high = std::max(high, stack[0]);
@@ -597,7 +598,8 @@ std::optional<Program::Interval> Program::bounds(const Expression::Instruction& 
   return Interval{low, high};
 }
 
-std::optional<Program::Interval> Program::bounds(const std::vector<Interval>& inputs) const {
+std::optional<Program::Interval> Program::bounds(const std::vector<Interval>& inputs,
+                                                 exact::Arithmetic* arithmetic) const {
   std::vector<Interval> stack;
   for (const Expression::Instruction& one : code_) {
     if (one.op == Expression::Op::variable) {
@@ -605,7 +607,7 @@ std::optional<Program::Interval> Program::bounds(const std::vector<Interval>& in
       continue;
     }
     const auto n = static_cast<std::size_t>(Expression::operands_of(one.op));
-    const std::optional<Interval> result = bounds(one, stack.data() + (stack.size() - n));
+    const std::optional<Interval> result = bounds(one, stack.data() + (stack.size() - n), arithmetic);
     if (!result) return std::nullopt;
     stack.resize(stack.size() - n);
     stack.push_back(*result);

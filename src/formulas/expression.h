@@ -23,6 +23,10 @@
 
 namespace fanin::detail {
 
+namespace exact {
+class Arithmetic;
+}
+
 // The values of variables where an expression is evaluated.
 struct Scope {
   std::map<std::string, double, std::less<>> numbers;             // layer
@@ -112,9 +116,10 @@ class Expression {
   static bool is_exact_function(Op op) { return op >= Op::log; }
 
   // Evaluates `count` elements at once. inputs[k] has the values of variable k, `stack` has room for max_slots values
-  // of each, and the results are its first `count` numbers. Requires the default floating-point environment and, for
-  // exact functions, an ExactArithmetic.
-  static void run(const std::vector<Instruction>& code, const double* const* inputs, std::size_t count, double* stack);
+  // of each, and the results are its first `count` numbers. Requires the default floating-point environment.
+  // `arithmetic` may be null if there are no exact functions.
+  static void run(const std::vector<Instruction>& code, const double* const* inputs, std::size_t count, double* stack,
+                  exact::Arithmetic* arithmetic);
 
   std::string text_;
   std::vector<Variable> variables_;
@@ -141,15 +146,16 @@ class Program {
   struct Interval {
     double low, high;
   };
-  std::optional<Interval> bounds(const std::vector<Interval>& inputs) const;
+  std::optional<Interval> bounds(const std::vector<Interval>& inputs, exact::Arithmetic* arithmetic) const;
 
   // As Expression::run, with the inputs of the bindings.
-  void run(const double* const* inputs, std::size_t count, double* stack) const {
-    Expression::run(code_, inputs, count, stack);
+  void run(const double* const* inputs, std::size_t count, double* stack, exact::Arithmetic* arithmetic) const {
+    Expression::run(code_, inputs, count, stack, arithmetic);
   }
 
  private:
-  static std::optional<Interval> bounds(const Expression::Instruction& instruction, const Interval* operands);
+  static std::optional<Interval> bounds(const Expression::Instruction& instruction, const Interval* operands,
+                                        exact::Arithmetic* arithmetic);
 
   std::vector<Expression::Instruction> code_;
 };

@@ -58,6 +58,15 @@ class Fill(InFolder):
         self.assertEqual(result.returncode, 0, result.stderr)
         return pathlib.Path(self.out).read_bytes()
 
+    def test_formula(self):
+        config = '{"class_name": "Formula", "config": {"value": "10 * i[0] + i[1]"}}'
+        self.assertEqual(struct.unpack("<6f", self.fill("--config", config, "--shape", "2,3")[-24:]), (0, 1, 2, 10, 11, 12))
+        bad = ("--init", "formula", "--set", "value=1 / (n - i[0])", "--set", 'constants={"n": 2}', "--shape", "3")
+        self.refused("fill", *bad, "--out", self.out, says="not finite in float32: inf, with n=2, i[0]=2")
+        seeded = ("--init", "formula", "--set", "value=z", "--shape", "99", "--seed", "4")
+        normal = ("--init", "normal", "--set", "stddev=1", "--shape", "99", "--seed", "4")
+        self.assertEqual(self.fill(*seeded), self.fill(*normal))
+
     def test_npy_and_bin_hold_the_same_elements(self):
         npy = self.fill("--init", "he_normal", "--shape", "3,5", "--seed", "1")
         raw = os.path.join(self.folder.name, "w.bin")
@@ -275,6 +284,14 @@ class Describe(unittest.TestCase):
         self.assertEqual((oihw["fan_in"], oihw["fan_out"]), (576, 1152))
         axes = self.describe("--init", "he_normal", "--shape", "512,8,64", "--set", "input_axes=[0]", "--set", "output_axes=[1,2]")
         self.assertEqual((axes["fan_in"], axes["fan_out"]), (512, 512))
+
+    def test_formula(self):
+        settings = ("--init", "formula", "--set", "value=n * i[0] + i[1]", "--set", 'constants={"n": 10}')
+        described = self.describe(*settings, "--shape", "2,3")
+        self.assertEqual((described["kind"], described["derivation"]), ("computed", "value = n * i[0] + i[1], where n = 10"))
+        text = run("describe", *settings, "--shape", "2,3").stdout
+        self.assertIn("computed from the element's coordinates", text)
+        self.assertNotIn("nan", text)
 
     def test_text(self):
         text = run("describe", "--init", "he_normal", "--shape", "512,2048").stdout

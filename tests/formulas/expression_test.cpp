@@ -5,7 +5,10 @@
 
 #include <cfenv>
 #include <cmath>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "fanin/fanin.hpp"
 #include "formulas/exact_functions.h"
@@ -152,7 +155,9 @@ TEST(Program, BoundsHoldAllValues) {
   const auto bounds = [](const char* text, double low, double high) {
     const Expression expression(text, Functions::all);
     const std::vector<Program::Binding> bindings(expression.variables().size());  // all are input 0
-    return Program(expression, bindings).bounds({{low, high}});
+    std::optional<fanin::detail::exact::Arithmetic> arithmetic;
+    if (expression.exact_functions() > 0) arithmetic.emplace();
+    return Program(expression, bindings).bounds({{low, high}}, arithmetic ? &*arithmetic : nullptr);
   };
   const std::vector<std::pair<const char*, std::pair<double, double>>> ranges{
       {"x * x - 3 / (x + 8)", {-3, 5}},     {"x^2", {-3, 2}},

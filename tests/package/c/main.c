@@ -386,6 +386,8 @@ static uint64_t checksum_and_free(fanin_initializer* initializer) {
 /* Makers and JSON give the same initializers. */
 static void test_makers(void) {
   static const char* bad[] = {"", "fan", "FAN_IN"};
+  static const char* const names[] = {"a", "b"};
+  static const double numbers[] = {0.5, 2};
   fanin_initializer* initializer = NULL;
   size_t j;
   OK(fanin_make_normal(0.5, 0.02, 42, &initializer));
@@ -408,6 +410,10 @@ static void test_makers(void) {
   CHECK(checksum_and_free(initializer) == checksum_and_free(made("ones", 0)));
   OK(fanin_make_identity(1, &initializer));
   CHECK(checksum_and_free(initializer) == checksum_and_free(made("identity", 0)));
+  OK(fanin_make_formula("a * z + b", 2, names, numbers, 42, &initializer));
+  CHECK(checksum_and_free(initializer) ==
+        checksum_and_free(read("{\"class_name\": \"Formula\", \"config\": {\"value\": \"a * z + b\", \"constants\": "
+                               "{\"a\": 0.5, \"b\": 2}, \"seed\": 42}}")));
   OK(fanin_make_variance_scaling(2, "fan_in", "truncated_normal", 42, &initializer));
   CHECK(checksum_and_free(initializer) == EXPECTED_CHECKSUM); /* HeNormal */
 
@@ -422,6 +428,9 @@ static void test_makers(void) {
   CHECK_NOT_MADE(fanin_make_truncated_normal(0, 1, 2, 2, 1, &initializer), "lower");
   CHECK_NOT_MADE(fanin_make_uniform(2, 1, 1, &initializer), "minval=2");
   CHECK_NOT_MADE(fanin_make_identity(HUGE_VAL, &initializer), "gain");
+  CHECK_NOT_MADE(fanin_make_formula("i[0] * n", 0, NULL, NULL, 1, &initializer), "n is not known here");
+  CHECK_NOT_MADE(fanin_make_formula(NULL, 0, NULL, NULL, 1, &initializer), "`value`");
+  CHECK_NOT_MADE(fanin_make_formula("n", 1, NULL, NULL, 1, &initializer), "`names`");
   CHECK_NOT_MADE(fanin_make_variance_scaling(0, "fan_in", "uniform", 1, &initializer), "scale=0");
   CHECK_NOT_MADE(fanin_make_variance_scaling(1, NULL, "uniform", 1, &initializer), "`mode`");
   CHECK_NOT_MADE(fanin_make_variance_scaling(1, "fan_in", NULL, 1, &initializer), "`distribution`");
