@@ -234,6 +234,7 @@ void run(const Arguments& arguments) {
     if (!out.empty()) check_different(out, *arguments.report);
   }
   std::vector<const ModelTensor*> tensors;
+  tensors.reserve(rows.size());
   for (const ModelRow& row : rows) tensors.push_back(row.tensor);
   const Metadata metadata = model_metadata(text, seed.value(), options);
   std::optional<OutputFile> report;

@@ -125,7 +125,7 @@ std::string reason_of(const Group& group, std::size_t part) {
       derivation = "every element is " + exact_number(d.distribution.value);
     return (p.reason.empty() ? "" : p.reason + "; ") + derivation;
   };
-  const std::string first = text(*group.rows.front());
+  std::string first = text(*group.rows.front());
   const std::string last = text(*group.rows.back());
   if (first == last) return first;
   // What follows the last "=" that both have before they differ.

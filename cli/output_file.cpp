@@ -165,8 +165,11 @@ OutputLock::OutputLock(const std::string& path, const std::string& writes) {
       close(descriptor_);
       errno = error;
       if (!is_held) fail_with("lock", path);
-      throw std::runtime_error("Cannot write \"" + writes +
-                               "\": another process is writing it now (it holds a lock on \"" + path + "\")");
+      throw std::runtime_error(std::string("Cannot write \"")
+                                   .append(writes)
+                                   .append("\": another process is writing it now (it holds a lock on \"")
+                                   .append(path)
+                                   .append("\")"));
     }
     // Whoever had the lock before may have removed or renamed the file.
     struct stat mine = {};
