@@ -239,12 +239,10 @@ class Verification {
     for (const SavedTensor& tensor : checkpoint_.tensors) saved_[tensor.name] = &tensor;
     if (arguments.seed) {
       seed_ = parse_unsigned(*arguments.seed, "--seed");
-    } else if (stored.seed && !arguments.spec) {
+    } else if (stored.seed && (!arguments.spec || seeds_.empty())) {
       seed_ = *stored.seed;
     } else if (!seeds_.empty()) {
       seed_ = likeliest_seed();
-    } else if (stored.seed) {
-      seed_ = *stored.seed;
     } else {
       throw InvalidArgument("The file does not say with which seed it was filled; give --seed or --seeds");
     }
