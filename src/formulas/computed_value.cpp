@@ -20,16 +20,17 @@ bool is_name(std::string_view name) {
 void check(const ComputedValue::Constants& constants) {
   const std::vector<std::string> taken{"i", "shape", "u", "z", "pi"};
   for (std::size_t k = 0; k < constants.size(); ++k) {
-    const auto& [name, value] = constants[k];
-    const auto refuse = [&, shown = name](const std::string& what) {
-      throw InvalidArgument(what + " Received: constants={\"" + shown + "\": " + to_text(value) + "}");
+    const std::string& name = constants[k].first;
+    const double value = constants[k].second;
+    const auto refuse = [&](const std::string& what) {
+      throw InvalidArgument(what + " Received: constants={\"" + name + "\": " + to_text(value) + "}");
     };
     if (!is_name(name)) refuse("The name of a constant has letters, digits and _, and does not begin with a digit.");
     if (std::find(taken.begin(), taken.end(), name) != taken.end()) {
       refuse("A constant must not be named " + list_of(taken) + ", which mean something else.");
     }
     if (!std::isfinite(value)) refuse("A constant must be finite.");
-    const auto is_same = [&, &same = name](const auto& other) { return other.first == same; };
+    const auto is_same = [&](const auto& other) { return other.first == name; };
     if (std::any_of(constants.begin(), constants.begin() + static_cast<std::ptrdiff_t>(k), is_same)) {
       refuse("A constant occurs twice.");
     }

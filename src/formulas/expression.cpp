@@ -585,12 +585,14 @@ std::optional<Program::Interval> Program::bounds(const Expression::Instruction& 
   const int n = Expression::operands_of(instruction.op);
   for (int corner = 0; corner < 1 << n; ++corner) {
     std::vector<Expression::Instruction> code;
+    code.reserve(static_cast<std::size_t>(n) + 1);
     for (int k = 0; k < n; ++k) {
       code.push_back({Op::number, 0, (corner >> k & 1) != 0 ? operands[k].high : operands[k].low});
     }
     code.push_back(instruction);
-    double stack[Expression::max_slots];
-    Expression::run(code, nullptr, 1, stack, arithmetic);
+    double stack[Expression::max_slots] = {};
+    const double* const no_inputs = stack;
+    Expression::run(code, &no_inputs, 1, stack, arithmetic);
     if (!std::isfinite(stack[0])) return std::nullopt;
     low = std::min(low, stack[0]);
     high = std::max(high, stack[0]);

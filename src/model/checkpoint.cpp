@@ -163,6 +163,7 @@ std::uint64_t bytes_of(const SavedTensor& tensor, const std::string& path) {
                                    [&](const auto& dtype) { return dtype.first == tensor.dtype_name; });
   if (found == format_dtypes.end()) {
     std::vector<std::string> names;
+    names.reserve(format_dtypes.size());
     for (const auto& dtype : format_dtypes) names.emplace_back(dtype.first);
     refuse(path, where + "the dtype \"" + tensor.dtype_name + "\" is none of the format's: " + detail::list_of(names));
   }
