@@ -303,7 +303,13 @@ class Reader {
   void read_tensors() {
     const Place tensors = root_.at("tensors");
     if (!tensors.json().is_object()) tensors.refuse_value("expected an object of shapes by name");
-    entries_.reserve(tensors.json().size());
+    const std::size_t count = tensors.json().size();
+    entries_.reserve(count);  // the parts' sources point to entries
+    spec_.entries.reserve(count);
+    spec_.tensors.reserve(count);
+    sources_.reserve(count);
+    names_.reserve(count);
+    draws_.reserve(count);
     // A search by key would take time linear in the number of keys.
     for (const auto& item : tensors.json().items()) {
       entries_.push_back(entry_of(tensors.of(item.value()), item.key(), variables_, seed_));

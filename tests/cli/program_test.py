@@ -449,6 +449,31 @@ tiny: 10 tensors with 11 names, 1240 parameters
         self.refused("model", path, "--check", "--dtype", "int8", says="int8")
         self.refused("model", path, says="--out")
 
+    def test_loaded_tensors_are_copied(self):
+        write = lambda name, spec: pathlib.Path(self.folder.name, name).write_text(json.dumps(spec))
+        at = lambda name: os.path.join(self.folder.name, name)
+        write("base.json", {"dtype": "bfloat16", "tensors": {"model.a": [6, 4]}, "rules": [{"match": "*", "initializer": "he_normal"}]})
+        self.assertEqual(run("model", at("base.json"), "--seed", "5", "--out", at("base.safetensors")).returncode, 0)
+        base = read_safetensors(at("base.safetensors"))[1]
+        spec = {"tensors": {"base.a": [6, 4], "fused": {"shape": [6, 8], "axis": 1, "parts": [{"name": "model.a", "size": 4}, {"size": 4}]}},
+                "rules": [{"match": "base.{rest*}", "load": {"file": "base.safetensors", "name": "model.{rest*}"}},
+                          {"match": "model.a", "load": "base.safetensors"}, {"match": "*", "initializer": "ones"}]}
+        write("s.json", spec)
+        result = run("model", at("s.json"), "--seed", "1", "--out", at("s.safetensors"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        header, data = read_safetensors(at("s.safetensors"))
+        self.assertEqual(header["base.a"]["dtype"], "BF16")
+        self.assertEqual(data[slice(*header["base.a"]["data_offsets"])], base)
+        ones = b"\x80\x3f" * 4
+        self.assertEqual(data[slice(*header["fused"]["data_offsets"])],
+                         b"".join(base[8 * row:8 * row + 8] + ones for row in range(6)))
+        for changes, says in (({"tensors": {"base.a": [6, 5]}}, "rules[0].load.file: \"model.a\" has the shape [6, 4]"),
+                              ({"tensors": {"base.b": [6, 4]}}, 'has no tensor "model.b"'),
+                              ({"rules": [{"match": "*", "load": "none.safetensors"}]}, "rules[0].load: "),
+                              ({"tensors": {"base.a": {"shape": [6, 4], "dtype": "float32"}}}, "not converted")):
+            write("bad.json", {**spec, **changes})
+            self.refused("model", at("bad.json"), "--check", says=says)
+
     def test_standard_input(self):
         result = run("model", "-", "--check", input=json.dumps(self.SPEC))
         self.assertIn("1240 parameters", result.stdout)
