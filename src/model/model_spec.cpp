@@ -25,7 +25,6 @@ namespace fanin {
 namespace {
 
 using detail::AxisOrder;
-using detail::FanRule;
 using detail::InitializerTemplate;
 using detail::Json;
 using detail::NamePattern;
