@@ -163,9 +163,10 @@ inline Kind kind_of(const FillParams& params) {
       return Kind::identity;
     case FillParams::Kind::uniform:
       return params.shifted ? Kind::unit : Kind::centred;
-    case FillParams::Kind::normal:
+    case FillParams::Kind::normal: {
       const core::Sampler sampler = core::sampler_of(params.lower, params.upper);
       return core::is_narrow(sampler) ? Kind::narrow : sampler == core::Sampler::cut_at_2 ? Kind::cut : Kind::normal;
+    }
     case FillParams::Kind::computed:
       throw InvalidArgument("The values of a Formula are computed on the host, and a kernel cannot draw them");
   }
