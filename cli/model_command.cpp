@@ -263,7 +263,8 @@ void run(const Arguments& arguments) {
   const auto off = std::count_if(rows.begin(), rows.end(), [](const ModelRow& row) { return !row.is_as_wanted(); });
   std::cout << spec.name << ": " << rows.size() << " tensors, " << written.elements << " elements, seed "
             << seed.value() << (seed.kind() == Seed::Kind::none ? " (drawn)" : "") << "; "
-            << (off == 0
+            << (!write.statistics ? "no statistics were measured"
+                : off == 0
                     ? "every standard deviation is as wanted, within 6 standard errors"
                     : std::to_string(off) + " tensors marked ! are not as wanted: their dtype is too coarse for it")
             << '\n'
