@@ -34,7 +34,7 @@ struct ModelPart {
   std::string reason;                      ///< with ModelSpecOptions::explain: formulas and fans as they were computed
 
   /// The options that decide its values.
-  TensorOptions options() const;
+  FANIN_API TensorOptions options() const;
 };
 
 /// One tensor of a model, ready to be filled.
