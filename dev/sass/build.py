@@ -64,8 +64,8 @@ def build(architectures):
     """(the workload program, by architecture the cubins that the library consists of). The program is linked with recorder.cpp
     instead of the CUDA runtime."""
     nvcc, directory = find_nvcc(), BUILD / "library"
-    options = ["-DFANIN_TESTS=OFF", "-DFANIN_TOOLS=OFF", "-DFANIN_EXAMPLES=OFF", "-DFANIN_CUDA=ON", "-DBUILD_SHARED_LIBS=OFF",
-               "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CUDA_FLAGS=-lineinfo --no-compress",
+    options = ["-DFANIN_TESTS=OFF", "-DFANIN_TOOLS=OFF", "-DFANIN_EXAMPLES=OFF", "-DFANIN_CUDA=ON", "-DFANIN_MPFR=OFF",
+               "-DBUILD_SHARED_LIBS=OFF", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CUDA_FLAGS=-lineinfo --no-compress",
                "-DCMAKE_CUDA_ARCHITECTURES=" + ";".join(f"{a}-real" for a in architectures)]
     if shutil.which("ccache"):
         options += [f"-DCMAKE_{language}_COMPILER_LAUNCHER=ccache" for language in ("CXX", "CUDA")]
