@@ -55,10 +55,7 @@ void for_tensors(const FileLayout& file, const std::vector<const ModelTensor*>& 
 template <class Stretch>
 void for_parts(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, const Stretch& stretch) {
   if (tensor.parts.size() == 1) return stretch(std::size_t{0}, count);
-  std::uint64_t inner = 1;
-  for (auto j = static_cast<std::size_t>(tensor.axis) + 1; j < tensor.shape.size(); ++j) {
-    inner *= static_cast<std::uint64_t>(tensor.shape[j]);
-  }
+  const std::uint64_t inner = element_count(Shape(tensor.shape.begin() + tensor.axis + 1, tensor.shape.end()));
   std::vector<std::uint64_t> ends;  // of the parts in a row
   for (const ModelPart& part : tensor.parts) ends.push_back((ends.empty() ? 0 : ends.back()) + part.size * inner);
   while (count > 0) {

@@ -79,16 +79,9 @@ InputFile::InputFile(std::string path)
 InputFile::~InputFile() { close(descriptor_); }
 
 void InputFile::read(std::uint64_t offset, std::size_t bytes, void* memory) const {
-  auto* next = static_cast<char*>(memory);
-  while (bytes > 0) {
-    const ssize_t got = pread(descriptor_, next, bytes, static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_with("read", path_);
-    if (got == 0) throw std::runtime_error("Cannot read \"" + path_ + "\": it became shorter meanwhile");
-    next += got;
-    offset += static_cast<std::uint64_t>(got);
-    bytes -= static_cast<std::size_t>(got);
-  }
+  if (read_at(descriptor_, memory, bytes, offset) == bytes) return;
+  if (errno != 0) fail_with("read", path_);
+  throw std::runtime_error("Cannot read \"" + path_ + "\": it became shorter meanwhile");
 }
 
 InputFiles::InputFiles(const Checkpoint& checkpoint) {
@@ -163,6 +156,10 @@ std::string element_text(const SavedTensor& tensor, std::uint64_t bits) {
                 static_cast<unsigned long long>(bits));
   if (!tensor.dtype) return hexadecimal.data();
   return exact_number(value_of(*tensor.dtype, bits)) + " (" + hexadecimal.data() + ")";
+}
+
+std::string title(const SavedTensor& tensor) {
+  return printable(tensor.name) + " " + to_string(tensor.shape) + " " + tensor.dtype_name;
 }
 
 std::string printable(std::string name) {

@@ -68,6 +68,9 @@ std::string coordinates(const Shape& shape, std::uint64_t index);
 // An element as a number and in hexadecimal.
 std::string element_text(const SavedTensor& tensor, std::uint64_t bits);
 
+// A tensor's name, shape and dtype: "wte.weight [50257, 768] F32".
+std::string title(const SavedTensor& tensor);
+
 // Replaces control characters, so that a name cannot control the terminal.
 std::string printable(std::string name);
 

@@ -19,10 +19,6 @@ struct Arguments {
   int threads = 0;
 };
 
-std::string title(const SavedTensor& tensor) {
-  return printable(tensor.name) + " " + to_string(tensor.shape) + " " + tensor.dtype_name;
-}
-
 void run(const Arguments& arguments) {
   const Checkpoint a = read_checkpoint(arguments.a);
   const Checkpoint b = read_checkpoint(arguments.b);

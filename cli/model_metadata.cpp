@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_metadata.h"
 
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/arguments.h"
@@ -15,12 +13,6 @@ namespace {
 constexpr const char* spec_key = "fanin.spec";
 constexpr const char* constants_key = "fanin.constants";
 
-std::string hash_of(const std::string& text) {
-  std::array<char, 20> hash{};
-  std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(subsequence_of(text)));
-  return hash.data();
-}
-
 }  // namespace
 
 Metadata model_metadata(const std::string& spec, std::uint64_t seed, const ModelSpecOptions& options) {
@@ -28,7 +20,7 @@ Metadata model_metadata(const std::string& spec, std::uint64_t seed, const Model
                     {"fanin.version", FANIN_VERSION},
                     {"fanin.contract", std::to_string(FANIN_CONTRACT_VERSION)},
                     {"fanin.seed", std::to_string(seed)},
-                    {"fanin.spec_hash", hash_of(spec)}};
+                    {"fanin.spec_hash", hash_text(spec)}};
   if (!options.constants.empty()) {
     nlohmann::ordered_json constants = nlohmann::ordered_json::object();
     for (const auto& [name, value] : options.constants) constants[name] = value;

@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <iomanip>
@@ -17,6 +15,7 @@
 
 #include "cli/progress.h"
 #include "cli/stream.h"
+#include "cli/table.h"
 #include "fanin/cpu.h"
 #include "fanin/error.h"
 #include "fanin/seed.h"
@@ -48,19 +47,6 @@ class Descriptor {
 
   const int value;
 };
-
-// Reads until the end of the file; returns the bytes read.
-std::size_t read_at(int descriptor, void* bytes, std::size_t count, std::uint64_t offset) {
-  std::size_t done = 0;
-  while (done < count) {
-    const ssize_t got =
-        pread(descriptor, static_cast<char*>(bytes) + done, count - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return done;
-}
 
 struct Made {
   std::uint64_t elements = 0;
@@ -157,9 +143,7 @@ ModelWriter::ModelWriter(std::vector<const ModelTensor*> tensors, const Metadata
   for (const FileLayout& file : files_) {
     if (options_.shard_bytes) names.push_back(file.name);
     // The header has all that decides the bytes, but for a specification that is too long for it.
-    std::array<char, 64> hash{};
-    std::snprintf(hash.data(), hash.size(), " %016llx", static_cast<unsigned long long>(subsequence_of(file.header)));
-    identity += hash.data();
+    identity += " " + hash_text(file.header);
     bytes += file.bytes();
   }
   partial_.emplace(options_.out, std::move(names), identity, options_.resume);

@@ -8,17 +8,15 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 
-#include "fanin/seed.h"
+#include "cli/table.h"
 
 namespace fanin::cli {
 
@@ -106,11 +104,10 @@ std::string partial_path(const std::string& path) {
   const std::string ending = ".fanin-partial";
   // A name that would be too long is cut, and its hash keeps it apart from others.
   if (1 + name.size() + ending.size() > NAME_MAX) {
-    std::array<char, 20> hash{};
-    std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(subsequence_of(name)));
+    const std::string hash = hash_text(name);
     std::size_t kept = 200;
     while (kept > 0 && (static_cast<unsigned char>(name[kept]) & 0xc0) == 0x80) --kept;  // whole characters of UTF-8
-    name = name.substr(0, kept) + hash.data();
+    name = name.substr(0, kept) + hash;
   }
   return path.substr(0, base) + "." + name + ending;
 }
@@ -144,6 +141,19 @@ void write_all(int descriptor, const void* bytes, std::size_t count, const std::
     next += written;
     count -= static_cast<std::size_t>(written);
   }
+}
+
+std::size_t read_at(int descriptor, void* bytes, std::size_t count, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < count) {
+    const ssize_t got =
+        pread(descriptor, static_cast<char*>(bytes) + done, count - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got == 0) errno = 0;
+    if (got <= 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
 }
 
 OutputKind kind_of_output(const std::string& path) {

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "fanin/seed.h"
+
 namespace fanin::cli {
 
 namespace {
@@ -45,6 +47,12 @@ std::string short_number(double v) {
   std::array<char, 32> buffer{};
   std::snprintf(buffer.data(), buffer.size(), "%.5g", v);
   return buffer.data();
+}
+
+std::string hash_text(std::string_view text) {
+  std::array<char, 20> hash{};
+  std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(subsequence_of(text)));
+  return hash.data();
 }
 
 std::string exact_number(double v) {

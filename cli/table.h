@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fanin::cli {
@@ -24,5 +25,8 @@ std::string short_number(double v);
 
 // The shortest decimal that reads back as v.
 std::string exact_number(double v);
+
+// The hash of a text (subsequence_of), in 16 hexadecimal digits.
+std::string hash_text(std::string_view text);
 
 }  // namespace fanin::cli

@@ -161,9 +161,8 @@ class Diagnosis {
   // For each shard of the file the number of the shard of the specification that it is; empty if it is none, or if each
   // is in its place.
   std::vector<std::uint64_t> order_of(std::size_t axis, std::uint64_t shards) const {
-    std::uint64_t inner = 1;
-    for (std::size_t j = axis + 1; j < wanted_.shape.size(); ++j) inner *= static_cast<std::uint64_t>(wanted_.shape[j]);
-    const std::uint64_t row = inner * static_cast<std::uint64_t>(wanted_.shape[axis]);
+    const std::uint64_t row =
+        element_count(Shape(wanted_.shape.begin() + static_cast<std::ptrdiff_t>(axis), wanted_.shape.end()));
     const std::uint64_t width = row / shards;  // of a shard in a row
     const std::uint64_t last_row = (elements_ / row - 1) * row;
     const std::uint64_t count = std::min<std::uint64_t>(width, 64);
@@ -198,10 +197,6 @@ class Diagnosis {
   std::uint64_t elements_;
   std::vector<std::pair<ElementRange, Bytes>> sample_;
 };
-
-std::string title(const SavedTensor& tensor) {
-  return printable(tensor.name) + " " + to_string(tensor.shape) + " " + tensor.dtype_name;
-}
 
 std::vector<std::uint64_t> seeds_of(const Arguments& arguments) {
   std::vector<std::uint64_t> seeds;

@@ -8,6 +8,14 @@
 
 namespace fanin::detail {
 
+// Characters of names, in any locale, unlike isalpha and its relatives.
+inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+inline bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+inline bool is_name_part(char c) { return is_name_start(c) || is_digit(c); }
+
+// Whether a text has letters, digits and _, and does not begin with a digit.
+bool is_name(std::string_view text);
+
 // The shortest decimal that reads back as v.
 std::string to_text(double v);
 

@@ -11,12 +11,6 @@ namespace fanin::detail {
 
 namespace {
 
-bool is_name(std::string_view name) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  const auto is_part = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
-  return !name.empty() && is_letter(name[0]) && std::all_of(name.begin(), name.end(), is_part);
-}
-
 void check(const ComputedValue::Constants& constants) {
   const std::vector<std::string> taken{"i", "shape", "u", "z", "pi"};
   for (std::size_t k = 0; k < constants.size(); ++k) {

@@ -24,10 +24,6 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   throw InvalidArgument("In \"" + std::string(text) + "\", column " + std::to_string(column) + ": " + what);
 }
 
-// Locales do not matter here, unlike for isdigit and its relatives.
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-
 double power(double x, std::int32_t exponent) {
   if (exponent == 0) return 1;
   const std::uint32_t n = exponent < 0 ? -static_cast<std::uint32_t>(exponent) : static_cast<std::uint32_t>(exponent);
@@ -112,6 +108,8 @@ class ExpressionParser {
     Op op;
   };
   static constexpr std::size_t arithmetic = 5;  // the functions that are always allowed
+
+ public:
   static constexpr std::array<Function, 14> functions{{{"if", Op::choose},
                                                        {"sqrt", Op::square_root},
                                                        {"floor", Op::floor},
@@ -127,6 +125,7 @@ class ExpressionParser {
                                                        {"expm1", Op::expm1},
                                                        {"softplus_inverse", Op::softplus_inverse}}};
 
+ private:
   // The function's operation, if it is allowed.
   Op operation(std::string_view name, std::size_t column) const {
     std::vector<std::string> names;
@@ -249,7 +248,9 @@ class ExpressionParser {
       return;
     }
     if (begin < text_.size() && (is_digit(text_[begin]) || text_[begin] == '.')) return number();
-    while (at_ < text_.size() && (is_letter(text_[at_]) || (at_ > begin && is_digit(text_[at_])))) ++at_;
+    if (at_ < text_.size() && is_name_start(text_[at_])) {
+      while (at_ < text_.size() && is_name_part(text_[at_])) ++at_;
+    }
     if (at_ == begin) refuse_here("a number, a variable, a function, \"-\" or \"(\"");
     const std::string_view name = text_.substr(begin, at_ - begin);
     if (take("(")) {
@@ -266,7 +267,7 @@ class ExpressionParser {
     if (error == std::errc::invalid_argument) refuse_here("a number");
     at_ = static_cast<std::size_t>(end - text_.data());
     if (error != std::errc()) refuse(text_, begin + 1, "The number is outside the range of binary64");
-    if (at_ < text_.size() && (is_letter(text_[at_]) || text_[at_] == '.')) refuse_here("an operator or the end");
+    if (at_ < text_.size() && (is_name_start(text_[at_]) || text_[at_] == '.')) refuse_here("an operator or the end");
     to_.code_.push_back({Op::number, 0, value});
   }
 
@@ -344,6 +345,11 @@ class ExpressionParser {
   std::size_t at_ = 0;
   int depth_ = 0;
 };
+
+bool is_function(std::string_view name) {
+  const auto& all = ExpressionParser::functions;
+  return std::any_of(all.begin(), all.end(), [&](const auto& function) { return function.name == name; });
+}
 
 Expression::Expression(std::string_view text, Functions functions) : text_(text) {
   in_default_fp_environment([&] { ExpressionParser(*this, functions).parse(); });

@@ -44,6 +44,9 @@ struct Variable {
 
 enum class Functions : std::uint8_t { arithmetic, all };
 
+// Whether expressions have a function of this name.
+bool is_function(std::string_view name);
+
 // Immutable.
 class Expression {
  public:

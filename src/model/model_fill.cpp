@@ -25,12 +25,10 @@ struct Rows {
 
 Rows rows_of(const ModelTensor& tensor) {
   Rows rows;
-  for (std::size_t j = static_cast<std::size_t>(tensor.axis) + 1; j < tensor.shape.size(); ++j) {
-    rows.inner *= static_cast<std::uint64_t>(tensor.shape[j]);
-  }
-  if (!tensor.shape.empty()) {
-    rows.row = rows.inner * static_cast<std::uint64_t>(tensor.shape[static_cast<std::size_t>(tensor.axis)]);
-  }
+  if (tensor.shape.empty()) return rows;
+  const auto axis = tensor.shape.begin() + tensor.axis;
+  rows.inner = element_count(Shape(axis + 1, tensor.shape.end()));
+  rows.row = rows.inner * static_cast<std::uint64_t>(*axis);
   return rows;
 }
 

@@ -186,12 +186,10 @@ Entry entry_of(const Place& place, const std::string& name, const Variables& con
   entry.loops = loops_of(place);
   check_captures(entry.name, place, entry.loops);
   if (place.has("dtype")) {
-    const Place dtype = place.at("dtype");
-    entry.dtype = dtype.with_errors([&] { return parse_dtype(dtype.text()); });
+    entry.dtype = place.at("dtype").parsed(parse_dtype);
   }
   if (place.has("layout")) {
-    const Place layout = place.at("layout");
-    layout.with_errors([&] { entry.layout.emplace(layout.text()); });
+    entry.layout = place.at("layout").parsed([](const std::string& text) { return AxisOrder(text); });
   }
   if (place.has("axis")) {
     if (!place.has("parts")) place.at("axis").refuse("an axis is for \"parts\", which the tensor lacks");
@@ -234,13 +232,9 @@ class Reader {
     spec_.name = root_.has("name") ? root_.at("name").text() : "model";
     if (root_.has("source")) root_.at("source").text();
     if (root_.has("layout")) {
-      const Place layout = root_.at("layout");
-      layout.with_errors([&] { layout_ = AxisOrder(layout.text()); });
+      layout_ = root_.at("layout").parsed([](const std::string& text) { return AxisOrder(text); });
     }
-    if (root_.has("dtype")) {
-      const Place dtype = root_.at("dtype");
-      dtype_ = dtype.with_errors([&] { return parse_dtype(dtype.text()); });
-    }
+    if (root_.has("dtype")) dtype_ = root_.at("dtype").parsed(parse_dtype);
     if (options_.dtype) dtype_ = *options_.dtype;
     read_constants();
     read_rules();

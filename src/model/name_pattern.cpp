@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
+
 namespace fanin::detail {
 
 namespace {
-
-bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_name_part(char c) { return is_name_start(c) || (c >= '0' && c <= '9'); }
 
 // The bytes of the character that begins at name[at].
 std::size_t character_size(std::string_view name, std::size_t at) {

@@ -22,9 +22,7 @@ std::string shown(const Json& json) {
 
 // A key in a path: word, or ["two words"].
 std::string key_text(const std::string& key) {
-  const bool is_word = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  });
+  const bool is_word = !key.empty() && std::all_of(key.begin(), key.end(), is_name_part);
   return is_word ? key : "[" + dump_json(key) + "]";
 }
 

@@ -53,6 +53,11 @@ class Place {
   void check_object(const std::vector<std::string>& keys) const;
   void check_list(const std::string& what) const;
   const std::string& text() const;
+  // Returns f(text()), with this place in its errors.
+  template <class F>
+  auto parsed(const F& f) const {
+    return with_errors([&] { return f(text()); });
+  }
   bool boolean() const;
 
  private:

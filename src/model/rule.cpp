@@ -15,8 +15,6 @@ namespace fanin::detail {
 
 namespace {
 
-bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
-
 // The class's parameters that are numbers, and the seed.
 std::vector<std::string> number_parameters(const std::string& class_name) {
   std::vector<std::string> names{"seed"};
@@ -34,8 +32,8 @@ std::vector<std::string> words_of(const std::string& text) {
   std::vector<std::string> words;
   for (std::size_t at = 0; at < text.size();) {
     std::size_t end = at;
-    while (end < text.size() && is_word(text[end])) ++end;
-    const bool is_number = text[at] >= '0' && text[at] <= '9';
+    while (end < text.size() && is_name_part(text[end])) ++end;
+    const bool is_number = is_digit(text[at]);
     if (end > at && !is_number) words.push_back(text.substr(at, end - at));
     at = std::max(end, at + 1);
   }
@@ -52,15 +50,15 @@ std::vector<std::int64_t> axes_of(const Place& place) {
 }  // namespace
 
 void check_variable(const Place& place, const std::string& name) {
-  if (name.empty() || (name[0] >= '0' && name[0] <= '9') || !std::all_of(name.begin(), name.end(), is_word)) {
+  if (!is_name(name)) {
     place.refuse("a name in formulas has letters, digits and _, and does not begin with a digit. Received: " +
                  dump_json(name));
   }
-  for (const char* taken : {"fan_in", "fan_out", "shape", "i",     "u",     "z",     "pi",
-                            "if",     "sqrt",    "min",   "max",   "floor", "log",   "exp",
-                            "sin",    "cos",     "pow",   "log1p", "expm1", "clamp", "softplus_inverse"}) {
-    if (name == taken) place.refuse("formulas use the name \"" + name + "\" already; choose another");
+  bool is_taken = is_function(name);
+  for (const char* variable : {"fan_in", "fan_out", "shape", "i", "u", "z", "pi"}) {
+    is_taken = is_taken || name == variable;
   }
+  if (is_taken) place.refuse("formulas use the name \"" + name + "\" already; choose another");
 }
 
 // ---------------------------------------------------------------- initializers
@@ -165,8 +163,7 @@ FanRule::FanRule(const Place& place) : place_(place) {
     return axes_of(place.at(key));
   };
   if (place.has("layout")) {
-    const Place layout = place.at("layout");
-    layout.with_errors([&] { layout_.emplace(layout.text()); });
+    layout_ = place.at("layout").parsed([](const std::string& text) { return AxisOrder(text); });
   }
   if (place.has("input_axes") != place.has("output_axes")) {
     place.refuse("\"input_axes\" and \"output_axes\" belong together; the other one is missing");
@@ -240,8 +237,7 @@ Rule Rule::of_model(const Place& place, const Variables& constants, std::uint64_
     }
   }
   if (place.has("dtype")) {
-    const Place dtype = place.at("dtype");
-    rule.dtype_ = dtype.with_errors([&] { return parse_dtype(dtype.text()); });
+    rule.dtype_ = place.at("dtype").parsed(parse_dtype);
   }
   if (place.has("rank")) rule.rank_.emplace(place.at("rank"));
   if (place.has("shape")) {
