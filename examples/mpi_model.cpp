@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fanin/fanin.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -193,6 +194,7 @@ void run(const Options& options, int rank, int ranks) {
   if (!text) throw std::runtime_error("cannot read " + options.spec);
   fanin::ModelSpecOptions spec_options;
   spec_options.source = options.spec;
+  spec_options.folder = std::filesystem::path(options.spec).parent_path().string();
   const fanin::ModelSpec spec =
       fanin::parse_model_spec(std::string(std::istreambuf_iterator<char>(text), {}), options.seed, spec_options);
 

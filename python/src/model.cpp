@@ -6,6 +6,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "arrays.h"
 #include "bindings.h"
 #include "fanin/dtype.h"
 #include "fanin/model_outline.h"
@@ -25,16 +27,11 @@ using namespace nanobind::literals;
 
 namespace {
 
-nb::tuple tuple_of(const Shape& shape) {
-  nb::list extents;
-  for (const std::int64_t extent : shape) extents.append(extent);
-  return nb::tuple(extents);
-}
-
 ModelSpec parse(nb::handle text, nb::handle seed, const std::string& source, nb::handle constants,
                 const std::optional<std::string>& dtype) {
   ModelSpecOptions options;
   options.source = source;
+  options.folder = std::filesystem::path(source).parent_path().string();
   if (!constants.is_none()) {
     for (const auto& [name, value] : nb::cast<nb::dict>(constants)) {
       options.constants.emplace_back(text_from(name), nb::cast<double>(value));

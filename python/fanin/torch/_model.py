@@ -85,18 +85,19 @@ def _is_wrapper(module: Module, key: str) -> bool:
     return key in WRAPPERS or key == "module" and len(module._modules) == 1 and not module._parameters
 
 
-def _slots(module: Module, kind: str, prefix: str) -> Iterator[Slot]:
-    """The parameters (kind "_parameters") or buffers ("_buffers"), each once, in the order of named_parameters."""
+def _slots(module: Module, kind: str, prefix: str, *, ties: bool = False) -> Iterator[Slot]:
+    """The parameters (kind "_parameters") or buffers ("_buffers"), in the order of named_parameters: each once, or with ties
+    under all its names."""
     seen: set[int] = set()
     names: dict[str, int] = {}
 
     def walk(module: Module, prefix: str) -> Iterator[Slot]:
-        if id(module) in seen:
+        if id(module) in seen and not ties:
             return
         seen.add(id(module))
         _refuse_flattened(module)
         for key, tensor in getattr(module, kind).items():
-            if tensor is None or id(tensor) in seen:
+            if tensor is None or id(tensor) in seen and not ties:
                 continue
             seen.add(id(tensor))
             name = prefix + key

@@ -6,7 +6,7 @@ from torch.nn import Module
 
 from .. import _core
 from ._fill import DTYPES
-from ._model import WRAPPERS
+from ._model import _slots
 
 
 def spec_of(module: Module, *, name: str | None = None) -> str:
@@ -19,12 +19,10 @@ def spec_of(module: Module, *, name: str | None = None) -> str:
     tensors: list[tuple[str, list[int], str]] = []
     ties: list[tuple[str, str]] = []
     first_names: dict[int, str] = {}
-    saved = module.state_dict().keys()
-    buffers = [(full, buffer) for full, buffer in module.named_buffers(remove_duplicate=False) if full in saved]
-    for full, tensor in [*module.named_parameters(remove_duplicate=False), *buffers]:
-        if tensor.dtype not in DTYPES:
+    slots = [slot for kind in ("_parameters", "_buffers") for slot in _slots(module, kind, "", ties=True)]
+    for own, owner, key, tensor in slots:
+        if tensor.dtype not in DTYPES or key in owner._non_persistent_buffers_set:
             continue
-        own = ".".join(part for part in full.split(".") if part not in WRAPPERS)
         first = first_names.setdefault(id(tensor), own)
         if first != own:
             ties.append((own, first))

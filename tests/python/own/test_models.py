@@ -59,3 +59,12 @@ def test_refusals():
         fanin.Plan().add_tensor(np.zeros((8, 8), np.float32), tensor, offset=(9, 0))
     with pytest.raises(ValueError, match="depth"):
         fanin.parse_model_spec(SPEC, 1, constants={"depth": 3})
+
+
+def test_loaded_files_are_beside_the_source(tmp_path):
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    (tmp_path / "base.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + np.ones(2, np.float32).tobytes())
+    spec = {"tensors": {"w": [2]}, "rules": [{"match": "*", "load": "base.safetensors"}]}
+    assert fanin.parse_model_spec(spec, 1, source=str(tmp_path / "spec.json")).tensors[0].shape == (2,)
+    with pytest.raises(ValueError, match="base.safetensors"):
+        fanin.parse_model_spec(spec, 1)

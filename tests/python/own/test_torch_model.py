@@ -279,3 +279,30 @@ def test_a_parameter_that_is_not_aligned():
     model.a = nn.Parameter(torch.frombuffer(bytearray(41), dtype=torch.float32, offset=1, count=10))
     init_model_(model, 1, {"*": "random_normal"})
     assert (model.a.detach().numpy() == fanin.draw("random_normal", (10,), seed=1, name="a")).all()
+
+
+def test_outline_of_a_module():
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = torch.nn.Embedding(11, 4)
+            self.layers = torch.nn.ModuleList(torch.nn.Linear(4, 4, bias=False) for _ in range(3))
+            self.head = torch.nn.Linear(4, 11, bias=False)
+            self.head.weight = self.embed.weight
+            self.register_buffer("scale", torch.ones(2, dtype=torch.float64))
+            self.register_buffer("cache", torch.ones(2), persistent=False)
+            self.register_buffer("steps", torch.tensor(0))
+
+    with torch.device("meta"):
+        net = Net()
+    expected = {"embed.weight": [11, 4], "layers.{layer}.weight": {"shape": [4, 4], "repeat": {"layer": 3}},
+                "scale": {"shape": [2], "dtype": "float64"}, "head.weight": {"tie": "embed.weight"}}
+    for module in (net, torch.nn.DataParallel(net)):  # wrappers do not change names
+        outline = json.loads(fanin.torch.spec_of(module, name="net"))
+        assert outline["name"] == "net" and outline["dtype"] == "float32" and outline["layout"] == "OI"
+        assert outline["tensors"] == expected
+    for rule in outline["rules"]:
+        rule["initializer"] = "he_normal"
+    spec = fanin.parse_model_spec(outline, 1)
+    assert [tensor.name for tensor in spec.tensors] == ["embed.weight", *(f"layers.{n}.weight" for n in range(3)), "scale"]
+    assert spec.tensors[0].ties == ["head.weight"]
