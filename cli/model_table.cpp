@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <optional>
-#include <set>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "cli/compare.h"
@@ -45,12 +45,15 @@ std::string span_of(const Group& group, const Value& value) {
 }
 
 std::string initializer_of(const ModelRow& row) {
+  std::vector<std::string_view> names;
+  for (const ModelPart& part : row.tensor->parts) {
+    const std::string_view name = part.initializer ? part.initializer->class_name() : "load";
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
   std::string text;
-  std::set<std::string> seen;
-  for (std::size_t j = 0; j < row.tensor->parts.size(); ++j) {
-    const ModelPart& part = row.tensor->parts[j];
-    const std::string name = part.initializer ? std::string(part.initializer->class_name()) : "load";
-    if (seen.insert(name).second) text += (text.empty() ? "" : ", ") + name;
+  for (const std::string_view name : names) {
+    if (!text.empty()) text += ", ";
+    text += name;
   }
   return text;
 }
@@ -77,14 +80,15 @@ std::string plan_of(const ModelRow& row) {
 
 std::vector<Group> groups_of(const ModelSpec& spec, const std::vector<ModelRow>& rows) {
   std::vector<Group> groups;
-  std::map<std::vector<std::string>, std::size_t> numbers;
+  std::unordered_map<std::string, std::size_t> numbers;  // by what the rows of a group have in common
+  std::string key;
   for (const ModelRow& row : rows) {
-    const std::vector<std::string> key{std::to_string(row.tensor->entry),
-                                       to_string(row.tensor->shape),
-                                       std::string(name_of(row.tensor->dtype)),
-                                       initializer_of(row),
-                                       fans_of(row),
-                                       plan_of(row)};
+    key = std::to_string(row.tensor->entry);
+    for (const std::string& text : {to_string(row.tensor->shape), std::string(name_of(row.tensor->dtype)),
+                                    initializer_of(row), fans_of(row), plan_of(row)}) {
+      key += '\n';
+      key += text;
+    }
     const auto [at, is_new] = numbers.emplace(key, groups.size());
     if (is_new) groups.emplace_back();
     groups[at->second].rows.push_back(&row);
@@ -114,27 +118,39 @@ std::vector<Group> groups_of(const ModelSpec& spec, const std::vector<ModelRow>&
   return groups;
 }
 
-// The explanation of one part in all rows of a group, as a span from the first to the last.
-std::string reason_of(const Group& group, std::size_t part) {
-  const auto text = [&](const ModelRow& row) {
-    const ModelPart& p = row.tensor->parts[part];
-    if (!p.initializer) return "from " + p.load_file + (p.load_name == p.name ? "" : ", \"" + p.load_name + "\"");
-    const Description& d = row.parts[part];
-    std::string derivation = d.derivation;
-    if (d.distribution.kind == Distribution::Kind::constant)
-      derivation = "every element is " + exact_number(d.distribution.value);
-    return (p.reason.empty() ? "" : p.reason + "; ") + derivation;
-  };
-  std::string first = text(*group.rows.front());
-  const std::string last = text(*group.rows.back());
+// Two texts as one: "stddev = 0.5", "stddev = 0.25" -> "stddev = 0.5 … 0.25".
+std::string merged(const std::string& first, const std::string& last) {
   if (first == last) return first;
-  // What follows the last "=" that both have before they differ.
   const auto differ = std::mismatch(first.begin(), first.end(), last.begin(), last.end());
   const std::size_t equal = first.rfind("= ", static_cast<std::size_t>(differ.first - first.begin()));
-  const std::size_t tail = first.find(';', equal == std::string::npos ? 0 : equal);
-  if (equal == std::string::npos || tail == std::string::npos) return first + " … " + last;
-  const std::string value = first.substr(equal + 2, tail - equal - 2);
-  return first.substr(0, equal + 2) + value + " … " + last.substr(equal + 2);
+  return first + " … " + (equal == std::string::npos ? last : last.substr(equal + 2));
+}
+
+std::string explanation_of(const ModelRow& row, std::size_t part) {
+  const ModelPart& p = row.tensor->parts[part];
+  if (!p.initializer) return "from " + p.load_file + (p.load_name == p.name ? "" : ", \"" + p.load_name + "\"");
+  const Description& d = row.parts[part];
+  const bool is_constant = d.distribution.kind == Distribution::Kind::constant;
+  return (p.reason.empty() ? "" : p.reason + "; ") +
+         (is_constant ? "every element is " + exact_number(d.distribution.value) : d.derivation);
+}
+
+// The explanation of one part in all rows of a group, each statement as a span from the first to the last.
+std::string reason_of(const Group& group, std::size_t part) {
+  const std::string first = explanation_of(*group.rows.front(), part);
+  if (group.rows.size() == 1) return first;
+  const std::string last = explanation_of(*group.rows.back(), part);
+  std::string text;
+  for (std::size_t at = 0, at_last = 0;;) {
+    const std::size_t end = first.find("; ", at);
+    const std::size_t end_last = last.find("; ", at_last);
+    if (end == std::string::npos || end_last == std::string::npos) {
+      return text + merged(first.substr(at), last.substr(at_last));
+    }
+    text += merged(first.substr(at, end - at), last.substr(at_last, end_last - at_last)) + "; ";
+    at = end + 2;
+    at_last = end_last + 2;
+  }
 }
 
 }  // namespace
@@ -167,6 +183,7 @@ std::vector<ModelRow> rows_of(const ModelSpec& spec) {
     ModelRow row;
     row.tensor = &tensor;
     row.count = element_count(tensor.shape);
+    row.parts.reserve(tensor.parts.size());
     for (const ModelPart& part : tensor.parts) row.parts.push_back(part.initializer ? describe(part) : Description{});
     rows.push_back(std::move(row));
   }

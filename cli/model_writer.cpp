@@ -9,9 +9,11 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <memory>
+#include <set>
 
 #include "cli/progress.h"
 #include "cli/stream.h"
@@ -83,6 +85,23 @@ double memset_seconds(int threads) {
   return seconds / static_cast<double>(bytes);
 }
 
+// The files whose values the tensors take.
+std::set<std::string> loaded_files(const std::vector<const ModelTensor*>& tensors) {
+  std::set<std::string> files;
+  for (const ModelTensor* tensor : tensors) {
+    for (const ModelPart& part : tensor->parts) {
+      if (!part.initializer) files.insert(part.load_file);
+    }
+  }
+  return files;
+}
+
+// Differs after a change of the file.
+std::string state_of(const std::string& path) {
+  return path + " " + std::to_string(std::filesystem::file_size(path)) + " " +
+         std::to_string(std::filesystem::last_write_time(path).time_since_epoch().count());
+}
+
 }  // namespace
 
 void WriteArguments::add_to(CLI::App& command) {
@@ -142,10 +161,11 @@ ModelWriter::ModelWriter(std::vector<const ModelTensor*> tensors, const Metadata
   std::uint64_t bytes = 0;
   for (const FileLayout& file : files_) {
     if (options_.shard_bytes) names.push_back(file.name);
-    // The header has all that decides the bytes, but for a specification that is too long for it.
+    // The header has all that decides the bytes, but for a specification that is too long for it and loaded values.
     identity += " " + hash_text(file.header);
     bytes += file.bytes();
   }
+  for (const std::string& file : loaded_files(tensors_)) identity += " " + hash_text(state_of(file));
   partial_.emplace(options_.out, std::move(names), identity, options_.resume);
   if (partial_->is_finished()) {
     for (std::size_t j = 0; j < files_.size(); ++j) kept_[j] = files_[j].bytes();

@@ -68,7 +68,10 @@ Distribution truncated_normal_of(double mean, double stddev, double lower, doubl
 }
 
 std::string parameters_derivation(const Parameters& parameters, const Fans&, const Distribution&) {
-  return std::string(parameters[0].name) + " and " + std::string(parameters[1].name) + " are parameters";
+  const auto text = [](const Parameter& parameter) {
+    return std::string(parameter.name) + " = " + to_text(std::get<double>(parameter.value));
+  };
+  return text(parameters[0]) + ", " + text(parameters[1]);
 }
 
 std::string constant_derivation(const Parameters&, const Fans&, const Distribution&) {

@@ -62,23 +62,33 @@ std::vector<Loop> loops_of(const Place& object) {
   return loops;
 }
 
-// Calls f(variables, numbers) for each combination of the captures' numbers. Later counts can depend on earlier
-// captures.
+// The numbers of a capture, from the first to before the last.
+struct Span {
+  std::int64_t first, end;
+};
+
+// A count can depend on earlier captures.
+Span span_of(const Loop& loop, const Variables& variables) {
+  const Span span{loop.first ? loop.first->integer(variables) : 0, loop.end.integer(variables)};
+  if (span.first < 0 || span.end < span.first) {
+    loop.place.refuse("a capture counts from 0 or more to an end that is not less. Received: from " +
+                      std::to_string(span.first) + " to " + std::to_string(span.end));
+  }
+  if (static_cast<std::uint64_t>(span.end - span.first) > max_parts) {
+    loop.place.refuse("more than " + std::to_string(max_parts) +
+                      " tensors. Received: " + std::to_string(span.end - span.first));
+  }
+  return span;
+}
+
+// Calls f() for each combination of the captures' numbers, with the variables and numbers set.
 void for_each(const std::vector<Loop>& loops, Variables& variables, std::vector<std::int64_t>& numbers,
               const std::function<void()>& f) {
   if (numbers.size() == loops.size()) return f();
   const Loop& loop = loops[numbers.size()];
-  const std::int64_t first = loop.first ? loop.first->integer(variables) : 0;
-  const std::int64_t end = loop.end.integer(variables);
-  if (first < 0 || end < first) {
-    loop.place.refuse("a capture counts from 0 or more to an end that is not less. Received: from " +
-                      std::to_string(first) + " to " + std::to_string(end));
-  }
-  if (static_cast<std::uint64_t>(end - first) > max_parts) {
-    loop.place.refuse("more than " + std::to_string(max_parts) + " tensors. Received: " + std::to_string(end - first));
-  }
-  numbers.push_back(first);
-  for (std::int64_t number = first; number < end; ++number) {
+  const Span span = span_of(loop, variables);
+  numbers.push_back(span.first);
+  for (std::int64_t number = span.first; number < span.end; ++number) {
     numbers[numbers.size() - 1] = number;
     variables.bind(loop.capture, static_cast<double>(number));
     for_each(loops, variables, numbers, f);
@@ -112,6 +122,7 @@ struct Entry {
 std::vector<Number> extents_of(const Place& place) {
   place.check_list("a shape, a list of integers or formulas");
   std::vector<Number> extents;
+  extents.reserve(place.json().size());
   for (std::size_t j = 0; j < place.json().size(); ++j) {
     extents.emplace_back(place.at(j), "an integer or a formula in a string");
   }
@@ -303,14 +314,64 @@ class Reader {
     sources_.reserve(count);
     names_.reserve(count);
     draws_.reserve(count);
+    std::vector<const Entry*> with_shape;  // all but ties
+    with_shape.reserve(count);
     // A search by key would take time linear in the number of keys.
     for (const auto& item : tensors.json().items()) {
       entries_.push_back(entry_of(tensors.of(item.value()), item.key(), variables_, seed_));
       const Entry& entry = entries_.back();
       spec_.entries.push_back({item.key(), {}});
       for (const Loop& loop : entry.loops) spec_.entries.back().captures.push_back(loop.capture);
-      if (!entry.tie) add_tensors(entry);
+      if (!entry.tie) with_shape.push_back(&entry);
     }
+    std::vector<std::int64_t> numbers;
+    add_tensors(with_shape, variables_, numbers);
+  }
+
+  // Adds the tensors of entries whose first captures have these numbers. Entries in a row whose next capture has the same
+  // name take turns: all tensors of layer 0 come before those of layer 1, as in the files of frameworks.
+  void add_tensors(const std::vector<const Entry*>& entries, const Variables& variables,
+                   std::vector<std::int64_t>& numbers) {
+    const std::size_t depth = numbers.size();
+    for (std::size_t begin = 0; begin < entries.size();) {
+      if (entries[begin]->loops.size() == depth) {
+        add_tensor(*entries[begin++], variables, numbers);
+        continue;
+      }
+      const std::string& capture = entries[begin]->loops[depth].capture;
+      std::vector<Span> spans;
+      std::size_t end = begin;
+      for (; end < entries.size() && entries[end]->loops.size() > depth; ++end) {
+        const Loop& loop = entries[end]->loops[depth];
+        if (loop.capture != capture) break;
+        spans.push_back(span_of(loop, variables));
+      }
+      Variables inner = variables;
+      std::vector<const Entry*> chosen;
+      std::int64_t number = 0;
+      while (next_number(spans, number)) {
+        chosen.clear();
+        for (std::size_t j = 0; j < spans.size(); ++j) {
+          if (number >= spans[j].first && number < spans[j].end) chosen.push_back(entries[begin + j]);
+        }
+        inner.bind(capture, static_cast<double>(number));
+        numbers.push_back(number++);
+        add_tensors(chosen, inner, numbers);
+        numbers.pop_back();
+      }
+      begin = end;
+    }
+  }
+
+  // Raises the number to the next one in any span. Returns whether there is one.
+  static bool next_number(const std::vector<Span>& spans, std::int64_t& number) {
+    std::optional<std::int64_t> next;
+    for (const Span& span : spans) {
+      const std::int64_t candidate = std::max(number, span.first);
+      if (candidate < span.end && (!next || candidate < *next)) next = candidate;
+    }
+    if (next) number = *next;
+    return next.has_value();
   }
 
   // A name with the numbers of captures.
@@ -329,28 +390,24 @@ class Reader {
     });
   }
 
-  void add_tensors(const Entry& entry) {
-    Variables variables = variables_;
-    std::vector<std::int64_t> numbers;
-    for_each(entry.loops, variables, numbers, [&] {
-      ModelTensor tensor;
-      tensor.name = name_with(entry.name, entry.loops, numbers);
-      tensor.entry = spec_.entries.size() - 1;
-      tensor.captures = numbers;
-      const Place shape = entry.place.json().is_array() ? entry.place : entry.place.at("shape");
-      tensor.shape = shape_of(entry.shape, shape, variables);
-      add_name(entry, tensor.name, spec_.tensors.size());
-      if (entry.parts.empty()) {
-        ModelPart part;
-        part.name = tensor.name;
-        part.shape = tensor.shape;
-        part.size = tensor.shape.empty() ? 1 : static_cast<std::uint64_t>(tensor.shape[0]);
-        add_part(entry, tensor, std::move(part), {nullptr, {}});
-      } else {
-        add_parts(entry, tensor, variables);
-      }
-      spec_.tensors.push_back(std::move(tensor));
-    });
+  void add_tensor(const Entry& entry, const Variables& variables, const std::vector<std::int64_t>& numbers) {
+    ModelTensor tensor;
+    tensor.name = name_with(entry.name, entry.loops, numbers);
+    tensor.entry = static_cast<std::size_t>(&entry - entries_.data());
+    tensor.captures = numbers;
+    const Place shape = entry.place.json().is_array() ? entry.place : entry.place.at("shape");
+    tensor.shape = shape_of(entry.shape, shape, variables);
+    add_name(entry, tensor.name, spec_.tensors.size());
+    if (entry.parts.empty()) {
+      ModelPart part;
+      part.name = tensor.name;
+      part.shape = tensor.shape;
+      part.size = tensor.shape.empty() ? 1 : static_cast<std::uint64_t>(tensor.shape[0]);
+      add_part(entry, tensor, std::move(part), {nullptr, {}});
+    } else {
+      add_parts(entry, tensor, variables);
+    }
+    spec_.tensors.push_back(std::move(tensor));
   }
 
   void add_name(const Entry& entry, const std::string& name, std::size_t tensor) {
@@ -366,7 +423,7 @@ class Reader {
     sources_.push_back(std::move(source));
   }
 
-  void add_parts(const Entry& entry, ModelTensor& tensor, Variables& variables) {
+  void add_parts(const Entry& entry, ModelTensor& tensor, const Variables& variables) {
     const auto rank = static_cast<std::int64_t>(tensor.shape.size());
     std::int64_t axis = entry.axis ? entry.axis->integer(variables) : 0;
     if (axis < -rank || axis >= rank) {

@@ -89,23 +89,31 @@ InitializerTemplate::InitializerTemplate(const Place& place, const Variables& co
 Initializer InitializerTemplate::make(const Variables& variables) const {
   if (fixed_) return *fixed_;
   if (formulas_.empty() && words_.empty()) return read(place_.json());
-  Json json = place_.json();
-  Json& config = json["config"];
+  Json numbers = Json::array();  // the formulas' values, and the constants' of a Formula
+  for (const auto& [key, number] : formulas_) {
+    numbers.push_back(key == "seed" ? Json(number.integer(variables)) : Json(number.value(variables)));
+  }
   for (const std::string& word : words_) {
     const auto known = variables.scope.numbers.find(word);
-    if (known == variables.scope.numbers.end()) continue;
-    if (!config.contains("constants")) config["constants"] = Json::object();
-    if (!config["constants"].contains(word)) config["constants"][word] = known->second;
+    numbers.push_back(known == variables.scope.numbers.end() ? Json() : Json(known->second));
   }
+  const auto made = made_.find(numbers);
+  if (made != made_.end()) return made->second;
+
+  Json json = place_.json();
+  Json& config = json["config"];
   if (needs_seed_) config["seed"] = seed_;  // because drawing one takes longer than all the rest
-  for (const auto& [key, number] : formulas_) {
-    if (key == "seed") {
-      config[key] = number.integer(variables);
-    } else {
-      config[key] = number.value(variables);
-    }
+  std::size_t next = 0;
+  for (const auto& formula : formulas_) config[formula.first] = numbers[next++];
+  for (const std::string& word : words_) {
+    const Json& value = numbers[next++];
+    if (value.is_null()) continue;
+    if (!config.contains("constants")) config["constants"] = Json::object();
+    if (!config["constants"].contains(word)) config["constants"][word] = value;
   }
-  return read(json);
+  Initializer initializer = read(json);
+  made_.emplace(std::move(numbers), initializer);
+  return initializer;
 }
 
 Initializer InitializerTemplate::read(const Json& json) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,6 +42,8 @@ class InitializerTemplate {
   std::vector<std::string> words_;                        // in the expression of a Formula, which gets their values
   bool needs_seed_ = false;                               // it is random and has no seed of its own
   std::optional<Initializer> fixed_;                      // if it is the same for all tensors
+  // By its formulas' values: reading a configuration takes longer than all the rest. One thread reads a specification.
+  mutable std::map<Json, Initializer> made_;
 };
 
 // What a rule or a part says about fans.

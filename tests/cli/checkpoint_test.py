@@ -234,6 +234,18 @@ class Interruptions(InFolder):
         self.model("--resume")
         self.verify(0)
 
+    def test_pieces_from_a_loaded_file_that_changed_are_not_taken(self):
+        base = self.folder / "base.safetensors"
+        self.spec = self.write_spec({**LARGE, "tensors": {"loaded": [250_000], **LARGE["tensors"]},
+                                     "rules": [{"match": "loaded", "load": base.name}, *LARGE["rules"]]})
+        for last in (b"\0\0\0\0", b"\0\0\x80?"):
+            write_safetensors(base, {"loaded": ("F32", [250_000], bytes(999_996) + last)})
+            if last[-1] == 0:
+                self.pieces("--resume")
+        result = self.model("--resume")
+        self.assertNotIn("before", result.stdout)
+        self.verify(0, "--spec", self.spec, "--seed", 7)
+
     def test_without_resume_pieces_are_removed(self):
         self.pieces("--resume")
         result = self.model()

@@ -99,7 +99,8 @@ class Model:
         self.tensors, self.ties = {}, {}
         entries = [{**(value if isinstance(value, dict) else {"shape": value}), "pattern": pattern}
                    for pattern, value in spec["tensors"].items()]
-        for value, captures in expand(entries, self.constants):
+        with_shape, ties = ([entry for entry in entries if ("tie" in entry) == is_tie] for is_tie in (False, True))
+        for value, captures in [*expand(with_shape, self.constants), *expand(ties, self.constants)]:
             known = {**self.constants, **captures}
             name = value["pattern"].format(**captures)
             assert name not in self.tensors and name not in self.ties, name

@@ -428,7 +428,7 @@ emb  [32, 8]  bfloat16
         rules[2] "*": HeNormal, fans 8/31; stddev = sqrt(scale / fan_in) / 0.87962566103423978 = sqrt(2 / 8) / \
 0.87962566103423978 = 0.5684236171692783, cut at 2 stddev
 h.{0…2}.w ×3  [8, 16]  bfloat16
-    rules[1] "h.{layer}.w": RandomNormal, fans 16/8; stddev = 0.5 / (layer + 1) = 0.5 … 0.16666666666666666; mean and stddev are parameters
+    rules[1] "h.{layer}.w": RandomNormal, fans 16/8; stddev = 0.5 / (layer + 1) = 0.5 … 0.16666666666666666; mean = 0, stddev = 0.5 … 0.16666666666666666
 h.{0…2}.qkv ×3  [24, 8]  bfloat16
     part h.0.0 to h.0.2 ×3  [8, 8]
         rules[2] "*": HeNormal, fans 8/8; stddev = sqrt(scale / fan_in) / 0.87962566103423978 = sqrt(2 / 8) / \
