@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_metadata.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/arguments.h"
@@ -33,7 +34,9 @@ Metadata model_metadata(const std::string& spec, std::uint64_t seed, const Model
 
 StoredSpec stored_spec(const Checkpoint& checkpoint) {
   StoredSpec stored;
-  stored.options.source = "the specification in " + (checkpoint.files.empty() ? "" : checkpoint.files[0]);
+  const std::string file = checkpoint.files.empty() ? "" : checkpoint.files[0];
+  stored.options.source = "the specification in " + file;
+  stored.options.folder = std::filesystem::path(file).parent_path().string();
   for (const auto& [key, value] : checkpoint.metadata) {
     if (key == spec_key) stored.spec = value;
     if (key == "fanin.seed") stored.seed = parse_unsigned(value, "fanin.seed in the metadata");

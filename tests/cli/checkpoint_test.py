@@ -244,6 +244,7 @@ class Interruptions(InFolder):
                 self.pieces("--resume")
         result = self.model("--resume")
         self.assertNotIn("before", result.stdout)
+        self.verify(0)  # the loaded file is beside the checkpoint
         self.verify(0, "--spec", self.spec, "--seed", 7)
 
     def test_without_resume_pieces_are_removed(self):
