@@ -20,7 +20,8 @@ import platform
 import signal
 import sys
 import time
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 NATIVE = PROJECT / "build/peers/fanin/bench/libpeers_native.so"

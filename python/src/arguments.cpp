@@ -59,9 +59,9 @@ Shape shape_from(nb::handle object, const char* what) {
   const nb::object items = nb::steal(PySequence_Tuple(object.ptr()));  // a copy: __index__ may change a list
   if (!items) throw nb::python_error();
   Shape shape;
-  shape.resize(static_cast<std::size_t>(PyTuple_GET_SIZE(items.ptr())));
+  shape.resize(static_cast<std::size_t>(PyTuple_Size(items.ptr())));
   for (std::size_t j = 0; j < shape.size(); ++j) {
-    const nb::handle item = PyTuple_GET_ITEM(items.ptr(), static_cast<Py_ssize_t>(j));
+    const nb::handle item = PyTuple_GetItem(items.ptr(), static_cast<Py_ssize_t>(j));
     const nb::object index =
         PyLong_CheckExact(item.ptr()) != 0 ? nb::borrow(item) : index_of(item, what, "a tuple or list of integers");
     shape[j] = PyLong_AsLongLong(index.ptr());

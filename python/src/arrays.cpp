@@ -249,6 +249,16 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
 
 // ---------------------------------------------------------------- any
 
+// NumPy's type, or CuPy's, which has the same name.
+bool is_ndarray(nb::handle object) {
+#ifdef Py_LIMITED_API
+  const nb::object name = nb::steal(PyType_GetName(Py_TYPE(object.ptr())));
+  return PyUnicode_CompareWithASCIIString(name.ptr(), "ndarray") == 0;
+#else
+  return std::strcmp(Py_TYPE(object.ptr())->tp_name, "numpy.ndarray") == 0;
+#endif
+}
+
 // Refuses arrays that are immutable values, although their memory is accessible.
 void refuse_immutable(nb::handle object) {
   const std::string module = text_of(attribute(object.type(), "__module__"));
@@ -269,7 +279,7 @@ Found found_of(nb::handle object, std::optional<CudaStream> stream) {
   if (is_torch_tensor(object)) {
     found = torch_array(object, stream);
   } else {
-    if (std::strcmp(Py_TYPE(object.ptr())->tp_name, "numpy.ndarray") != 0) refuse_immutable(object);
+    if (!is_ndarray(object)) refuse_immutable(object);
     found = buffer_array(object);
     if (!found) found = numpy_array(object);
     if (!found) found = cuda_array(object, stream);
@@ -398,7 +408,7 @@ nb::object tuple_of(const Shape& shape) {
   const nb::object tuple = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(shape.size())));
   if (!tuple) throw nb::python_error();
   for (std::size_t j = 0; j < shape.size(); ++j) {
-    PyTuple_SET_ITEM(tuple.ptr(), static_cast<Py_ssize_t>(j), nb::int_(shape[j]).release().ptr());
+    PyTuple_SetItem(tuple.ptr(), static_cast<Py_ssize_t>(j), nb::int_(shape[j]).release().ptr());
   }
   return tuple;
 }

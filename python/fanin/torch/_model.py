@@ -15,7 +15,7 @@ from .. import _core
 from . import _sharding
 from ._fill import DTYPES, local_block_of, staging_for
 
-Device = typing.Union[torch.device, str, int, None]
+Device = torch.device | str | int | None
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 

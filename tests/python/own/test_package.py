@@ -89,3 +89,15 @@ def test_extension_exports_nothing_else():
     names = [line.split()[-1] for line in listing.splitlines()]
     assert any("PyInit__core" in name for name in names)
     assert not [name for name in names if "fanin" in name]
+
+
+def test_program():
+    if not (PACKAGE / "bin" / "fanin").exists():
+        result = subprocess.run([sys.executable, "-m", "fanin"], capture_output=True, text=True)
+        assert result.returncode == 1 and "no program" in result.stderr and not result.stdout
+        return
+    result = subprocess.run([sys.executable, "-m", "fanin", "describe", "--init", "he_normal", "--shape", "0x"], capture_output=True,
+                            text=True)
+    assert result.returncode == 2 and "--shape" in result.stderr
+    result = subprocess.run([sys.executable, "-m", "fanin", "--version"], check=True, capture_output=True, text=True)
+    assert fanin.__version__ in result.stdout

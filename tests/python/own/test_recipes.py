@@ -225,7 +225,7 @@ class Case(typing.NamedTuple):
 
     names: typing.Callable  # builds the original, for names and shapes
     small: dict  # the constants of a small model
-    values: typing.Optional[typing.Callable] = None  # builds the original that initialises, if that is another one
+    values: typing.Callable | None = None  # builds the original that initialises, if that is another one
     rename: typing.Callable = str  # from the names of the second original to ours
     different: tuple = ()  # patterns of tensors for which the original departs from the reference; the recipe's source says how
     computed: dict = {}  # names of computed tensors, and how much binary32 arithmetic moves them
