@@ -14,5 +14,6 @@ void add_model_command(CLI::App& program);
 void add_verify_command(CLI::App& program);
 void add_diff_command(CLI::App& program);
 void add_spec_command(CLI::App& program);
+void add_doctor_command(CLI::App& program);
 
 }  // namespace fanin::cli

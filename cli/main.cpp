@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program fanin. It exits with 0 on success and with 2, after a message on standard error, on any failure;
-// verify and diff exit with 1 if there are differences.
+// verify and diff exit with 1 if there are differences, doctor if something is wrong.
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   fanin::cli::add_verify_command(program);
   fanin::cli::add_diff_command(program);
   fanin::cli::add_spec_command(program);
+  fanin::cli::add_doctor_command(program);
   int status = 0;
   try {
     program.parse(argc, argv);
