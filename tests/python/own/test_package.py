@@ -92,12 +92,14 @@ def test_extension_exports_nothing_else():
 
 
 def test_program():
+    def run(*arguments):
+        return subprocess.run([sys.executable, "-m", "fanin", *arguments], capture_output=True, text=True)
+
     if not (PACKAGE / "bin" / "fanin").exists():
-        result = subprocess.run([sys.executable, "-m", "fanin"], capture_output=True, text=True)
+        result = run("--version")
         assert result.returncode == 1 and "no program" in result.stderr and not result.stdout
         return
-    result = subprocess.run([sys.executable, "-m", "fanin", "describe", "--init", "he_normal", "--shape", "0x"], capture_output=True,
-                            text=True)
+    result = run("describe", "--init", "he_normal", "--shape", "0x")
     assert result.returncode == 2 and "--shape" in result.stderr
-    result = subprocess.run([sys.executable, "-m", "fanin", "--version"], check=True, capture_output=True, text=True)
-    assert fanin.__version__ in result.stdout
+    result = run("--version")
+    assert result.returncode == 0 and fanin.__version__ in result.stdout
