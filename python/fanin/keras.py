@@ -171,7 +171,8 @@ class _Drawn:
             return _jax.fill(_jax.tensor_of(self._with_seed(0), shape, name), _jax.words_of(seed, subsequence))
         with _outside_of_traces():
             array = _aligned(part, _DTYPES[name])
-            _core.fill(array, self._with_seed(seed), subsequence=subsequence, shape=shape, offset=partition_offset)
+            _core.fill(array, self._with_seed(seed), subsequence=subsequence, shape=shape, offset=partition_offset,
+                       layout="hwio")
             return _tensor_of(array)
 
 

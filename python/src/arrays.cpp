@@ -62,7 +62,41 @@ std::string without_prefix(std::string name, std::string_view prefix) {
   return name.compare(0, prefix.size(), prefix) == 0 ? name.substr(prefix.size()) : name;
 }
 
+bool is_plain_tensor(nb::handle tensor) {
+  const nb::object torch = nb::module_::import_("torch");
+  return tensor.type().is(torch.attr("Tensor")) || tensor.type().is(torch.attr("nn").attr("Parameter"));
+}
+
+// Refuses tensors without memory of their own: those that stand for others, or consist of them.
+void refuse_without_memory(nb::handle tensor) {
+  const auto refuse_for = [&](const std::string& reason) {
+    refuse("A PyTorch tensor must have memory. Received: a " + type_name_of(tensor) + ", which " + reason);
+  };
+  if (nb::hasattr(tensor, "fake_mode")) {
+    refuse_for("has none, because it was made under FakeTensorMode. Fill a tensor that is made outside of it");
+  }
+  if (nb::cast<bool>(tensor.attr("is_nested"))) refuse_for("is nested. Fill its values(), or the tensors of unbind()");
+  if (nb::hasattr(tensor, "__tensor_flatten__")) refuse_for("consists of other tensors. Fill those");
+}
+
+Found torch_array(nb::handle tensor, std::optional<CudaStream> stream);
+
+// The local tensor of a DTensor, and where it is in the whole.
+std::optional<Found> dtensor_array(nb::handle tensor, std::optional<CudaStream> stream) {
+  const nb::object module = imported("torch.distributed.tensor");  // a program with a DTensor has imported it
+  if (!module || PyObject_IsInstance(tensor.ptr(), attribute(module, "DTensor").ptr()) != 1) return std::nullopt;
+  const nb::object block = nb::module_::import_("fanin.torch._sharding").attr("local_block")(tensor);
+  Found found = torch_array(block[0], stream);
+  found.array.whole = shape_from(block[1], "shape");
+  if (!block[2].is_none()) found.array.offset = shape_from(block[2], "offset");
+  return found;
+}
+
 Found torch_array(nb::handle tensor, std::optional<CudaStream> stream) {
+  if (!is_plain_tensor(tensor)) {
+    if (std::optional<Found> found = dtensor_array(tensor, stream)) return *std::move(found);
+  }
+  refuse_without_memory(tensor);
   const nb::object device = tensor.attr("device");
   const std::string place = nb::cast<std::string>(device.attr("type"));
   if (place != "cpu" && place != "cuda") {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "fanin/dtype.h"
+#include "fanin/fans.h"
 #include "fanin/shape.h"
 #include "fanin/view.h"
 
@@ -31,10 +32,15 @@ struct Array {
   nb::object owner;             // keeps the memory
   Library library = Library::other;
   std::shared_ptr<void> lease;  // a buffer or a DLPack tensor, released with the last copy of this object
+  std::optional<Shape> whole;   // of a DTensor, whose local tensor the array is: the shape of the whole
+  std::optional<Shape> offset;  // of that local tensor in it; none: it is the whole
 
   std::uint64_t count() const { return element_count(shape); }
   std::size_t bytes() const { return count() * size_of(dtype); }
   View view() const { return {address, dtype, bytes(), device}; }
+
+  // The order of the axes in the array's library: PyTorch's in its tensors, Keras's in others.
+  Layout layout() const { return library == Library::torch ? Layout::oihw : Layout::hwio; }
 
   // Whether the elements are contiguous in row-major order, and aligned to their size.
   bool is_dense() const;

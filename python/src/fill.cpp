@@ -27,8 +27,9 @@ nb::object fill_clamped(nb::object array, nb::handle init, const std::optional<L
                         nb::handle stream, int threads, nb::handle device_seed) {
   const InitializerArgument initializer(init, seed);
   const Array target = array_of(array, stream_from(stream));
-  TensorOptions options = options_from(name, subsequence, layout);
+  TensorOptions options = options_from(name, subsequence, layout, target.layout());
   const Shape whole = whole_shape(target, shape, offset, options);
+  if (target.whole && target.count() == 0) return array;  // this process holds nothing
   const RunOptions run{target.stream, threads, CpuTarget::automatic, seed_address_of(device_seed)};
   fill(target, *initializer, whole, options, run, limits);
   tell_of_change(target);
@@ -60,6 +61,13 @@ FillParams params_of(const Initializer& initializer, const Shape& shape, DType d
 }  // namespace
 
 Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options) {
+  if (array.whole) {
+    if (!shape.is_none() || !offset.is_none()) {
+      throw InvalidArgument("A DTensor says itself which block of the tensor it holds. Give no shape= and no offset=");
+    }
+    if (array.offset) options.block = {*array.offset, array.shape};
+    return *array.whole;
+  }
   if (shape.is_none()) {
     if (!offset.is_none()) {
       throw InvalidArgument("offset= is the position of the array in a tensor: give the tensor's shape= too");
@@ -106,7 +114,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
                 nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads) {
   const InitializerArgument initializer(init, seed);
-  TensorOptions options = options_from(name, subsequence, layout);
+  TensorOptions options = options_from(name, subsequence, layout, Layout::hwio);
   const Shape whole = shape_from(shape, "shape");
   if (offset.is_none() != extent.is_none()) {
     throw InvalidArgument(
@@ -121,17 +129,18 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
 
 void bind_fill(nb::module_& m) {
   m.def("fill", &fill_array, "array"_a, "init"_a, nb::kw_only(), "seed"_a = nb::none(), "name"_a = nb::none(),
-        "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(), "layout"_a = "hwio",
+        "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(), "layout"_a = nb::none(),
         "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
         nb::sig("def fill(array: ArrayT, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
                 "subsequence: int | None = None, shape: Sequence[int] | None = None, "
-                "offset: Sequence[int] | None = None, layout: str = 'hwio', stream: object = None, threads: int = 0, "
+                "offset: Sequence[int] | None = None, layout: str | None = None, stream: object = None, "
+                "threads: int = 0, "
                 "device_seed: object = None) -> ArrayT"),
         R"(Fills an array in place and returns it.
 
 array is an array of NumPy, PyTorch, CuPy or another library with the buffer protocol, __cuda_array_interface__ or DLPack,
 of float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. A host array may have any strides; if it is not dense,
-one thread fills it. A device array must be dense and row-major.
+one thread fills it. A device array must be dense and row-major. Of a DTensor of PyTorch this process's block is filled.
 
 init is an Initializer, a name such as "he_normal", or a configuration of Keras's as a dictionary.
 
@@ -144,7 +153,7 @@ shape        the shape of the whole tensor, if the array is a block of it, or ha
 offset       the index of the array's first element in the whole tensor, if the array is a block. The values are the slice
              of the whole tensor, and the scale follows from the whole tensor's fans.
 layout       the order of the axes: "hwio" for (..., in, out), as Keras and JAX have it, or "oihw" for (out, in, ...), as
-             PyTorch has it.
+             PyTorch has it. The default is "oihw" for a tensor of PyTorch and "hwio" for other arrays.
 stream       the CUDA stream for a device array: its address, or a stream object of PyTorch, CuPy or a library with
              __cuda_stream__. The default is the current stream of the array's library.
 threads      the maximum number of threads for host memory. 0 means all CPUs that the process may use. It does not change
@@ -169,7 +178,7 @@ MemoryError.)");
   m.def(
       "_fill_clamped", &fill_clamped, "array"_a, "init"_a, "limits"_a.none(), nb::kw_only(), "seed"_a = nb::none(),
       "name"_a = nb::none(), "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(),
-      "layout"_a = "hwio", "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
+      "layout"_a = nb::none(), "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
       "fill, except that the values of a truncated normal are clamped to limits, (least, most), numbers of the dtype,\n"
       "instead of the ends of its window. For fanin.torch.");
 }

@@ -159,16 +159,16 @@ gets new memory later (module.to, .data =), make a new plan.)")
              nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout) {
             const InitializerArgument initializer(init, seed);
             Array target = array_of(array, CudaStream{nullptr});
-            TensorOptions options = options_from(name, subsequence, layout);
+            TensorOptions options = options_from(name, subsequence, layout, target.layout());
             const Shape whole = whole_shape(target, shape, offset, options);
             return self.add(std::move(target), *initializer, whole, options);
           },
           "array"_a, "init"_a, nb::kw_only(), "seed"_a = nb::none(), "name"_a = nb::none(),
-          "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(), "layout"_a = "hwio",
+          "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(), "layout"_a = nb::none(),
           nb::sig(
               "def add(self, array: object, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
               "subsequence: int | None = None, shape: Sequence[int] | None = None, "
-              "offset: Sequence[int] | None = None, layout: str = 'hwio') -> int"),
+              "offset: Sequence[int] | None = None, layout: str | None = None) -> int"),
           "Adds an array, which must be dense and row-major, and returns the number of its entry, counted from 0. The\n"
           "arguments are those of fill. Counts as a call of a sequence. Raises as fill does.")
       .def(
@@ -188,6 +188,8 @@ gets new memory later (module.to, .data =), make a new plan.)")
             if (!offset.is_none()) {
               block.offset = shape_from(offset, "offset");
               block.extent = target.shape;
+            } else if (target.offset) {
+              block = {*target.offset, target.shape};
             } else if (target.shape != tensor.shape) {
               throw InvalidArgument("The array of tensor \"" + tensor.name + "\" must have its shape " +
                                     to_string(tensor.shape) +

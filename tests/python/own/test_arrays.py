@@ -254,7 +254,7 @@ REFUSED = [
     (lambda: np.zeros((2, 3), np.float32), {"subsequence": -7}, ValueError, "-7"),
     (lambda: np.zeros((2, 3), np.float32), {"subsequence": 0.5}, TypeError, "0.5"),
     (lambda: np.zeros((2, 3), np.float32), {"layout": "nchw"}, ValueError, "nchw"),
-    (lambda: np.zeros((2, 3), np.float32), {"layout": None}, TypeError, "layout"),
+    (lambda: np.zeros((2, 3), np.float32), {"layout": 3}, TypeError, "layout"),
     (lambda: np.zeros((2, 3), np.float32), {"threads": -1}, ValueError, "threads=-1"),
     (lambda: np.zeros((3, 2), np.float32).T, {"threads": -1}, ValueError, "threads=-1"),
     (lambda: np.zeros((2, 3), np.float32), {"stream": "s"}, TypeError, "stream"),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyTorch's tensors as arrays."""
+import numpy as np
 import pytest
 from support import numpy_dtype
 
@@ -18,7 +19,7 @@ def bits(tensor):
 def whole(shape, dtype="float32", **options):
     """The same weights, made by NumPy's face."""
     numpy_dtype(dtype)  # may skip
-    raw = fanin.draw(INIT, shape, dtype, **options).reshape(-1).view("u1")
+    raw = fanin.draw(INIT, shape, dtype, **{"layout": "oihw", **options}).reshape(-1).view("u1")
     return torch.from_numpy(raw).view(getattr(torch, dtype)).reshape(shape)
 
 
@@ -31,6 +32,28 @@ def test_dtypes_and_strides(dtype):
     assert bits(t[::2, 3:].t()) == bits(whole((27, 20), dtype))
     assert fanin.fill(torch.zeros((), dtype=t.dtype), "ones") == 1
     assert fanin.draw(INIT, (3,), "float32").tobytes() == bits(whole((3,)))
+
+
+def test_the_layout_is_that_of_the_library():
+    """An array's library says which axes are its inputs; the caller can say otherwise."""
+    t, w = torch.zeros(40, 30), np.zeros((40, 30), np.float32)
+    of = {layout: fanin.draw(INIT, (40, 30), layout=layout) for layout in ("hwio", "oihw")}
+    assert not np.array_equal(of["hwio"], of["oihw"])
+    assert np.array_equal(fanin.fill(t, INIT).numpy(), of["oihw"])
+    assert np.array_equal(fanin.fill(t, INIT, layout="hwio").numpy(), of["hwio"])
+    assert np.array_equal(fanin.fill(w, INIT), of["hwio"]) and np.array_equal(fanin.fill(w, INIT, layout="oihw"), of["oihw"])
+    fanin.fill(t.numpy(), INIT)  # NumPy's view of a tensor is an array of NumPy's
+    assert np.array_equal(t.numpy(), of["hwio"])
+    plan = fanin.Plan()
+    plan.add(t, INIT, name="a")
+    plan.add(w, INIT, name="b")
+    plan.fill()
+    assert np.array_equal(t.numpy(), fanin.draw(INIT, (40, 30), name="a", layout="oihw"))
+    assert np.array_equal(w, fanin.draw(INIT, (40, 30), name="b", layout="hwio"))
+    plan = fanin.Plan()
+    plan.add(t, INIT, layout="hwio")
+    plan.fill()
+    assert np.array_equal(t.numpy(), of["hwio"])
 
 
 def test_parameters_that_require_grad():
@@ -79,7 +102,16 @@ def test_dtype_of_draw():
         fanin.draw(INIT, (3,), torch.int32)
 
 
+def fake():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    with FakeTensorMode():
+        return torch.zeros(3)
+
+
 @pytest.mark.parametrize("make, message", [
+    (fake, "FakeTensorMode"),
+    (lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]), r"nested.*unbind"),
+    (lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged), r"nested.*unbind"),
     (lambda: torch.zeros(3, dtype=torch.int64), "int64"),
     (lambda: torch.zeros(3, dtype=torch.complex64), "complex64"),
     (lambda: torch.zeros(3, device="meta"), "meta"),
@@ -90,6 +122,8 @@ def test_dtype_of_draw():
 def test_refused(make, message):
     with pytest.raises(ValueError, match=message):
         fanin.fill(make(), INIT)
+    with pytest.raises(ValueError, match=message if "share" not in message else "dense"):
+        fanin.Plan().add(make(), INIT)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available() or not fanin.available().cuda_devices, reason="needs a CUDA device")

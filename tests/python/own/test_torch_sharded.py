@@ -21,16 +21,27 @@ from torch.distributed.device_mesh import DeviceMesh  # noqa: E402
 from torch.distributed.tensor import Partial, Replicate, Shard, distribute_tensor, zeros  # noqa: E402
 from torch.distributed.tensor.placement_types import _StridedShard  # noqa: E402
 
+import fanin  # noqa: E402
 import fanin.torch  # noqa: E402
 
 PROCESSES = 4
 SHAPES = [(7, 5), (6, 4, 3), (3, 2), (5,), (1, 9)]  # uneven, even, some processes with nothing
+
+
+def by_plan(tensor):
+    plan = fanin.Plan()
+    plan.add(tensor, "he_normal", seed=6)
+    plan.fill()
+
+
 FILLS = {
     "normal": fanin.torch.normal_,
     "uniform": lambda t, generator: fanin.torch.uniform_(t, -1, 3, generator=generator),
     "trunc": lambda t, generator: fanin.torch.trunc_normal_(t, generator=generator),
     "narrow": lambda t, generator: fanin.torch.trunc_normal_(t, 0, 1, 1, 2, generator=generator),
     "kaiming": lambda t, generator: fanin.torch.kaiming_normal_(t, generator=generator) if t.dim() > 1 else None,
+    "fill": lambda t, generator: fanin.fill(t, "he_normal", seed=5),
+    "plan": lambda t, generator: by_plan(t),
     "xavier": lambda t, generator: fanin.torch.xavier_uniform_(t, generator=generator) if t.dim() > 1 else None,
 }
 RULES = {"*.bias": "zeros", "*norm.weight": "ones", "*": "he_normal"}
