@@ -9,11 +9,13 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "config/json_text.h"
 #include "fanin/model_outline.h"
+#include "model/rule.h"
 
 namespace fanin {
 
@@ -95,8 +97,8 @@ std::vector<Folded> joined(std::vector<Folded> tensors, std::size_t which) {
   return result;
 }
 
-// "layers" becomes "layer".
-std::string capture_name(const std::string& word, const std::set<std::string>& used) {
+// "layers" becomes "layer". Names that are taken get endings, at least `endings` of them.
+std::string capture_name(const std::string& word, const std::set<std::string>& used, std::size_t endings) {
   std::string name = word;
   if (name.size() > 2 && name.back() == 's' && name[name.size() - 2] != 's') name.pop_back();
   if (name == "h") name = "layer";
@@ -104,12 +106,13 @@ std::string capture_name(const std::string& word, const std::set<std::string>& u
       !name.empty() &&
       name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string::npos;
   if (!is_name) name = "n";
-  std::string result = name;
-  for (int n = 2; used.count(result) > 0; ++n) result = name + "_" + std::string(static_cast<std::size_t>(n - 1), 'n');
-  return result;
+  for (;; ++endings) {
+    std::string result = endings == 0 ? name : name + "_" + std::string(endings, 'n');
+    if (used.count(result) == 0 && !detail::is_variable_of_formulas(result)) return result;
+  }
 }
 
-Json tensor_json(const Folded& folded, const std::string& dtype, std::string& name) {
+Json tensor_json(const Folded& folded, const std::string& dtype, std::size_t endings, std::string& name) {
   Json repeat = Json::object();
   std::set<std::string> used;
   std::size_t which = 0;
@@ -120,7 +123,7 @@ Json tensor_json(const Folded& folded, const std::string& dtype, std::string& na
     if (folded.words[j].empty()) {
       const Span span = folded.numbers[which++];
       if (span.last - span.first > 1) {
-        const std::string capture = capture_name(j > 0 ? folded.words[j - 1] : "", used);
+        const std::string capture = capture_name(j > 0 ? folded.words[j - 1] : "", used, endings);
         used.insert(capture);
         repeat[capture] = span.first == 0 ? Json(span.last) : Json{span.first, span.last};
         word = "{" + capture + "}";
@@ -172,14 +175,20 @@ std::string outline_of(const std::vector<StoredTensor>& stored, const std::vecto
 
   const std::string dtype = commonest_dtype(tensors, stored);
   std::vector<std::string> patterns;
+  std::unordered_set<std::string> known_patterns;
+  std::unordered_set<std::string> keys;
   std::string items;
   const auto add = [&items](const std::string& item) { items += (items.empty() ? "\n    " : ",\n    ") + item; };
   for (const Folded& tensor : tensors) {
     std::string key;
-    const Json json = tensor_json(tensor, dtype, key);
+    Json json = tensor_json(tensor, dtype, 0, key);
+    // Layers 0 to 3 can have another shape than layers 4 to 7: the same name, with another capture.
+    for (std::size_t endings = 1; !keys.insert(key).second && json.contains("repeat"); ++endings) {
+      json = tensor_json(tensor, dtype, endings, key);
+    }
     add(Json(key).dump() + ": " + json.dump());
-    const std::string pattern = pattern_of(tensor);
-    if (std::find(patterns.begin(), patterns.end(), pattern) == patterns.end()) patterns.push_back(pattern);
+    std::string pattern = pattern_of(tensor);
+    if (known_patterns.insert(pattern).second) patterns.push_back(std::move(pattern));
   }
   for (const Tie& tie : ties) add(Json(tie.name).dump() + ": " + Json{{"tie", tie.to}}.dump());
   std::string text = "{\n  \"name\": " + Json(name).dump() + ",\n  \"source\": " + Json(source).dump() +

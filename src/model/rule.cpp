@@ -2,6 +2,7 @@
 #include "model/rule.h"
 
 #include <algorithm>
+#include <iterator>
 #include <variant>
 
 #include "api/access.h"
@@ -49,16 +50,17 @@ std::vector<std::int64_t> axes_of(const Place& place) {
 
 }  // namespace
 
+bool is_variable_of_formulas(std::string_view name) {
+  constexpr std::string_view variables[] = {"fan_in", "fan_out", "shape", "i", "u", "z", "pi"};
+  return is_function(name) || std::find(std::begin(variables), std::end(variables), name) != std::end(variables);
+}
+
 void check_variable(const Place& place, const std::string& name) {
   if (!is_name(name)) {
     place.refuse("a name in formulas has letters, digits and _, and does not begin with a digit. Received: " +
                  dump_json(name));
   }
-  bool is_taken = is_function(name);
-  for (const char* variable : {"fan_in", "fan_out", "shape", "i", "u", "z", "pi"}) {
-    is_taken = is_taken || name == variable;
-  }
-  if (is_taken) place.refuse("formulas use the name \"" + name + "\" already; choose another");
+  if (is_variable_of_formulas(name)) place.refuse("formulas use the name \"" + name + "\" already; choose another");
 }
 
 // ---------------------------------------------------------------- initializers

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -104,7 +105,9 @@ class Rule {
   std::optional<Number> rank_;
 };
 
-// Names that a capture or a constant cannot have, because formulas use them.
+// Whether formulas use the name themselves, so that no capture or constant can have it.
+bool is_variable_of_formulas(std::string_view name);
+// Throws InvalidArgument for a name that a capture or a constant cannot have.
 void check_variable(const Place& place, const std::string& name);
 
 }  // namespace fanin::detail

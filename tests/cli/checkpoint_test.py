@@ -500,6 +500,32 @@ class Specification(InFolder):
         self.assertEqual({name: (entry["dtype"], entry["shape"]) for name, entry in header.items()},
                          {name: (dtype, shape) for name, (dtype, shape, _) in tensors.items() if name != "steps"})
 
+    def printed(self, tensors):
+        """The specification that is printed, and what a model that is filled from it has."""
+        write_safetensors(self.out, tensors)
+        result = run("spec", self.out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        path = self.folder / "printed.json"
+        path.write_text(result.stdout.replace("FILL IN", "ones"))
+        self.model(spec=path, out=self.folder / "again.safetensors")
+        header, _ = header_of(self.folder / "again.safetensors")
+        header.pop("__metadata__")
+        self.assertEqual({name: (entry["dtype"], entry["shape"]) for name, entry in header.items()},
+                         {name: (dtype, shape) for name, (dtype, shape, _) in tensors.items()})
+        return json.loads(result.stdout)
+
+    def test_layers_of_two_shapes(self):
+        tensors = {f"layers.{j}.up.weight": ("F32", [2 if j < 3 else 4], bytes(8 if j < 3 else 16)) for j in range(5)}
+        tensors |= {f"layers.{j}.norm.weight": ("F32" if j < 2 else "BF16", [4], bytes(16 if j < 2 else 8)) for j in range(4)}
+        spec = self.printed(tensors)
+        self.assertEqual(spec["tensors"]["layers.{layer}.up.weight"], {"shape": [2], "repeat": {"layer": 3}})
+        self.assertEqual(spec["tensors"]["layers.{layer_n}.up.weight"], {"shape": [4], "repeat": {"layer_n": [3, 5]}})
+        self.assertEqual(len(spec["tensors"]), 4)
+
+    def test_names_that_formulas_use(self):
+        words = ["pi", "i", "u", "z", "ifs", "mins", "shape", "fan_in", "logs", "clamps"]
+        self.printed({f"{word}.{j}.weight": ("F32", [2], bytes(8)) for word in words for j in range(2)})
+
 
 class Streams(InFolder):
     def test_standard_output_and_input(self):
