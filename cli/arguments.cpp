@@ -47,6 +47,10 @@ Initializer InitializerArguments::make() const {
       throw InvalidArgument("--set takes key=value. Received: " + setting);
     }
     parameters.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+    if (seed && parameters.back().first == "seed") {
+      throw InvalidArgument("--seed and --set seed=... both give the seed. Received: " + *seed + " and " +
+                            parameters.back().second);
+    }
   }
   const Initializer changed = parameters.empty() ? chosen : with_parameters(chosen, parameters);
   return seed ? changed.with_seed(parse_unsigned(*seed, "--seed")) : changed;
@@ -62,7 +66,7 @@ void TensorArguments::add_to(CLI::App& command) {
 
 Shape parse_extents(const std::string& text, const std::string& option) {
   const auto refuse = [&] {
-    throw InvalidArgument(option + " takes integers with commas between them, e.g. " + option +
+    throw InvalidArgument(option + " takes integers below 2^63 with commas between them, e.g. " + option +
                           " 2,3 (0-dimensional: scalar). Received: \"" + text + "\"");
   };
   Shape shape;

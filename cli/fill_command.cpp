@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <charconv>
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -11,6 +14,7 @@
 #include "cli/npy.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
+#include "cli/table.h"
 
 namespace fanin::cli {
 
@@ -39,11 +43,13 @@ Device parse_device(const std::string& text) {
   if (text == "auto") return available().cuda_devices > 0 ? cuda(0) : host;
   if (text == "cuda") return cuda(0);
   const std::string prefix = "cuda:";
-  if (text.compare(0, prefix.size(), prefix) == 0 && text.size() > prefix.size() && text.size() < prefix.size() + 9 &&
-      text.find_first_not_of("0123456789", prefix.size()) == std::string::npos) {
-    return cuda(std::stoi(text.substr(prefix.size())));
+  int ordinal = 0;
+  const char* const end = text.data() + text.size();
+  if (text.size() > prefix.size() && text.compare(0, prefix.size(), prefix) == 0 && text[prefix.size()] != '-') {
+    const auto result = std::from_chars(text.data() + prefix.size(), end, ordinal);
+    if (result.ec == std::errc() && result.ptr == end) return cuda(ordinal);
   }
-  throw InvalidArgument("--device takes auto, cpu, cuda or cuda:N. Received: " + text);
+  throw InvalidArgument("--device takes auto, cpu, cuda or cuda:N, N below 2^31. Received: " + text);
 }
 
 TensorOptions options_of(const Arguments& arguments, const Shape& shape) {
@@ -94,6 +100,7 @@ void run(const Arguments& arguments) {
   const Device device = parse_device(arguments.device);
   if (!device.is_host()) Tensor({}, dtype, device);  // throws and says why if there is no such device
   const bool npy = arguments.out && is_npy(arguments);
+  const Distribution asked = initializer.describe(shape, options).distribution;
   const FillParams params = initializer.params(shape, dtype, options);
   const Shape written = arguments.partition_shape ? options.block.extent : shape;
 
@@ -125,6 +132,11 @@ void run(const Arguments& arguments) {
               << found.min() << ", max " << found.max();
   }
   std::cout << '\n';
+  const double limit = facts_of(dtype).largest;
+  if (!params.is_random() && std::isfinite(asked.value) && std::abs(asked.value) > limit) {
+    std::cout << "note: " << exact_number(asked.value) << " is outside " << name_of(dtype)
+              << ", whose largest value is " << exact_number(limit) << '\n';
+  }
   if (out) std::cout << "written to " << *arguments.out << '\n';
 }
 

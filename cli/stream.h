@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,14 @@ inline std::uint64_t piece_bytes_for(int threads) {
   constexpr std::uint64_t unit = std::uint64_t{64} << 10;
   const std::uint64_t share = stream_memory / (2 * static_cast<std::uint64_t>(threads) + 2);
   return std::clamp(share, unit, std::uint64_t{2} << 20) / unit * unit;
+}
+
+// Waits until a condition holds. std::condition_variable::wait is a function of GCC 12's library, which Linux systems with
+// glibc 2.34 lack; wait_for is inline.
+template <class Condition>
+void wait_until_holds(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, const Condition& holds) {
+  while (!changed.wait_for(lock, std::chrono::hours(1), holds)) {
+  }
 }
 
 // Calls make(first, bytes, memory), which returns a result, for consecutive pieces of the bytes [begin, end) on
@@ -59,7 +68,7 @@ void stream(std::uint64_t begin, std::uint64_t end, std::uint64_t piece, int thr
   const auto work = [&] {
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
-      has_room.wait(lock, [&] { return is_stopped || next >= last_piece || next < taken + slots.size(); });
+      wait_until_holds(has_room, lock, [&] { return is_stopped || next >= last_piece || next < taken + slots.size(); });
       if (is_stopped || next >= last_piece) return;
       const std::uint64_t number = next++;
       Slot& slot = slots[number % slots.size()];
@@ -96,7 +105,7 @@ void stream(std::uint64_t begin, std::uint64_t end, std::uint64_t piece, int thr
     Slot& slot = slots[number % slots.size()];
     {
       std::unique_lock<std::mutex> lock(mutex);
-      has_piece.wait(lock, [&] { return slot.is_ready; });
+      wait_until_holds(has_piece, lock, [&] { return slot.is_ready; });
     }
     if (slot.error) std::rethrow_exception(slot.error);
     take(from_of(number), size_of_piece(number), slot.memory.get(), slot.result);

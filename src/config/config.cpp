@@ -2,6 +2,9 @@
 #include "fanin/config.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "config/json_text.h"
@@ -15,6 +18,26 @@ namespace {
 
 Initializer from_text(std::string_view class_name, std::string_view json) {
   return detail::read_config(class_name, detail::parse_json(json));
+}
+
+// The value of a parameter that stands in a text: JSON, a number that JSON spells otherwise, such as ".5" or "+1", or a
+// string.
+detail::Json value_of(const std::string& key, const std::string& text) {
+  try {
+    return detail::parse_json(text);
+  } catch (const InvalidArgument&) {
+  }
+  const bool has_plus = text.size() > 1 && text[0] == '+' && text[1] != '-';
+  const char* const begin = text.data() + (has_plus ? 1 : 0);
+  const char* const end = text.data() + text.size();
+  if (text.find_first_of("0123456789") == std::string::npos) return text;
+  double number = 0;
+  const auto result = std::from_chars(begin, end, number);
+  if (result.ptr != end) return text;
+  if (result.ec == std::errc::result_out_of_range) {
+    throw InvalidArgument("Argument `" + key + "` must be a number that binary64 can hold. Received: " + text);
+  }
+  return number;
 }
 
 }  // namespace
@@ -33,11 +56,7 @@ Initializer with_parameters(const Initializer& initializer,
                             const std::vector<std::pair<std::string, std::string>>& parameters) {
   detail::Json config = detail::config_of(initializer, ConfigForm::keras3);
   for (const auto& [key, text] : parameters) {
-    try {
-      config[key] = detail::parse_json(text);
-    } catch (const InvalidArgument&) {
-      config[key] = text;
-    }
+    config[key] = value_of(key, text);
   }
   const Initializer changed = detail::read_config(initializer.class_name(), config);
   const auto is_seed = [](const auto& parameter) { return parameter.first == "seed"; };

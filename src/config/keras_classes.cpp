@@ -64,11 +64,15 @@ std::string_view without_module(std::string_view name) {
     if (bare == later)
       throw InvalidArgument("Keras's initializer \"" + text + "\" is not part of this version of fanin");
   }
-  // PyTorch's names for the same scales.
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> pytorch{{{"xavier_normal", "glorot_normal"},
-                                                                                  {"xavier_uniform", "glorot_uniform"},
-                                                                                  {"kaiming_normal", "he_normal"},
-                                                                                  {"kaiming_uniform", "he_uniform"}}};
+  // Other libraries' names for the same.
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> others{{{"xavier_normal", "glorot_normal"},
+                                                                                 {"xavier_uniform", "glorot_uniform"},
+                                                                                 {"kaiming_normal", "he_normal"},
+                                                                                 {"kaiming_uniform", "he_uniform"},
+                                                                                 {"trunc_normal", "truncated_normal"},
+                                                                                 {"gaussian", "random_normal"},
+                                                                                 {"eye", "identity"},
+                                                                                 {"full", "constant"}}};
   const std::string_view stem = !bare.empty() && bare.back() == '_' ? bare.substr(0, bare.size() - 1) : bare;
   std::vector<std::string> candidates;
   for (const KerasClass& c : classes) {
@@ -76,10 +80,15 @@ std::string_view without_module(std::string_view name) {
     candidates.insert(candidates.end(), names.begin(), names.end());
   }
   std::string hint = suggestion(bare, candidates);
-  for (const auto& [theirs, keras] : pytorch) {
+  for (const auto& [theirs, keras] : others) {
     if (stem == theirs) hint = " Its name in Keras is \"" + std::string(keras) + "\".";
   }
-  throw InvalidArgument("Could not interpret initializer identifier: " + text + "." + hint);
+  if (hint.empty()) {
+    std::vector<std::string> names;
+    for (const KerasClass& c : classes) names.emplace_back(c.snake);
+    hint = " The names are " + list_of(names) + ".";
+  }
+  throw InvalidArgument("Could not interpret initializer identifier: " + (text.empty() ? "\"\"" : text) + "." + hint);
 }
 
 }  // namespace

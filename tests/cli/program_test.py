@@ -123,6 +123,30 @@ class Fill(InFolder):
         pathlib.Path(path).write_text(config)
         self.assertEqual(expected, self.fill("--config", path, "--shape", "8,8"))
 
+    def test_messages_say_what_to_do(self):
+        he = ("fill", "--init", "he_normal", "--out", self.out)
+        self.refused(says="The commands are fill, describe")
+        self.refused("fil", says='no command "fil"')
+        self.refused("fill", "--shap", "3", says="fanin fill has no option --shap")
+        self.refused("fill", "--init", "he_normal", says="fanin: --shape is required")
+        self.refused(*he, "--shape", "99999999999999999999", says="integers below 2^63")
+        self.refused(*he, "--shape", ",".join(["1"] * 65), says="at most 64 dimensions")
+        self.refused(*he, "--shape", "3", "--seed", "1", "--set", "seed=7", says="both give the seed")
+        self.refused(*he, "--shape", "3", "--device", "cuda:999999999", says="Cannot use cuda:999999999")
+        self.refused(*he, "--shape", "3", "--device", "cuda:-1", says="N below 2^31")
+        constant = ("fill", "--init", "constant", "--shape", "2", "--out", self.out)
+        self.refused(*constant, "--set", "value=1e999", says="binary64 can hold")
+        for theirs, ours in (("trunc_normal", "truncated_normal"), ("eye", "identity"), ("gaussian", "random_normal"), ("", "he_normal")):
+            self.refused("describe", "--init", theirs, "--shape", "3", says=f'"{ours}"')
+        for text in (".5", "+0.5", "5e-1"):
+            self.assertEqual(self.fill("--init", "constant", "--shape", "2", "--set", "value=" + text)[-8:], struct.pack("<2f", 0.5, 0.5))
+        note = run("fill", "--init", "constant", "--set", "value=1e6", "--shape", "2", "--dtype", "float16")
+        self.assertIn("note: 1e+06 is outside float16, whose largest value is 65504", note.stdout)
+        self.assertNotIn("note", run("fill", "--init", "constant", "--set", "value=-65504", "--shape", "2", "--dtype", "float16").stdout)
+        self.assertEqual(run("help").stdout, run("--help").stdout)
+        self.assertEqual(run("version").stdout, run("--version").stdout)
+        self.assertEqual(run("fill", "--init", "he_normal", "--shape", "2", "--name", "--odd").returncode, 0)
+
     def test_bad_input(self):
         pathlib.Path(self.out).write_bytes(b"precious")
         base = ["fill", "--out", self.out]
@@ -181,7 +205,7 @@ class Fill(InFolder):
         self.refused(*base, "--shape", "4", "--config", self.folder.name, says="Cannot read")
         self.refused(*ok, "--dtype", "half", says='"float16"?')
         self.refused(*base, "--shape", "2", "--init", "unifrom", says='"uniform"?')
-        self.refused(says="subcommand")
+        self.refused(says="A command is missing")
 
     def test_no_device_is_said(self):
         if run("fill", "--init", "ones", "--shape", "2", "--device", "cuda").returncode != 0:
