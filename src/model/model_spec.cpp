@@ -35,6 +35,8 @@ using detail::Variables;
 
 // More than a file can list; a slip such as a vocabulary's size in "repeat" must not exhaust the memory.
 constexpr std::size_t max_parts = std::size_t{1} << 22;
+// Of all captures. Each makes a tensor, a part, a tie or other captures' numbers, which can be none.
+constexpr std::size_t max_numbers = max_parts + max_parts / 4;
 
 // A capture that counts: from the first to before the last.
 struct Loop {
@@ -67,8 +69,8 @@ struct Span {
   std::int64_t first, end;
 };
 
-// A count can depend on earlier captures.
-Span span_of(const Loop& loop, const Variables& variables) {
+// A count can depend on earlier captures. Adds it to `counted`, the numbers of all captures.
+Span span_of(const Loop& loop, const Variables& variables, std::size_t& counted) {
   const Span span{loop.first ? loop.first->integer(variables) : 0, loop.end.integer(variables)};
   if (span.first < 0 || span.end < span.first) {
     loop.place.refuse("a capture counts from 0 or more to an end that is not less. Received: from " +
@@ -78,20 +80,24 @@ Span span_of(const Loop& loop, const Variables& variables) {
     loop.place.refuse("more than " + std::to_string(max_parts) +
                       " tensors. Received: " + std::to_string(span.end - span.first));
   }
+  counted += static_cast<std::size_t>(span.end - span.first);
+  if (counted > max_numbers) {
+    loop.place.refuse("the captures of the model have more than " + std::to_string(max_numbers) + " numbers together");
+  }
   return span;
 }
 
 // Calls f() for each combination of the captures' numbers, with the variables and numbers set.
 void for_each(const std::vector<Loop>& loops, Variables& variables, std::vector<std::int64_t>& numbers,
-              const std::function<void()>& f) {
+              std::size_t& counted, const std::function<void()>& f) {
   if (numbers.size() == loops.size()) return f();
   const Loop& loop = loops[numbers.size()];
-  const Span span = span_of(loop, variables);
+  const Span span = span_of(loop, variables, counted);
   numbers.push_back(span.first);
   for (std::int64_t number = span.first; number < span.end; ++number) {
     numbers[numbers.size() - 1] = number;
     variables.bind(loop.capture, static_cast<double>(number));
-    for_each(loops, variables, numbers, f);
+    for_each(loops, variables, numbers, counted, f);
   }
   numbers.pop_back();
 }
@@ -328,8 +334,8 @@ class Reader {
     add_tensors(with_shape, variables_, numbers);
   }
 
-  // Adds the tensors of entries whose first captures have these numbers. Entries in a row whose next capture has the same
-  // name take turns: all tensors of layer 0 come before those of layer 1, as in the files of frameworks.
+  // Adds the tensors of entries whose first captures have these numbers. Entries in a row whose next capture has the
+  // same name take turns: all tensors of layer 0 come before those of layer 1, as in the files of frameworks.
   void add_tensors(const std::vector<const Entry*>& entries, const Variables& variables,
                    std::vector<std::int64_t>& numbers) {
     const std::size_t depth = numbers.size();
@@ -344,7 +350,7 @@ class Reader {
       for (; end < entries.size() && entries[end]->loops.size() > depth; ++end) {
         const Loop& loop = entries[end]->loops[depth];
         if (loop.capture != capture) break;
-        spans.push_back(span_of(loop, variables));
+        spans.push_back(span_of(loop, variables, counted_));
       }
       Variables inner = variables;
       std::vector<const Entry*> chosen;
@@ -438,7 +444,7 @@ class Reader {
     for (const PartEntry& source : entry.parts) {
       std::vector<std::int64_t> numbers;
       Variables inner = variables;
-      for_each(source.loops, inner, numbers, [&] {
+      for_each(source.loops, inner, numbers, counted_, [&] {
         ModelPart part;
         part.name = source.name ? name_with(*source.name, source.loops, numbers, entry.loops, tensor.captures)
                                 : tensor.name + "[" + std::to_string(tensor.parts.size()) + "]";
@@ -472,7 +478,7 @@ class Reader {
       if (!entry.tie) continue;
       Variables variables = variables_;
       std::vector<std::int64_t> numbers;
-      for_each(entry.loops, variables, numbers, [&] {
+      for_each(entry.loops, variables, numbers, counted_, [&] {
         const std::string target = name_with(*entry.tie, entry.loops, numbers);
         const auto at = names_.find(target);
         if (at == names_.end() || spec_.tensors[at->second].name != target) {
@@ -790,6 +796,7 @@ class Reader {
   std::vector<bool> matched_, chosen_;  // by any tensor
   std::vector<std::size_t> taker_;      // a rule that took a tensor that this one matches
   std::size_t all_matched_from_ = 0;    // all rules from this one on match a tensor
+  std::size_t counted_ = 0;             // numbers of all captures
   std::vector<Entry> entries_;
   std::unordered_map<std::string, std::size_t> names_;  // of tensors and ties: the tensor's number
   std::vector<PartSource> sources_;                     // of all parts, in order

@@ -75,6 +75,13 @@ const std::vector<BadSpec> bad_specs{
     {with_tensors(R"("h.{l}": {"shape": [2], "repeat": {"l": 1e3}})"), {"repeat.l: ", "integer", "1000.0"}},
     {with_tensors(R"("h.{l}": {"shape": [2], "repeat": {"l": 100000000}})"),
      {"repeat.l: ", "more than 4194304 tensors"}},
+    {with_tensors(R"("x": [2], "t{a}.{b}": {"tie": "x", "repeat": {"a": 4000000, "b": 4000000}})"),
+     {"tensors[\"t{a}.{b}\"].repeat.b: ", "more than 5242880 numbers together"}},
+    {with_tensors(R"("x{a}.{b}.{c}": {"shape": [2], "repeat": {"a": 4000000, "b": 4000000, "c": 0}})"),
+     {"repeat.b: ", "more than 5242880 numbers together"}},
+    {with_tensor(R"({"shape": [0], "parts": [{"size": 0, "name": "{a}.{b}.{c}",
+        "repeat": {"a": 4000000, "b": 4000000, "c": 0}}]})"),
+     {"parts[0].repeat.b: ", "more than 5242880 numbers together"}},
     {with_tensors(R"("h.{l}": {"shape": [2], "repeat": {"l": 2}}, "h.1": [3])"), {"tensors[\"h.1\"]: ", "two tensors"}},
     {with_tensors(R"("__metadata__": [2])"), {"tensors.__metadata__: ", "reserves"}},
     // Parts and ties.
