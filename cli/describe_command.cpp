@@ -24,6 +24,8 @@ std::string values_text(const Distribution& d) {
       return "normal, mean " + exact_number(d.mean) + ", stddev " + exact_number(d.stddev);
     case Distribution::Kind::truncated_normal:
       break;
+    case Distribution::Kind::orthogonal:
+      return exact_number(d.value) + " times a random orthogonal matrix";
     case Distribution::Kind::computed:
       return d.uses_draw ? "computed from the element's coordinates and draw"
                          : "computed from the element's coordinates";

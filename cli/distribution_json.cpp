@@ -28,6 +28,11 @@ Json distribution_json(const Distribution& d) {
       json["lower"] = bound(d.lower);
       json["upper"] = bound(d.upper);
       break;
+    case Distribution::Kind::orthogonal:
+      json["gain"] = d.value;
+      json["rows"] = d.rows;
+      json["columns"] = d.columns;
+      break;
     case Distribution::Kind::computed:
       break;
   }

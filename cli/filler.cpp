@@ -10,8 +10,9 @@
 
 namespace fanin::cli {
 
-Statistics fill_in_pieces(const FillParams& params, Device device, int threads, OutputFile* out,
+Statistics fill_in_pieces(const FillParams& prepared, Device device, int threads, OutputFile* out,
                           const std::function<void(std::uint64_t)>& progress) {
+  const FillParams params = checked(prepared, threads);
   const std::uint64_t size = size_of(params.dtype);
   const int workers = threads > 0 ? threads : available_threads();
   const auto make = [&](std::uint64_t first, std::size_t bytes, void* memory) {

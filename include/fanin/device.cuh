@@ -168,7 +168,9 @@ inline Kind kind_of(const FillParams& params) {
       return core::is_narrow(sampler) ? Kind::narrow : sampler == core::Sampler::cut_at_2 ? Kind::cut : Kind::normal;
     }
     case FillParams::Kind::computed:
-      throw InvalidArgument("The values of a Formula are computed on the host, and a kernel cannot draw them");
+    case FillParams::Kind::orthogonal:
+      throw InvalidArgument(
+          "The values of a Formula or an Orthogonal are computed on the host, and a kernel cannot draw them");
   }
   return Kind::constant;
 }

@@ -12,14 +12,15 @@ namespace fanin {
 
 namespace detail {
 class ComputedValue;
-}
+class MatrixStore;
+}  // namespace detail
 
 /// What an initializer draws for a given shape, in binary64 and before any rounding to a dtype.
 struct Distribution {
-  enum class Kind : std::uint8_t { constant, identity, uniform, normal, truncated_normal, computed };
+  enum class Kind : std::uint8_t { constant, identity, uniform, normal, truncated_normal, computed, orthogonal };
 
   Kind kind = Kind::constant;
-  double value = 0;  ///< constant: every element; identity: the diagonal; other elements are 0
+  double value = 0;  ///< constant: every element; identity: the diagonal; other elements are 0; orthogonal: the gain
   double low = 0;    ///< uniform on [low, high)
   double high = 0;
   double mean = 0;    ///< normal and truncated normal, before truncation
@@ -29,13 +30,16 @@ struct Distribution {
   double upper = std::numeric_limits<double>::infinity();
   std::shared_ptr<const detail::ComputedValue> computed;  ///< computed: the expression of the elements' coordinates
   bool uses_draw = false;                                 ///< computed: the expression uses u or z
+  std::uint64_t rows = 0;                                 ///< orthogonal: of the tensor's matrix
+  std::uint64_t columns = 0;
+  std::shared_ptr<detail::MatrixStore> matrices;  ///< orthogonal: the initializer's
 
   bool is_random() const {
     return kind == Kind::computed ? uses_draw : kind != Kind::constant && kind != Kind::identity;
   }
 };
 
-/// "constant", "identity", "uniform", "normal", "truncated_normal" or "computed".
+/// "constant", "identity", "uniform", "normal", "truncated_normal", "computed" or "orthogonal".
 FANIN_API std::string_view name_of(Distribution::Kind kind);
 
 /// Mean and standard deviation of the drawn values: after truncation, before rounding to a dtype. Both are 0 for an

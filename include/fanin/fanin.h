@@ -58,7 +58,8 @@ typedef enum fanin_distribution {
   FANIN_UNIFORM = 2,
   FANIN_NORMAL = 3,
   FANIN_TRUNCATED_NORMAL = 4,
-  FANIN_COMPUTED = 5 /* an expression of each element's coordinates */
+  FANIN_COMPUTED = 5,  /* an expression of each element's coordinates */
+  FANIN_ORTHOGONAL = 6 /* an orthogonal matrix, times a gain */
 } fanin_distribution;
 
 typedef enum fanin_seed_kind {
@@ -90,6 +91,9 @@ FANIN_C_API fanin_status fanin_make_uniform(double low, double high, uint64_t se
 FANIN_C_API fanin_status fanin_make_constant(double value, fanin_initializer** initializer);
 /* gain on a matrix's diagonal, else 0. */
 FANIN_C_API fanin_status fanin_make_identity(double gain, fanin_initializer** initializer);
+/* gain times a uniformly distributed matrix with orthonormal columns or rows; fanin/initializers.h explains Orthogonal.
+ */
+FANIN_C_API fanin_status fanin_make_orthogonal(double gain, uint64_t seed, fanin_initializer** initializer);
 /* A variance of scale / fan. mode is "fan_in", "fan_out" or "fan_avg", distribution "truncated_normal",
    "untruncated_normal" or "uniform". */
 FANIN_C_API fanin_status fanin_make_variance_scaling(double scale, const char* mode, const char* distribution,

@@ -27,18 +27,20 @@ struct IndexMap {
 
 namespace detail {
 class ComputedValue;
-}
+class MatrixStore;
+}  // namespace detail
 
 /// All that a back end needs for a fill except the address: plain, checked data. Numbers are binary64. Unless the dtype
-/// is float64, all except `lower` and `upper` have binary32 values. The parameters of a Formula refer to it: it, or a
-/// copy of it, must live as long as they are used.
+/// is float64, all except `lower` and `upper` have binary32 values. The parameters of a Formula or an Orthogonal refer
+/// to it: it, or a copy of it, must live as long as they are used.
 struct FillParams {
   enum class Kind : std::uint8_t {
-    constant,  ///< `pattern` everywhere
-    identity,  ///< `pattern` where row == column, else zero; `columns` is the length of a row
-    uniform,   ///< a fraction of one word, centred unless `shifted`
-    normal,    ///< a standard normal within [lower, upper]
-    computed   ///< the expression `computed` of each element's coordinates; in host memory only
+    constant,   ///< `pattern` everywhere
+    identity,   ///< `pattern` where row == column, else zero; `columns` is the length of a row
+    uniform,    ///< a fraction of one word, centred unless `shifted`
+    normal,     ///< a standard normal within [lower, upper]
+    computed,   ///< the expression `computed` of each element's coordinates; in host memory only
+    orthogonal  ///< `scale` times a matrix of `rows` and `columns` that is computed as a whole; in host memory only
   };
 
   /// An axis of the whole tensor: coordinate = index / stride % extent.
@@ -53,19 +55,24 @@ struct FillParams {
   std::uint64_t seed;
   std::uint64_t subsequence;
   std::uint64_t pattern;  ///< the element's bits, in the low bytes
-  std::uint64_t columns;
+  std::uint64_t rows, columns;
   double scale, shift;
   double lower, upper;  ///< window [lower, upper] of the standard normal
   double min, max;      ///< values are clamped to [min, max]
   IndexMap index;
   const detail::ComputedValue* computed;
-  Axis axes[8];    ///< that the expression names
-  bool uses_draw;  ///< the expression uses a draw
-  bool finite;     ///< all values of the expression are known to be finite; false is always right
+  detail::MatrixStore* matrices;  ///< keeps an orthogonal matrix for fills of its other parts
+  Axis axes[8];                   ///< that the expression names
+  bool uses_draw;                 ///< the expression uses a draw
+  bool finite;                    ///< all values of the expression are known to be finite; false is always right
 
   bool is_random() const {
-    return kind == Kind::uniform || kind == Kind::normal || (kind == Kind::computed && uses_draw);
+    return kind == Kind::uniform || kind == Kind::normal || kind == Kind::orthogonal ||
+           (kind == Kind::computed && uses_draw);
   }
+
+  /// The host computes the values for every destination.
+  bool is_from_host() const { return kind == Kind::computed || kind == Kind::orthogonal; }
 };
 
 static_assert(std::is_trivially_copyable_v<FillParams>);

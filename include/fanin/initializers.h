@@ -184,6 +184,28 @@ class FANIN_API Identity : public Initializer {
   explicit Identity(const Initializer& made) : Initializer(made) {}
 };
 
+/// A matrix with orthonormal columns, or rows if it has more columns than rows, times `gain`; uniformly distributed
+/// (Haar). docs/VALUES.md, section 8, defines the bits: Householder reflections of normals, as Stewart, "The efficient
+/// generation of random orthogonal matrices", 1980. Saxe et al., "Exact solutions ...", 2014, propose it for weights.
+///
+/// The tensor has two dimensions or more. Its matrix has the last extent as columns (Layout::hwio, as in Keras) or the
+/// first extent as rows (Layout::oihw, as in PyTorch). 8- and 16-bit types have the float32 matrix, rounded; float64
+/// has the same matrix to about 6 digits.
+///
+/// The host computes the whole matrix for every destination and every block. This takes about
+/// 2 max(rows, cols) min(rows, cols)^2 operations and, while it lasts, memory for three matrices in float32 (float64
+/// for float64) and 4 MB or more for each thread. Fills of parts compute it once: the initializer and its copies keep
+/// it until all its elements have been written, or parts of two other tensors are filled. A fill of device memory
+/// stages and copies, waits for the stream, and cannot be captured. Plans take it for host memory only.
+class FANIN_API Orthogonal : public Initializer {
+ public:
+  explicit Orthogonal(double gain = 1.0, Seed seed = {});
+  static Orthogonal from_config(std::string_view json);
+
+ private:
+  explicit Orthogonal(const Initializer& made) : Initializer(made) {}
+};
+
 /// A value that is computed for each element from its coordinates: `Formula("log(i[1] + 1)")`. docs/VALUES.md, section
 /// 7, defines the bits.
 ///
@@ -228,6 +250,7 @@ using constant = Constant;
 using zeros = Zeros;
 using ones = Ones;
 using identity = Identity;
+using orthogonal = Orthogonal;
 using formula = Formula;
 
 }  // namespace fanin

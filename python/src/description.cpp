@@ -5,6 +5,7 @@
 #include <nanobind/stl/string_view.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
@@ -38,6 +39,8 @@ std::string values_text(const Distribution& d) {
       return "normal, mean " + number(d.mean) + ", stddev " + number(d.stddev);
     case Kind::truncated_normal:
       break;
+    case Kind::orthogonal:
+      return number(d.value) + " times a random orthogonal matrix";
     case Kind::computed:
       return d.uses_draw ? "computed from the element's coordinates and draw"
                          : "computed from the element's coordinates";
@@ -51,6 +54,7 @@ std::pair<double, double> bounds_of(const Distribution& d) {
   if (d.kind == Kind::uniform) return {d.low, d.high};
   if (is_normal(d)) return {d.mean + d.stddev * d.lower, d.mean + d.stddev * d.upper};
   if (d.kind == Kind::identity) return {std::min(d.value, 0.0), std::max(d.value, 0.0)};
+  if (d.kind == Kind::orthogonal) return {-std::abs(d.value), std::abs(d.value)};
   if (d.kind == Kind::computed) {
     return {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   }
@@ -87,7 +91,7 @@ void bind_description(nb::module_& m) {
           "fan_out", [](const D& d) { return d.description.fans.fan_out; }, "The number of outputs of each input.")
       .def_prop_ro(
           "distribution", [](const D& d) { return name_of(d.description.distribution.kind); },
-          "\"constant\", \"identity\", \"uniform\", \"normal\", \"truncated_normal\" or \"computed\".")
+          "\"constant\", \"identity\", \"uniform\", \"normal\", \"truncated_normal\", \"computed\" or \"orthogonal\".")
       .def_prop_ro(
           "mean", [](const D& d) { return moments_of(d.description.distribution).mean; },
           "The mean of the values; NaN, for unknown, if they are computed.")

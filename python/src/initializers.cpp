@@ -136,7 +136,8 @@ nb::object wrap_any(const Initializer& initializer) {
 
 nb::object wrapped(const Initializer& initializer) {
   return wrap_any<HeNormal, HeUniform, LecunNormal, LecunUniform, GlorotNormal, GlorotUniform, VarianceScaling,
-                  TruncatedNormal, RandomNormal, RandomUniform, Constant, Zeros, Ones, Identity, Formula>(initializer);
+                  TruncatedNormal, RandomNormal, RandomUniform, Constant, Zeros, Ones, Identity, Orthogonal, Formula>(
+      initializer);
 }
 
 nb::object get(nb::handle identifier) {
@@ -358,6 +359,23 @@ stddev is the standard deviation before truncation. lower < upper; Keras always 
         const nb::dict config = config_of(self);
         return config.contains("gain") ? nb::cast<double>(config["gain"]) : 1.0;
       });
+
+  bind_class<Orthogonal, Initializer>(
+      m, "Orthogonal", "orthogonal",
+      R"doc(A matrix with orthonormal columns, or rows if it has more columns than rows, times gain; uniform (Haar).
+
+The shape has two dimensions or more. Its matrix has the last extent as columns (layout hwio, as in Keras) or the first extent as
+rows (layout oihw, as in PyTorch). Saxe et al., "Exact solutions to the nonlinear dynamics of learning ...", 2014.
+
+The host computes the whole matrix for every device and every block, in float32 (float64 for float64). This takes about
+2 max(rows, cols) min(rows, cols)^2 operations and three times the memory of the matrix. While only parts of a tensor have been
+filled, the initializer keeps the matrix. A fill on a device waits for the stream.)doc")
+      .def(
+          "__init__",
+          [](Orthogonal* self, double gain, nb::handle seed) { new (self) Orthogonal(gain, seed_from(seed)); },
+          "gain"_a = 1.0, "seed"_a = nb::none(),
+          nb::sig("def __init__(self, gain: float = 1.0, seed: SeedLike = None) -> None"))
+      .def_prop_ro("gain", [](const Orthogonal& self) { return nb::cast<double>(config_of(self)["gain"]); });
 
   bind_class<Formula, Initializer>(m, "Formula", "formula",
                                    R"doc(A value that is computed for each element, such as Formula("log(i[1] + 1)").

@@ -86,13 +86,14 @@ void* Destination::address_of(const View& view, std::uint64_t count) const {
   return current_ ? gpu::device_address(view.address, *current_) : view.address;
 }
 
-// The host computes the values, piece by piece, in memory of bounded size.
-void Destination::fill_computed(const FillJob& job) const {
+// The host computes the values and copies them, piece by piece. A matrix stays in its store between the pieces.
+void Destination::fill_from_host(const FillJob& job) const {
   if (job.params.is_random() && (options_.device_seed != nullptr || options_.device_call != nullptr)) {
-    throw InvalidArgument(std::string("A ") + (options_.device_seed != nullptr ? "seed" : "call number") +
-                          " in device memory cannot change the values of a Formula, which the host computes");
+    throw InvalidArgument(
+        std::string("A ") + (options_.device_seed != nullptr ? "seed" : "call number") +
+        " in device memory cannot change values that the host computes, as those of a Formula or an Orthogonal");
   }
-  gpu::check_not_captured(*current_, options_.stream, "A Formula's fill");
+  gpu::check_not_captured(*current_, options_.stream, "A fill with values that the host computes");
   const CpuTarget target = cpu_target(options_.cpu_target);
   cpu::check(&job, 1, options_.threads, target);
   const std::size_t size = size_of(job.params.dtype);
@@ -116,8 +117,8 @@ void Destination::fill_computed(const FillJob& job) const {
 }
 
 void Destination::fill(const FillJob& job) const {
-  if (current_ && job.params.kind == FillParams::Kind::computed) {
-    fill_computed(job);
+  if (current_ && job.params.is_from_host()) {
+    fill_from_host(job);
   } else if (current_) {
     gpu::fill(job, *current_, {options_.stream, options_.device_seed, options_.device_call});
   } else {

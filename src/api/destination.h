@@ -39,11 +39,12 @@ class Destination {
   // Requires a CUDA device.
   const gpu::CurrentDevice& current() const { return *current_; }
 
-  // Fills host memory before it returns, device memory in the order of the stream; computed values before it returns.
+  // Fills host memory before it returns, device memory in the order of the stream; values that the host
+  // computes before it returns.
   void fill(const FillJob& job) const;
 
  private:
-  void fill_computed(const FillJob& job) const;
+  void fill_from_host(const FillJob& job) const;
 
   RunOptions options_;
   std::optional<gpu::CurrentDevice> current_;

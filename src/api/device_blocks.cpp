@@ -84,11 +84,10 @@ void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks
     throw InvalidArgument(
         "Blocks with seeds in device memory can be filled only in device memory. Received: a view of host memory");
   }
-  if (params.kind == FillParams::Kind::computed) {
+  if (params.is_from_host()) {
     throw InvalidArgument(
-        "The values of a Formula are computed on the host, so blocks with seeds in device memory cannot have them. "
-        "Fill "
-        "each with Initializer::fill");
+        "The values of a Formula or an Orthogonal are computed on the host, so blocks with seeds in device memory "
+        "cannot have them. Fill each with Initializer::fill");
   }
   const IndexMap& index = params.index;
   if (view.dtype != params.dtype || params.kind == FillParams::Kind::identity || index.rank != 1 || index.start != 0 ||

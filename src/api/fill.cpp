@@ -24,12 +24,11 @@ void fill(const View& view, const FillParams& params, const RunOptions& options)
 
 FillParams checked(const FillParams& params, int threads) {
   FillParams result = params;
-  if (params.kind != FillParams::Kind::computed) return result;
-  const FillJob job{nullptr, params};
+  if (!params.is_from_host()) return result;
   RunOptions options;
   options.threads = threads;
   options = detail::checked(options, host);
-  cpu::check(&job, 1, threads, options.cpu_target);
+  cpu::prepare(params, threads, options.cpu_target);
   result.finite = true;
   return result;
 }

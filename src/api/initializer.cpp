@@ -47,7 +47,7 @@ Access::Prepared Access::prepare(const Initializer& initializer, const Shape& sh
   return in_default_fp_environment([&] {
     const IndexMap index = make_index_map(shape, options.block);
     const Fans fans = fans_in(shape, options, scheme.axes());
-    Prepared prepared{scheme.distribution(shape, fans), {}};
+    Prepared prepared{scheme.distribution(shape, options.layout, fans), {}};
     prepared.params = make_params(prepared.distribution, shape, index, dtype, initializer.seed_.value(), subsequence);
     return prepared;
   });
@@ -124,7 +124,7 @@ Description Initializer::describe(const Shape& shape, const TensorOptions& optio
   return detail::in_default_fp_environment([&] {
     const std::uint64_t size = element_count(shape);
     const Fans fans = fans_in(shape, options, scheme_->axes());
-    const Distribution distribution = scheme_->distribution(shape, fans);
+    const Distribution distribution = scheme_->distribution(shape, options.layout, fans);
     return Description{std::string(class_name()),
                        shape,
                        fans,

@@ -90,5 +90,6 @@ Zeros::Zeros() : Initializer(detail::zeros(), Seed(0)) {}
 Ones::Ones() : Initializer(detail::ones(), Seed(0)) {}
 
 Identity::Identity(double gain) : Initializer(detail::identity(gain), Seed(0)) {}
+Orthogonal::Orthogonal(double gain, Seed seed) : Initializer(detail::orthogonal(gain), std::move(seed)) {}
 
 }  // namespace fanin

@@ -208,10 +208,11 @@ struct Plan::State {
   void check(const FillJob& job, const Draws& draws, Device device) const {
     if (job.params.is_random()) check_draws(job, draws);
     if (job.params.index.count != 0) check_memory(job, device.cuda_device);
-    if (job.params.kind != FillParams::Kind::computed) return;
+    if (!job.params.is_from_host()) return;
     if (!device.is_host()) {
       throw InvalidArgument(
-          "A plan fills device memory with kernels, but the host computes the values of a Formula. "
+          "A plan fills device memory with kernels, but the host computes the values of a Formula or an "
+          "Orthogonal. "
           "Fill this tensor with Initializer::fill, which copies them. Received: memory on " +
           to_string(device));
     }
@@ -238,7 +239,7 @@ struct Plan::State {
   void join_pass(std::vector<FillJob>& device_jobs, std::size_t original, Device device) {
     const auto can_join = [&](const FillJob& one) {
       const bool in_binary32 =
-          one.params.is_random() && one.params.kind != FillParams::Kind::computed && one.params.dtype != DType::float64;
+          one.params.is_random() && !one.params.is_from_host() && one.params.dtype != DType::float64;
       return in_binary32 && one.pitch == 0 && one.params.index.count != 0;
     };
     const std::size_t added = device_jobs.size() - 1;

@@ -34,7 +34,7 @@ static_assert(static_cast<int>(fanin::DType::float8_e5m2) == FANIN_FLOAT8_E5M2);
 static_assert(static_cast<int>(fanin::Layout::oihw) == FANIN_OIHW);
 static_assert(static_cast<int>(fanin::ConfigForm::tf2) == FANIN_TF2);
 static_assert(static_cast<int>(fanin::CpuTarget::sve) == FANIN_CPU_SVE);
-static_assert(static_cast<int>(fanin::Distribution::Kind::computed) == FANIN_COMPUTED);
+static_assert(static_cast<int>(fanin::Distribution::Kind::orthogonal) == FANIN_ORTHOGONAL);
 static_assert(static_cast<int>(fanin::Seed::Kind::sequence) == FANIN_SEED_SEQUENCE);
 
 // A fixed array, so that storing a message cannot fail.
@@ -234,6 +234,10 @@ fanin_status fanin_make_constant(double value, fanin_initializer** initializer) 
 
 fanin_status fanin_make_identity(double gain, fanin_initializer** initializer) {
   return make_with(initializer, [&] { return fanin::Identity(gain); });
+}
+
+fanin_status fanin_make_orthogonal(double gain, uint64_t seed, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::Orthogonal(gain, seed); });
 }
 
 fanin_status fanin_make_variance_scaling(double scale, const char* mode, const char* distribution, uint64_t seed,

@@ -97,6 +97,7 @@ Constant Constant::from_config(std::string_view json) { return Constant(from_tex
 Zeros Zeros::from_config(std::string_view json) { return Zeros(from_text("Zeros", json)); }
 Ones Ones::from_config(std::string_view json) { return Ones(from_text("Ones", json)); }
 Identity Identity::from_config(std::string_view json) { return Identity(from_text("Identity", json)); }
+Orthogonal Orthogonal::from_config(std::string_view json) { return Orthogonal(from_text("Orthogonal", json)); }
 Formula Formula::from_config(std::string_view json) { return Formula(from_text("Formula", json)); }
 
 }  // namespace fanin

@@ -20,7 +20,7 @@ Initializer with_defaults() {
 }
 
 // A compile-time constant, so that initializers can be made before main() and after it.
-constexpr std::array<KerasClass, 15> classes{{
+constexpr std::array<KerasClass, 16> classes{{
     {"HeNormal", "he_normal", "", true, with_defaults<HeNormal>},
     {"HeUniform", "he_uniform", "", true, with_defaults<HeUniform>},
     {"LecunNormal", "lecun_normal", "", true, with_defaults<LecunNormal>},
@@ -35,6 +35,7 @@ constexpr std::array<KerasClass, 15> classes{{
     {"Zeros", "zeros", "zero", false, with_defaults<Zeros>},
     {"Ones", "ones", "one", false, with_defaults<Ones>},
     {"Identity", "identity", "IdentityInitializer", false, with_defaults<Identity>},
+    {"Orthogonal", "orthogonal", "OrthogonalInitializer", false, with_defaults<Orthogonal>},
     {"Formula", "formula", "", false, with_defaults<Formula>},  // fanin's own
 }};
 
@@ -59,8 +60,7 @@ std::string_view without_module(std::string_view name) {
 [[noreturn]] void refuse_name(std::string_view name) {
   const std::string text(name);
   const std::string_view bare = without_module(name);
-  for (const std::string_view later :
-       {"Orthogonal", "orthogonal", "OrthogonalInitializer", "OrthogonalV2", "STFT", "stft", "STFTInitializer"}) {
+  for (const std::string_view later : {"STFT", "stft", "STFTInitializer"}) {
     if (bare == later)
       throw InvalidArgument("Keras's initializer \"" + text + "\" is not part of this version of fanin");
   }
@@ -93,7 +93,7 @@ std::string_view without_module(std::string_view name) {
 
 }  // namespace
 
-const std::array<KerasClass, 15>& keras_classes() { return classes; }
+const std::array<KerasClass, 16>& keras_classes() { return classes; }
 
 const KerasClass& class_named(std::string_view name) {
   const std::string_view bare = without_module(name);

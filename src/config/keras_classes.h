@@ -17,7 +17,7 @@ struct KerasClass {
   Initializer (*with_defaults)();
 };
 
-const std::array<KerasClass, 15>& keras_classes();
+const std::array<KerasClass, 16>& keras_classes();
 
 // The class with this name in any of its spellings, alone or after a module's name. Throws InvalidArgument with the
 // nearest name.

@@ -71,8 +71,9 @@ bool is_written(const Parameter& parameter, ConfigForm form, std::string_view cl
     throw InvalidArgument("TF 2's form has no input_axes and output_axes: " + std::string(class_name) +
                           " with axes can only be written in Keras 3's form");
   }
-  // Keras 3 reads a gain but does not write it; it is written unless it is the default.
-  if (parameter.name == "gain" && form == ConfigForm::keras3) return std::get<double>(parameter.value) != 1;
+  // Keras 3 reads Identity's gain but does not write it; it is written unless it is the default.
+  if (parameter.name == "gain" && class_name == "Identity" && form == ConfigForm::keras3)
+    return std::get<double>(parameter.value) != 1;
   return parameter.is_stated;
 }
 

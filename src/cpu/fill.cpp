@@ -15,6 +15,7 @@
 
 #include "base/fp_environment.h"
 #include "cpu/computed.h"
+#include "cpu/orthogonal.h"
 #include "cpu/run.h"
 #include "cpu/shares.h"
 #include "fanin/dtype.h"
@@ -176,7 +177,26 @@ void check(const FillJob& job, const Computed& computed, int threads, Run run) {
   if (its_index != Computed::none) computed.refuse(its_index);
 }
 
+// Computes the matrix of a job and writes its elements.
+void fill_orthogonal(const FillJob& job, int threads, CpuTarget target, Round round) {
+  if (job.params.index.count == 0) return;
+  const Orthogonal matrix(job.params, job.params.index.count, threads, target);
+  in_shares(job.params.index.count * round_work, threads, [&](std::uint64_t first, std::uint64_t last) {
+    const std::uint64_t element = first / round_work;
+    const std::uint64_t end = last == job.params.index.count * round_work ? job.params.index.count : last / round_work;
+    detail::in_default_fp_environment([&] {
+      for_rows(job.params.index, element, end - element, end - element,
+               [&](std::uint64_t at, std::uint64_t index, std::uint64_t n) {
+                 matrix.write(address_of(job, at), index, n, round);
+               });
+    });
+  });
+}
+
 AllComputed checked(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
+  for (std::size_t j = 0; j < count; ++j) {
+    if (jobs[j].params.kind == FillParams::Kind::orthogonal) check_orthogonal(jobs[j].params);
+  }
   return detail::in_default_fp_environment([&] {
     AllComputed all = computed_of(jobs, count);
     for (std::size_t j = 0; j < all.size(); ++j) {
@@ -192,10 +212,20 @@ void check(const FillJob* jobs, std::size_t count, int threads, CpuTarget target
   checked(jobs, count, threads, target);
 }
 
+void prepare(const FillParams& params, int threads, CpuTarget target) {
+  const FillJob job{nullptr, params};
+  checked(&job, 1, threads, target);
+  const std::uint64_t size = params.rows * params.columns;
+  if (params.kind == FillParams::Kind::orthogonal && size != 0) Orthogonal(params, 0, threads, target);
+}
+
 void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
   const Round round = vector_round(target);
   const Loops loops{vector_run(target), round != nullptr ? round : round_portable};
   const AllComputed computed = checked(jobs, count, threads, target);
+  for (std::size_t j = 0; j < count; ++j) {
+    if (jobs[j].params.kind == FillParams::Kind::orthogonal) fill_orthogonal(jobs[j], threads, target, loops.round);
+  }
   in_shares(work_of(jobs, count), threads,
             [&](std::uint64_t first, std::uint64_t last) { fill_share(jobs, computed, first, last, loops); });
 }

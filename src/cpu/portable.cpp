@@ -179,8 +179,9 @@ void run(const FillParams& params, void* memory, std::uint64_t index, std::uint6
       return core::is_narrow(core::sampler_of(params.lower, params.upper))
                  ? run_random<Format, NarrowNormal>(params, out, index, count)
                  : run_random<Format, TableNormal>(params, out, index, count);
-    case FillParams::Kind::computed:
-      break;  // cpu/computed.h
+    case FillParams::Kind::computed:    // cpu/computed.h
+    case FillParams::Kind::orthogonal:  // cpu/orthogonal.h
+      break;
   }
 }
 

@@ -18,7 +18,7 @@ using Run = void (*)(const FillParams& params, void* out, std::uint64_t index, s
 // Requires the default floating-point environment.
 using Round = void (*)(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
 
-// Writes every kind of fill except computed ones.
+// Writes every kind of fill that needs no more than params and an index (FillParams::is_from_host).
 void run_portable(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count) noexcept;
 void round_portable(const FillParams& params, const float* values, void* out, std::uint64_t count) noexcept;
 
@@ -49,7 +49,7 @@ inline bool suits_vectors(const FillParams& params, std::uint64_t count) {
   return scale * 0x1p-31F * 0x1p31F == scale;
 }
 
-// Writes every kind of fill except computed ones. It uses the vector loop `run`, which can be null, where that loop is
+// Writes the same fills. It uses the vector loop `run`, which can be null, where that loop is
 // right and faster.
 inline void run_best(const FillParams& params, void* out, std::uint64_t index, std::uint64_t count, Run run) noexcept {
   const bool in_vectors = run != nullptr && params.is_random() && suits_vectors(params, count);

@@ -19,7 +19,7 @@ namespace fanin::cpu {
 inline constexpr std::uint64_t uniform_work = 16;
 inline constexpr std::uint64_t normal_work = 32;
 inline constexpr std::uint64_t narrow_work = 128;
-inline constexpr std::uint64_t round_work = 8;  // for each copy of a leader
+inline constexpr std::uint64_t round_work = 8;  // for each copy of a leader, and for an element of a matrix
 
 // The work of a computed value: for each operation, and for each correctly rounded function.
 inline constexpr std::uint64_t operation_work = 8;
@@ -44,9 +44,10 @@ inline std::uint64_t work_of(const FillParams& params) {
   return (narrow ? narrow_work : normal ? normal_work : uniform_work) * (size == 8 ? 2 : 1);
 }
 
-// Returns the work per element of a job with its copies. A copy has none of its own.
+// Returns the work per element of a job with its copies. A copy has none of its own. A matrix is not among the shares,
+// because it is computed as a whole.
 inline std::uint64_t work_of(const FillJob* jobs, const FillJob& job) {
-  if (job.is_copy) return 0;
+  if (job.is_copy || job.params.kind == FillParams::Kind::orthogonal) return 0;
   std::uint64_t work = work_of(job.params);
   for (std::size_t at = job.next_copy; at != FillJob::none; at = jobs[at].next_copy) work += round_work;
   return work;
@@ -70,8 +71,8 @@ template <class Part>
 void for_parts(const FillJob* jobs, std::uint64_t first, std::uint64_t last, const Part& part) {
   std::uint64_t begin = 0;
   for (const FillJob* job = jobs; begin < last; ++job) {
-    if (job->is_copy) continue;
     const std::uint64_t work = work_of(jobs, *job);
+    if (work == 0) continue;
     const auto element_at = [&](std::uint64_t at) {
       return (at - begin) / work / share_granularity * share_granularity;
     };

@@ -23,6 +23,8 @@ std::string_view name_of(Distribution::Kind kind) {
       return "truncated_normal";
     case Distribution::Kind::computed:
       return "computed";
+    case Distribution::Kind::orthogonal:
+      return "orthogonal";
   }
   return "";
 }
@@ -79,6 +81,8 @@ Moments moments_in_default_environment(const Distribution& d) {
       return {d.mean, d.stddev};
     case Distribution::Kind::truncated_normal:
       break;
+    case Distribution::Kind::orthogonal:  // columns, or rows, of length |gain|
+      return {0, std::abs(d.value) / std::sqrt(static_cast<double>(std::max(d.rows, d.columns)))};
     case Distribution::Kind::computed:
       return {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
   }

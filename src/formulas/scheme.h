@@ -13,6 +13,7 @@
 #include "fanin/fans.h"
 #include "fanin/shape.h"
 #include "formulas/computed_value.h"
+#include "formulas/matrix_store.h"
 
 namespace fanin::detail {
 
@@ -52,14 +53,15 @@ struct SchemeClass {
   // Throws for values that are wrong for every shape and dtype; replaces older spellings.
   void (*check)(Parameters& parameters);
 
-  // The distribution for a tensor of this shape and these fans. Throws for a shape that is not allowed.
-  Distribution (*distribution)(const Parameters& parameters, const Shape& shape, const Fans& fans);
+  // The distribution for a tensor of this shape, layout and fans. Throws for a shape that is not allowed.
+  Distribution (*distribution)(const Parameters& parameters, const Shape& shape, Layout layout, const Fans& fans);
 
   // Explains how the distribution follows from the fans, for a human reader.
   std::string (*derivation)(const Parameters& parameters, const Fans& fans, const Distribution& distribution);
 };
 
-// An initialization scheme maps a tensor's shape to a distribution: a class and its parameters. Immutable.
+// An initialization scheme maps a tensor's shape to a distribution: a class and its parameters. Immutable, but for
+// the matrix that it may keep.
 class Scheme {
  public:
   // Throws InvalidArgument.
@@ -71,8 +73,10 @@ class Scheme {
   const Parameters& parameters() const { return parameters_; }
   const FanAxes& axes() const { return axes_; }
 
-  Distribution distribution(const Shape& shape, const Fans& fans) const {
-    return class_->distribution(parameters_, shape, fans);
+  Distribution distribution(const Shape& shape, Layout layout, const Fans& fans) const {
+    Distribution d = class_->distribution(parameters_, shape, layout, fans);
+    if (d.kind == Distribution::Kind::orthogonal) d.matrices = matrices_;
+    return d;
   }
   std::string derivation(const Fans& fans, const Distribution& distribution) const {
     return class_->derivation(parameters_, fans, distribution);
@@ -85,6 +89,7 @@ class Scheme {
   const SchemeClass* class_;
   Parameters parameters_;
   FanAxes axes_;
+  std::shared_ptr<MatrixStore> matrices_ = std::make_shared<MatrixStore>();  // of Orthogonal
 };
 
 }  // namespace fanin::detail

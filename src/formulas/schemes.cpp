@@ -148,7 +148,7 @@ double fan_of(const Parameters& parameters, const Fans& fans) {
   return std::max(1.0, fan);
 }
 
-Distribution scaling_distribution(const Parameters& parameters, const Shape&, const Fans& fans) {
+Distribution scaling_distribution(const Parameters& parameters, const Shape&, Layout, const Fans& fans) {
   const double variance = number_in(parameters, 0) / fan_of(parameters, fans);
   const std::string_view distribution = text_in(parameters, 2);
   if (distribution == "truncated_normal") {
@@ -232,7 +232,7 @@ constexpr SchemeClass truncated_normal_class{"TruncatedNormal",
                                              true,
                                              true,
                                              check_truncated_normal,
-                                             [](const Parameters& p, const Shape&, const Fans&) {
+                                             [](const Parameters& p, const Shape&, Layout, const Fans&) {
                                                return truncated_normal_of(number_in(p, 0), number_in(p, 1),
                                                                           number_in(p, 2), number_in(p, 3));
                                              },
@@ -246,7 +246,7 @@ constexpr SchemeClass random_normal_class{
     true,
     true,
     check_normal,
-    [](const Parameters& p, const Shape&, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
+    [](const Parameters& p, const Shape&, Layout, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
     parameters_derivation};
 
 constexpr SchemeClass random_uniform_class{
@@ -254,18 +254,18 @@ constexpr SchemeClass random_uniform_class{
     true,
     true,
     check_uniform,
-    [](const Parameters& p, const Shape&, const Fans&) { return uniform_of(number_in(p, 0), number_in(p, 1)); },
+    [](const Parameters& p, const Shape&, Layout, const Fans&) { return uniform_of(number_in(p, 0), number_in(p, 1)); },
     parameters_derivation};
 
 // ---------------------------------------------------------------- Constant, Zeros, Ones, Identity
 
-Distribution constant_distribution(const Parameters& parameters, const Shape&, const Fans&) {
+Distribution constant_distribution(const Parameters& parameters, const Shape&, Layout, const Fans&) {
   const auto& value = std::get<ConstantValue>(parameters[0].value);
   if (value.number) return constant_of(*value.number);
   throw InvalidArgument("Constant can be filled with a single number only. Received: value=" + value.json);
 }
 
-Distribution identity_distribution(const Parameters& parameters, const Shape& shape, const Fans&) {
+Distribution identity_distribution(const Parameters& parameters, const Shape& shape, Layout, const Fans&) {
   if (shape.size() != 2) {
     throw InvalidArgument("Identity matrix initializer can only be used for 2D matrices. Received: shape=" +
                           to_string(shape) + " of rank " + std::to_string(shape.size()) + ".");
@@ -282,14 +282,14 @@ constexpr SchemeClass zeros_class{"Zeros",
                                   false,
                                   true,
                                   check_nothing,
-                                  [](const Parameters&, const Shape&, const Fans&) { return constant_of(0); },
+                                  [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(0); },
                                   constant_derivation};
 
 constexpr SchemeClass ones_class{"Ones",
                                  false,
                                  true,
                                  check_nothing,
-                                 [](const Parameters&, const Shape&, const Fans&) { return constant_of(1); },
+                                 [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(1); },
                                  constant_derivation};
 
 constexpr SchemeClass identity_class{"Identity",
@@ -301,6 +301,34 @@ constexpr SchemeClass identity_class{"Identity",
                                        return "gain on the diagonal, 0 elsewhere";
                                      }};
 
+// ---------------------------------------------------------------- Orthogonal
+
+Distribution orthogonal_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
+  if (shape.size() < 2) {
+    throw InvalidArgument("The tensor to initialize must be at least two-dimensional. Received: shape=" +
+                          to_string(shape) + " of rank " + std::to_string(shape.size()) + ".");
+  }
+  Distribution d;
+  d.kind = Distribution::Kind::orthogonal;
+  d.value = number_in(parameters, 0);
+  const std::uint64_t size = element_count(shape);
+  const auto extent = static_cast<std::uint64_t>(layout == Layout::hwio ? shape.back() : shape.front());
+  if (size == 0) return d;
+  (layout == Layout::hwio ? d.columns : d.rows) = extent;
+  (layout == Layout::hwio ? d.rows : d.columns) = size / extent;
+  return d;
+}
+
+std::string orthogonal_derivation(const Parameters& parameters, const Fans&, const Distribution& d) {
+  return "an orthogonal matrix of " + std::to_string(d.rows) + " x " + std::to_string(d.columns) +
+         ", uniform (Haar), " + "times gain = " + to_text(number_in(parameters, 0)) + ": " +
+         (d.rows < d.columns ? "its rows" : "its columns") + " are orthonormal";
+}
+
+constexpr SchemeClass orthogonal_class{
+    "Orthogonal",         true, true, [](Parameters& parameters) { check_finite(parameters); }, orthogonal_distribution,
+    orthogonal_derivation};
+
 // ---------------------------------------------------------------- Formula
 
 void check_computed(Parameters& parameters) {
@@ -309,7 +337,7 @@ void check_computed(Parameters& parameters) {
   value.computed = std::make_shared<const ComputedValue>(value.text, constants);
 }
 
-Distribution computed_distribution(const Parameters& parameters, const Shape& shape, const Fans&) {
+Distribution computed_distribution(const Parameters& parameters, const Shape& shape, Layout, const Fans&) {
   Distribution d;
   d.kind = Distribution::Kind::computed;
   d.computed = std::get<ExpressionValue>(parameters[0].value).computed;
@@ -380,6 +408,7 @@ SchemePointer random_uniform(double minval, double maxval) {
 }
 SchemePointer constant(double value) { return scheme(constant_class, {{"value", ConstantValue{value, {}}}}); }
 SchemePointer identity(double gain) { return scheme(identity_class, {{"gain", gain}}); }
+SchemePointer orthogonal(double gain) { return scheme(orthogonal_class, {{"gain", gain}}); }
 SchemePointer computed(std::string_view value, ComputedValue::Constants constants) {
   return scheme(computed_class,
                 {{"value", ExpressionValue{std::string(value), nullptr}}, {"constants", std::move(constants)}});

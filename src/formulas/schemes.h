@@ -20,6 +20,7 @@ SchemePointer random_normal(double mean, double stddev);
 SchemePointer random_uniform(double minval, double maxval);
 SchemePointer constant(double value);
 SchemePointer identity(double gain);
+SchemePointer orthogonal(double gain);
 SchemePointer computed(std::string_view value, ComputedValue::Constants constants);
 SchemePointer zeros();
 SchemePointer ones();

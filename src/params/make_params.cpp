@@ -36,6 +36,7 @@ struct Compute {
       received = "value=" + to_text(d.value);
       break;
     case Distribution::Kind::identity:
+    case Distribution::Kind::orthogonal:
       received = "gain=" + to_text(d.value);
       break;
     case Distribution::Kind::uniform:
@@ -156,11 +157,14 @@ void set_constant(FillParams& params, double v) {
   params.pattern = pattern_of(v, params.dtype);
 }
 
+void check_value(const Distribution& d, DType dtype, Compute compute) {
+  if (!compute.finite(d.value)) refuse("The value must be finite in " + compute.name() + ".", d, dtype);
+  if (d.value != 0 && compute.round(d.value) == 0)
+    refuse("The value becomes zero in " + compute.name() + ".", d, dtype);
+}
+
 void set_value(FillParams& params, const Distribution& d, Compute compute) {
-  if (!compute.finite(d.value)) refuse("The value must be finite in " + compute.name() + ".", d, params.dtype);
-  if (d.value != 0 && compute.round(d.value) == 0) {
-    refuse("The value becomes zero in " + compute.name() + ".", d, params.dtype);
-  }
+  check_value(d, params.dtype, compute);
   set_constant(params, d.value);
 }
 
@@ -230,6 +234,17 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
   params.clamped = clamping_matters(least, most, params);
 }
 
+void set_orthogonal(FillParams& params, const Distribution& d, Compute compute) {
+  check_value(d, params.dtype, compute);
+  params.kind = FillParams::Kind::orthogonal;
+  params.rows = d.rows;
+  params.columns = d.columns;
+  params.matrices = d.matrices.get();
+  params.scale = compute.round(d.value);
+  set_limits(params, -infinity, infinity, false, d);
+  params.clamped = true;
+}
+
 void set_computed(FillParams& params, const Distribution& d, const Shape& shape) {
   static_assert(sizeof params.axes / sizeof params.axes[0] == ComputedValue::max_axes);
   params.kind = FillParams::Kind::computed;
@@ -269,6 +284,9 @@ FillParams make_params(const Distribution& distribution, const Shape& shape, con
     case Distribution::Kind::normal:
     case Distribution::Kind::truncated_normal:
       set_normal(params, distribution, compute);
+      break;
+    case Distribution::Kind::orthogonal:
+      set_orthogonal(params, distribution, compute);
       break;
     case Distribution::Kind::computed:
       set_computed(params, distribution, shape);

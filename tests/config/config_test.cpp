@@ -97,6 +97,7 @@ const std::map<std::string, Initializer (*)(std::string_view)> from_config{
     {"Zeros", read_as<fanin::Zeros>},
     {"Ones", read_as<fanin::Ones>},
     {"Identity", read_as<fanin::Identity>},
+    {"Orthogonal", read_as<fanin::Orthogonal>},
 };
 
 // The same for classes with a scale, a mode and a distribution.
@@ -135,7 +136,7 @@ class KerasFile : public testing::TestWithParam<const char*> {
  protected:
   KerasFile() : file_(parse_json(fanin::test::read_text(std::string(FANIN_TEST_DATA "/keras/") + GetParam()))) {}
 
-  // The instances of fanin's classes; Orthogonal and STFT are missing.
+  // The instances of fanin's classes; STFT is missing.
   std::vector<Json> instances() const {
     std::vector<Json> ours;
     for (const Json& instance : file_["instances"]) {
@@ -177,7 +178,7 @@ TEST_P(KerasFile, ReadAndWrittenAgain) {
     EXPECT_EQ(serialize(deserialize(serialize(whole))), serialize(whole));
     ++read;
   }
-  EXPECT_EQ(read, 92u);
+  EXPECT_EQ(read, 97u);
   EXPECT_EQ(refused, 2u);
 }
 
@@ -229,6 +230,7 @@ Initializer constructed(const std::string& name, const Json& arguments) {
   }
   if (name == "Constant") return fanin::Constant(number(arguments, "value", 0.0));
   if (name == "Identity") return fanin::Identity(number(arguments, "gain", 1.0));
+  if (name == "Orthogonal") return fanin::Orthogonal(number(arguments, "gain", 1.0), seed);
   if (name == "Zeros") return fanin::Zeros();
   return fanin::Ones();
 }
@@ -256,7 +258,7 @@ TEST_P(KerasFile, ConstructedFromTheSameArguments) {
     EXPECT_TRUE(same(config_of(constructed(name, arguments)), expected));
     ++compared;
   }
-  EXPECT_EQ(compared, 90u);
+  EXPECT_EQ(compared, 95u);
 }
 
 // The attributes of the object in Keras.
@@ -331,7 +333,7 @@ TEST_P(KerasFile, Tf2FormReadAndWrittenAgain) {
         expected));
     ++written;
   }
-  EXPECT_EQ(written, 83u);
+  EXPECT_EQ(written, 88u);
   EXPECT_EQ(refused, 9u);
 }
 
@@ -362,6 +364,7 @@ TEST(Forms, KeysInKerasOrder) {
       {"Zeros", "{}", "{}"},
       {"Ones", "{}", "{}"},
       {"Identity", "{}", R"({"gain": 1.0})"},
+      {"Orthogonal", R"({"seed": null, "gain": 1.0})", R"({"gain": 1.0, "seed": null})"},
   };
   for (const Default& d : defaults) {
     SCOPED_TRACE(d.class_name);
@@ -567,7 +570,6 @@ TEST(OuterForm, Refusals) {
       {R"({"class_name": "HeNormal", "conf": {}})", "Did you mean \"config\"?"},
       {R"({"class_name": "HeNormal", "seed": 1})", "\"seed\""},
       {R"({"class_name": "nope", "config": {}})", "nope"},
-      {R"({"class_name": "Orthogonal", "config": {}})", "not part of this version"},
       {R"({"class_name": "STFT"})", "not part of this version"},
       {"null", "null"},
       {"true", "true"},
@@ -592,7 +594,7 @@ TEST_P(KerasFile, NamesThatKerasAccepts) {
   for (const auto& item : file_["get_ok"].items()) {
     const auto class_name = item.value().get<std::string>();
     SCOPED_TRACE(item.key());
-    if (from_config.count(class_name) == 0) {  // Orthogonal, STFT, and the base class
+    if (from_config.count(class_name) == 0) {  // STFT, and the base class
       EXPECT_THROW(fanin::make(item.key()), InvalidArgument);
       continue;
     }
@@ -601,7 +603,7 @@ TEST_P(KerasFile, NamesThatKerasAccepts) {
     EXPECT_EQ(class_of(R"({"class_name": ")" + item.key() + R"("})"), class_name);
     ++accepted;
   }
-  EXPECT_EQ(accepted, 31u);
+  EXPECT_EQ(accepted, 34u);
 }
 
 // A Python literal as JSON, if JSON has it.
@@ -694,8 +696,6 @@ TEST(Names, RefusedWithTheNearest) {
       {"xavier_uniform_", "\"glorot_uniform\""},
       {"kaiming_normal", "\"he_normal\""},
       {"kaiming_uniform_", "\"he_uniform\""},
-      {"Orthogonal", "not part of this version"},
-      {"orthogonal", "not part of this version"},
       {"STFT", "not part of this version"},
       {"", "Could not interpret initializer identifier"},
       {"he_normal ", "he_normal "},

@@ -410,6 +410,8 @@ static void test_makers(void) {
   CHECK(checksum_and_free(initializer) == checksum_and_free(made("ones", 0)));
   OK(fanin_make_identity(1, &initializer));
   CHECK(checksum_and_free(initializer) == checksum_and_free(made("identity", 0)));
+  OK(fanin_make_orthogonal(1, 42, &initializer));
+  CHECK(checksum_and_free(initializer) == checksum_and_free(made("orthogonal", 42)));
   OK(fanin_make_formula("a * z + b", 2, names, numbers, 42, &initializer));
   CHECK(checksum_and_free(initializer) ==
         checksum_and_free(read("{\"class_name\": \"Formula\", \"config\": {\"value\": \"a * z + b\", \"constants\": "
@@ -428,6 +430,7 @@ static void test_makers(void) {
   CHECK_NOT_MADE(fanin_make_truncated_normal(0, 1, 2, 2, 1, &initializer), "lower");
   CHECK_NOT_MADE(fanin_make_uniform(2, 1, 1, &initializer), "minval=2");
   CHECK_NOT_MADE(fanin_make_identity(HUGE_VAL, &initializer), "gain");
+  CHECK_NOT_MADE(fanin_make_orthogonal(HUGE_VAL, 1, &initializer), "gain");
   CHECK_NOT_MADE(fanin_make_formula("i[0] * n", 0, NULL, NULL, 1, &initializer), "n is not known here");
   CHECK_NOT_MADE(fanin_make_formula(NULL, 0, NULL, NULL, 1, &initializer), "`value`");
   CHECK_NOT_MADE(fanin_make_formula("n", 1, NULL, NULL, 1, &initializer), "`names`");
