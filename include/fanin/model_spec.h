@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,6 +71,9 @@ struct ModelSpecOptions {
   std::vector<std::pair<std::string, double>> constants{};  ///< replace the specification's
   std::optional<DType> dtype{};                             ///< replaces the specification's "dtype"
   bool explain = false;                                     ///< fill in ModelPart::reason
+  /// The names of the classes of the module that holds a tensor, by the tensor's name, for rules with "class". Without
+  /// it such rules are refused.
+  std::optional<std::map<std::string, std::vector<std::string>>> classes{};
 };
 
 /// Reads a model's specification, JSON text in the format of docs/model-spec.md. Each tensor gets the initializer of

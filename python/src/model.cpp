@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -17,6 +20,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "fanin/dtype.h"
+#include "fanin/error.h"
 #include "fanin/model_outline.h"
 #include "fanin/model_spec.h"
 #include "fanin/seed.h"
@@ -27,9 +31,17 @@ using namespace nanobind::literals;
 
 namespace {
 
-ModelSpec parse(nb::handle text, nb::handle seed, const std::string& source, nb::handle constants,
-                const std::optional<std::string>& dtype) {
+// A specification, and the seed that it was read with.
+struct SeededSpec : ModelSpec {
+  Seed seed;
+};
+
+SeededSpec parse(nb::handle text, nb::handle seed_argument, const std::string& source, nb::handle constants,
+                 const std::optional<std::string>& dtype,
+                 std::optional<std::map<std::string, std::vector<std::string>>> classes) {
+  const Seed seed = seed_from(seed_argument);
   ModelSpecOptions options;
+  options.classes = std::move(classes);
   options.source = source;
   options.folder = std::filesystem::path(source).parent_path().string();
   if (!constants.is_none()) {
@@ -38,8 +50,36 @@ ModelSpec parse(nb::handle text, nb::handle seed, const std::string& source, nb:
     }
   }
   if (dtype) options.dtype = parse_dtype(*dtype);
-  return parse_model_spec(nb::isinstance<nb::str>(text) ? text_from(text) : json_dumps(text), seed_from(seed).value(),
-                          options);
+  const std::string json = nb::isinstance<nb::str>(text) ? text_from(text) : json_dumps(text);
+  return {parse_model_spec(json, seed.value(), options), seed};
+}
+
+// The number of the rule that each part takes; None for a part with an initializer of its own.
+nb::list rules_of(const ModelTensor& tensor) {
+  nb::list rules;
+  for (const ModelPart& part : tensor.parts) rules.append(part.rule ? nb::object(nb::int_(*part.rule)) : nb::none());
+  return rules;
+}
+
+bool is_loaded(const ModelTensor& tensor) {
+  return std::any_of(tensor.parts.begin(), tensor.parts.end(), [](const ModelPart& p) { return !p.initializer; });
+}
+
+// The checks that a fill of the tensor in this dtype makes.
+void check_fill(const ModelTensor& tensor, DType dtype) {
+  for (const ModelPart& part : tensor.parts) {
+    if (part.initializer) (void)part.initializer->params(part.shape, dtype, part.options());
+  }
+}
+
+// Writes the elements from the first on to a dense host array.
+void read_elements(const ModelTensor& tensor, std::uint64_t first, nb::handle array) {
+  const Array target = array_of(array, std::nullopt);
+  if (!target.is_dense() || !target.device.is_host() || target.dtype != tensor.dtype) {
+    throw InvalidArgument("The array must be dense, in host memory, and of " + std::string(name_of(tensor.dtype)));
+  }
+  const nb::gil_scoped_release release;
+  fanin::fill(tensor, first, target.count(), target.address);
 }
 
 }  // namespace
@@ -63,41 +103,48 @@ void bind_model(nb::module_& m) {
             return names;
           },
           "The names of the tensors that it is filled as, along one axis; its own name if it is not fused.")
+      .def_prop_ro("_rules", &rules_of)
+      .def_prop_ro("_is_loaded", &is_loaded)
+      .def("_check", [](const ModelTensor& self, const std::string& dtype) { check_fill(self, parse_dtype(dtype)); })
+      .def("_read", &read_elements)
       .def("__repr__", [](const ModelTensor& self) {
         return "<ModelTensor " + self.name + " " + to_string(self.shape) + " " + std::string(name_of(self.dtype)) + ">";
       });
 
-  nb::class_<ModelSpec>(m, "ModelSpec", "The tensors of a model's specification, from parse_model_spec.")
-      .def_prop_ro("name", [](const ModelSpec& self) { return self.name; })
+  nb::class_<SeededSpec>(m, "ModelSpec", "The tensors of a model's specification, from parse_model_spec.")
+      .def_prop_ro("name", [](const SeededSpec& self) { return self.name; })
       .def_prop_ro(
-          "notes", [](const ModelSpec& self) { return self.notes; },
+          "seed", [](const SeededSpec& self) { return self.seed.value(); }, "The seed, given or drawn.")
+      .def_prop_ro(
+          "notes", [](const SeededSpec& self) { return self.notes; },
           "What is allowed but probably not meant, for example a rule that no tensor takes.")
       .def_prop_ro(
           "tensors",
           [](nb::handle self) {
             nb::list tensors;
-            for (const ModelTensor& tensor : nb::cast<const ModelSpec&>(self).tensors) {
+            for (const ModelTensor& tensor : nb::cast<const SeededSpec&>(self).tensors) {
               tensors.append(nb::cast(tensor, nb::rv_policy::reference_internal, self));
             }
             return tensors;
           },
           nb::sig("def tensors(self) -> list[ModelTensor]"), "In the order of the specification.")
-      .def("__len__", [](const ModelSpec& self) { return self.tensors.size(); })
-      .def("__repr__", [](const ModelSpec& self) {
+      .def("__len__", [](const SeededSpec& self) { return self.tensors.size(); })
+      .def("__repr__", [](const SeededSpec& self) {
         return "<ModelSpec " + self.name + " of " + std::to_string(self.tensors.size()) + " tensors>";
       });
 
   m.def("parse_model_spec", &parse, "spec"_a, "seed"_a = nb::none(), nb::kw_only(), "source"_a = "the specification",
-        "constants"_a = nb::none(), "dtype"_a = nb::none(),
-        nb::sig("def parse_model_spec(spec: str | dict[str, object], seed: int | None = None, *, "
+        "constants"_a = nb::none(), "dtype"_a = nb::none(), "classes"_a = nb::none(),
+        nb::sig("def parse_model_spec(spec: str | dict[str, object], seed: SeedLike = None, *, "
                 "source: str = 'the specification', constants: dict[str, float] | None = None, "
-                "dtype: str | None = None) -> ModelSpec"),
+                "dtype: str | None = None, classes: dict[str, list[str]] | None = None) -> ModelSpec"),
         R"(Reads a model's specification, which `fanin model` reads, from JSON text or the object that it stands for.
 
 seed       of every tensor, unless its rule has one; None draws one
 source     the file's name, for messages, and for the files that the specification loads, which are beside it
 constants  numbers that replace the specification's
 dtype      replaces the specification's
+classes    the names of the classes of the module that holds a tensor, by the tensor's name, for rules with "class"
 
 Raises ValueError, which names the place in the specification.)");
 

@@ -296,7 +296,7 @@ class Reader {
     const Place rules = root_.at("rules");
     rules.check_list("a list of rules");
     for (std::size_t j = 0; j < rules.json().size(); ++j) {
-      rules_.push_back(Rule::of_model(rules.at(j), variables_, seed_));
+      rules_.push_back(Rule::of_model(rules.at(j), variables_, seed_, options_.classes.has_value()));
       const NamePattern& pattern = rules_.back().pattern();
       spec_.rules.push_back(pattern.text());
       if (pattern.is_literal()) {
@@ -512,6 +512,14 @@ class Reader {
     for (std::size_t j = 0; j < texts.size(); ++j) variables.bind(pattern.captures()[j], texts[j]);
   }
 
+  // The names of the classes of the module that holds a tensor.
+  const std::vector<std::string>& classes_of(const std::string& name) const {
+    static const std::vector<std::string> none;
+    if (!options_.classes) return none;
+    const auto at = options_.classes->find(name);
+    return at == options_.classes->end() ? none : at->second;
+  }
+
   // Whether a rule matches a part, by the part's name or else the tensor's, and what its captures are then.
   std::optional<std::vector<std::string>> match(const Rule& rule, const ModelTensor& tensor, const ModelPart& part,
                                                 const Variables& variables) const {
@@ -520,7 +528,7 @@ class Reader {
     if (!texts || !rule.has_conditions()) return texts;
     Variables with_captures = variables;
     bind(with_captures, rule.pattern(), *texts);
-    return rule.takes(part.shape, with_captures) ? std::move(texts) : std::nullopt;
+    return rule.takes(part.shape, classes_of(tensor.name), with_captures) ? std::move(texts) : std::nullopt;
   }
 
   // The first rule that matches a part. Also notes which rules match anything.

@@ -221,22 +221,29 @@ Fans FanRule::fans(const Shape& shape, const AxisOrder& order, const Variables& 
 
 // ---------------------------------------------------------------- rules
 
-Rule::Rule(const Place& place)
-    : place_(place), pattern_(place.at("match").text(), NamePattern::Globs::allowed), fans_(place) {}
+Rule::Rule(const Place& place, const std::string& match)
+    : place_(place), pattern_(match, NamePattern::Globs::allowed), fans_(place) {}
 
-Rule Rule::of_model(const Place& place, const Variables& constants, std::uint64_t seed) {
-  std::vector<std::string> keys{"match", "initializer", "load", "shape", "rank", "dtype"};
+Rule Rule::of_model(const Place& place, const Variables& constants, std::uint64_t seed, bool classes_are_known) {
+  std::vector<std::string> keys{"match", "class", "initializer", "load", "shape", "rank", "dtype"};
   for (std::string& key : FanRule::keys()) keys.push_back(std::move(key));
-  if (place.json().is_object() && place.has("class")) {
+  if (place.json().is_object() && place.has("class") && !classes_are_known) {
     place.at("class").refuse("rules by a module's class work from Python, where there are modules; match names here");
   }
   place.check_object(keys);
-  if (!place.has("match")) place.refuse("a rule needs \"match\", a pattern of names such as \"*.weight\"");
+  if (!place.has("match") && !place.has("class")) {
+    place.refuse("a rule needs \"match\", a pattern of names such as \"*.weight\"");
+  }
   if (place.has("initializer") == place.has("load")) {
     place.refuse("a rule has either \"initializer\" or \"load\". Received: " +
                  std::string(place.has("load") ? "both" : "neither"));
   }
-  Rule rule(place);
+  Rule rule(place, place.has("match") ? place.at("match").text() : "*");
+  if (place.has("class")) {
+    const Place of = place.at("class");
+    rule.class_.emplace(of.text(), NamePattern::Globs::allowed);
+    if (!rule.class_->captures().empty()) of.refuse("a class's name has no captures; * and ? stand for characters");
+  }
   for (const std::string& capture : rule.pattern_.captures()) {
     check_variable(place.at("match"), capture);
     const std::string& text = rule.pattern_.text();
@@ -273,7 +280,9 @@ Rule Rule::of_model(const Place& place, const Variables& constants, std::uint64_
   return rule;
 }
 
-bool Rule::takes(const Shape& shape, const Variables& variables) const {
+bool Rule::takes(const Shape& shape, const std::vector<std::string>& classes, const Variables& variables) const {
+  const auto has_name = [&](const std::string& name) { return class_->match(name).has_value(); };
+  if (class_ && std::none_of(classes.begin(), classes.end(), has_name)) return false;
   if (rank_ && rank_->integer(variables) != static_cast<std::int64_t>(shape.size())) return false;
   if (!shape_) return true;
   if (shape_->size() != shape.size()) return false;

@@ -78,8 +78,8 @@ class FanRule {
 // One of the specification's rules, or what a part says of itself.
 class Rule {
  public:
-  // A rule: it has "match" and "initializer" or "load".
-  static Rule of_model(const Place& place, const Variables& constants, std::uint64_t seed);
+  // A rule: it has "match", or "class" if the classes of modules are known, and "initializer" or "load".
+  static Rule of_model(const Place& place, const Variables& constants, std::uint64_t seed, bool classes_are_known);
 
   const Place& place() const { return place_; }
   const NamePattern& pattern() const { return pattern_; }
@@ -88,12 +88,12 @@ class Rule {
   const std::optional<InitializerTemplate>& initializer() const { return initializer_; }
   const std::optional<Place>& load() const { return load_; }
 
-  bool has_conditions() const { return rank_ || shape_; }
-  // Whether the shape is as the rule wants it.
-  bool takes(const Shape& shape, const Variables& variables) const;
+  bool has_conditions() const { return rank_ || shape_ || class_; }
+  // Whether the shape, and the names of the classes of the tensor's module, are as the rule wants them.
+  bool takes(const Shape& shape, const std::vector<std::string>& classes, const Variables& variables) const;
 
  private:
-  explicit Rule(const Place& place);
+  Rule(const Place& place, const std::string& match);
 
   Place place_;
   NamePattern pattern_;
@@ -103,6 +103,7 @@ class Rule {
   std::optional<Place> load_;
   std::optional<std::vector<std::optional<Number>>> shape_;
   std::optional<Number> rank_;
+  std::optional<NamePattern> class_;
 };
 
 // Whether formulas use the name themselves, so that no capture or constant can have it.

@@ -299,6 +299,23 @@ TEST(ModelSpec, Ties) {
   EXPECT_EQ(model.tensors[2].ties, Texts{"h.1.b"});
 }
 
+TEST(ModelSpec, RulesByClass) {
+  fanin::ModelSpecOptions options;
+  options.classes = {{"a.w", {"Linear", "nn.Linear"}}, {"b.w", {"MyNorm", "LayerNorm"}}};
+  const auto rule_of = [&](const std::string& rule, std::size_t tensor) {
+    const std::string text = R"({"tensors": {"a.w": [2], "b.w": [2], "c.w": [2]}, "rules": [)" + rule +
+                             R"(, {"match": "*", "initializer": "zeros"}]})";
+    return fanin::parse_model_spec(text, 1, options).tensors[tensor].parts[0].rule.value();
+  };
+  EXPECT_EQ(rule_of(R"({"class": "LayerNorm", "initializer": "ones"})", 1), 0u);  // any of the module's classes
+  EXPECT_EQ(rule_of(R"({"class": "LayerNorm", "initializer": "ones"})", 0), 1u);
+  EXPECT_EQ(rule_of(R"({"class": "*Norm", "match": "c*", "initializer": "ones"})", 1), 1u);  // both must match
+  EXPECT_EQ(rule_of(R"({"class": "*", "initializer": "ones"})", 2), 1u);  // a tensor of no module has no class
+  EXPECT_THROW(rule_of(R"({"class": "{c}", "initializer": "ones"})", 0), fanin::InvalidArgument);
+  options.classes.reset();
+  EXPECT_THROW(rule_of(R"({"class": "LayerNorm", "initializer": "ones"})", 0), fanin::InvalidArgument);
+}
+
 TEST(ModelSpec, Explanations) {
   ModelSpecOptions options;
   options.explain = true;

@@ -2,10 +2,10 @@
 """Whole models: each parameter by its name."""
 from __future__ import annotations
 
-import re
+import math
 import typing
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -13,57 +13,73 @@ from torch.nn import Module, Parameter
 
 from .. import _core
 from . import _sharding
-from ._fill import DTYPES, local_block_of, staging_for
+from ._buffers import Given, give_values
+from ._fill import DTYPES, LocalBlock, local_block_of, staging_for
+from ._rules import Drawn, choose, named
+from ._rules import Slot as Slot
+from ._rules import _pattern as _pattern
 
 Device = torch.device | str | int | None
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
-class Slot(typing.NamedTuple):
-    """A parameter or buffer, the module and key that hold it, and its name without the names of wrappers."""
+def init_model_(module: Module, seed: int | _core.Seed | None, rules: typing.Any, *, prefix: str = "", device: Device = None,
+                buffers: Given = None) -> Module:
+    """Fills the parameters of a module in place and returns the module.
 
-    name: str
-    owner: Module
-    key: str
-    tensor: Tensor
-
-
-def init_model_(module: Module, seed: int | _core.Seed, rules: typing.Any, *, prefix: str = "",
-                device: Device = None) -> Module:
-    """Fills all parameters of a module in place and returns the module.
-
-    seed    an integer in [0, 2**64), or a fixed fanin.Seed: the seed of all parameters whose initializer has none.
-    rules   the initializer of each parameter. A dictionary from patterns to initializers, or a list of such pairs or of
-            {"match": pattern, "initializer": initializer}, whose first match decides; or a function of (name, parameter,
-            module that holds it) that returns an initializer. A pattern is a glob, in which * stands for any characters,
-            dots included, and ? for one, or a compiled regular expression; it must match the whole name. An initializer is
-            a fanin.Initializer, a name such as "he_normal", or a configuration of Keras's as a dictionary.
-    prefix  is put before the names. Give a module that is part of a larger one its name in that and a dot.
-    device  the device for parameters and buffers that are on the meta device. Default: the device of the DTensor's mesh, or
-            PyTorch's default device. Others stay on their device.
+    seed     an integer in [0, 2**64), or a fixed fanin.Seed: the seed of all parameters whose initializer has none. None if
+             rules are a fanin.ModelSpec, which has one.
+    rules    what each parameter gets:
+             - a dictionary from patterns to initializers, or a list of such pairs, or of a specification's rules
+               ({"match": ..., "class": ..., "initializer": ..., "layout": ...}), whose first match decides;
+             - a function of (name, parameter, module that holds it) that returns an initializer, or a specification's rule
+               without "match", or None to leave the parameter alone;
+             - a specification: its dictionary, the path of its file, or what fanin.parse_model_spec returns.
+             A pattern is that of a specification, with * ? {name} {name*}, or a compiled regular expression; it must match the
+             whole name. An initializer is a fanin.Initializer, a name such as "he_normal", a configuration of Keras's, an
+             initializer of keras.initializers, a function of torch.nn.init or a functools.partial of one, "torch_bias" for
+             the bias of PyTorch's Linear and Conv, or "keep" to leave the parameter alone.
+    prefix   is put before the names. Give a module that is part of a larger one its name in that and a dot.
+    device   the device for parameters and buffers that are on the meta device. Default: the device of the DTensor's mesh, or
+             PyTorch's default device. Others stay on their device.
+    buffers  the values of buffers that are on the meta device and that the module's own code does not compute: a dictionary
+             from names to tensors, or a function of (name, buffer, module that holds it) that returns one or None.
 
     A parameter's subsequence is the hash of its name, as in `fanin model`. Its values do not depend on the order of the
     parameters, on the other parameters, on its dtype and device, or on how a DTensor is sharded. The name is that of
     state_dict without the parts that wrappers add: DataParallel, DistributedDataParallel, torch.compile, FSDP, activation
-    checkpoints. Fans are those of the whole tensor in PyTorch's layout, (out, in, ...). Tied parameters are filled once, under
-    the first name.
+    checkpoints. Fans are those of the whole tensor in PyTorch's layout, (out, in, ...), unless the rule has others. Tied
+    parameters are filled once, under the first name. The row padding_idx of an embedding is 0 afterwards, unless its values
+    are loaded. Integer and boolean parameters are left alone, with a warning.
 
-    Parameters on the meta device are replaced by new ones, with their ties, so make optimizers afterwards. Buffers keep their
-    values. For those on the meta device, their module's reset_running_stats() or reset_parameters() is called; ValueError if
-    it has neither.
+    Parameters on the meta device are replaced by new ones, with their ties, so make optimizers afterwards; those that the
+    rules leave alone stay there. Buffers keep their values. Those on the meta device get them from buffers=, from their
+    module's reset_running_stats(), reset_buffers(), init_buffers() or reset_parameters(), or from the _init_weights of a
+    transformers model; that code does not see or change the parameters.
 
     The parameters of each device are one fanin.Plan. On a CUDA device that is one asynchronous launch on its current stream.
     Parameters that are not dense and row-major are filled densely and copied. Raises ValueError or TypeError, with the name of
-    the parameter and before anything is filled, if no rule matches or a parameter cannot be filled. Warns of rules that no
-    parameter takes.
+    the parameter and before the module or its tensors change, if no rule matches, a parameter cannot be filled, or a buffer
+    gets no value. Warns of rules that no parameter takes.
     """
-    seed = _seed_of(seed)
-    slots = list(_slots(module, "_parameters", prefix))
-    entries = _match(slots, rules, seed)
-    for slot, initializer in entries:
-        _check(slot, initializer)
-    _materialise(module, slots, prefix, device)
-    _fill(entries)
+    model_seed = None if seed is None and isinstance(rules, _core.ModelSpec) else _seed_of(seed)
+    slots = _floats(list(_slots(module, "_parameters", prefix)))
+    names = _ties(module, prefix)
+    entries = choose(slots, {slot.name: names[id(slot.tensor)][1:] for slot in slots}, rules, model_seed)
+    for drawn in entries:
+        _check(drawn)
+    missing = [slot for slot in _slots(module, "_buffers", prefix) if slot.tensor.is_meta]
+    made = {id(slot.tensor): _empty_like(slot.tensor, device)
+            for slot in (*(drawn.slot for drawn in entries), *missing) if slot.tensor.is_meta}
+    fill = _Fill(entries, made)
+    give_values(module, missing, made, buffers)
+    if made:
+        for owner in module.modules():
+            for held in (owner._parameters, owner._buffers):
+                for key, tensor in held.items():
+                    held[key] = made.get(id(tensor), tensor)
+    fill.run()
+    _restore_guarantees(module, {id(made.get(id(d.slot.tensor), d.slot.tensor)) for d in entries if not d.values._is_loaded})
     return module
 
 
@@ -120,119 +136,44 @@ def _refuse_flattened(module: Module) -> None:
                              "fully_shard, whose DTensors are filled where they are")
 
 
-# ------------------------------------------------------------------ rules
+def _ties(module: Module, prefix: str) -> dict[int, list[str]]:
+    """All names of each parameter, by id."""
+    names: dict[int, list[str]] = {}
+    for slot in _slots(module, "_parameters", prefix, ties=True):
+        names.setdefault(id(slot.tensor), []).append(slot.name)
+    return names
 
 
-def _match(slots: list[Slot], rules: typing.Any, seed: _core.Seed) -> list[tuple[Slot, _core.Initializer]]:
-    """The initializer of each parameter, with its seed."""
-    if callable(rules):
-        given = [(slot, rules(slot.name, slot.tensor, slot.owner)) for slot in slots]
-        for slot, initializer in given:
-            if initializer is None:
-                raise ValueError(f"The rules have no initializer for the parameter {slot.name!r} of shape "
-                                 f"{tuple(slot.tensor.shape)}")
-        return [(slot, _initializer(initializer, seed)) for slot, initializer in given]
-    parsed = [(_pattern(pattern), _initializer(given, seed), pattern) for pattern, given in _pairs(rules)]
-    used = set()
-    matched = []
-    for slot in slots:
-        rule = next((rule for rule in parsed if rule[0].fullmatch(slot.name)), None)
-        if rule is None:
-            raise ValueError(f"No rule matches the parameter {slot.name!r} of shape {tuple(slot.tensor.shape)}")
-        used.add(rule)
-        matched.append((slot, rule[1]))
-    for rule in parsed:
-        if rule not in used:
-            warnings.warn(f"No parameter takes the rule for {rule[2]!r}", stacklevel=3)
-    return matched
-
-
-def _initializer(given: typing.Any, seed: _core.Seed) -> _core.Initializer:
-    initializer = None if given is None else _core.get(given)
-    if initializer is None:
-        raise TypeError("A rule gives an initializer: a fanin.Initializer, a name or a configuration. Received: None")
-    if initializer.seed_kind == "sequence":
-        raise ValueError(f"With a sequence of seeds the values would depend on the order of the parameters. Received: "
-                         f"{initializer!r}")
-    draws = initializer.seed is not None
-    return initializer.with_seed(seed) if draws and initializer.seed_kind == "none" else initializer
-
-
-def _pairs(rules: typing.Any) -> Iterable[tuple]:
-    if isinstance(rules, Mapping):
-        return rules.items()
-    if isinstance(rules, str) or not isinstance(rules, Iterable):
-        raise TypeError("The rules are a dictionary from patterns to initializers, a list of pairs, or a function. "
-                        f"Received: {rules!r}")
-    pairs = []
-    for rule in rules:
-        if isinstance(rule, Mapping):
-            if set(rule) != {"match", "initializer"}:
-                raise ValueError(f"A rule has the keys \"match\" and \"initializer\". Received: {dict(rule)!r}")
-            rule = (rule["match"], rule["initializer"])
-        if not isinstance(rule, (tuple, list)) or len(rule) != 2:
-            raise TypeError(f"A rule is a pattern and an initializer. Received: {rule!r}")
-        pairs.append(tuple(rule))
-    return pairs
-
-
-def _pattern(pattern: object) -> re.Pattern:
-    if isinstance(pattern, re.Pattern):
-        return pattern
-    if not isinstance(pattern, str):
-        raise TypeError(f"A pattern is a glob or a compiled regular expression. Received: {pattern!r}")
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+def _floats(slots: list[Slot]) -> list[Slot]:
+    """Without the integer and boolean parameters, which no initializer is for."""
+    left = [slot for slot in slots if not (slot.tensor.is_floating_point() or slot.tensor.is_complex())]
+    if left:
+        shown = ", ".join(f"{slot.name!r} ({slot.tensor.dtype})" for slot in left[:5]) + (", ..." if len(left) > 5 else "")
+        warnings.warn(f"{len(left)} parameters are not of floating-point numbers and are left alone: {shown}", stacklevel=3)
+    floats = [slot for slot in slots if slot.tensor.is_floating_point() or slot.tensor.is_complex()]
+    for slot in floats:
+        if slot.tensor.dtype not in DTYPES:
+            raise TypeError(f"Parameter {slot.name!r}: fanin fills {', '.join(DTYPES.values())}. Received: {slot.tensor.dtype}")
+        if torch.nn.parameter.is_lazy(slot.tensor):
+            raise ValueError(f"Parameter {slot.name!r}: it is not initialised and has no shape yet. Call the model once before")
+    return floats
 
 
 # ------------------------------------------------------------------ filling
 
 
-def _named(error: Exception, slot: Slot) -> Exception:
-    return type(error)(f"Parameter {slot.name!r}: {error}")
-
-
-def _check(slot: Slot, initializer: _core.Initializer) -> None:
+def _check(drawn: Drawn) -> None:
     """Raises what the fill of this parameter would raise, before any parameter is filled."""
+    slot, values = drawn
     tensor = slot.tensor
     try:
-        if torch.nn.parameter.is_lazy(tensor):
-            raise ValueError("it is not initialised and has no shape yet. Call the model once before")
-        if tensor.dtype not in DTYPES:
-            raise TypeError(f"fanin fills {', '.join(DTYPES.values())}. Received: {tensor.dtype}")
         if not tensor.is_meta or _sharding.is_dtensor(tensor):
             local = local_block_of(tensor).local
             if any(stride == 0 and n > 1 for stride, n in zip(local.stride(), local.shape)):
                 raise ValueError("its elements share memory, as an expanded tensor's do")
-        initializer.describe(tensor.shape, "oihw")
+        values._check(DTYPES[tensor.dtype])
     except (ValueError, TypeError) as error:
-        raise _named(error, slot) from error
-
-
-def _materialise(module: Module, parameters: list[Slot], prefix: str, device: Device) -> None:
-    """Replaces parameters and buffers on the meta device by ones with memory, and resets those buffers."""
-    buffers = [slot for slot in _slots(module, "_buffers", prefix) if slot.tensor.is_meta]
-    resets = {}
-    for name, owner, _, _ in buffers:
-        reset = getattr(owner, "reset_running_stats", None) or getattr(owner, "reset_parameters", None)
-        if reset is None:
-            raise ValueError(f"The buffer {name!r} is on the meta device, and its module, a {type(owner).__name__}, has no "
-                             "reset_parameters() that could give it a value. Give it one first")
-        resets[id(owner)] = reset
-    made = {id(slot.tensor): _empty_like(slot.tensor, device) for slot in (*parameters, *buffers) if slot.tensor.is_meta}
-    if not made:
-        return
-    for owner in module.modules():
-        for held in (owner._parameters, owner._buffers):
-            for key, tensor in held.items():
-                held[key] = made.get(id(tensor), tensor)
-    versions = {name: made[id(tensor)]._version for name, _, _, tensor in buffers}
-    for reset in resets.values():
-        reset()
-    for name, owner, key, tensor in buffers:
-        new = made[id(tensor)]
-        if owner._buffers.get(key) is new and new._version == versions[name]:
-            raise ValueError(f"The buffer {name!r} was on the meta device, and what its module, a {type(owner).__name__}, resets "
-                             "gives it no value. Give it one first. Parameters have memory now, and no values yet")
+        raise named(error, slot) from error
 
 
 def _empty_like(tensor: Tensor, device: Device) -> Tensor:
@@ -249,26 +190,59 @@ def _empty_like(tensor: Tensor, device: Device) -> Tensor:
     return made
 
 
-def _fill(entries: list[tuple[Slot, _core.Initializer]]) -> None:
-    plans: dict[torch.device, _core.Plan] = {}
-    copies = []
-    for slot, initializer in entries:
-        tensor = slot.owner._parameters[slot.key]  # a new one, if it was on the meta device
-        local, shape, offset = local_block_of(tensor)
-        if local.numel() == 0:
-            continue
-        detached = local.detach()
-        target = staging_for(detached, dense=True)
-        if target is not detached:
-            copies.append((local, target))
-        try:
-            plans.setdefault(target.device, _core.Plan()).add(target, initializer, name=slot.name, shape=shape,
-                                                               offset=offset, layout="oihw")
-        except (ValueError, TypeError, _core.DeviceError) as error:
-            raise _named(error, slot) from error
-    for device, plan in plans.items():
-        stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-        plan.fill(stream=stream, threads=torch.get_num_threads())
-    with torch.no_grad():
-        for local, target in copies:
-            local.copy_(target)
+class _Fill:
+    """What writes the values of parameters, prepared so that what can be refused is refused before anything is written."""
+
+    def __init__(self, entries: list[Drawn], made: Mapping[int, Tensor]) -> None:
+        self.plans: dict[torch.device, _core.Plan] = {}
+        self.copies: list[tuple[Tensor, Tensor]] = []
+        self.loads: list[tuple[LocalBlock, _core.ModelTensor]] = []
+        for slot, values in entries:
+            block = local_block_of(made.get(id(slot.tensor), slot.tensor))
+            if block.local.numel() == 0:
+                continue
+            if values._is_loaded:
+                self.loads.append((block, values))
+                continue
+            detached = block.local.detach()
+            target = staging_for(detached, dense=True)
+            if target is not detached:
+                self.copies.append((block.local, target))
+            try:
+                self.plans.setdefault(target.device, _core.Plan()).add_tensor(target, values, offset=block.offset)
+            except (ValueError, TypeError, _core.DeviceError) as error:
+                raise named(error, slot) from error
+
+    def run(self) -> None:
+        for device, plan in self.plans.items():
+            stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
+            plan.fill(stream=stream, threads=torch.get_num_threads())
+        with torch.no_grad():
+            for local, target in self.copies:
+                local.copy_(target)
+            for block, values in self.loads:
+                block.local.copy_(_loaded(block, values))
+
+
+def _loaded(block: LocalBlock, values: _core.ModelTensor) -> Tensor:
+    """The block's values, which are read from a file by rows of the whole tensor."""
+    local, shape, offset = block
+    if offset is None:
+        offset = (0,) * len(shape)
+    rows = torch.empty((*local.shape[:1], *shape[1:]), dtype=local.dtype, device="cpu")
+    values._read(offset[0] * math.prod(shape[1:]) if shape else 0, rows)
+    return rows[tuple(slice(begin if axis else 0, (begin if axis else 0) + extent)
+                      for axis, (begin, extent) in enumerate(zip(offset, local.shape)))]
+
+
+def _restore_guarantees(module: Module, filled: set[int]) -> None:
+    """Sets the row padding_idx of embeddings to 0, as their own code does; it gets no gradient."""
+    for owner in module.modules():
+        row = getattr(owner, "padding_idx", None)
+        weight = owner._parameters.get("weight")
+        if isinstance(owner, (torch.nn.Embedding, torch.nn.EmbeddingBag)) and row is not None and id(weight) in filled:
+            local, _, offset = local_block_of(typing.cast(Tensor, weight))
+            first = offset[0] if offset else 0
+            if local.numel() and 0 <= row - first < local.shape[0]:
+                with torch.no_grad():
+                    local[row - first].zero_()

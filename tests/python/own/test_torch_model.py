@@ -147,10 +147,10 @@ def test_prefix():
 
 @pytest.mark.parametrize("seed, rules, error, message", [
     (1, {"*.bias": "zeros"}, ValueError, r"No rule matches the parameter 'embedding.weight' of shape \(20, 12\)"),
-    (1, lambda name, parameter, module: None, ValueError, "no initializer for the parameter 'embedding.weight'"),
+    (1, lambda name, parameter, module: torch.nn.init.sparse_, ValueError, "'embedding.weight': torch.nn.init.sparse_ is no rule"),
     (1, {"*": "he_normul"}, ValueError, "he_normul"),
     (1, {"*": None}, TypeError, "Received: None"),
-    (1, {"*": fanin.Identity()}, ValueError, "Parameter 'body.0.weight': Identity"),
+    (1, {"*": fanin.Identity()}, ValueError, r"the rules: rules\[0\].initializer: Identity.*body.0.weight"),
     (1, {"*": fanin.HeNormal(fanin.Seed.sequence(1))}, ValueError, "order of the parameters"),
     (fanin.Seed.sequence(1), {"*": "he_normal"}, ValueError, "order of the parameters"),
     (None, {"*": "he_normal"}, TypeError, "seed must be given"),
@@ -158,6 +158,13 @@ def test_prefix():
     (1, "he_normal", TypeError, "The rules are a dictionary"),
     (1, [("*",)], TypeError, "A rule is a pattern and an initializer"),
     (1, [{"match": "*"}], ValueError, "A rule has the keys"),
+    (1, [{"match": "*", "initializer": "zeros", "load": "x"}], ValueError, "A rule has the keys"),
+    (1, {"*": print}, TypeError, "A rule's function is one of torch.nn.init"),
+    (1, {"*": {"initializer": torch.nn.init.xavier_normal_, "batch_axes": [0]}}, ValueError, "are PyTorch's"),
+    (1, {"*": torch.nn.init.xavier_normal_}, ValueError, "'body.0.bias': Fan in and fan out can not be computed"),
+    (1, {"*.bias": "torch_bias", "*": "ones"}, ValueError, "'norm.bias': \"torch_bias\" takes the fan"),
+    (1, [{"class": "BatchNorm1d", "initializer": "ones"}], ValueError, "No rule matches the parameter 'embedding.weight'"),
+    (1, {"tensors": {}, "rules": []}, ValueError, "The specification model has no tensor 'embedding.weight'"),
     (1, {3: "zeros"}, TypeError, "A pattern is a glob"),
 ])
 def test_refusals_leave_the_model_alone(seed, rules, error, message):
@@ -175,7 +182,7 @@ def test_parameters_that_cannot_be_filled():
         init_model_(nn.LazyLinear(3), 1, {"*": "he_normal"})
     shared = nn.ParameterList([torch.zeros(4)])
     shared.append(nn.Parameter(shared[0].detach()[1:]))
-    with pytest.raises(ValueError, match="Parameter '1'"):
+    with pytest.raises(ValueError, match="Parameter '1'.*overlaps"):
         init_model_(shared, 1, {"*": "zeros"})
 
 
@@ -231,8 +238,11 @@ def test_meta_buffers():
 
     with torch.device("meta"):
         model = Masked()
-    with pytest.raises(ValueError, match="The buffer 'mask' was on the meta device"):
+    with pytest.raises(ValueError, match="The buffer 'mask' is on the meta device.*gives it no value"):
         init_model_(model, 1, {"*": "zeros"})
+    assert model.weight.is_meta and model.mask.is_meta
+    init_model_(model, 1, {"*": "zeros"}, buffers={"mask": torch.eye(2)})
+    assert torch.equal(model.mask, torch.eye(2))
     model = Net()  # buffers that are somewhere stay as they are
     model.norm.running_mean.fill_(3)
     init_model_(model, 42, RULES)
