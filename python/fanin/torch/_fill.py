@@ -62,11 +62,12 @@ def staging_for(local: torch.Tensor, dense: bool = False) -> torch.Tensor:
 
 
 def fill(block: LocalBlock, initializer: _core.Initializer, device_seed: torch.Tensor | None = None,
-         limits: tuple[float, float] | None = None) -> None:
+         limits: tuple[float, float] | None = None, name: str | None = None) -> None:
     """Fills in place, asynchronously on the current stream of a CUDA device. The layout is oihw, PyTorch's.
 
     device_seed   a tensor that holds the seed on the tensor's device
     limits        the least and the largest value, for truncated normals
+    name          its hash is the subsequence; None: subsequence 0
 
     Raises ValueError and fanin.DeviceError.
     """
@@ -75,7 +76,7 @@ def fill(block: LocalBlock, initializer: _core.Initializer, device_seed: torch.T
         return
     target = staging_for(local)
     _core._fill_clamped(target, initializer, limits, shape=shape, offset=offset, layout="oihw",
-                       threads=torch.get_num_threads(), device_seed=device_seed)
+                       threads=torch.get_num_threads(), device_seed=device_seed, name=name)
     if target is not local:
         with torch.no_grad():
             local.copy_(target)

@@ -15,7 +15,9 @@ from torch.nn.init import calculate_gain
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .. import _core
+from ._blocks import open_blocks
 from ._fill import DTYPES, draw_seed, fill, has_memory, local_block_of
+from ._samplers import Sampler
 
 
 def _overridable(function: Callable) -> Callable:
@@ -38,7 +40,13 @@ def _overridable(function: Callable) -> Callable:
 
 def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits: tuple[float, float] | None,
             generator: torch.Generator | None, same_in_torch: Callable[[Tensor], object]) -> Tensor:
-    """Fills with of_seed(seed). same_in_torch(sample) does what PyTorch would do, and so raises PyTorch's own errors."""
+    """Fills with of_seed(seed). same_in_torch(sample) does what PyTorch would do, and so raises PyTorch's own errors.
+
+    Within fanin.torch.keyed the seed is the block's, not the generator's.
+    """
+    if blocks := open_blocks():
+        blocks[-1].draw(tensor, Sampler(of_seed, limits))
+        return tensor
     if not has_memory(tensor):
         return tensor
     block = local_block_of(tensor)

@@ -9,13 +9,15 @@ import sys
 import pytest
 from support import PROJECT
 
-BLOCKS = [(page, number, text) for page in ("docs/python.md", "docs/pytorch.md", "docs/keras.md", "docs/jax.md", "README.md")
+PAGES = ("docs/python.md", "docs/pytorch.md", "docs/keyed.md", "docs/keras.md", "docs/jax.md", "README.md")
+BLOCKS = [(page, number, text) for page in PAGES
           for number, text in enumerate(re.findall(r"^```python\n(.*?)^```", (PROJECT / page).read_text(), re.M | re.S))]
 
 
 def test_there_are_blocks():
     assert sum(page == "docs/python.md" for page, _, _ in BLOCKS) >= 8
     assert sum(page == "docs/pytorch.md" for page, _, _ in BLOCKS) >= 4
+    assert sum(page == "docs/keyed.md" for page, _, _ in BLOCKS) >= 4
     assert sum(page == "docs/keras.md" for page, _, _ in BLOCKS) >= 4
     assert sum(page == "docs/jax.md" for page, _, _ in BLOCKS) >= 3
     assert any(page == "README.md" for page, _, _ in BLOCKS)
