@@ -26,8 +26,8 @@ inline std::uint64_t piece_bytes_for(int threads) {
   return std::clamp(share, unit, std::uint64_t{2} << 20) / unit * unit;
 }
 
-// Waits until a condition holds. std::condition_variable::wait is a function of GCC 12's library, which Linux systems with
-// glibc 2.34 lack; wait_for is inline.
+// Waits until a condition holds. std::condition_variable::wait is a function of GCC 12's library, which Linux systems
+// with glibc 2.34 lack; wait_for is inline.
 template <class Condition>
 void wait_until_holds(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, const Condition& holds) {
   while (!changed.wait_for(lock, std::chrono::hours(1), holds)) {

@@ -14,8 +14,9 @@ namespace fanin::cpu {
 // same reasons as check(), only before it writes anything.
 void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
 
-// Throws InvalidArgument for computed values that this build cannot compute, or that are not finite in the dtype, and for
-// an orthogonal matrix that needs more memory than the machine has. It evaluates all values that are not known to be finite, and keeps none of them.
+// Throws InvalidArgument for computed values that this build cannot compute, or that are not finite in the dtype, and
+// for an orthogonal matrix that needs more memory than the machine has. It evaluates all values that are not known to
+// be finite, and keeps none of them.
 void check(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
 
 // Does the same for one fill, and computes an orthogonal matrix, which its store then keeps for fills of its parts.
