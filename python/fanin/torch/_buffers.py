@@ -14,7 +14,7 @@ from torch.nn import Module
 from ._rules import Slot
 
 RESETS = ("reset_running_stats", "reset_buffers", "init_buffers", "reset_parameters")
-Given = typing.Union[Mapping[str, typing.Any], Callable[[str, Tensor, Module], typing.Any], None]
+Given: typing.TypeAlias = Mapping[str, typing.Any] | Callable[[str, Tensor, Module], typing.Any] | None
 
 
 def give_values(module: Module, slots: list[Slot], made: dict[int, Tensor], given: Given) -> None:

@@ -24,7 +24,7 @@ RESETS = ("reset_parameters", "_reset_parameters", "reset_running_stats")
 # Methods within which random temporaries belong to the module, or to the module that is their first argument.
 INITIALISING = (*RESETS, "init_weights", "init_states", "_init_weights", "_initialize_weights", "reset_lora_parameters")
 
-Keep = str | Iterable[str] | Callable[[str, Tensor], bool]
+Keep: typing.TypeAlias = str | Iterable[str] | Callable[[str, Tensor], bool]
 
 
 def materialize_(module: Module, seed: int | _core.Seed, *, device: Device = None, keep: Keep = (),

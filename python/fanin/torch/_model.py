@@ -19,7 +19,7 @@ from ._rules import Drawn, choose, named
 from ._rules import Slot as Slot
 from ._rules import _pattern as _pattern
 
-Device = torch.device | str | int | None
+Device: typing.TypeAlias = torch.device | str | int | None
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
