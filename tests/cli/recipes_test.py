@@ -30,7 +30,7 @@ MODELS = HERE.parent.parent / "examples" / "models"
 PARAMETERS = {
     "bert-base": 109_514_298, "convnext-tiny": 28_589_128, "deepseek-v3": 671_026_419_200, "dit-xl-2": 675_129_632,
     "gpt2": 124_439_808, "llama3-8b": 8_030_261_248, "lora": 13_631_488, "mamba2-2.7b": 2_702_599_680,
-    "mixtral-8x7b": 46_702_792_704, "olmo2-7b": 7_298_617_344, "resnet50": 25_557_032, "siren": 198_401, "t5-base": 222_903_552,
+    "mixtral-8x7b": 46_702_792_704, "olmo2-7b": 7_298_617_344, "resnet50": 25_557_032, "rwkv7-0.1b": 191_084_544, "siren": 198_401, "t5-base": 222_903_552,
     "vit-b-16": 86_567_656, "whisper-large-v3": 1_543_490_560,
 }
 SEED = 20261129
@@ -50,7 +50,7 @@ def distribution(model, name, index):
         return {"kind": "truncated_normal", "mean": 0.0, **config}
     if kind == "RandomUniform":
         return {"kind": "uniform", "low": config["minval"], "high": config["maxval"]}
-    if kind == "Formula":
+    if kind in ("Formula", "Orthogonal"):  # no distribution of one element
         return None
     if kind == "glorot_uniform":
         config = {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform"}

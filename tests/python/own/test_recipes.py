@@ -402,3 +402,39 @@ def test_dit_positions_and_siren_bounds(program, tmp_path):
     for name, bound in (("net.net.0.0.weight", 1 / 2), ("net.net.0.0.bias", 1 / math.sqrt(2)), ("net.net.1.0.bias", 1 / 16),
                         ("net.net.3.0.weight", math.sqrt(6 / 256) / 30), ("net.net.4.0.weight", math.sqrt(6 / 256) / 30)):
         assert 0.97 * bound < np.abs(tensors[name]).max() < bound, name
+
+
+def test_rwkv7(program, tmp_path):
+    """No package has its initialisation, so it is compared with the loops of its repository, written as arrays."""
+    layers, width, head, vocab = 3, 128, 64, 512
+    program("model", MODELS / "rwkv7-0.1b.json", "--seed", SEED, "--constant", "layers=%d" % layers, "--constant",
+            "width=%d" % width, "--constant", "vocab=%d" % vocab, "--dtype", "float32", "--out", tmp_path / "rwkv.safetensors")
+    tensors = read(tmp_path / "rwkv.safetensors")
+    n = np.arange(width)
+    linear = n / (width - 1) - 0.5
+    zigzag = (n % head - (head - 1) / 2) / ((head - 1) / 2)
+    zigzag *= np.abs(zigzag)
+    for layer in range(layers):
+        rest, place = 1 - layer / layers, layer / (layers - 1)
+        att = "blocks.%d.att." % layer
+        mixes = zip("rwkvag", (0.2, 0.9, 0.7, 0.7, 0.9, 0.2))
+        wanted = {"w0": -6 + 6 * (n / (width - 1)) ** (1 + place ** 0.3) + 0.5 + 2.5 * zigzag,
+                  "a0": -0.19 + 0.3 * zigzag + 0.4 * linear, "v0": 0.73 - 0.4 * linear,
+                  "k_k": 0.71 - 0.1 * linear, "k_a": np.full(width, 1.02),
+                  **{"x_" + x: 1 - (n / width) ** (k * rest) for x, k in mixes}}
+        for name, values in wanted.items():
+            assert tensors[att + name].shape == (1, 1, width)
+            assert np.allclose(tensors[att + name].ravel(), values, rtol=1e-6, atol=1e-6), (layer, name)
+        assert np.allclose(tensors["blocks.%d.ffn.x_k" % layer].ravel(), 1 - (n / width) ** rest ** 4, rtol=1e-6, atol=1e-6)
+        assert np.allclose(tensors[att + "ln_x.weight"], ((1 + layer) / layers) ** 0.7)
+        assert (tensors[att + "r_k"] == np.float32(-0.04)).all() and tensors[att + "r_k"].shape == (width // head, head)
+        for name in ("w1", "a1", "v1", "g1", "output.weight", "ln_x.bias"):
+            assert not tensors[att + name].any(), name
+    for name, gain in (("blocks.0.att.w2", 0.1), ("blocks.1.att.g2", 0.1), ("blocks.2.att.key.weight", 0.1),
+                       ("blocks.2.ffn.key.weight", 1), ("blocks.0.att.value.weight", 1),
+                       ("head.weight", 0.5 * math.sqrt(vocab / width))):
+        matrix = tensors[name] / gain
+        product = matrix.T @ matrix if matrix.shape[0] > matrix.shape[1] else matrix @ matrix.T
+        assert np.abs(product - np.eye(len(product))).max() < 1e-5, name
+    assert 0.99e-4 < np.abs(tensors["emb.weight"]).max() < 1e-4
+    assert "blocks.0.ln0.weight" in tensors and "blocks.1.ln0.weight" not in tensors
