@@ -132,7 +132,7 @@ class Parts {
     // Another shape has the same elements in the same order, so that only a range of them is a block of both.
     const std::uint64_t inner = product(tensor_.shape, axis_ + 1, last_ + 1);
     if (product(tensor_.shape, 0, axis_) != 1 || product(box.extent, axis_ + 1, last_ + 1) != inner ||
-        box.pitch != static_cast<std::uint64_t>(box.extent[last_])) {
+        (product(box.extent, 0, last_) > 1 && box.pitch != static_cast<std::uint64_t>(box.extent[last_]))) {
       throw InvalidArgument("The part \"" + part.name + "\" of tensor \"" + tensor_.name + "\" has the shape " +
                             to_string(part.shape) + ", so that a block can only cut it along axis " +
                             std::to_string(axis_) + " of the tensor, in memory without gaps");

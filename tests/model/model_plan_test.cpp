@@ -172,6 +172,10 @@ TEST(ModelPlan, PartsOfOtherShapes) {
   EXPECT_EQ(planned(tensor, rows, 12), block_of(tensor, whole, rows, 6));
   expect_refused([&] { planned(tensor, {{0, 1}, {4, 3}}, 12); }, {"\"a\"", "[12]", "axis 0"});
   expect_refused([&] { planned(tensor, {}, 40, 8); }, {"\"a\"", "without gaps"});
+  // One row: a part of it has no gaps, whatever the distance of rows is.
+  const ModelTensor row = tensor_of({6}, 0, {part("a", {2, 1}, 2, he), part("b", {2, 2}, 4, he)});
+  EXPECT_EQ(planned(row, {}, 6), whole_of(row));
+  EXPECT_EQ(planned(row, {{1}, {4}}, 4), block_of(row, whole_of(row), {{1}, {4}}, 4));
 }
 
 TEST(ModelPlan, Refusals) {
