@@ -21,6 +21,8 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 [[noreturn]] void refuse(std::string_view text, std::size_t column, const std::string& what) {
+  // Columns are counted in bytes up to here, but people count characters.
+  for (const char c : text.substr(0, column - 1)) column -= (static_cast<unsigned char>(c) & 0xc0) == 0x80 ? 1 : 0;
   throw InvalidArgument("In \"" + std::string(text) + "\", column " + std::to_string(column) + ": " + what);
 }
 
@@ -335,7 +337,9 @@ class ExpressionParser {
 
   [[noreturn]] void refuse_here(const std::string& wanted) {
     const std::size_t column = this->column();
-    const std::string found = at_ < text_.size() ? "\"" + std::string(text_.substr(at_, 1)) + "\"" : "the end";
+    std::size_t end = at_ + 1;  // of the character
+    while (end < text_.size() && (static_cast<unsigned char>(text_[end]) & 0xc0) == 0x80) ++end;
+    const std::string found = at_ < text_.size() ? "\"" + std::string(text_.substr(at_, end - at_)) + "\"" : "the end";
     refuse(text_, column, "Expected " + wanted + ". Received: " + found);
   }
 

@@ -101,6 +101,7 @@ TEST(Expression, ExplainsWhatIsWrong) {
       {"2x", "column 2: Expected an operator or the end. Received: \"x\""},
       {"1.2.3", "column 4: Expected an operator or the end. Received: \".\""},
       {".", "column 1: Expected a number. Received: \".\""},
+      {"é + 1", "column 1: Expected a number, a variable, a function, \"-\" or \"(\". Received: \"é\""},
       {"(1", "column 3: Expected \")\". Received: the end"},
       {"min(1; 2)", "column 6: Expected \",\" or \")\". Received: \";\""},
       {"min(1)", "column 1: min has 2 arguments. Received: 1"},
