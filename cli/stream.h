@@ -11,6 +11,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -99,7 +100,11 @@ void stream(std::uint64_t begin, std::uint64_t end, std::uint64_t piece, int thr
       for (std::thread& thread : running) thread.join();
     }
   } const join{running, mutex, has_room, is_stopped};
-  for (std::size_t j = 0; j < workers; ++j) running.emplace_back(work);
+  try {
+    while (running.size() < workers) running.emplace_back(work);
+  } catch (const std::system_error&) {
+    if (running.empty()) throw;  // otherwise those that the system allows do the work
+  }
 
   for (std::uint64_t number = first_piece; number < last_piece; ++number) {
     Slot& slot = slots[number % slots.size()];
