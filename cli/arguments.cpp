@@ -85,6 +85,11 @@ Shape parse_extents(const std::string& text, const std::string& option) {
   return shape;
 }
 
+void check_threads(int threads) {
+  if (threads >= 0) return;
+  throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " + std::to_string(threads));
+}
+
 std::uint64_t parse_unsigned(const std::string& text, const std::string& option) {
   std::uint64_t value = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), value);

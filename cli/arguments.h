@@ -35,6 +35,9 @@ struct TensorArguments {
 Shape parse_extents(const std::string& text, const std::string& option);
 
 // Reads an integer from 0 to 2^64 - 1.
+// Throws InvalidArgument for a negative number of threads.
+void check_threads(int threads);
+
 std::uint64_t parse_unsigned(const std::string& text, const std::string& option);
 
 // Reads a whole file.

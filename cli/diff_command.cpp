@@ -20,6 +20,7 @@ struct Arguments {
 };
 
 void run(const Arguments& arguments) {
+  check_threads(arguments.threads);
   const Checkpoint a = read_checkpoint(arguments.a);
   const Checkpoint b = read_checkpoint(arguments.b);
   const InputFiles files_a(a);

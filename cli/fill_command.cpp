@@ -89,10 +89,7 @@ bool is_npy(const Arguments& arguments) {
 }
 
 void run(const Arguments& arguments) {
-  if (arguments.threads < 0) {
-    throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " +
-                          std::to_string(arguments.threads));
-  }
+  check_threads(arguments.threads);
   const Initializer initializer = arguments.initializer.make();
   const Shape shape = parse_extents(arguments.tensor.shape, "--shape");
   const DType dtype = parse_dtype(arguments.tensor.dtype);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/compare.h"
 #include "cli/output_file.h"
 #include "fanin/error.h"
 #include "fanin/version.h"
@@ -92,7 +93,8 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     std::fputs("fanin: not enough memory\n", stderr);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "fanin: %s\n", error.what());
+    // Names from files of others may have control characters, which would drive the terminal.
+    std::fprintf(stderr, "fanin: %s\n", fanin::cli::printable(error.what()).c_str());
   }
   return failed;
 }

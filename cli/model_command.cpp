@@ -50,6 +50,27 @@ void check_different(const std::string& a, const std::string& b) {
   throw InvalidArgument("The specification, --out and --report must be different files. Received: " + a + " and " + b);
 }
 
+// Likewise a stream, and the directory of the shards, which holds nothing else.
+void check_report(const std::string& report, const std::string& out) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const OutputKind kind = kind_of_output(out);
+  if (kind == OutputKind::place) {
+    check_different(out, report);
+    const fs::path folder = fs::weakly_canonical(report, ignored).parent_path();
+    if (kind_of_output(report) != OutputKind::place || folder != fs::weakly_canonical(out, ignored)) return;
+    throw InvalidArgument(
+        "--report cannot be in the directory of --out, which holds shards and their index only. "
+        "Received: " +
+        out + " and " + report);
+  }
+  if (kind != kind_of_output(report)) return;
+  if (kind == OutputKind::stream && (fs::is_character_file(out, ignored) || !fs::equivalent(out, report, ignored))) {
+    return;
+  }
+  throw InvalidArgument("--out and --report cannot go to one stream. Received: " + out + " and " + report);
+}
+
 std::uint64_t elements_of(const std::vector<ModelRow>& rows) {
   std::uint64_t sum = 0;
   for (const ModelRow& row : rows) sum += row.count;
@@ -215,10 +236,7 @@ ModelSpecOptions options_of(const Arguments& arguments) {
 }
 
 void run(const Arguments& arguments) {
-  if (arguments.threads < 0) {
-    throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " +
-                          std::to_string(arguments.threads));
-  }
+  check_threads(arguments.threads);
   const bool is_check = arguments.check || arguments.dry_run;
   const std::string& out = arguments.write.out;
   const WriteOptions write = is_check && out.empty() ? WriteOptions() : arguments.write.options(arguments.threads);
@@ -231,7 +249,7 @@ void run(const Arguments& arguments) {
   if (!out.empty()) check_different(arguments.spec, out);
   if (arguments.report) {
     check_different(arguments.spec, *arguments.report);
-    if (!out.empty()) check_different(out, *arguments.report);
+    if (!out.empty()) check_report(*arguments.report, out);
   }
   std::vector<const ModelTensor*> tensors;
   tensors.reserve(rows.size());

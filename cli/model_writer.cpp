@@ -112,6 +112,12 @@ void WriteArguments::add_to(CLI::App& command) {
 }
 
 WriteOptions WriteArguments::options(int threads) const {
+  if (out.empty()) {
+    throw InvalidArgument(
+        "--out is missing: FILE.safetensors, a directory with --shard-size, or - for the standard output; --check "
+        "fills "
+        "nothing");
+  }
   WriteOptions options;
   options.out = out;
   options.threads = threads;

@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "cli/table.h"
 
@@ -229,6 +230,11 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   if (exists) path_ = resolved(path);  // a link stays a link, and its target is replaced
   check_folder(folder_of(path_));
   temporary_ = partial_path(path_);
+  struct stat there = {};
+  if (lstat(temporary_.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
+    throw std::runtime_error("Cannot write \"" + path_ + "\": its unfinished bytes would lie in \"" +
+                             std::exchange(temporary_, {}) + "\", which is no file; remove that");
+  }
   try {
     lock_.emplace(temporary_, path_);
   } catch (...) {

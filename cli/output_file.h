@@ -72,10 +72,10 @@ void check_folder(const std::string& folder);
 // Throws std::runtime_error if the disk of a folder has no room for so many bytes.
 void check_room(const std::string& folder, std::uint64_t bytes);
 
-// Writes all bytes. Throws std::runtime_error with the path.
 // Reads until the end of the file or an error; returns the bytes read. errno is 0 if the file ended.
 std::size_t read_at(int descriptor, void* bytes, std::size_t count, std::uint64_t offset);
 
+// Writes all bytes. Throws std::runtime_error with the path.
 void write_all(int descriptor, const void* bytes, std::size_t count, const std::string& path);
 
 // Throws std::runtime_error with errno's reason.

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
@@ -68,11 +69,10 @@ void rename_to(const std::string& from, const std::string& to) {
   if (rename(from.c_str(), to.c_str()) != 0) fail_with("finish", to);
 }
 
+// Names such as model-00001-of-00004.safetensors.
 bool is_shard_or_index(const std::string& name) {
-  const std::string ending = ".safetensors";
-  return name == index_name || name == "model" + ending ||
-         (name.compare(0, 6, "model-") == 0 && name.size() > ending.size() &&
-          name.compare(name.size() - ending.size(), ending.size(), ending) == 0);
+  static const std::regex shard("model(-[0-9]{5,}-of-[0-9]{5,})?\\.safetensors");
+  return name == index_name || std::regex_match(name, shard);
 }
 
 constexpr const char* first_line = "fanin-partial 1";
@@ -93,6 +93,13 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
   // Another process may remove the folder between the two steps.
   for (int tries = 100; !lock_; --tries) {
     if (mkdir(folder_.c_str(), 0777) != 0 && errno != EEXIST) fail_with("write", folder_);
+    // What is in it is removed, so it must not be a link to a folder elsewhere.
+    bool exists = false;
+    const struct stat status = status_of(folder_, exists);
+    if (exists && !S_ISDIR(status.st_mode)) {
+      throw std::runtime_error("Cannot write \"" + target_ + "\": its unfinished files would lie in \"" + folder_ +
+                               "\", which is no directory; remove that file");
+    }
     try {
       lock_.emplace(journal_, target_);
     } catch (const std::runtime_error&) {
@@ -163,7 +170,7 @@ void PartialCheckpoint::check_target() const {
   if (!S_ISDIR(status.st_mode)) fail_with("write the directory", target_);
   for (const auto& entry : fs::directory_iterator(target_)) {
     const std::string name = entry.path().filename().string();
-    if (is_shard_or_index(name)) continue;
+    if (is_shard_or_index(name) && entry.symlink_status().type() != fs::file_type::directory) continue;
     throw std::runtime_error("Cannot replace the directory \"" + target_ + "\": it also holds \"" + name +
                              "\", which is no shard and no index; name another directory or move that file");
   }

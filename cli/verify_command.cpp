@@ -410,6 +410,7 @@ void add_verify_command(CLI::App& program) {
       "Seeds that tensors may have been filled with, e.g. 1,2,3; without --seed the likeliest is taken");
   command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
   command->callback([arguments] {
+    check_threads(arguments->threads);
     const int status = Verification(*arguments).run();
     if (status != 0) throw CLI::RuntimeError(status);
   });

@@ -195,6 +195,11 @@ std::optional<DType> dtype_of(const std::string& name) {
 void add_file(Checkpoint& checkpoint, const std::string& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) cannot_read(path, EISDIR);
+  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
+    throw InvalidArgument("Cannot read \"" + path +
+                          "\": it is no file, but a pipe or a device. A checkpoint is read at " +
+                          "any of its places; write what comes from there to a file first");
+  }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) cannot_read(path, errno == 0 ? EIO : errno);

@@ -10,6 +10,7 @@ import os
 import pathlib
 import random
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -166,6 +167,59 @@ class Shards(InFolder):
         self.assertEqual(result.returncode, 2)
         self.assertIn("64", result.stderr)
         self.assertEqual(self.left(), [])
+
+    def test_a_directory_of_anything_else_is_kept(self):
+        inside = self.out.with_suffix("") / "model-best.safetensors"
+        for make in (lambda: inside.mkdir(), lambda: inside.write_bytes(b"trained"),
+                     lambda: inside.with_name("model-00001-of-00002.safetensors").mkdir()):
+            inside.parent.mkdir()
+            make()
+            result = run("model", self.spec, "--seed", 1, "--shard-size", "1KB", "--out", inside.parent)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("Cannot replace the directory", result.stderr)
+            self.assertEqual(len(list(inside.parent.iterdir())), 1)
+            shutil.rmtree(inside.parent)
+
+    def test_the_place_of_unfinished_files_is_no_link(self):
+        elsewhere = self.folder / "elsewhere"
+        (elsewhere / "data").mkdir(parents=True)
+        partial = self.folder / f".{self.out.name}.fanin-partial"
+        partial.symlink_to(elsewhere)
+        for arguments in (["model", self.spec], ["fill", "--init", "zeros", "--shape", "2", "--format", "bin"]):
+            result = run(*arguments, "--seed", 1, "--out", self.out)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(f"{partial.name}\", which is no", result.stderr)
+            self.assertTrue((elsewhere / "data").is_dir())
+
+    def test_a_report_has_a_place_of_its_own(self):
+        directory = self.out.with_suffix("")
+        self.model("--shard-size", "1KB", spec=self.spec, out=directory)
+        for out, report, says in ((directory, directory / "report.json", "directory of --out"), ("-", "/dev/stdout", "one stream")):
+            size = ["--shard-size", "1KB"] if out is directory else []
+            result = run("model", self.spec, "--seed", 1, *size, "--out", out, "--report", report)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(says, result.stderr)
+            self.assertEqual(result.stdout, "")
+        self.assertNotIn("report", str(self.left()))
+
+    def test_arguments_that_are_missing_or_negative(self):
+        self.assertIn("--out is missing", run("model", self.spec, "--seed", 1, "--shard-size", "1KB").stderr)
+        for command in (["verify", self.out], ["diff", self.out, self.out]):
+            self.assertIn("--threads takes", run(*command, "--threads", -3).stderr)
+
+    def test_messages_have_no_control_characters(self):
+        index = self.folder / "m.safetensors.index.json"
+        index.write_text(json.dumps({"weight_map": {"a": "\x1b[31m.safetensors"}}))
+        result = run("verify", index)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("?[31m.safetensors", result.stderr)
+        self.assertNotIn("\x1b", result.stderr)
+
+    def test_a_checkpoint_is_no_pipe(self):
+        pipe = self.folder / "pipe.safetensors"
+        os.mkfifo(pipe)
+        for command in (["verify", pipe], ["spec", self.folder]):
+            self.assertIn("is no file, but a pipe", run(*command).stderr)
 
 
 class Interruptions(InFolder):
