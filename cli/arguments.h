@@ -34,10 +34,10 @@ struct TensorArguments {
 // Reads extents such as "2,3"; "scalar" is 0-dimensional. Messages name `option`.
 Shape parse_extents(const std::string& text, const std::string& option);
 
-// Reads an integer from 0 to 2^64 - 1.
 // Throws InvalidArgument for a negative number of threads.
 void check_threads(int threads);
 
+// Reads an integer from 0 to 2^64 - 1.
 std::uint64_t parse_unsigned(const std::string& text, const std::string& option);
 
 // Reads a whole file.

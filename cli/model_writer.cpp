@@ -114,9 +114,7 @@ void WriteArguments::add_to(CLI::App& command) {
 WriteOptions WriteArguments::options(int threads) const {
   if (out.empty()) {
     throw InvalidArgument(
-        "--out is missing: FILE.safetensors, a directory with --shard-size, or - for the standard output; --check "
-        "fills "
-        "nothing");
+        "--out is missing: FILE.safetensors, a directory with --shard-size, or -. --check needs none");
   }
   WriteOptions options;
   options.out = out;
