@@ -137,7 +137,7 @@ std::string explanation_of(const ModelRow& row, std::size_t part) {
 
 // The explanation of one part in all rows of a group, each statement as a span from the first to the last.
 std::string reason_of(const Group& group, std::size_t part) {
-  const std::string first = explanation_of(*group.rows.front(), part);
+  std::string first = explanation_of(*group.rows.front(), part);
   if (group.rows.size() == 1) return first;
   const std::string last = explanation_of(*group.rows.back(), part);
   std::string text;
