@@ -70,8 +70,8 @@ def available(size):
 
 
 def main():
-    print(f"fanin {fanin.__version__}, {ARGUMENTS.threads} thread(s); seconds, and times fanin's\n\n| float32 | rival | s | ratio |")
-    print("| --- | --- | --- | --- |")
+    print(f"fanin {fanin.__version__}, {ARGUMENTS.threads} thread(s); seconds, and times fanin's\n")
+    print("| float32 | rival | s | ratio |\n| --- | --- | --- | --- |")
     for size in ARGUMENTS.sizes:
         calls = available(size)
         taken = medians(list(calls.values()), ARGUMENTS.rounds)

@@ -193,10 +193,10 @@ class FANIN_API Identity : public Initializer {
 /// has the same matrix to about 6 digits.
 ///
 /// The host computes the whole matrix for every destination and every block. This takes about
-/// 2 max(rows, cols) min(rows, cols)^2 operations and, while it lasts, memory for three matrices in float32 (float64
-/// for float64) and 4 MB or more for each thread. Fills of parts compute it once: the initializer and its copies keep
-/// it until all its elements have been written, or parts of two other tensors are filled. A fill of device memory
-/// stages and copies, waits for the stream, and cannot be captured. Plans take it for host memory only.
+/// 2 max(rows, cols) min(rows, cols)^2 operations and, while it lasts, memory for two more matrices in float32 (float64
+/// for float64) and some MB for each thread. Fills of parts compute it once: the initializer and its copies keep it
+/// until all its elements have been written, or parts of two other tensors are filled. A fill of device memory stages
+/// and copies, waits for the stream, and cannot be captured. Plans take it for host memory only.
 class FANIN_API Orthogonal : public Initializer {
  public:
   explicit Orthogonal(double gain = 1.0, Seed seed = {});

@@ -22,13 +22,17 @@ import numpy as np
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.nn.initializers import Initializer, constant, ones, zeros
 from jax.nn.initializers import normal as _normal_of_jax
+from jax.nn.initializers import orthogonal as _orthogonal_of_jax
 from jax.nn.initializers import variance_scaling as _variance_scaling_of_jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from . import _core
 
 _TARGET = "fanin_fill"
-_CLASSES = {"uniform": _core.RandomUniform, "normal": _core.RandomNormal, "truncated_normal": _core.TruncatedNormal}
+_CLASSES = {"uniform": _core.RandomUniform, "normal": _core.RandomNormal, "truncated_normal": _core.TruncatedNormal,
+            "orthogonal": _core.Orthogonal}
+
+_SCALED = ("uniform", "normal", "truncated_normal")  # the distributions of variance_scaling
 
 jax.ffi.register_ffi_target(_TARGET, _core._xla_fill_cpu(), platform="cpu")
 jax.ffi.register_ffi_target(_TARGET, _core._xla_fill_cuda(), platform="CUDA")
@@ -168,7 +172,9 @@ def _sharded_fill(tensor: Tensor, sharding: NamedSharding | PartitionSpec, expli
 
 def tensor_of(initializer: _core.Initializer, shape: tuple[int, ...], dtype: str) -> Tensor:
     """The Tensor of a random initializer of the core, truncated at two standard deviations or not at all. Raises ValueError."""
-    tensor = Tensor(shape, dtype, *_distribution_of(_core.describe(initializer, shape)))
+    drawn = (("orthogonal", (("gain", initializer.gain),)) if isinstance(initializer, _core.Orthogonal)
+             else _distribution_of(_core.describe(initializer, shape)))
+    tensor = Tensor(shape, dtype, *drawn)
     _check(tensor)
     return tensor
 
@@ -189,10 +195,10 @@ def _check(tensor: Tensor) -> None:
     _core.draw(initializer, tensor.shape, tensor.dtype, offset=nothing, extent=nothing)
 
 
-def is_supported() -> bool:
-    """Whether the custom call works on JAX's default back end."""
+def is_supported(by_host: bool = False) -> bool:
+    """Whether the custom call works on JAX's default back end; by_host: for values that the host computes."""
     backend = jax.default_backend()
-    return backend == "cpu" or backend == "gpu" and _core.available().cuda_devices > 0
+    return backend == "cpu" or backend == "gpu" and not by_host and _core.available().cuda_devices > 0
 
 
 def _dtype_of(dtype: typing.Any) -> str:
@@ -306,8 +312,8 @@ def variance_scaling(scale: float, mode: str, distribution: str, in_axis: int | 
 
     def distribution_of(shape: tuple[int, ...]) -> tuple:
         variance = _checked_scale(scale) / _fan(shape, mode, in_axis, out_axis, batch_axis)
-        if distribution not in _CLASSES:
-            raise ValueError(f"distribution must be one of {', '.join(_CLASSES)}. Received: distribution={distribution!r}")
+        if distribution not in _SCALED:
+            raise ValueError(f"distribution must be one of {', '.join(_SCALED)}. Received: distribution={distribution!r}")
         if variance == 0:
             return "normal", (("mean", 0.0), ("stddev", 0.0))
         name = "untruncated_normal" if distribution == "normal" else distribution
@@ -341,6 +347,59 @@ def _fan(shape: tuple[int, ...], mode: str, in_axis: int | Sequence[int], out_ax
     return float({"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode])
 
 
+def orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: typing.Any = None) -> Initializer:
+    """A uniformly distributed matrix with orthonormal columns, or rows if there are fewer, times scale.
+
+    The columns are along column_axis; the other axes, in their order, are the rows. The host computes the whole matrix, also for
+    each part of a sharded array; a call that runs on a GPU fails. Calls raise ValueError for fewer than two axes, IndexError for
+    an axis outside the shape, and NotImplementedError for an out_sharding unless the columns are along the last axis.
+    """
+    drawn = "orthogonal", (("gain", float(scale)),)
+    fill_matrix = _initializer(lambda shape: drawn, dtype)
+    of_jax = _orthogonal_of_jax(scale, column_axis)
+
+    def init(key: jax.Array, shape: Sequence[int], dtype: typing.Any = dtype,
+             out_sharding: NamedSharding | PartitionSpec | None = None) -> jax.Array:
+        if jnp.issubdtype(dtype, jnp.complexfloating):
+            return of_jax(key, shape, dtype, out_sharding)
+        shape = tuple(map(operator.index, shape))
+        if len(shape) < 2:
+            raise ValueError(f"orthogonal initializer requires at least a 2D shape. Received: shape={shape}")
+        axis = range(len(shape))[column_axis]
+        if axis == len(shape) - 1:
+            return fill_matrix(key, shape, dtype, out_sharding)
+        if out_sharding is not None:
+            raise NotImplementedError(f"out_sharding needs column_axis=-1. Received: column_axis={column_axis}")
+        matrix = fill_matrix(key, (*shape[:axis], *shape[axis + 1:], shape[axis]), dtype)
+        return jnp.moveaxis(matrix, -1, axis)
+
+    return init
+
+
+def delta_orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: typing.Any = None) -> Initializer:
+    """A kernel of a convolution in 1 to 3 dimensions, (..., in, out) with in <= out: scale times a uniformly distributed matrix
+    with orthonormal rows at its centre, 0 elsewhere.
+
+    Xiao et al., "Dynamical isometry and a mean field theory of CNNs", 2018. Calls raise ValueError for other shapes.
+    column_axis is of the matrix, as in orthogonal.
+    """
+    matrix = orthogonal(scale, column_axis, dtype)
+
+    def init(key: jax.Array, shape: Sequence[int], dtype: typing.Any = dtype,
+             out_sharding: NamedSharding | PartitionSpec | None = None) -> jax.Array:
+        if out_sharding is not None:
+            raise NotImplementedError("delta_orthogonal takes no out_sharding, as in JAX")
+        shape = tuple(map(operator.index, shape))
+        if len(shape) not in (3, 4, 5):
+            raise ValueError(f"Delta orthogonal initializer requires a 3D, 4D or 5D shape. Received: shape={shape}")
+        if shape[-1] < shape[-2]:
+            raise ValueError(f"`fan_in` must be less or equal than `fan_out`. Received: shape={shape}")
+        centre = matrix(key, shape[-2:], dtype)
+        return jnp.zeros(shape, centre.dtype).at[tuple((extent - 1) // 2 for extent in shape[:-2])].set(centre)
+
+    return init
+
+
 class _ScaledInitializer(typing.Protocol):
     def __call__(self, in_axis: int | Sequence[int] = -2, out_axis: int | Sequence[int] = -1,
                  batch_axis: int | Sequence[int] = (), dtype: typing.Any = None) -> Initializer: ...
@@ -367,6 +426,6 @@ kaiming_uniform = he_uniform
 xavier_normal = glorot_normal
 xavier_uniform = glorot_uniform
 
-__all__ = ["Initializer", "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "kaiming_normal",
-           "kaiming_uniform", "key", "lecun_normal", "lecun_uniform", "normal", "ones", "truncated_normal", "uniform",
-           "variance_scaling", "xavier_normal", "xavier_uniform", "zeros"]
+__all__ = ["Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
+           "kaiming_normal", "kaiming_uniform", "key", "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal",
+           "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros"]

@@ -167,7 +167,7 @@ class _Drawn:
         with _outside_of_traces():
             seed, subsequence = _numbers_of(self.seed)
         # Outside of traced functions the call happens once, and compiling it would take longer.
-        if _BACKEND == "jax" and traced and partition_shape is None and _jax.is_supported():
+        if _BACKEND == "jax" and traced and partition_shape is None and _jax.is_supported(type(self) is Orthogonal):
             return _jax.fill(_jax.tensor_of(self._with_seed(0), shape, name), _jax.words_of(seed, subsequence))
         with _outside_of_traces():
             array = _aligned(part, _DTYPES[name])
@@ -229,12 +229,24 @@ class LecunUniform(VarianceScaling, keras.initializers.LecunUniform):
     pass
 
 
+class Orthogonal(_Drawn, keras.initializers.Orthogonal):
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) < 2:
+            raise ValueError("The tensor to initialize must be at least two-dimensional. "
+                             f"Received: shape={shape} of rank {len(shape)}.")
+
+    def _with_seed(self, seed: int) -> _core.Initializer:
+        return _core.Orthogonal(float(self.gain), seed)
+
+
+OrthogonalInitializer = Orthogonal  # as in Keras
 glorot_normal = GlorotNormal
 glorot_uniform = GlorotUniform
 he_normal = HeNormal
 he_uniform = HeUniform
 lecun_normal = LecunNormal
 lecun_uniform = LecunUniform
+orthogonal = Orthogonal
 random_normal = RandomNormal
 random_uniform = RandomUniform
 truncated_normal = TruncatedNormal
@@ -245,10 +257,9 @@ _EXPORTED = {name: value for name, value in globals().items() if isinstance(valu
 del _EXPORTED["_Drawn"]
 _IDENTIFIERS = {**_EXPORTED, "normal": RandomNormal, "uniform": RandomUniform}
 
-for _name in _EXPORTED:
-    if _name[0].isupper():
-        keras.saving.register_keras_serializable(package="fanin")(_EXPORTED[_name])
-del _name
+for _class in set(_EXPORTED.values()):
+    keras.saving.register_keras_serializable(package="fanin")(_class)
+del _class
 
 
 def serialize(initializer: Initializer) -> dict[str, typing.Any]:
@@ -271,7 +282,7 @@ def get(identifier: typing.Any) -> typing.Any:
     """keras.initializers.get, except that names and configurations of Keras's random initializers give fanin's.
 
     For example "he_normal", "HeNormal", "normal", {"class_name": "HeNormal", "config": {"seed": 42}}. Initializers that fanin
-    does not have, such as "orthogonal", are Keras's. Raises ValueError and TypeError as Keras does.
+    does not have, such as "zeros", are Keras's. Raises ValueError and TypeError as Keras does.
     """
     if isinstance(identifier, str) and identifier in _IDENTIFIERS:
         return _IDENTIFIERS[identifier]()

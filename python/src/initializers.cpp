@@ -368,7 +368,7 @@ The shape has two dimensions or more. Its matrix has the last extent as columns 
 rows (layout oihw, as in PyTorch). Saxe et al., "Exact solutions to the nonlinear dynamics of learning ...", 2014.
 
 The host computes the whole matrix for every device and every block, in float32 (float64 for float64). This takes about
-2 max(rows, cols) min(rows, cols)^2 operations and three times the memory of the matrix. While only parts of a tensor have been
+2 max(rows, cols) min(rows, cols)^2 operations, and memory for two more matrices. While only parts of a tensor have been
 filled, the initializer keeps the matrix. A fill on a device waits for the stream.)doc")
       .def(
           "__init__",

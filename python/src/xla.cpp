@@ -90,6 +90,7 @@ Initializer initializer_of(const xla::CallFrame& call) {
     return TruncatedNormal(number_of(call, "mean"), number_of(call, "stddev"), 0, number_of(call, "lower"),
                            number_of(call, "upper"));
   }
+  if (distribution == "orthogonal") return Orthogonal(number_of(call, "gain"), 0);
   fail("its distribution is \"" + std::string(distribution) + "\"");
 }
 

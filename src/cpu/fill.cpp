@@ -189,13 +189,15 @@ void fill_orthogonal(const FillJob& job, int threads, CpuTarget target, Round ro
                [&](std::uint64_t at, std::uint64_t index, std::uint64_t n) {
                  matrix.write(address_of(job, at), index, n, round);
                });
+      hwy::FlushStream();  // large fills bypass the cache
     });
   });
 }
 
 AllComputed checked(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
   for (std::size_t j = 0; j < count; ++j) {
-    if (jobs[j].params.kind == FillParams::Kind::orthogonal) check_orthogonal(jobs[j].params);
+    const FillParams& params = jobs[j].params;
+    if (params.kind == FillParams::Kind::orthogonal && params.index.count != 0) check_orthogonal(params);
   }
   return detail::in_default_fp_environment([&] {
     AllComputed all = computed_of(jobs, count);

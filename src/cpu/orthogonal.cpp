@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -303,7 +304,8 @@ void check_orthogonal(const FillParams& params) {
                           std::to_string(params.rows) + " x " + std::to_string(params.columns) +
                           " elements need more memory than this machine has");
   }
-  const std::unique_ptr<std::byte[]> probe(new std::byte[static_cast<std::size_t>(bytes)]);
+  // A compiler may leave out a new expression, but not these calls.
+  ::operator delete(::operator new(static_cast<std::size_t>(bytes)));
 }
 
 Orthogonal::Orthogonal(const FillParams& params, std::uint64_t count, int threads, CpuTarget target) : params_(params) {

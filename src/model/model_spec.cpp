@@ -699,6 +699,12 @@ class Reader {
     variables.bind("fan_in", static_cast<double>(fans.fan_in));
     variables.bind("fan_out", static_cast<double>(fans.fan_out));
     part.initializer = initializer->make(variables);
+    if (!order.layout() && part.initializer->class_name() == "Orthogonal") {
+      entry.place.refuse(
+          "the columns of an Orthogonal are the last axis in the layout HWIO, its rows the first in OIHW. "
+          "Received: layout \"" +
+          order.name() + "\"");
+    }
     if (!options_.explain) return;
     part.reason = initializer->explanation(variables);
     if (!fan_reason.empty()) part.reason += (part.reason.empty() ? "" : "; ") + fan_reason;

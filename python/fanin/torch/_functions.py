@@ -39,8 +39,10 @@ def _overridable(function: Callable) -> Callable:
 
 
 def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits: tuple[float, float] | None,
-            generator: torch.Generator | None, same_in_torch: Callable[[Tensor], object]) -> Tensor:
+            generator: torch.Generator | None, same_in_torch: Callable[[Tensor], object], by_host: bool = False) -> Tensor:
     """Fills with of_seed(seed). same_in_torch(sample) does what PyTorch would do, and so raises PyTorch's own errors.
+
+    by_host   the host computes the values, so that a seed on a device is copied to it
 
     Within fanin.torch.keyed the seed is the block's, not the generator's.
     """
@@ -57,6 +59,8 @@ def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits:
         if tensor.numel() == 0:
             return tensor
         seed, device_seed = draw_seed(tensor, generator)
+        if by_host and device_seed is not None:
+            seed, device_seed = int(device_seed) % 2**64, None
         fill(block, of_seed(seed), device_seed, limits)
     except (TypeError, ValueError):
         # PyTorch cannot draw float8.
@@ -239,6 +243,20 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinea
     return _normal(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
+@_overridable
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
+    """Fills with a uniformly distributed (Haar) matrix with orthonormal columns, or rows if there are fewer, times gain.
+
+    The first axis is the rows, the others the columns. The host computes the whole matrix, also for a tensor on a device, whose
+    stream it waits for, and for each part of a DTensor. Saxe et al., "Exact solutions to the nonlinear dynamics of learning in
+    deep linear neural networks", 2014.
+    """
+    if tensor.ndimension() < 2:
+        raise ValueError("Only tensors with 2 or more dimensions are supported")
+    return _random(tensor, lambda seed: _core.Orthogonal(float(gain), seed), None, generator, lambda sample: sample.normal_(),
+                   by_host=True)
+
+
 def _refused(name: str) -> Callable:
     def refuse(*args, **kwargs):
         """Not implemented: raises NotImplementedError. Use the function of torch.nn.init."""
@@ -249,7 +267,6 @@ def _refused(name: str) -> Callable:
     return refuse
 
 
-orthogonal_ = _refused("orthogonal_")
 sparse_ = _refused("sparse_")
 
 

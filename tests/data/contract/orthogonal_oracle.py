@@ -16,8 +16,8 @@ import oracle
 from oracle import F32, F64, U64
 
 PANEL, CHUNK = 48, 256
-LARGEST = {"float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308, "float16": 65504.0, "bfloat16": 3.3895313892515355e38,
-           "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0}
+LARGEST = {"float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308, "float16": 65504.0,
+           "bfloat16": 3.3895313892515355e38, "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0}
 
 
 def fma(a, b, c):
@@ -110,7 +110,8 @@ def cases():
     yield "square of panels", ("float32",), {"shape": [96, 96], "gain": 1.0, "seed": 3, "subsequence": 4}
     yield "kernel", ("float32", "bfloat16"), {"shape": [3, 3, 8, 16], "gain": 1.0, "seed": 0, "subsequence": 12}
     yield "wide kernel", ("float32",), {"shape": [3, 8, 100], "gain": 1.0, "seed": 0, "subsequence": 12}
-    yield "PyTorch's kernel", ("float32", "float16"), {"shape": [16, 8, 3, 3], "layout": "oihw", "gain": 1.0, "seed": 0, "subsequence": 12}
+    yield "PyTorch's kernel", ("float32", "float16"), {"shape": [16, 8, 3, 3], "layout": "oihw", "gain": 1.0, "seed": 0,
+                                                       "subsequence": 12}
     yield "large gain", every, {"shape": [5, 4], "gain": 3e38, "seed": 8, "subsequence": 0}
     yield "no gain", ("float32", "float8_e5m2"), {"shape": [3, 2], "gain": 0.0, "seed": 8, "subsequence": 0}
 

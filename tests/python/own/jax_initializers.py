@@ -67,6 +67,28 @@ def test_bits_of_plain_distributions(dtype):
             assert same(init(KEY, shape, dtype), fanin.draw(core, shape, dtype, seed=42))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_orthogonal(dtype):
+    init = ours.orthogonal()
+    for shape in [(1, 1), (64, 33), (33, 64), (3, 3, 5, 8), (0, 4)]:
+        expected = fanin.draw(fanin.Orthogonal(seed=42), shape, dtype)
+        assert same(init(KEY, shape, dtype), expected)
+        assert same(jax.jit(init, static_argnums=(1, 2))(KEY, shape, dtype), expected)
+    moved = np.moveaxis(fanin.draw(fanin.Orthogonal(2.0, seed=42), (3, 5, 8), dtype), -1, 0)
+    assert same(ours.orthogonal(2.0, column_axis=0)(KEY, (8, 3, 5), dtype), np.ascontiguousarray(moved))
+    sharding = NamedSharding(mesh(), P("x"))
+    assert same(init(KEY, (64, 33), dtype, sharding), fanin.draw(fanin.Orthogonal(seed=42), (64, 33), dtype))
+    stacked = jax.vmap(lambda key: init(key, (6, 4), dtype))(jax.random.split(KEY, 3))
+    assert same(stacked[1], np.asarray(init(jax.random.split(KEY, 3)[1], (6, 4), dtype)))
+    kernel = np.asarray(ours.delta_orthogonal()(KEY, (3, 4, 5, 6), dtype))
+    assert same(kernel[1, 1], fanin.draw(fanin.Orthogonal(seed=42), (5, 6), dtype)) and np.count_nonzero(kernel) <= 30
+    for make, shape in ((ours.orthogonal(), (3,)), (ours.delta_orthogonal(), (3, 3)), (ours.delta_orthogonal(), (3, 4, 2))):
+        with pytest.raises(ValueError):
+            make(KEY, shape)
+        with pytest.raises(ValueError):
+            getattr(theirs, "orthogonal" if shape == (3,) else "delta_orthogonal")()(KEY, shape)
+
+
 def test_aliases_and_constants():
     assert ours.kaiming_normal is ours.he_normal and ours.kaiming_uniform is ours.he_uniform
     assert ours.xavier_normal is ours.glorot_normal and ours.xavier_uniform is ours.glorot_uniform

@@ -61,6 +61,20 @@ def traced(function):
 # ---------------------------------------------------------------- values
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_orthogonal(dtype):
+    for shape in ((5, 5), (64, 33), (3, 3, 5, 80), (0, 4)):
+        expected = fanin.draw(fanin.Orthogonal(0.5, seed=42), shape, drawn_dtype(dtype))
+        init = ours.Orthogonal(0.5, 42)
+        assert same(init(shape, dtype), expected)
+        if BACKEND != "numpy":
+            assert same(traced(lambda init=init, shape=shape: init(shape, dtype))(), expected)
+    assert same(ours.orthogonal(0.5, 42)((64, 33), dtype, partition_shape=(4, 33), partition_offset=(8, 0)),
+                fanin.draw(fanin.Orthogonal(0.5, seed=42), (64, 33), drawn_dtype(dtype))[8:12])
+    assert ours.Orthogonal(0.5, 42).get_config() == keras.initializers.Orthogonal(0.5, 42).get_config()
+    assert type(ours.get(keras.initializers.serialize(keras.initializers.Orthogonal(seed=1)))) is ours.Orthogonal
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CLASSES)
 def test_bits_are_the_librarys(name, dtype):
     core = getattr(fanin, name)(seed=42)
@@ -335,7 +349,8 @@ def test_identifiers():
         assert getattr(ours, snake) is getattr(ours, name)
         assert type(keras.initializers.get(name)) is theirs[name]
     assert type(ours.get("normal")) is ours.RandomNormal and type(ours.get("uniform")) is ours.RandomUniform
-    assert ours.get(None) is None and type(ours.get("orthogonal")) is keras.initializers.Orthogonal
+    assert ours.get(None) is None and type(ours.get("zeros")) is keras.initializers.Zeros
+    assert type(ours.get("OrthogonalInitializer")) is ours.OrthogonalInitializer is ours.Orthogonal
     init = ours.HeNormal(1)
     assert ours.get(init) is init and ours.Zeros is keras.initializers.Zeros
     values = np.ones((2, 2), "float32")
@@ -365,7 +380,9 @@ def test_errors_of_our_own():
                  lambda: ours.RandomUniform(1.0, 0.0)((4,))):
         with pytest.raises(ValueError):
             call()
-    assert not hasattr(ours, "Orthogonal")
+    for shape in ((), (3,)):
+        with pytest.raises(ValueError, match="at least two-dimensional"):
+            ours.Orthogonal(1)(shape)
 
 
 def test_dtypes_of_the_framework():
@@ -460,7 +477,7 @@ def is_installed():
               keras.initializers.he_normal(1), keras.layers.Dense(3).kernel_initializer]
     is_ours = {type(init).__module__ == "fanin.keras" for init in inits}
     assert len(is_ours) == 1
-    assert type(keras.initializers.get("orthogonal")).__module__.startswith("keras.")
+    assert type(keras.initializers.get("zeros")).__module__.startswith("keras.")
     return is_ours.pop()
 
 

@@ -23,7 +23,8 @@ def test_version():
 
 def test_all_names():
     classes = {"Constant", "Formula", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "LecunNormal",
-               "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros"}
+               "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
+               "Zeros"}
     aliases = {"".join("_" + c.lower() if c.isupper() else c for c in name)[1:] for name in classes}
     assert set(fanin.__all__) == classes | aliases | {
         "Availability", "Description", "DeviceError", "Initializer", "ModelSpec", "ModelTensor", "Plan", "Seed", "__version__",

@@ -302,12 +302,35 @@ def test_what_is_not_filled_draws_nothing():
 
 @pytest.mark.parametrize("name", [n for n in theirs.__all__ if n.endswith("_") or n == "calculate_gain"])
 def test_signatures(name):
-    if name in ("orthogonal_", "sparse_"):
+    if name == "sparse_":
         with pytest.raises(NotImplementedError, match=f"fanin.torch has no {name} yet"):
             getattr(ours, name)(torch.empty(3, 3))
         return
     expected, got = (inspect.signature(getattr(module, name)).parameters.values() for module in (theirs, ours))
     assert [(p.name, p.default, p.kind) for p in got] == [(p.name, p.default, p.kind) for p in expected]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 3), (40, 30), (30, 40), (16, 3, 5, 5), (0, 4)])
+def test_orthogonal(shape, dtype):
+    tensor = torch.empty(shape, dtype=dtype)
+    assert ours.orthogonal_(tensor, 0.5, torch.Generator().manual_seed(1)) is tensor
+    seed = int(torch.randint(-2**63, 2**63 - 1, (), dtype=torch.int64, generator=torch.Generator().manual_seed(1))) % 2**64
+    expected = torch.empty(shape, dtype=dtype)
+    fanin.fill(expected, fanin.Orthogonal(0.5, seed), layout="oihw")
+    assert torch.equal(tensor, expected)
+    turned = torch.empty(shape[::-1], dtype=dtype).permute(*range(len(shape))[::-1])
+    assert torch.equal(ours.orthogonal_(turned, 0.5, torch.Generator().manual_seed(1)), expected)
+    if tensor.numel():
+        q = tensor.flatten(1).double() / 0.5
+        q = q if q.shape[0] >= q.shape[1] else q.T
+        assert (q.T @ q - torch.eye(q.shape[1])).abs().max() < (0.02 if dtype == torch.bfloat16 else 1e-6)
+
+
+def test_orthogonal_refuses():
+    for function in (ours.orthogonal_, theirs.orthogonal_):
+        with pytest.raises(ValueError, match="2 or more dimensions"):
+            function(torch.empty(3))
 
 
 INT, COMPLEX = torch.int32, torch.complex64
