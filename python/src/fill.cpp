@@ -44,6 +44,23 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
 }
 
 FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
+                     const std::optional<Limits>& limits);
+
+// Small fills do not give up the GIL, which takes about as long as they do.
+constexpr std::uint64_t small_count = 1024;
+
+void fill_memory(std::uintptr_t address, std::size_t dtype, std::uint64_t count, const Initializer& initializer,
+                 const std::optional<Limits>& limits, int threads) {
+  const DType type = dtypes().at(dtype).dtype;
+  const Shape shape{static_cast<std::int64_t>(count)};
+  const View view{reinterpret_cast<void*>(address), type, count * size_of(type), host};
+  std::optional<nb::gil_scoped_release> release;
+  if (count > small_count) release.emplace();
+  const RunOptions run{nullptr, count > small_count ? threads : 1, CpuTarget::automatic, nullptr};
+  fanin::fill(view, params_of(initializer, shape, type, {}, limits), run);
+}
+
+FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
                      const std::optional<Limits>& limits) {
   if (!limits) return initializer.params(shape, dtype, options);
   // The parameters of all dtypes differ in the limits only. The compute type has numbers in every window.
@@ -175,6 +192,9 @@ device that does not exist.)");
 dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. bfloat16, float8_e4m3fn and
 float8_e5m2 need the package ml_dtypes. The other arguments are those of fill. Raises ValueError, TypeError, ImportError and
 MemoryError.)");
+  m.def("_fill_memory", &fill_memory, "address"_a, "dtype"_a, "count"_a, "init"_a, "limits"_a.none(), "threads"_a,
+        "fill of dense host memory that the caller keeps, with few checks. dtype is its place in _dtypes. For an\n"
+        "initializer without fans; limits are those of _fill_clamped. For fanin.torch.");
   m.def(
       "_fill_clamped", &fill_clamped, "array"_a, "init"_a, "limits"_a.none(), nb::kw_only(), "seed"_a = nb::none(),
       "name"_a = nb::none(), "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(),

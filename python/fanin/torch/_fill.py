@@ -2,6 +2,7 @@
 """Fills of PyTorch tensors: which memory a tensor has, which seed a generator gives, and what the core cannot write to."""
 from __future__ import annotations
 
+import threading
 import typing
 
 import torch
@@ -11,6 +12,16 @@ from . import _sharding
 
 DTYPES = {getattr(torch, name): name for name in _core._dtypes if hasattr(torch, name)}
 CPU = torch.device("cpu")
+_NUMBERS = {getattr(torch, name): number for number, name in enumerate(_core._dtypes) if hasattr(torch, name)}
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        with torch.inference_mode(False):  # a tensor that every mode may change
+            self.seed = torch.empty((), dtype=torch.int64, device=CPU)
+
+
+_thread = _Thread()
 
 
 def draw_seed(tensor: torch.Tensor, generator: torch.Generator | None) -> tuple[int, torch.Tensor | None]:
@@ -22,6 +33,28 @@ def draw_seed(tensor: torch.Tensor, generator: torch.Generator | None) -> tuple[
     device = CPU if tensor.is_cpu or getattr(generator, "device", None) == CPU else tensor.device
     seed = torch.randint(-2**63, 2**63 - 1, (), dtype=torch.int64, device=device, generator=generator)
     return (0, seed) if seed.is_cuda else (int(seed) % 2**64, None)
+
+
+def address_of(tensor: torch.Tensor) -> int | None:
+    """The address of a plain tensor that is dense in host memory, of which nothing else must be known. None for others."""
+    if (type(tensor) is torch.Tensor or type(tensor) is torch.nn.Parameter) and tensor.is_cpu and tensor.dtype in _NUMBERS:
+        if tensor.layout is torch.strided and not tensor.is_nested and not tensor.is_neg() and tensor.is_contiguous():
+            try:
+                address = tensor.data_ptr()
+            except RuntimeError:  # a wrapper of torch.func
+                return None
+            return address if address and address % tensor.element_size() == 0 else None
+    return None
+
+
+def fill_at(address: int, tensor: torch.Tensor, of_seed: typing.Callable[[int], _core.Initializer],
+            limits: tuple[float, float] | None, generator: torch.Generator | None) -> None:
+    """Takes a seed from a generator of the CPU, as draw_seed does, and fills the tensor at its address_of."""
+    # torch.randint makes a tensor and calls random_.
+    seed = _thread.seed.random_(-2**63, 2**63 - 1, generator=generator).item() % 2**64
+    _core._fill_memory(address, _NUMBERS[tensor.dtype], tensor.numel(), of_seed(seed), limits, torch.get_num_threads())
+    if not tensor.is_inference():  # which has no version
+        torch.autograd.graph.increment_version(tensor)
 
 
 def has_memory(tensor: torch.Tensor) -> bool:

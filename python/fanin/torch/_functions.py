@@ -16,7 +16,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .. import _core
 from ._blocks import open_blocks
-from ._fill import DTYPES, draw_seed, fill, has_memory, local_block_of
+from ._fill import DTYPES, address_of, draw_seed, fill, fill_at, has_memory, local_block_of
 from ._samplers import Sampler
 
 
@@ -49,6 +49,11 @@ def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits:
     if blocks := open_blocks():
         blocks[-1].draw(tensor, Sampler(of_seed, limits))
         return tensor
+    if getattr(of_seed, "is_allowed", False) and (generator is None or generator.device.type == "cpu"):
+        address = address_of(tensor)
+        if address is not None:
+            fill_at(address, tensor, of_seed, limits, generator)
+            return tensor
     if not has_memory(tensor):
         return tensor
     block = local_block_of(tensor)
@@ -73,19 +78,36 @@ def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits:
     return tensor
 
 
+def _of_seed(kind: Callable[..., _core.Initializer], a: float, b: float) -> Callable[[int], _core.Initializer]:
+    if type(a) in (int, float) and type(b) in (int, float):
+        return _allowed(kind, a, b)
+    return functools.partial(kind, a, b)
+
+
+@functools.lru_cache(maxsize=1024)
+def _allowed(kind: Callable[..., _core.Initializer], *numbers: float) -> Callable[[int], _core.Initializer]:
+    """The arguments of kind but for the seed, with is_allowed if they are not refused."""
+    of_seed = functools.partial(kind, *numbers)
+    try:
+        of_seed(0)
+    except (TypeError, ValueError):
+        return of_seed
+    of_seed.is_allowed = True  # type: ignore[attr-defined]
+    return of_seed
+
+
 def _uniform(tensor: Tensor, a: float, b: float, generator: torch.Generator | None) -> Tensor:
     if tensor.is_complex():  # both parts, as in PyTorch
         _uniform(torch.view_as_real(tensor.detach()), a, b, generator)
         return tensor
-    return _random(tensor, lambda seed: _core.RandomUniform(a, b, seed), None, generator, lambda sample: sample.uniform_(a, b))
+    return _random(tensor, _of_seed(_core.RandomUniform, a, b), None, generator, lambda sample: sample.uniform_(a, b))
 
 
 def _normal(tensor: Tensor, mean: float, std: float, generator: torch.Generator | None) -> Tensor:
     if tensor.is_complex():  # each part has half of the variance, as in PyTorch
         _normal(torch.view_as_real(tensor.detach()), mean, std / math.sqrt(2), generator)
         return tensor
-    return _random(tensor, lambda seed: _core.RandomNormal(mean, std, seed), None, generator,
-                   lambda sample: sample.normal_(mean, std))
+    return _random(tensor, _of_seed(_core.RandomNormal, mean, std), None, generator, lambda sample: sample.normal_(mean, std))
 
 
 # A tail that begins z standard deviations from the mean is about 1 / z long. From here on that is less than the distance of
@@ -111,11 +133,15 @@ def _truncated(mean: float, std: float, a: float, b: float,
         huge = float(np.finfo(compute).max)
         lower = -math.inf if lower < -1e30 or a <= -huge else lower
         upper = math.inf if upper > 1e30 or b >= huge else upper
-        return lambda seed: _core.TruncatedNormal(mean, std, seed, lower, upper), (least, most)
+        return _allowed(_truncated_normal, mean, std, lower, upper), (least, most)
     if (b - a) / std * max(abs(lower), abs(upper)) < 2**-24 and least < most:  # the density is constant
-        return lambda seed: _core.RandomUniform(least, most, seed), None
+        return _allowed(_core.RandomUniform, least, most), None
     nearest = float(compute(min(max(mean, least), most)))
     return lambda seed: _core.Constant(nearest), None
+
+
+def _truncated_normal(mean: float, std: float, lower: float, upper: float, seed: int) -> _core.Initializer:
+    return _core.TruncatedNormal(mean, std, seed, lower, upper)
 
 
 def _inside(bound: float, dtype: torch.dtype, up: bool) -> float:
