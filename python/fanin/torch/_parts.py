@@ -118,6 +118,7 @@ class GatheredSlice:
         # What this process has: indices of the whole DTensor.
         self._ranges = tuple(r[starts.get(dim, 0):starts.get(dim, 0) + counts.get(dim, 1)] for dim, r in enumerate(place.ranges))
         self._geometry = local.shape, local.stride(), local.storage_offset()
+        self._layout = tensor.device_mesh, tensor.placements, tensor.shape, tensor.stride()
 
     def is_all_of(self, tensor: typing.Any) -> bool:
         local = tensor._local_tensor
@@ -139,20 +140,25 @@ class GatheredSlice:
         tensor._local_tensor.as_strided(*self._geometry).copy_(values.reshape(self._geometry[0]))
 
     def write_back(self, tensor: typing.Any) -> None:
-        """Copies what this process holds of the DTensor from the slice's memory. Raises ValueError if it has only a part."""
+        """Copies what this process holds of the DTensor from the slice's memory. All processes call it."""
         local, shape, offset = self._place.block
+        values, ranges = self._values(tensor), self._ranges
+        mesh, placements, slice_shape, stride = self._layout
+        if any(not placement.is_replicate() for placement in placements):  # a process may have another part than it needs
+            part = tensor._local_tensor.as_strided(*self._geometry)
+            gathered = type(tensor).from_local(part, mesh, placements, shape=slice_shape, stride=stride).full_tensor()
+            ranges = self._place.ranges
+            values = gathered.reshape([len(r) for r in ranges])
         here, there = [], []
-        for dim, (all_indices, had) in enumerate(zip(self._place.ranges, self._ranges)):
+        for dim, (all_indices, had) in enumerate(zip(self._place.ranges, ranges)):
             begin = 0 if offset is None else offset[dim]
             wanted = [_first_at_least(all_indices, bound) for bound in (begin, begin + local.shape[dim])]
             indices = all_indices[wanted[0]:wanted[1]]
             if not indices:
                 return
-            if indices[0] not in had or indices[-1] not in had:
-                raise ValueError("PyTorch gave this process a part of the slice that is not the one that it holds")
             here.append(slice(indices[0] - begin, indices[-1] - begin + 1, indices.step))
             there.append(slice(had.index(indices[0]), had.index(indices[-1]) + 1))
-        local[tuple(here)].copy_(self._values(tensor)[tuple(there)])
+        local[tuple(here)].copy_(values[tuple(there)])
 
 
 def _first_at_least(indices: range, bound: int) -> int:
