@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import re
 import typing
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -267,6 +268,139 @@ def key(seed: int, name: str | None = None, *, subsequence: int | None = None) -
     return jax.random.wrap_key_data(np.array(words, np.uint32), impl="rbg")
 
 
+# ------------------------------------------------------------------ whole models
+
+
+def keyed_params(params: typing.Any, seed: int, rules: typing.Any, *, prefix: str = "") -> typing.Any:
+    """The parameters of a model, each with the values that follow from the seed and its own path.
+
+    params   a pytree of arrays or of jax.ShapeDtypeStruct, with or without a NamedSharding: an nnx.State of Flax NNX, what
+             jax.eval_shape makes of the init of a Linen module, with its boxes of metadata, or nested dictionaries.
+    seed     an integer in [0, 2**64), for the rules whose initializer has none.
+    rules    the initializer of each parameter: a dictionary from patterns to initializers, or a list of such pairs, whose first
+             match decides; or a function of (name, parameter) that returns an initializer, or None to leave the parameter
+             alone. A pattern is a glob, in which * stands for any characters and ? for one, or a compiled regular expression; it
+             must match the whole name. An initializer is one of fanin.jax or jax.nn.initializers, a function of (key, shape,
+             dtype); or a fanin.Initializer, a name such as "he_normal", or a configuration of Keras's; or "keep", to leave the
+             parameter alone.
+    prefix   is put before the names.
+
+    Returns a tree of the same structure. A name is the path of the parameter with dots, "layers.0.mlp.kernel", and its hash is
+    the subsequence: the values are those of fanin.draw(..., seed=seed, name=name), in Keras's layout, which is JAX's. They do
+    not depend on the other parameters, on the order of modules, or on the sharding. A sharding of params is that of the
+    result; each device fills its own part. Within jax.jit its out_shardings and with_sharding_constraint have the same effect.
+    Arrays of integers and of keys are returned as they are. Raises ValueError and TypeError, before anything is drawn, with the
+    name of the parameter.
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+    named = [(prefix + _name_of(path), leaf) for path, leaf in leaves]
+    if len({name for name, _ in named}) < len(named):
+        raise ValueError(f"Two parameters have the same path. Received: {sorted(name for name, _ in named)}")
+    initializer_of = rules if callable(rules) else _first_match([(_pattern(pattern), given) for pattern, given in _pairs(rules)])
+    make = functools.lru_cache(maxsize=None)(_init_of)  # one initializer for a rule, so that programs are compiled once for it
+    drawn = [_drawing(name, leaf, initializer_of, make, operator.index(seed)) for name, leaf in named]
+    return jax.tree_util.tree_unflatten(tree, [draw() for draw in drawn])
+
+
+def _drawing(name: str, leaf: typing.Any, initializer_of: Callable, make: Callable, seed: int) -> Callable[[], typing.Any]:
+    """What returns the new value of a parameter, after everything about it has been checked."""
+    if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            raise ValueError(f"The parameter {name!r} is abstract and of {leaf.dtype}, which has no initializer. Leave it out of "
+                             "params")
+        return lambda: leaf
+    given = initializer_of(name, leaf)
+    if given is None or isinstance(given, str) and given == "keep":
+        return lambda: leaf
+    try:
+        init, own_seed = make(_core.get(given) if isinstance(given, dict) else given)
+        checked = jax.eval_shape(functools.partial(init, shape=leaf.shape, dtype=leaf.dtype), key(seed, name))
+    except (ValueError, TypeError, IndexError) as error:
+        raise type(error)(f"The parameter {name!r} of shape {tuple(leaf.shape)}: {error}") from error
+    if checked.shape != leaf.shape or checked.dtype != leaf.dtype:
+        raise ValueError(f"The initializer of the parameter {name!r} makes an array of {checked.dtype} {checked.shape}. Expected: "
+                         f"{leaf.dtype} {tuple(leaf.shape)}")
+    own_key = key(seed if own_seed is None else own_seed, name)
+    sharding = None if isinstance(leaf, jax.core.Tracer) else getattr(leaf, "sharding", None)
+    if not isinstance(sharding, NamedSharding):
+        return lambda: init(own_key, leaf.shape, leaf.dtype)
+    return lambda: _sharded_init(init, tuple(leaf.shape), leaf.dtype, sharding)(own_key)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sharded_init(init: Callable, shape: tuple[int, ...], dtype: typing.Any, sharding: NamedSharding) -> Callable:
+    return jax.jit(functools.partial(init, shape=shape, dtype=dtype), out_shardings=sharding)
+
+
+def _name_of(path: tuple) -> str:
+    """The keys of a path with dots, without the attributes of what holds one value: variables of NNX and boxes of Linen."""
+    names = []
+    for entry in path:
+        if isinstance(entry, jax.tree_util.GetAttrKey) and entry.name in ("value", "raw_value"):
+            continue
+        name = next((getattr(entry, field) for field in ("key", "name", "idx") if hasattr(entry, field)), entry)
+        names.append(str(name))
+    return ".".join(names)
+
+
+def _pairs(rules: typing.Any) -> list[tuple]:
+    pairs: list = list(rules.items()) if isinstance(rules, dict) else list(rules) if isinstance(rules, (list, tuple)) else [None]
+    if any(not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in pairs):
+        raise TypeError("The rules are a dictionary from patterns to initializers, a list of such pairs, or a function. Received: "
+                        f"{rules!r}")
+    return [(pattern, _core.get(given) if isinstance(given, dict) else given) for pattern, given in pairs]
+
+
+def _pattern(pattern: typing.Any) -> re.Pattern:
+    if isinstance(pattern, re.Pattern):
+        return pattern
+    if not isinstance(pattern, str):
+        raise TypeError(f"A pattern is a glob or a compiled regular expression. Received: {pattern!r}")
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+
+
+def _first_match(rules: list[tuple[re.Pattern, typing.Any]]) -> Callable[[str, typing.Any], typing.Any]:
+    def initializer_of(name: str, leaf: typing.Any) -> typing.Any:
+        for pattern, given in rules:
+            if pattern.fullmatch(name):
+                if given is None:
+                    raise TypeError('A rule gives an initializer, or "keep" to leave the parameter alone. Received: None')
+                return given
+        raise ValueError(f"No rule matches the parameter {name!r} of shape {tuple(leaf.shape)}")
+
+    return initializer_of
+
+
+def _init_of(given: typing.Any) -> tuple[Initializer, int | None]:
+    """A function of (key, shape, dtype), and the seed that the initializer has of its own."""
+    if not isinstance(given, (str, type, _core.Initializer)):
+        if not callable(given):
+            raise TypeError("An initializer is a function of (key, shape, dtype), a fanin.Initializer, a name or a configuration. "
+                            f"Received: {given!r}")
+        return given, None
+    initializer = typing.cast(_core.Initializer, _core.get(given))
+    if initializer.seed_kind == "sequence":
+        raise ValueError("With a sequence of seeds the values would depend on the order of the parameters. Received: "
+                         f"{initializer!r}")
+    own_seed = initializer.seed if initializer.seed_kind == "fixed" and isinstance(initializer.seed, int) else None
+
+    def init(key: jax.Array, shape: Sequence[int], dtype: typing.Any = None) -> jax.Array:
+        shape = tuple(shape)
+        drawn = _core.describe(initializer, shape)
+        if drawn.distribution == "constant":
+            return jnp.full(shape, drawn.mean, dtype)
+        if drawn.distribution not in _CLASSES:
+            raise ValueError(f"A custom call draws uniform and normal values. Received: {initializer!r}")
+        if drawn.distribution == "truncated_normal":
+            ends = tuple(drawn.mean + sign * 2 * drawn.untruncated_stddev for sign in (-1, 1))
+            if drawn.bounds != ends:
+                raise ValueError("Other bounds than two standard deviations are those of fanin.jax.truncated_normal. Received: "
+                                 f"{initializer!r}")
+        return _fill_by_key(tensor_of(initializer, shape, _dtype_of(dtype)), key)
+
+    return init, own_seed
+
+
 def _checked_scale(scale: float) -> float:
     if not 0 <= scale < math.inf:
         raise ValueError(f"scale must be positive and finite, or 0. Received: scale={scale}")
@@ -427,5 +561,5 @@ xavier_normal = glorot_normal
 xavier_uniform = glorot_uniform
 
 __all__ = ["Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
-           "kaiming_normal", "kaiming_uniform", "key", "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal",
-           "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros"]
+           "kaiming_normal", "kaiming_uniform", "key", "keyed_params", "lecun_normal", "lecun_uniform", "normal", "ones",
+           "orthogonal", "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros"]

@@ -29,6 +29,10 @@ def test_devices(devices):
     output_of([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", HERE / "jax_initializers.py", *some], devices)
 
 
+def test_keyed_params():
+    output_of([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", HERE / "jax_keyed.py"], 8)
+
+
 def test_processes():
     """Of a program of several processes each makes the parts of its own devices."""
     port = 20_000 + os.getpid() % 10_000
