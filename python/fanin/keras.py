@@ -3,6 +3,7 @@
 
     keras.layers.Dense(256, kernel_initializer=fanin.keras.HeNormal(42))
     fanin.keras.install()  # from here on "he_normal" and keras.initializers.HeNormal are fanin's
+    fanin.keras.install(seed=42)  # and every variable has draws of its own, by its path
 
 Each class is a subclass of the Keras class of its name. A call returns the bits of `fanin.draw`, on TensorFlow, JAX, PyTorch
 and NumPy, inside and outside of traced functions. docs/keras.md has examples.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import sys
 import threading
 import typing
@@ -152,6 +154,14 @@ class _Drawn:
         for seeds outside [-2**63, 2**64), and TypeError. Warns when an initializer without a seed is called again, as TF 2.10
         did.
         """
+        made = self._tensor(shape, dtype, partition_shape, partition_offset, lambda: _numbers_of(self.seed))
+        if not _is_traced():
+            self._warn_of_equal_values()
+        return made
+
+    def _tensor(self, shape: typing.Sequence[int], dtype: object, partition_shape: typing.Sequence[int] | None,
+                partition_offset: typing.Sequence[int] | None, numbers: typing.Callable[[], tuple]) -> typing.Any:
+        """A call with the seed and the subsequence that numbers gives."""
         shape = tuple(int(extent) for extent in shape)
         part = shape if partition_shape is None else tuple(int(extent) for extent in partition_shape)
         if min(shape + part, default=0) < 0:
@@ -162,10 +172,8 @@ class _Drawn:
         name = _dtype_of(dtype)
         self._check(shape)
         traced = _is_traced()
-        if not traced:
-            self._warn_of_equal_values()
         with _outside_of_traces():
-            seed, subsequence = _numbers_of(self.seed)
+            seed, subsequence = numbers()
         # Outside of traced functions the call happens once, and compiling it would take longer.
         if _BACKEND == "jax" and traced and partition_shape is None and _jax.is_supported(type(self) is Orthogonal):
             return _jax.fill(_jax.tensor_of(self._with_seed(0), shape, name), _jax.words_of(seed, subsequence))
@@ -291,14 +299,43 @@ def get(identifier: typing.Any) -> typing.Any:
     return keras.initializers.get(identifier)
 
 
+class _Keyed:
+    """The initializer of one variable, whose path gives the subsequence."""
+
+    def __init__(self, initializer: _Drawn, seed: int, path: str) -> None:
+        self._initializer = initializer
+        self._numbers = seed, _core.subsequence_of(path)
+
+    def __call__(self, shape: typing.Sequence[int], dtype: object = None) -> typing.Any:
+        return self._initializer._tensor(shape, dtype, None, None, lambda: self._numbers)
+
+
+def _keyed(initializer: typing.Any, seed: int, path: str) -> typing.Any:
+    """The initializer with draws of its own for the variable with this path, if it is one of fanin's or has a twin there."""
+    own_seed = getattr(initializer, "_init_seed", None)
+    if isinstance(own_seed, keras.random.SeedGenerator):
+        return initializer
+    if not isinstance(initializer, _Drawn):
+        twin = next((twin for twin in _EXPORTED.values() if twin.__bases__[-1] is type(initializer)), None)
+        if twin is None:
+            return initializer
+        initializer = typing.cast(typing.Any, twin).from_config({**initializer.get_config(), "seed": 0})
+    return _Keyed(initializer, seed if own_seed is None else int(own_seed) % 2**64, path)
+
+
 _lock = threading.Lock()
 _installed_forever = False
 _scopes = 0
 _replaced: list[tuple[typing.Any, str, typing.Any]] = []  # a dictionary, a key in it, and the value before
+_seed_forever: int | None = None
+_seeds: list[int] = []  # of the contexts that have one, the innermost last
+_METHOD = "_initialize_with_initializer"  # of variables, with which Keras calls an initializer
+_ABSENT = object()
+_method_before: typing.Any = None  # of the back end's class of variables, while _METHOD is replaced there
 
 
 def _update() -> None:
-    """Installs or removes fanin's classes, as _installed_forever and _scopes say. The caller holds _lock."""
+    """Installs or removes fanin's classes and keys, as the variables above say. The caller holds _lock."""
     wanted = _installed_forever or _scopes > 0
     if wanted and not _replaced:
         targets = [(vars(keras.initializers), _EXPORTED), (keras.saving.get_custom_objects(), _IDENTIFIERS)]
@@ -315,42 +352,86 @@ def _update() -> None:
             else:
                 target[name] = before
         _replaced.clear()
+    _update_keys()
 
 
-def install() -> None:
+def _update_keys() -> None:
+    global _method_before
+    variable = sys.modules["keras.src.backend"].Variable
+    wanted = _seed_forever is not None or bool(_seeds)
+    if wanted and _method_before is None:
+        original = getattr(variable, _METHOD)
+
+        def initialize(self: typing.Any, initializer: typing.Any) -> None:
+            seed = _seeds[-1] if _seeds else _seed_forever
+            original(self, initializer if seed is None else _keyed(initializer, seed, self.path))
+
+        _method_before = vars(variable).get(_METHOD, _ABSENT)
+        setattr(variable, _METHOD, initialize)
+    elif not wanted and _method_before is not None:
+        if _method_before is _ABSENT:
+            delattr(variable, _METHOD)
+        else:
+            setattr(variable, _METHOD, _method_before)
+        _method_before = None
+
+
+def _checked(seed: int | None) -> int | None:
+    if seed is None:
+        return None
+    if not hasattr(sys.modules["keras.src.backend"].Variable, _METHOD):
+        raise NotImplementedError(f"The variables of Keras {keras.__version__} cannot be keyed by their paths. A newer Keras's can")
+    return _core.Seed(operator.index(seed)).value
+
+
+def install(seed: int | None = None) -> None:
     """Makes Keras's names of the random initializers mean fanin's, in all threads, until uninstall().
 
     The names are the identifiers that layers accept ("he_normal", "HeNormal", "normal" and so on) and the classes in the module
     keras.initializers. Existing initializers and layers do not change, nor names that were imported with "from
     keras.initializers import HeNormal", nor configurations that name keras.initializers as the module of the class. A second
-    call has no effect.
+    call replaces the seed.
+
+    seed    an integer in [0, 2**64): every variable that gets its values from here on draws from this seed, or from the integer
+            that its initializer was given, and with a subsequence of its own, the hash of its path, such as "block/dense/kernel".
+            So its values do not depend on other layers, on the order in which layers are built, or on keras.distribution. This
+            also holds for existing layers and initializers of Keras's classes. Initializers with a SeedGenerator, and those
+            that fanin does not have, stay as they are. Raises ValueError, TypeError, and NotImplementedError for a Keras
+            whose variables cannot be keyed.
     """
-    global _installed_forever
+    global _installed_forever, _seed_forever
+    checked = _checked(seed)
     with _lock:
-        _installed_forever = True
+        _installed_forever, _seed_forever = True, checked
         _update()
 
 
 def uninstall() -> None:
     """Undoes install(), or does nothing if there was none. Within installed() it takes effect when that ends."""
-    global _installed_forever
+    global _installed_forever, _seed_forever
     with _lock:
-        _installed_forever = False
+        _installed_forever, _seed_forever = False, None
         _update()
 
 
 @contextlib.contextmanager
-def installed() -> typing.Iterator[None]:
-    """A context manager that installs for the length of a with statement, in all threads. Contexts may be nested."""
+def installed(seed: int | None = None) -> typing.Iterator[None]:
+    """A context manager that installs for the length of a with statement, in all threads. Contexts may be nested: the innermost
+    seed counts."""
     global _scopes
+    checked = _checked(seed)
     with _lock:
         _scopes += 1
+        if checked is not None:
+            _seeds.append(checked)
         _update()
     try:
         yield
     finally:
         with _lock:
             _scopes -= 1
+            if checked is not None:
+                _seeds.remove(checked)
             _update()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sys
 import threading
 import warnings
 
@@ -542,3 +543,112 @@ def test_other_threads():
     for thread in threads:
         thread.join()
     assert right == [True] * 4
+
+
+# ---------------------------------------------------------------- variables with draws of their own
+
+def network(extra=False, initializer="he_normal"):
+    layers = [keras.layers.Dense(16, "relu", kernel_initializer=initializer, name=f"dense{number}") for number in range(3)]
+    if extra:
+        layers.insert(1, keras.layers.Dense(8, kernel_initializer=initializer, name="extra"))
+        layers.insert(2, keras.layers.Dense(16, kernel_initializer=initializer, name="wide"))
+    return keras.Sequential([keras.Input((16,)), *layers], name="net")
+
+
+def kernels(model):
+    return {variable.path: array_of(variable.value) for variable in model.weights if variable.path.endswith("kernel")}
+
+
+def draws(path, shape, initializer="he_normal", seed=42):
+    return fanin.draw(initializer, shape, seed=seed, name=path)
+
+
+def test_keys():
+    with ours.installed(seed=42):
+        plain = network()
+        more = network(extra=True)
+        own = network(initializer=theirs["HeNormal"](7))  # Keras's class, and a seed of its own
+    got, with_more = kernels(plain), kernels(more)
+    assert len(got) == 3 and set(got) < set(with_more)
+    for path, values in got.items():
+        assert np.array_equal(values, draws(path, (16, 16)))
+        assert np.array_equal(with_more[path], values)  # the others' weights do not change
+    for path, values in kernels(own).items():
+        assert np.array_equal(values, draws(path, (16, 16), seed=7))
+    generator = keras.random.SeedGenerator(3)
+    with ours.installed(seed=42):
+        for call in range(2):  # a generator's draws stay in the order of the calls
+            layer = keras.layers.Dense(4, kernel_initializer=ours.HeNormal(generator))
+            kernel, = kernels(keras.Sequential([keras.Input((4,)), layer])).values()
+            assert np.array_equal(kernel, fanin.draw("he_normal", (4, 4), seed=3, subsequence=call))
+        layer = keras.layers.Dense(4, kernel_initializer="orthogonal")
+        kernel, = kernels(keras.Sequential([keras.Input((4,)), layer])).values()
+    assert np.allclose(kernel.T @ kernel, np.eye(4), atol=1e-5)
+
+
+def test_keys_come_and_go():
+    def first():
+        return array_of(keras.Variable(ours.RandomNormal(), shape=(5,), name="w").value)
+
+    keyed = fanin.draw("random_normal", (5,), seed=1, name="w")
+    ours.install(seed=1)
+    try:
+        assert np.array_equal(first(), keyed)
+        with ours.installed(seed=2), ours.installed():
+            assert np.array_equal(first(), fanin.draw("random_normal", (5,), seed=2, name="w"))
+        assert np.array_equal(first(), keyed)
+        ours.install()
+        assert not np.array_equal(first(), keyed)
+        ours.install(seed=1)
+    finally:
+        ours.uninstall()
+    assert not np.array_equal(first(), keyed)
+    for seed, error in ((-1, ValueError), (2**64, ValueError), ("a", TypeError), (1.5, TypeError)):
+        with pytest.raises(error):
+            ours.install(seed=seed)
+    assert not is_installed()
+
+
+def test_keyed_models_are_saved(tmp_path):
+    with ours.installed(seed=42):
+        model = network()
+        model.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), loaded.get_weights()))
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = network()
+    other.load_weights(tmp_path / "model.weights.h5")
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), other.get_weights()))
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="keras.distribution shards on JAX")
+@pytest.mark.parametrize("at_once", [False, True])
+def test_keys_under_a_distribution(tmp_path, monkeypatch, at_once):
+    # Keras makes large variables by a compiled initializer, and shards small ones afterwards.
+    monkeypatch.setattr(sys.modules["keras.src.backend.jax.core"], "should_shard_at_init", lambda layout, shape: at_once)
+
+    def build():
+        with ours.installed(seed=42):
+            return network()
+
+    plain = kernels(build())
+    mesh = keras.distribution.DeviceMesh((1, 4), ["batch", "model"], keras.distribution.list_devices()[:4])
+    layout = keras.distribution.LayoutMap(mesh)
+    layout[".*dense.*kernel"] = (None, "model")
+    keras.distribution.set_distribution(keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch"))
+    try:
+        model = build()
+    finally:
+        keras.distribution.set_distribution(None)
+    sharded = {variable.path: variable.value for variable in model.weights if variable.path.endswith("kernel")}
+    assert sharded.keys() == plain.keys()
+    for path, array in sharded.items():
+        assert len({str(shard.index) for shard in array.addressable_shards}) == 4
+        assert np.array_equal(np.asarray(array), plain[path])
+    checkpoint = pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint is not installed")
+    tree = {path.replace("/", "."): array for path, array in sharded.items()}
+    with checkpoint.StandardCheckpointer() as saver:
+        saver.save(tmp_path / "weights", tree)
+        saver.wait_until_finished()
+        restored = saver.restore(tmp_path / "weights", tree)
+    assert all(np.array_equal(np.asarray(restored[name]), np.asarray(tree[name])) for name in tree)
