@@ -148,7 +148,7 @@ class Block(TorchDispatchMode):
             raise TypeError(f"{member.name!r} has {local.dtype} numbers, and cannot be filled through a view as {part.dtype}")
         sampler.of_seed(self._seed)  # raises for wrong parameters before the draw counts
         fill_part(member.block, part, sampler, self._seed, member.next_draw())
-        member.was_written(part)
+        member.was_written(tensor)
         return True
 
     def _draw_temporary(self, tensor: Tensor, sampler: Sampler) -> None:
@@ -192,6 +192,12 @@ class Block(TorchDispatchMode):
             return func(*args, **kwargs)
         raise ValueError(f"fanin cannot draw what {func} draws. Use torch.nn.init's functions within keyed, or draw outside of it")
 
+    def _whole_matrix(self, func: typing.Any, args: tuple, kwargs: dict) -> typing.Any:
+        """orthogonal_ decomposes a new tensor, which PyTorch does not do for DTensors: every process makes the whole matrix."""
+        if not is_dtensor(args[0]):
+            return func(*args, **kwargs)
+        return func(local_of(args[0]), *args[1:], **kwargs)
+
     # -------------------------------------------------------------- writes
 
     def _write(self, func: typing.Any, args: tuple, kwargs: dict) -> typing.Any:
@@ -217,7 +223,7 @@ class Block(TorchDispatchMode):
                 with drawing():
                     self._write_back(copy, target)
             if member is not None:
-                member.was_written(local_of(target))
+                member.was_written(target)
         return result
 
     def _member_of(self, tensor: Tensor) -> Member | None:
@@ -245,7 +251,7 @@ class Block(TorchDispatchMode):
             return
         member = self.members.by_name[copy.member]
         copy.slice.write_back(tensor)
-        member.was_written(local_of(tensor))
+        member.was_written(tensor)
 
     def _view(self, func: typing.Any, args: tuple, kwargs: dict) -> typing.Any:
         """Views of DTensors, of which some are copies."""
@@ -341,6 +347,8 @@ def _role_of(func: typing.Any) -> Callable | None:
         return Block._write
     if func is torch.ops.aten.index.Tensor:
         return Block._gather
+    if func is torch.ops.aten.new_empty.default:
+        return Block._whole_matrix
     return Block._view if func.is_view else None
 
 

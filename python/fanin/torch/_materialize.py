@@ -65,7 +65,8 @@ def materialize_(module: Module, seed: int | _core.Seed, *, device: Device = Non
     quantised = {slot.name for slot in missing if isinstance(slot.tensor, torch.nn.Parameter) and _is_quantised(slot.tensor)}
     given = _give_memory(module, missing, device)
     wanted = {slot.name: given[id(slot.tensor)] for slot in missing if slot.name not in quantised}
-    with open_block(module, seed, prefix) as block, torch.no_grad(), _entered_methods(module), _keeping(block, kept | quantised):
+    with open_block(module, seed, prefix) as block, torch.no_grad(), _mixing_plain_tensors(slots), _entered_methods(module), \
+            _keeping(block, kept | quantised):
         if init is not None:
             Entered(init)(module)
         else:
@@ -158,6 +159,15 @@ def _entered_methods(module: Module) -> Iterator[None]:
             vars(part).pop(name, None)
 
 
+def _mixing_plain_tensors(slots: list[Slot]) -> contextlib.AbstractContextManager:
+    """Lets operators take DTensors and plain tensors together, which every process has: dt_bias + torch.arange(n)."""
+    if not any(_sharding.is_dtensor(slot.tensor) for slot in slots):
+        return contextlib.nullcontext()
+    from torch.distributed.tensor.experimental import implicit_replication
+
+    return implicit_replication()
+
+
 # ------------------------------------------------------------------ the model's own code
 
 
@@ -181,7 +191,12 @@ def _run_own_code(module: Module, seen: set[Module]) -> None:
     if callable(getattr(type(module), "_init_weights", None)) and _method(module, ["initialize_weights"]):
         for part in module.modules():  # constructors set this on the meta device too
             vars(part).pop("_is_hf_initialized", None)
-        module.initialize_weights()
+        # fully_shard's classes are not transformers', which would take them for custom code and skip modules without parameters.
+        vars(module)["is_custom_code"] = lambda: False
+        try:
+            module.initialize_weights()
+        finally:
+            del vars(module)["is_custom_code"]
     elif own := _method(module, ("init_weights", "init_states")):
         own()
     else:

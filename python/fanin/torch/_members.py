@@ -2,6 +2,7 @@
 """The parameters and buffers of a model by their memory: which of them a tensor shows, and which part of it."""
 from __future__ import annotations
 
+import sys
 import typing
 
 import torch
@@ -20,7 +21,7 @@ class Member:
     def __init__(self, slot: Slot):
         self.name = slot.name
         self.draws = 0
-        self.elements_written: int | None = None  # None: nothing was written, which differs from 0 for an empty shard
+        self._written = 0.0  # the part of the whole tensor, which all processes count alike
         self._is_kept = False
         self.hold(slot)
 
@@ -29,7 +30,7 @@ class Member:
         self.slot = slot
         self.storage = storage_of(slot.tensor)
         self.refusal: str | None = None
-        self.block = LocalBlock(slot.tensor, tuple(slot.tensor.shape))
+        self.block = LocalBlock(slot.tensor, ())
         if not has_memory(slot.tensor):
             kind = "on the meta device" if slot.tensor.is_meta else "a FakeTensor"
             self.refusal = f"it is {kind} and has no memory. Give it memory first, or use fanin.torch.materialize_"
@@ -39,6 +40,7 @@ class Member:
                 self.block = real_block(LocalBlock(local.detach(), shape, offset))
             except (ValueError, TypeError) as error:
                 self.refusal = str(error)
+        self.bytes = _bytes_of(local_of(slot.tensor))
         # Whether a fill of the whole tensor needs nothing but a call of fill().
         self.is_simple = not self._is_kept and self.refusal is None and self.block.local.dtype in DTYPES
 
@@ -59,11 +61,14 @@ class Member:
         return self.name if self.draws == 1 else f"{self.name}#{self.draws - 1}"
 
     def was_written(self, part: Tensor) -> None:
-        self.elements_written = (self.elements_written or 0) + part.numel()
+        """Counts a change of a part: a DTensor that is a part of the whole, or a part of this process's tensor."""
+        whole = self.slot.tensor if _sharding.is_dtensor(part) else local_of(self.slot.tensor)
+        self._written += part.numel() / max(1, whole.numel())
 
     @property
     def is_filled(self) -> bool:
-        return self.elements_written is not None and self.elements_written >= local_of(self.slot.tensor).numel()
+        """Whether as many elements were written as the tensor has."""
+        return self._written > 1 - 1e-9 or self.slot.tensor.numel() == 0
 
 
 class Members:
@@ -107,7 +112,7 @@ class Members:
         first, last = _bytes_of(local_of(tensor))
         touched = []
         for member in members:
-            begin, end = _bytes_of(member.block.local if member.refusal is None else local_of(member.slot.tensor))
+            begin, end = member.bytes
             if begin <= first and last <= end:
                 return member
             if first < end and begin < last:
@@ -137,7 +142,9 @@ def storage_of(tensor: Tensor) -> int:
 
 
 def _bytes_of(tensor: Tensor) -> tuple[int, int]:
-    """The first byte in the storage that the tensor shows, and the one after the last."""
+    """The first byte in the storage that the tensor shows, and the one after the last; all where there are no strides."""
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return 0, sys.maxsize
     first = tensor.storage_offset()
     last = first + (1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride())) if tensor.numel() else 0)
     return first * tensor.element_size(), last * tensor.element_size()

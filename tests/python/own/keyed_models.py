@@ -10,6 +10,7 @@ and that one in distribution with the initialisation that the model's package gi
 """
 from __future__ import annotations
 
+import collections
 import json
 import math
 import os
@@ -245,7 +246,7 @@ MODELS: dict[str, typing.Callable[[], nn.Module]] = {
 def _shard(model: nn.Module, mesh, **options) -> None:
     from torch.distributed.fsdp import fully_shard
 
-    for layers in [module for module in model.modules() if isinstance(module, nn.ModuleList)]:
+    for layers in [module for module in model.modules() if isinstance(module, nn.ModuleList)][::-1]:  # the inner ones first
         for layer in layers:
             if any(True for _ in layer.parameters()) and hasattr(layer, "forward"):
                 fully_shard(layer, mesh=mesh, **options)
@@ -253,13 +254,17 @@ def _shard(model: nn.Module, mesh, **options) -> None:
 
 
 def _parallelize(model: nn.Module, mesh) -> None:
-    """Rows or columns of every Linear, by the model's plan where it has one for the module, else columns."""
+    """Rows or columns of every Linear, by the model's plan where it has one for the module, else columns.
+
+    Not of those with tied parameters, because parallelize_module would give them parameters of their own.
+    """
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
     rowwise = {name.rsplit(".", 1)[-1] for name, style in (getattr(model, "tp_plan", None) or {}).items() if style == "rowwise"}
+    uses = collections.Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
     plan = {}
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and not hasattr(module, "base_layer"):
+        if isinstance(module, nn.Linear) and all(uses[id(parameter)] == 1 for parameter in module.parameters()):
             plan[name] = RowwiseParallel() if name.rsplit(".", 1)[-1] in rowwise else ColwiseParallel()
     parallelize_module(model, mesh, plan)
 

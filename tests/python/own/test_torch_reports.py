@@ -175,6 +175,29 @@ def report_9(rank):
     assert_whole(sharded_by_columns(lambda: Lora(range(4))), expected)  # tensor parallelism
 
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.empty(4, 6))
+
+    def reset_parameters(self):
+        nn.init.orthogonal_(self.w, gain=2)
+
+
+def report_11(rank):
+    """pytorch#131991: orthogonal_ of a DTensor is an error."""
+    mesh = init_device_mesh("cpu", (2,))
+    alone = distribute_tensor(torch.zeros(4, 6), mesh, [Shard(0)], src_data_rank=None)
+    with pytest.raises((RuntimeError, NotImplementedError), match="aten.t_"):
+        nn.init.orthogonal_(alone)
+
+    expected = whole_of(Recurrent)
+    assert torch.allclose(expected["w"] @ expected["w"].t(), 4 * torch.eye(4), atol=1e-5)
+    for shard_dim in (0, 1):
+        model = sharded(Recurrent, shard_placement_fn=lambda parameter: Shard(shard_dim))
+        assert_whole(fanin.torch.materialize_(model, SEED), expected)
+
+
 def sharded_by_columns(make):
     from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
@@ -188,13 +211,13 @@ def run(rank, directory):
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{directory}/store", rank=rank, world_size=2)
-    for report in (report_1, report_2, report_3, report_9):
+    for report in (report_1, report_2, report_3, report_9, report_11):
         report(rank)
     dist.destroy_process_group()
     os._exit(0)  # now and then a thread of gloo's aborts a process whose interpreter ends in the ordinary way
 
 
-def test_reports_1_2_3_9_with_two_processes(tmp_path):
+def test_reports_1_2_3_9_11_with_two_processes(tmp_path):
     torch.multiprocessing.spawn(run, (str(tmp_path),), nprocs=2)
 
 
@@ -278,9 +301,3 @@ def test_report_8_ties():
 def test_report_10_compiled_truncated_normal():
     """pytorch#194768: trunc_normal_ breaks torch.compile(fullgraph=True)."""
     pytest.skip("fanin.torch's functions are no custom operators yet, so torch.compile(fullgraph=True) does not take them")
-
-
-def test_report_11_orthogonal():
-    """pytorch#131991: orthogonal_ of a DTensor."""
-    if not hasattr(fanin, "Orthogonal"):
-        pytest.skip("fanin has no Orthogonal initializer yet")
