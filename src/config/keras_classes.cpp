@@ -85,6 +85,7 @@ std::string_view without_module(std::string_view name) {
   }
   if (hint.empty()) {
     std::vector<std::string> names;
+    names.reserve(classes.size());
     for (const KerasClass& c : classes) names.emplace_back(c.snake);
     hint = " The names are " + list_of(names) + ".";
   }
