@@ -65,26 +65,26 @@ std::vector<Loop> loops_of(const Place& object) {
 }
 
 // The numbers of a capture, from the first to before the last.
-struct Span {
+struct CaptureRange {
   std::int64_t first, end;
 };
 
 // A count can depend on earlier captures. Adds it to `counted`, the numbers of all captures.
-Span span_of(const Loop& loop, const Variables& variables, std::size_t& counted) {
-  const Span span{loop.first ? loop.first->integer(variables) : 0, loop.end.integer(variables)};
-  if (span.first < 0 || span.end < span.first) {
+CaptureRange capture_range(const Loop& loop, const Variables& variables, std::size_t& counted) {
+  const CaptureRange range{loop.first ? loop.first->integer(variables) : 0, loop.end.integer(variables)};
+  if (range.first < 0 || range.end < range.first) {
     loop.place.refuse("a capture counts from 0 or more to an end that is not less. Received: from " +
-                      std::to_string(span.first) + " to " + std::to_string(span.end));
+                      std::to_string(range.first) + " to " + std::to_string(range.end));
   }
-  if (static_cast<std::uint64_t>(span.end - span.first) > max_parts) {
+  if (static_cast<std::uint64_t>(range.end - range.first) > max_parts) {
     loop.place.refuse("more than " + std::to_string(max_parts) +
-                      " tensors. Received: " + std::to_string(span.end - span.first));
+                      " tensors. Received: " + std::to_string(range.end - range.first));
   }
-  counted += static_cast<std::size_t>(span.end - span.first);
+  counted += static_cast<std::size_t>(range.end - range.first);
   if (counted > max_numbers) {
     loop.place.refuse("the captures of the model have more than " + std::to_string(max_numbers) + " numbers together");
   }
-  return span;
+  return range;
 }
 
 // Calls f() for each combination of the captures' numbers, with the variables and numbers set.
@@ -92,9 +92,9 @@ void for_each(const std::vector<Loop>& loops, Variables& variables, std::vector<
               std::size_t& counted, const std::function<void()>& f) {
   if (numbers.size() == loops.size()) return f();
   const Loop& loop = loops[numbers.size()];
-  const Span span = span_of(loop, variables, counted);
-  numbers.push_back(span.first);
-  for (std::int64_t number = span.first; number < span.end; ++number) {
+  const CaptureRange range = capture_range(loop, variables, counted);
+  numbers.push_back(range.first);
+  for (std::int64_t number = range.first; number < range.end; ++number) {
     numbers[numbers.size() - 1] = number;
     variables.bind(loop.capture, static_cast<double>(number));
     for_each(loops, variables, numbers, counted, f);
@@ -345,20 +345,20 @@ class Reader {
         continue;
       }
       const std::string& capture = entries[begin]->loops[depth].capture;
-      std::vector<Span> spans;
+      std::vector<CaptureRange> ranges;
       std::size_t end = begin;
       for (; end < entries.size() && entries[end]->loops.size() > depth; ++end) {
         const Loop& loop = entries[end]->loops[depth];
         if (loop.capture != capture) break;
-        spans.push_back(span_of(loop, variables, counted_));
+        ranges.push_back(capture_range(loop, variables, counted_));
       }
       Variables inner = variables;
       std::vector<const Entry*> chosen;
       std::int64_t number = 0;
-      while (next_number(spans, number)) {
+      while (next_number(ranges, number)) {
         chosen.clear();
-        for (std::size_t j = 0; j < spans.size(); ++j) {
-          if (number >= spans[j].first && number < spans[j].end) chosen.push_back(entries[begin + j]);
+        for (std::size_t j = 0; j < ranges.size(); ++j) {
+          if (number >= ranges[j].first && number < ranges[j].end) chosen.push_back(entries[begin + j]);
         }
         inner.bind(capture, static_cast<double>(number));
         numbers.push_back(number++);
@@ -369,12 +369,12 @@ class Reader {
     }
   }
 
-  // Raises the number to the next one in any span. Returns whether there is one.
-  static bool next_number(const std::vector<Span>& spans, std::int64_t& number) {
+  // Raises the number to the next one in any range. Returns whether there is one.
+  static bool next_number(const std::vector<CaptureRange>& ranges, std::int64_t& number) {
     std::optional<std::int64_t> next;
-    for (const Span& span : spans) {
-      const std::int64_t candidate = std::max(number, span.first);
-      if (candidate < span.end && (!next || candidate < *next)) next = candidate;
+    for (const CaptureRange& range : ranges) {
+      const std::int64_t candidate = std::max(number, range.first);
+      if (candidate < range.end && (!next || candidate < *next)) next = candidate;
     }
     if (next) number = *next;
     return next.has_value();
