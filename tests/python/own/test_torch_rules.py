@@ -5,7 +5,6 @@ import json
 import math
 import re
 import struct
-import types
 
 import numpy as np
 import pytest
@@ -179,17 +178,12 @@ def test_functions_of_torch(library, function, options, shape):
         getattr(torch.nn.init, function)(plain, **options)
         assert np.array_equal(got, plain.numpy())
     else:  # the function's own draws for this seed and no name have the same distribution: equal up to the subsequence
-        seeds = types.SimpleNamespace(seed=0)
-        original = fanin.torch._functions.draw_seed
-        fanin.torch._functions.draw_seed = lambda tensor, generator: (seeds.seed, None)
-        try:
-            getattr(fanin.torch, function)(plain, **options)
-        finally:
-            fanin.torch._functions.draw_seed = original
+        seed, _ = fanin.torch._fill.draw_seed(plain, torch.Generator().manual_seed(3))
+        getattr(fanin.torch, function)(plain, generator=torch.Generator().manual_seed(3), **options)
         model.w.data.zero_()
         same = {"initializer": rule}
         config = fanin.torch._rules._of_parameter(rule, fanin.torch._rules.Slot("w", model, "w", model.w))
-        config["config"]["seed"] = 0
+        config["config"]["seed"] = seed
         fanin.fill(model.w, config)
         assert torch.equal(model.w.detach(), plain), same
 
