@@ -258,6 +258,7 @@ std::shared_ptr<const void> computed(const FillParams& params, int wanted_thread
   const std::size_t strips = (n + strip - 1) / strip;
 
   const std::shared_ptr<Real[]> result(new Real[m * n]);
+  Real* const out = result.get();
   Reflections<Real> reflections(sizes);
   std::vector<Strip<Real>> work;
   work.reserve(threads);
@@ -279,15 +280,15 @@ std::shared_ptr<const void> computed(const FillParams& params, int wanted_thread
     q.compute(reflections, first, last);
     if (sizes.is_wide) {
       for (std::size_t j = first; j < last; ++j) {
-        for (std::size_t i = 0; i < m; ++i) result[j * m + i] = *q.at(i, j - first);
+        for (std::size_t i = 0; i < m; ++i) out[j * m + i] = *q.at(i, j - first);
       }
     } else {
       for (std::size_t i = 0; i < m; ++i) {
-        for (std::size_t j = first; j < last; ++j) result[i * n + j] = *q.at(i, j - first);
+        for (std::size_t j = first; j < last; ++j) out[i * n + j] = *q.at(i, j - first);
       }
     }
   });
-  return {result, result.get()};
+  return {result, out};
 }
 
 }  // namespace
