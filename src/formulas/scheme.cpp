@@ -27,6 +27,7 @@ std::string fixed_text(const Parameters& parameters) {
 Scheme::Scheme(const SchemeClass& scheme_class, Parameters parameters)
     : class_(&scheme_class), parameters_(std::move(parameters)) {
   class_->check(parameters_);
+  if (class_->keeps_matrices) matrices_ = std::make_shared<MatrixStore>();
   for (const Parameter& parameter : parameters_) {
     if (parameter.name == "input_axes") axes_.input = std::get<AxisList>(parameter.value);
     if (parameter.name == "output_axes") axes_.output = std::get<AxisList>(parameter.value);

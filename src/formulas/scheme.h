@@ -58,6 +58,8 @@ struct SchemeClass {
 
   // Explains how the distribution follows from the fans, for a human reader.
   std::string (*derivation)(const Parameters& parameters, const Fans& fans, const Distribution& distribution);
+
+  bool keeps_matrices = false;  // between fills of their parts
 };
 
 // An initialization scheme maps a tensor's shape to a distribution: a class and its parameters. Immutable, but for
@@ -75,7 +77,7 @@ class Scheme {
 
   Distribution distribution(const Shape& shape, Layout layout, const Fans& fans) const {
     Distribution d = class_->distribution(parameters_, shape, layout, fans);
-    if (d.kind == Distribution::Kind::orthogonal) d.matrices = matrices_;
+    d.matrices = matrices_;
     return d;
   }
   std::string derivation(const Fans& fans, const Distribution& distribution) const {
@@ -89,7 +91,7 @@ class Scheme {
   const SchemeClass* class_;
   Parameters parameters_;
   FanAxes axes_;
-  std::shared_ptr<MatrixStore> matrices_ = std::make_shared<MatrixStore>();  // of Orthogonal
+  std::shared_ptr<MatrixStore> matrices_;  // null unless the class keeps matrices
 };
 
 }  // namespace fanin::detail

@@ -325,9 +325,13 @@ std::string orthogonal_derivation(const Parameters& parameters, const Fans&, con
          (d.rows < d.columns ? "its rows" : "its columns") + " are orthonormal";
 }
 
-constexpr SchemeClass orthogonal_class{
-    "Orthogonal",         true, true, [](Parameters& parameters) { check_finite(parameters); }, orthogonal_distribution,
-    orthogonal_derivation};
+constexpr SchemeClass orthogonal_class{"Orthogonal",
+                                       true,
+                                       true,
+                                       [](Parameters& parameters) { check_finite(parameters); },
+                                       orthogonal_distribution,
+                                       orthogonal_derivation,
+                                       true};
 
 // ---------------------------------------------------------------- Formula
 
