@@ -28,6 +28,7 @@ from jax.nn.initializers import variance_scaling as _variance_scaling_of_jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from . import _core
+from ._patterns import pattern_of
 
 _TARGET = "fanin_fill"
 _CLASSES = {"uniform": _core.RandomUniform, "normal": _core.RandomNormal, "truncated_normal": _core.TruncatedNormal,
@@ -296,7 +297,7 @@ def keyed_params(params: typing.Any, seed: int, rules: typing.Any, *, prefix: st
     named = [(prefix + _name_of(path), leaf) for path, leaf in leaves]
     if len({name for name, _ in named}) < len(named):
         raise ValueError(f"Two parameters have the same path. Received: {sorted(name for name, _ in named)}")
-    initializer_of = rules if callable(rules) else _first_match([(_pattern(pattern), given) for pattern, given in _pairs(rules)])
+    initializer_of = rules if callable(rules) else _first_match([(pattern_of(name), given) for name, given in _pairs(rules)])
     make = functools.lru_cache(maxsize=None)(_init_of)  # one initializer for a rule, so that programs are compiled once for it
     drawn = [_drawing(name, leaf, initializer_of, make, operator.index(seed)) for name, leaf in named]
     return jax.tree_util.tree_unflatten(tree, [draw() for draw in drawn])
@@ -349,14 +350,6 @@ def _pairs(rules: typing.Any) -> list[tuple]:
         raise TypeError("The rules are a dictionary from patterns to initializers, a list of such pairs, or a function. Received: "
                         f"{rules!r}")
     return [(pattern, _core.get(given) if isinstance(given, dict) else given) for pattern, given in pairs]
-
-
-def _pattern(pattern: typing.Any) -> re.Pattern:
-    if isinstance(pattern, re.Pattern):
-        return pattern
-    if not isinstance(pattern, str):
-        raise TypeError(f"A pattern is a glob or a compiled regular expression. Received: {pattern!r}")
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
 
 
 def _first_match(rules: list[tuple[re.Pattern, typing.Any]]) -> Callable[[str, typing.Any], typing.Any]:

@@ -13,6 +13,9 @@ inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
 inline bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 inline bool is_name_part(char c) { return is_name_start(c) || is_digit(c); }
 
+// Whether a byte of UTF-8 continues a character, and does not begin one.
+inline bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
 // Whether a text has letters, digits and _, and does not begin with a digit.
 bool is_name(std::string_view text);
 

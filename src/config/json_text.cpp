@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/fp_environment.h"
+#include "base/text.h"
 #include "fanin/error.h"
 
 namespace fanin::detail {
@@ -39,8 +40,7 @@ std::string position(std::string_view text, std::size_t byte) {
   std::size_t line = 1;
   std::size_t column = 1;
   for (std::size_t j = 0; j + 1 < byte && j < text.size(); ++j) {
-    const bool continues = (static_cast<unsigned char>(text[j]) & 0xc0) == 0x80;  // a byte within a character
-    if (!continues) ++column;
+    if (!is_continuation(text[j])) ++column;
     if (text[j] == '\n') {
       ++line;
       column = 1;

@@ -22,7 +22,7 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 [[noreturn]] void refuse(std::string_view text, std::size_t column, const std::string& what) {
   // Columns are counted in bytes up to here, but people count characters.
-  for (const char c : text.substr(0, column - 1)) column -= (static_cast<unsigned char>(c) & 0xc0) == 0x80 ? 1 : 0;
+  for (const char c : text.substr(0, column - 1)) column -= is_continuation(c) ? 1 : 0;
   throw InvalidArgument("In \"" + std::string(text) + "\", column " + std::to_string(column) + ": " + what);
 }
 
@@ -338,7 +338,7 @@ class ExpressionParser {
   [[noreturn]] void refuse_here(const std::string& wanted) {
     const std::size_t column = this->column();
     std::size_t end = at_ + 1;  // of the character
-    while (end < text_.size() && (static_cast<unsigned char>(text_[end]) & 0xc0) == 0x80) ++end;
+    while (end < text_.size() && is_continuation(text_[end])) ++end;
     const std::string found = at_ < text_.size() ? "\"" + std::string(text_.substr(at_, end - at_)) + "\"" : "the end";
     refuse(text_, column, "Expected " + wanted + ". Received: " + found);
   }

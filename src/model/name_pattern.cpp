@@ -13,7 +13,7 @@ namespace {
 // The bytes of the character that begins at name[at].
 std::size_t character_size(std::string_view name, std::size_t at) {
   std::size_t end = at + 1;
-  while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) ++end;
+  while (end < name.size() && is_continuation(name[end])) ++end;
   return end - at;
 }
 

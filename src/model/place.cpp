@@ -16,7 +16,7 @@ std::string shown(const Json& json) {
   std::string text = dump_json(json);
   if (text.size() <= most) return text;
   std::size_t end = most;
-  while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // between characters
+  while (is_continuation(text[end])) --end;  // between characters
   return text.substr(0, end) + "...";
 }
 

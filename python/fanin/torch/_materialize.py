@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn import Module
 
 from .. import _core
+from .._patterns import pattern_of
 from . import _sharding
 from ._fill import DTYPES
 from ._keyed import Block, Entered, open_block
 from ._members import Member
-from ._model import Device, Slot, _empty_like, _pattern, _slots
+from ._model import Device, Slot, _empty_like, _slots
 
 # Methods that initialise the module itself, and of which the first that a module has is called.
 RESETS = ("reset_parameters", "_reset_parameters", "reset_running_stats")
@@ -96,7 +97,7 @@ def _kept(slots: list[Slot], keep: Keep) -> set[str]:
     if callable(keep):
         return loaded | {slot.name for slot in slots if keep(slot.name, slot.tensor)}
     for pattern in [keep] if isinstance(keep, str) else keep:
-        named = {slot.name for slot in slots if _pattern(pattern).fullmatch(slot.name)}
+        named = {slot.name for slot in slots if pattern_of(pattern).fullmatch(slot.name)}
         if not named:
             warnings.warn(f"No parameter or buffer is called {pattern!r}, which is to be kept", stacklevel=3)
         loaded |= named

@@ -17,7 +17,6 @@ from ._buffers import Given, give_values
 from ._fill import DTYPES, LocalBlock, local_block_of, staging_for
 from ._rules import Drawn, choose, named
 from ._rules import Slot as Slot
-from ._rules import _pattern as _pattern
 
 Device: typing.TypeAlias = torch.device | str | int | None
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")

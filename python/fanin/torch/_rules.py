@@ -16,6 +16,7 @@ import torch
 from torch.nn import Module
 
 from .. import _core
+from .._patterns import pattern_of
 from . import _functions
 from ._fill import DTYPES
 
@@ -115,7 +116,7 @@ def _by_rules(slots: list[Slot], rules: list[Rule], seed: _core.Seed) -> Values:
     for number, rule in enumerate(rules):
         entry = dict(rule.keys)
         if isinstance(rule.pattern, re.Pattern):  # the reader has none: a class of its own says which names match
-            of_class = _pattern(entry.pop("class", "*"))
+            of_class = pattern_of(entry.pop("class", "*"))
             entry["class"] = f"#{number}"
             for slot in slots:
                 if rule.pattern.fullmatch(slot.name) and any(of_class.fullmatch(name) for name in [*classes[slot.name], ""]):
@@ -197,7 +198,7 @@ def _pairs(rules: typing.Any) -> Iterable[tuple]:
 
 
 def _rule(pattern: object, given: typing.Any) -> Rule:
-    _pattern(pattern)
+    pattern_of(pattern)
     keys: dict[str, typing.Any] = {} if isinstance(pattern, re.Pattern) else {"match": pattern}
     if isinstance(given, Mapping) and ("initializer" in given or "load" in given):
         keys = {**{key: value for key, value in given.items() if key not in ("match", "initializer")}, **keys}
@@ -209,14 +210,6 @@ def _rule(pattern: object, given: typing.Any) -> Rule:
         raise ValueError("The fans of torch.nn.init's functions are PyTorch's. With fans or a layout of its own a rule takes an "
                          f"initializer, such as fanin.VarianceScaling. Received: {keys!r}")
     return Rule(pattern, keys, made)
-
-
-def _pattern(pattern: object) -> re.Pattern:
-    if isinstance(pattern, re.Pattern):
-        return pattern
-    if not isinstance(pattern, str):
-        raise TypeError(f"A pattern is a glob or a compiled regular expression. Received: {pattern!r}")
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
 
 
 def _initializer(given: typing.Any) -> typing.Any:
