@@ -140,13 +140,7 @@ TEST(Formula, BlocksAndRangesAreSlicesOfTheWhole) {
       SCOPED_TRACE(std::string(name) + " " + std::string(name_of(dtype)));
       const Bytes whole = filled(formula, shape, dtype);
       for (int k = 0; k < 12; ++k) {
-        Shape offset, extent;
-        for (const auto length : shape) {
-          offset.push_back(static_cast<std::int64_t>(choices.below(static_cast<std::uint64_t>(length))));
-          extent.push_back(
-              static_cast<std::int64_t>(choices.below(static_cast<std::uint64_t>(length - offset.back())) + 1));
-        }
-        const TensorOptions block = with_block(offset, extent);
+        const TensorOptions block = fanin::test::random_block(choices, shape);
         EXPECT_EQ(filled(formula, shape, dtype, block), slice(whole, shape, block.block, size_of(dtype)));
         TensorOptions range;
         range.block.elements = {choices.below(1000), choices.below(155)};

@@ -162,13 +162,7 @@ TEST(Orthogonal, BlocksRangesAndPartsAreSlicesOfTheWhole) {
       const Orthogonal orthogonal(0.5, 3);  // keeps the matrix between the blocks
       const Bytes whole = filled(orthogonal, shape, dtype);
       for (int k = 0; k < 8; ++k) {
-        Shape offset, extent;
-        for (const auto length : shape) {
-          offset.push_back(static_cast<std::int64_t>(choices.below(static_cast<std::uint64_t>(length))));
-          extent.push_back(
-              static_cast<std::int64_t>(choices.below(static_cast<std::uint64_t>(length - offset.back())) + 1));
-        }
-        const TensorOptions block = with_block(offset, extent);
+        const TensorOptions block = fanin::test::random_block(choices, shape);
         EXPECT_EQ(filled(orthogonal, shape, dtype, block), slice(whole, shape, block.block, size_of(dtype)));
       }
       const FillParams params = orthogonal.params(shape, dtype);

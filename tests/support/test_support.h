@@ -146,6 +146,16 @@ class Choices {
   std::uint64_t state_;
 };
 
+// Any block with elements of a tensor that has some.
+inline TensorOptions random_block(Choices& choices, const Shape& shape) {
+  Shape offset, extent;
+  for (const auto length : shape) {
+    offset.push_back(static_cast<std::int64_t>(choices.below(static_cast<std::uint64_t>(length))));
+    extent.push_back(static_cast<std::int64_t>(choices.below(static_cast<std::uint64_t>(length - offset.back())) + 1));
+  }
+  return with_block(std::move(offset), std::move(extent));
+}
+
 // ---------------------------------------------------------------- shards
 
 // Expects that a 4-D tensor on a grid of 2 x 3 x 1 x 2 processes, none of whose extents divides evenly, has the bytes
