@@ -140,7 +140,7 @@ TEST(Formula, BlocksAndRangesAreSlicesOfTheWhole) {
       SCOPED_TRACE(std::string(name) + " " + std::string(name_of(dtype)));
       const Bytes whole = filled(formula, shape, dtype);
       for (int k = 0; k < 12; ++k) {
-        const TensorOptions block = fanin::test::random_block(choices, shape);
+        const TensorOptions block = fanin::test::random_box(choices, shape);
         EXPECT_EQ(filled(formula, shape, dtype, block), slice(whole, shape, block.block, size_of(dtype)));
         TensorOptions range;
         range.block.elements = {choices.below(1000), choices.below(155)};

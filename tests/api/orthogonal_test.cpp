@@ -162,7 +162,7 @@ TEST(Orthogonal, BlocksRangesAndPartsAreSlicesOfTheWhole) {
       const Orthogonal orthogonal(0.5, 3);  // keeps the matrix between the blocks
       const Bytes whole = filled(orthogonal, shape, dtype);
       for (int k = 0; k < 8; ++k) {
-        const TensorOptions block = fanin::test::random_block(choices, shape);
+        const TensorOptions block = fanin::test::random_box(choices, shape);
         EXPECT_EQ(filled(orthogonal, shape, dtype, block), slice(whole, shape, block.block, size_of(dtype)));
       }
       const FillParams params = orthogonal.params(shape, dtype);

@@ -146,8 +146,8 @@ class Choices {
   std::uint64_t state_;
 };
 
-// Any block with elements of a tensor that has some.
-inline TensorOptions random_block(Choices& choices, const Shape& shape) {
+// A box of at least one element in a tensor that has some.
+inline TensorOptions random_box(Choices& choices, const Shape& shape) {
   Shape offset, extent;
   for (const auto length : shape) {
     offset.push_back(static_cast<std::int64_t>(choices.below(static_cast<std::uint64_t>(length))));
