@@ -49,15 +49,20 @@ FillParams params_of(const Initializer& initializer, const Shape& shape, DType d
 // Small fills do not give up the GIL, which takes about as long as they do.
 constexpr std::uint64_t small_count = 1024;
 
-void fill_memory(std::uintptr_t address, std::size_t dtype, std::uint64_t count, const Initializer& initializer,
-                 const std::optional<Limits>& limits, int threads) {
+void fill_memory(std::uintptr_t address, std::size_t dtype, const nb::tuple& extents, const Initializer& initializer,
+                 const std::optional<Limits>& limits, std::uintptr_t seed_address, nb::handle name, int threads) {
   const DType type = dtypes().at(dtype).dtype;
-  const Shape shape{static_cast<std::int64_t>(count)};
+  Shape shape;
+  for (const nb::handle extent : extents) shape.push_back(nb::cast<std::int64_t>(extent));
+  const std::uint64_t count = element_count(shape);
   const View view{reinterpret_cast<void*>(address), type, count * size_of(type), host};
+  const RunOptions run{nullptr, count > small_count ? threads : 1, CpuTarget::automatic, nullptr};
+  FillParams params =
+      params_of(initializer, shape, type, options_from(name, nb::none(), nb::none(), Layout::oihw), limits);
+  if (seed_address != 0) params.seed = *reinterpret_cast<const std::uint64_t*>(seed_address);
   std::optional<nb::gil_scoped_release> release;
   if (count > small_count) release.emplace();
-  const RunOptions run{nullptr, count > small_count ? threads : 1, CpuTarget::automatic, nullptr};
-  fanin::fill(view, params_of(initializer, shape, type, {}, limits), run);
+  fanin::fill(view, params, run);
 }
 
 FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
@@ -192,9 +197,12 @@ device that does not exist.)");
 dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. bfloat16, float8_e4m3fn and
 float8_e5m2 need the package ml_dtypes. The other arguments are those of fill. Raises ValueError, TypeError, ImportError and
 MemoryError.)");
-  m.def("_fill_memory", &fill_memory, "address"_a, "dtype"_a, "count"_a, "init"_a, "limits"_a.none(), "threads"_a,
-        "fill of dense host memory that the caller keeps, with few checks. dtype is its place in _dtypes. For an\n"
-        "initializer without fans; limits are those of _fill_clamped. For fanin.torch.");
+  m.def("_fill_memory", &fill_memory, "address"_a, "dtype"_a, "shape"_a, "init"_a, "limits"_a.none(), "seed_address"_a,
+        "name"_a.none(), "threads"_a,
+        "fill of a whole tensor of PyTorch's layout in dense host memory that the caller keeps, with few checks. dtype "
+        "is\n"
+        "its place in _dtypes; if seed_address is not 0, the seed is the 64 bits there; limits are those of\n"
+        "_fill_clamped. For fanin.torch.");
   m.def(
       "_fill_clamped", &fill_clamped, "array"_a, "init"_a, "limits"_a.none(), nb::kw_only(), "seed"_a = nb::none(),
       "name"_a = nb::none(), "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(),

@@ -47,9 +47,9 @@ Access::Prepared Access::prepare(const Initializer& initializer, const Shape& sh
   return in_default_fp_environment([&] {
     const IndexMap index = make_index_map(shape, options.block);
     const Fans fans = fans_in(shape, options, scheme.axes());
-    Prepared prepared{scheme.distribution(shape, options.layout, fans), {}};
-    prepared.params = make_params(prepared.distribution, shape, index, dtype, initializer.seed_.value(), subsequence);
-    return prepared;
+    const Distribution distribution = scheme.distribution(shape, options.layout, fans);
+    return Prepared{distribution,
+                    make_params(distribution, shape, index, dtype, initializer.seed_.value(), subsequence)};
   });
 }
 

@@ -19,6 +19,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         with torch.inference_mode(False):  # a tensor that every mode may change
             self.seed = torch.empty((), dtype=torch.int64, device=CPU)
+        self.seed_address = self.seed.data_ptr()
 
 
 _thread = _Thread()
@@ -47,12 +48,16 @@ def address_of(tensor: torch.Tensor) -> int | None:
     return None
 
 
-def fill_at(address: int, tensor: torch.Tensor, of_seed: typing.Callable[[int], _core.Initializer],
-            limits: tuple[float, float] | None, generator: torch.Generator | None) -> None:
-    """Takes a seed from a generator of the CPU, as draw_seed does, and fills the tensor at its address_of."""
-    # torch.randint makes a tensor and calls random_.
-    seed = _thread.seed.random_(-2**63, 2**63 - 1, generator=generator).item() % 2**64
-    _core._fill_memory(address, _NUMBERS[tensor.dtype], tensor.numel(), of_seed(seed), limits, torch.get_num_threads())
+def fill_at(address: int, tensor: torch.Tensor, initializer: _core.Initializer, limits: tuple[float, float] | None,
+            generator: torch.Generator | None) -> None:
+    """Takes a seed from a generator of the CPU, as draw_seed does, and fills the tensor at its address_of with it."""
+    _thread.seed.random_(-2**63, 2**63 - 1, generator=generator)  # torch.randint makes a tensor and calls random_
+    _core._fill_memory(address, _NUMBERS[tensor.dtype], tensor.shape, initializer, limits, _thread.seed_address, None,
+                       torch.get_num_threads())
+    _tell_of_change(tensor)
+
+
+def _tell_of_change(tensor: torch.Tensor) -> None:
     if not tensor.is_inference():  # which has no version
         torch.autograd.graph.increment_version(tensor)
 
@@ -106,6 +111,10 @@ def fill(block: LocalBlock, initializer: _core.Initializer, device_seed: torch.T
     """
     local, shape, offset = block
     if local.numel() == 0:
+        return
+    if offset is None and device_seed is None and (address := address_of(local)) is not None:
+        _core._fill_memory(address, _NUMBERS[local.dtype], shape, initializer, limits, 0, name, torch.get_num_threads())
+        _tell_of_change(local)
         return
     target = staging_for(local)
     _core._fill_clamped(target, initializer, limits, shape=shape, offset=offset, layout="oihw",

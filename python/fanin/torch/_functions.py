@@ -2,6 +2,7 @@
 """The functions of torch.nn.init: scales by PyTorch's formulas in binary64, values by fanin."""
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -17,15 +18,24 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 from .. import _core
 from ._blocks import open_blocks
 from ._fill import DTYPES, address_of, draw_seed, fill, fill_at, has_memory, local_block_of
+from ._operators import define
 from ._samplers import Sampler
 
 
-def _overridable(function: Callable) -> Callable:
-    """Hands calls with tensors that define __torch_function__, or under a torch function mode, to them, as PyTorch does."""
+def _public(function: Callable) -> Callable:
+    """Hands calls with tensors that define __torch_function__, or under a torch function mode, to them, as PyTorch does.
+
+    torch.compile and torch.export see one operator.
+    """
     signature = inspect.signature(function)
+    operator = define(function, signature)
 
     @functools.wraps(function)
     def call(*args, **kwargs):
+        if torch.compiler.is_compiling():
+            with torch.no_grad():
+                operator(*args, **kwargs)
+            return args[0] if args else kwargs["tensor"]
         if args and not has_torch_function_variadic(args[0]):
             return function(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
@@ -49,10 +59,11 @@ def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits:
     if blocks := open_blocks():
         blocks[-1].draw(tensor, Sampler(of_seed, limits))
         return tensor
-    if getattr(of_seed, "is_allowed", False) and (generator is None or generator.device.type == "cpu"):
+    initializer = getattr(of_seed, "initializer", None)
+    if initializer is not None and (generator is None or generator.device.type == "cpu"):
         address = address_of(tensor)
         if address is not None:
-            fill_at(address, tensor, of_seed, limits, generator)
+            fill_at(address, tensor, initializer, limits, generator)
             return tensor
     if not has_memory(tensor):
         return tensor
@@ -86,13 +97,10 @@ def _of_seed(kind: Callable[..., _core.Initializer], a: float, b: float) -> Call
 
 @functools.lru_cache(maxsize=1024)
 def _allowed(kind: Callable[..., _core.Initializer], *numbers: float) -> Callable[[int], _core.Initializer]:
-    """The arguments of kind but for the seed, with is_allowed if they are not refused."""
+    """The arguments of kind but for the seed. If they are not refused, `initializer` is that of seed 0."""
     of_seed = functools.partial(kind, *numbers)
-    try:
-        of_seed(0)
-    except (TypeError, ValueError):
-        return of_seed
-    of_seed.is_allowed = True  # type: ignore[attr-defined]
+    with contextlib.suppress(TypeError, ValueError):
+        of_seed.initializer = of_seed(0)  # type: ignore[attr-defined]
     return of_seed
 
 
@@ -188,19 +196,19 @@ def _is_empty(tensor: Tensor) -> bool:
     return True
 
 
-@_overridable
+@_public
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Fills with values of a uniform distribution on [a, b). No value is b, even after rounding to the tensor's dtype."""
     return _uniform(tensor, a, b, generator)
 
 
-@_overridable
+@_public
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Fills with values of a normal distribution, which is not truncated."""
     return _normal(tensor, mean, std, generator)
 
 
-@_overridable
+@_public
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
                   generator: torch.Generator | None = None) -> Tensor:
     """Fills with values of a normal distribution that is truncated to [a, b] by rejection.
@@ -231,7 +239,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     return _random(tensor, *_truncated(mean, std, a, b, tensor.dtype), generator, same_in_torch)
 
 
-@_overridable
+@_public
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Fills uniformly on [-l, l) with l = gain * sqrt(6 / (fan_in + fan_out)). The shape is (out, in, ...).
 
@@ -241,13 +249,13 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generato
     return _uniform(tensor, -bound, bound, generator)
 
 
-@_overridable
+@_public
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Fills with a normal, not truncated, of std = gain * sqrt(2 / (fan_in + fan_out)). The shape is (out, in, ...)."""
     return _normal(tensor, 0.0, _xavier_std(tensor, gain), generator)
 
 
-@_overridable
+@_public
 def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                      generator: torch.Generator | None = None) -> Tensor:
     """Fills uniformly on [-l, l) with l = calculate_gain(nonlinearity, a) * sqrt(3 / fan). The shape is (out, in, ...).
@@ -260,7 +268,7 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonline
     return _uniform(tensor, -bound, bound, generator)
 
 
-@_overridable
+@_public
 def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                     generator: torch.Generator | None = None) -> Tensor:
     """Fills with a normal, not truncated, of std = calculate_gain(nonlinearity, a) / sqrt(fan). The shape is (out, in, ...)."""
@@ -269,7 +277,7 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinea
     return _normal(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
-@_overridable
+@_public
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
     """Fills with a uniformly distributed (Haar) matrix with orthonormal columns, or rows if there are fewer, times gain.
 

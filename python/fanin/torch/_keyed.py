@@ -111,7 +111,7 @@ class Block(TorchDispatchMode):
         if member is not None and member.is_simple and sampler.transform is None:  # most calls: no part, no copy, no other block
             initializer = sampler.of_seed(self._seed)  # raises for wrong parameters before the draw counts
             fill(member.block, initializer, None, sampler.limits, member.next_draw())
-            member.was_written(tensor)
+            member.was_filled()
             return
         with drawing():
             blocks = open_blocks()[::-1]

@@ -65,6 +65,10 @@ class Member:
         whole = self.slot.tensor if _sharding.is_dtensor(part) else local_of(self.slot.tensor)
         self._written += part.numel() / max(1, whole.numel())
 
+    def was_filled(self) -> None:
+        """Counts a change of the whole tensor."""
+        self._written += 1
+
     @property
     def is_filled(self) -> bool:
         """Whether as many elements were written as the tensor has."""

@@ -300,4 +300,19 @@ def test_report_8_ties():
 
 def test_report_10_compiled_truncated_normal():
     """pytorch#194768: trunc_normal_ breaks torch.compile(fullgraph=True)."""
-    pytest.skip("fanin.torch's functions are no custom operators yet, so torch.compile(fullgraph=True) does not take them")
+    def init(weight):
+        fanin.torch.trunc_normal_(weight, a=-1.0, b=1.0)
+        fanin.torch.kaiming_uniform_(weight[:4], mode="fan_out", nonlinearity="relu")
+        first, second = torch.zeros(8, 8), torch.zeros(8, 8)
+        return fanin.torch.normal_(first, std=0.02), fanin.torch.normal_(second, std=0.02)
+
+    compiled = torch.compile(init, fullgraph=True, backend="aot_eager")
+    results = []
+    for function in (init, compiled):
+        torch.manual_seed(1)
+        weight = nn.Parameter(torch.zeros(8, 8))
+        with torch.no_grad():
+            results.append([weight.detach(), *function(weight)])
+    for eager, in_graph in zip(*results):
+        assert torch.equal(eager, in_graph)
+    assert not torch.equal(results[1][1], results[1][2])  # two draws, not one that the graph uses twice
