@@ -19,7 +19,7 @@ from .. import _core
 from ._blocks import open_blocks
 from ._fill import DTYPES, address_of, draw_seed, fill, fill_at, has_memory, local_block_of
 from ._operators import define
-from ._samplers import Sampler
+from ._samplers import Sampler, orthogonal
 
 
 def _public(function: Callable) -> Callable:
@@ -49,16 +49,20 @@ def _public(function: Callable) -> Callable:
 
 
 def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits: tuple[float, float] | None,
-            generator: torch.Generator | None, same_in_torch: Callable[[Tensor], object], by_host: bool = False) -> Tensor:
+            generator: torch.Generator | None, same_in_torch: Callable[[Tensor], object]) -> Tensor:
     """Fills with of_seed(seed). same_in_torch(sample) does what PyTorch would do, and so raises PyTorch's own errors.
-
-    by_host   the host computes the values, so that a seed on a device is copied to it
 
     Within fanin.torch.keyed the seed is the block's, not the generator's.
     """
+    return _sample(tensor, Sampler(of_seed, limits), generator, same_in_torch)
+
+
+def _sample(tensor: Tensor, sampler: Sampler, generator: torch.Generator | None,
+            same_in_torch: Callable[[Tensor], object]) -> Tensor:
     if blocks := open_blocks():
-        blocks[-1].draw(tensor, Sampler(of_seed, limits))
+        blocks[-1].draw(tensor, sampler)
         return tensor
+    of_seed, limits = sampler.of_seed, sampler.limits
     initializer = getattr(of_seed, "initializer", None)
     if initializer is not None and (generator is None or generator.device.type == "cpu"):
         address = address_of(tensor)
@@ -75,7 +79,7 @@ def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits:
         if tensor.numel() == 0:
             return tensor
         seed, device_seed = draw_seed(tensor, generator)
-        if by_host and device_seed is not None:
+        if sampler.is_matrix and device_seed is not None:  # the host computes the values
             seed, device_seed = int(device_seed) % 2**64, None
         fill(block, of_seed(seed), device_seed, limits)
     except (TypeError, ValueError):
@@ -287,8 +291,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     """
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
-    return _random(tensor, lambda seed: _core.Orthogonal(float(gain), seed), None, generator, lambda sample: sample.normal_(),
-                   by_host=True)
+    return _sample(tensor, orthogonal(float(gain)), generator, lambda sample: sample.normal_())
 
 
 def _refused(name: str) -> Callable:

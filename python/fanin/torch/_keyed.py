@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+import types
 import typing
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .. import _core
 from . import _functions
 from ._blocks import drawing, is_drawing, open_blocks
-from ._fill import DTYPES, fill, has_memory, local_block_of
+from ._fill import DTYPES, LocalBlock, fill, has_memory, local_block_of
 from ._members import Member, Members, local_of, storage_of
 from ._model import _seed_of
 from ._parts import GatheredSlice, Slice, copy_into_block, fill_part, is_dtensor, real_block
@@ -113,6 +114,8 @@ class Block(TorchDispatchMode):
             fill(member.block, initializer, None, sampler.limits, member.next_draw())
             member.was_filled()
             return
+        if sampler.is_matrix:
+            return self._draw_matrix(tensor, sampler)
         with drawing():
             blocks = open_blocks()[::-1]
             if any(block._draw_member(tensor, sampler) for block in blocks) or not has_memory(tensor):
@@ -151,15 +154,48 @@ class Block(TorchDispatchMode):
         member.was_written(tensor)
         return True
 
+    def _draw_matrix(self, tensor: Tensor, sampler: Sampler) -> None:
+        """Makes the whole of the tensor, which may be a view of a member, or a DTensor, and copies it."""
+        if tensor.dtype not in DTYPES:
+            raise TypeError(f"fanin draws matrices of {', '.join(DTYPES.values())}. Received: a tensor of {tensor.dtype}")
+        for block in open_blocks()[::-1]:
+            copy = block._copy_of(tensor)
+            member = block.members.find(tensor) if copy is None else block.members.by_name[copy.member]
+            if member is None:
+                continue
+            if member.is_kept:
+                return
+            if copy is not None and copy.slice is None:
+                raise ValueError(f"{copy.member!r}: {copy.reason}")
+            initializer = sampler.of_seed(block._seed)  # raises for wrong parameters before the draw counts
+            name = member.next_draw()
+            break
+        else:
+            if not has_memory(tensor):
+                return
+            keeper = self._keeper_of(tensor)
+            initializer = sampler.of_seed(keeper._seed)
+            name = keeper._next_temporary()
+        with drawing(), torch.device("cpu"):
+            drawn = torch.empty(tensor.shape, dtype=tensor.dtype)
+            fill(LocalBlock(drawn, tuple(drawn.shape)), initializer, name=name)
+        with torch.no_grad():
+            tensor.copy_(drawn)  # a write like any other, of parts of DTensors too
+
     def _draw_temporary(self, tensor: Tensor, sampler: Sampler) -> None:
+        keeper = self._keeper_of(tensor)
+        block = real_block(local_block_of(tensor))
+        sampler.of_seed(keeper._seed)
+        fill_part(block, block.local, sampler, keeper._seed, keeper._next_temporary())
+
+    def _keeper_of(self, tensor: Tensor) -> Block:
+        """The innermost block that knows a module which is being initialised."""
         keeper = next((block for block in open_blocks()[::-1] if block._path is not None), None)
         if keeper is None:
             raise ValueError(f"A random tensor of shape {tuple(tensor.shape)} is not part of the keyed module, and nothing says "
                              "which parameter it is for. Fill the parameter itself, or make the tensor in a function that "
                              "Module.apply calls with the parameter's module, or in code that materialize_ runs")
-        block = real_block(local_block_of(tensor))
-        sampler.of_seed(keeper._seed)
-        fill_part(block, block.local, sampler, keeper._seed, keeper._next_temporary())
+        return keeper
 
     def _next_temporary(self) -> str:
         assert self._path is not None
@@ -191,12 +227,6 @@ class Block(TorchDispatchMode):
         if any(given.get(name, 1) == 0 for name in ("dropout_p", "p", "train")):
             return func(*args, **kwargs)
         raise ValueError(f"fanin cannot draw what {func} draws. Use torch.nn.init's functions within keyed, or draw outside of it")
-
-    def _whole_matrix(self, func: typing.Any, args: tuple, kwargs: dict) -> typing.Any:
-        """orthogonal_ decomposes a new tensor, which PyTorch does not do for DTensors: every process makes the whole matrix."""
-        if not is_dtensor(args[0]):
-            return func(*args, **kwargs)
-        return func(local_of(args[0]), *args[1:], **kwargs)
 
     # -------------------------------------------------------------- writes
 
@@ -347,8 +377,6 @@ def _role_of(func: typing.Any) -> Callable | None:
         return Block._write
     if func is torch.ops.aten.index.Tensor:
         return Block._gather
-    if func is torch.ops.aten.new_empty.default:
-        return Block._whole_matrix
     return Block._view if func.is_view else None
 
 
@@ -368,11 +396,19 @@ def _tensors_in(value: object) -> list[Tensor]:
 # ------------------------------------------------------------------ functions that operators do not show
 
 
-class _Wrappers:
-    """Replaces two functions of PyTorch's as long as a block is open in any thread; in other threads they do nothing else.
+def _orthogonal_code(tensor, gain=1, generator=None):
+    """The body that torch.nn.init.orthogonal_ has while blocks are open. It finds no names of this module."""
+    from fanin.torch._keyed import _wrappers
 
-    torch.nn.init.trunc_normal_ is a loop of normal draws, of which the operators do not show the distribution. It calls
-    _no_grad_trunc_normal_, which is replaced, so references to trunc_normal_ that other modules hold work too.
+    return _wrappers.orthogonal_(tensor, gain, generator)
+
+
+class _Wrappers:
+    """Replaces three functions of PyTorch's as long as a block is open in any thread; in other threads they do nothing else.
+
+    torch.nn.init.trunc_normal_ is a loop of normal draws, and orthogonal_ is a decomposition of them whose bits depend on the
+    device, of which the operators do not show the distribution. trunc_normal_ calls _no_grad_trunc_normal_, which is replaced,
+    and of orthogonal_ the code is replaced, so references to both that other modules hold work too.
     """
 
     def __init__(self) -> None:
@@ -384,6 +420,10 @@ class _Wrappers:
             self._count += 1
             if self._count == 1:
                 self._truncated, self._apply = torch.nn.init._no_grad_trunc_normal_, Module.apply
+                orthogonal_ = torch.nn.init.orthogonal_
+                self._orthogonal = types.FunctionType(orthogonal_.__code__, orthogonal_.__globals__, "orthogonal_",
+                                                      orthogonal_.__defaults__)
+                orthogonal_.__code__ = _orthogonal_code.__code__
                 torch.nn.init._no_grad_trunc_normal_ = self._truncated_wrapper(self._truncated)
                 Module.apply = self._apply_wrapper(self._apply)
 
@@ -392,6 +432,12 @@ class _Wrappers:
             self._count -= 1
             if self._count == 0:
                 torch.nn.init._no_grad_trunc_normal_, Module.apply = self._truncated, self._apply
+                torch.nn.init.orthogonal_.__code__ = self._orthogonal.__code__
+
+    def orthogonal_(self, tensor: Tensor, gain: float, generator: object) -> Tensor:
+        if not open_blocks() or tensor.ndim < 2 or tensor.numel() == 0:
+            return self._orthogonal(tensor, gain, generator)
+        return _functions.orthogonal_(tensor, gain)
 
     @staticmethod
     def _truncated_wrapper(original: Callable) -> Callable:

@@ -18,6 +18,7 @@ class Sampler(typing.NamedTuple):
     of_seed: Callable[[typing.Any], _core.Initializer]  # of an integer or a fanin.Seed
     limits: tuple[float, float] | None = None  # the least and the largest value, for truncated normals
     transform: Callable[[Tensor], Tensor] | None = None  # from float64 values on the host to those asked for
+    is_matrix: bool = False  # values that depend on the whole tensor's shape, also if it is a view of another
 
 
 def normal(mean: float, std: float, is_complex: bool = False) -> Sampler:
@@ -28,6 +29,10 @@ def normal(mean: float, std: float, is_complex: bool = False) -> Sampler:
 
 def uniform(low: float, high: float) -> Sampler:
     return Sampler(lambda seed: _core.RandomUniform(low, high, seed))
+
+
+def orthogonal(gain: float) -> Sampler:
+    return Sampler(lambda seed: _core.Orthogonal(gain, seed), is_matrix=True)
 
 
 def _of_unit(transform: Callable[[Tensor], Tensor]) -> Sampler:

@@ -448,3 +448,35 @@ def test_quantised_parameters_wait_for_their_values():
     with pytest.warns(UserWarning, match="zeros until they are loaded: '0.weight'"):
         model = materialize_(on_meta(make), SEED)
     assert model[0].weight.dtype == torch.int8 and not model[0].weight.any() and model[0].bias.any()
+
+
+def test_orthogonal_matrices():
+    """The matrix of the parameter's name; one of its own for a view; references made before the block are seen."""
+    from torch.nn.init import orthogonal_
+
+    lstm = nn.LSTM(5, 7).bfloat16()  # PyTorch's orthogonal_ has no bfloat16
+    wide = nn.Linear(9, 4)
+    model = nn.ModuleDict({"lstm": lstm, "wide": wide})
+    with fanin.torch.keyed(model, seed=SEED):
+        orthogonal_(wide.weight, gain=2)
+        orthogonal_(lstm.weight_ih_l0)
+        for gate in lstm.weight_hh_l0.chunk(4):
+            nn.init.orthogonal_(gate)
+        fanin.torch.orthogonal_(wide.weight.data[:, :3])
+    expected = fanin.draw(fanin.Orthogonal(2), (4, 9), layout="oihw", seed=SEED, name="wide.weight")
+    assert np.array_equal(wide.weight.detach().numpy()[:, 3:], expected[:, 3:])
+    columns = wide.weight.detach()[:, :3]
+    assert torch.allclose(columns.T @ columns, torch.eye(3), atol=1e-5)
+    gates = lstm.weight_hh_l0.detach().float().chunk(4)
+    for number, gate in enumerate(gates):
+        name = "lstm.weight_hh_l0" + (f"#{number}" if number else "")
+        whole = fanin.draw(fanin.Orthogonal(), (7, 7), layout="oihw", seed=SEED, name=name)
+        assert torch.equal(gate, torch.from_numpy(whole).bfloat16().float())
+    before = orthogonal_.__code__
+    with fanin.torch.keyed(wide, seed=SEED):
+        assert orthogonal_.__code__ is not before
+    assert orthogonal_.__code__ is before
+    torch.manual_seed(0)
+    alone = orthogonal_(torch.empty(3, 3))
+    torch.manual_seed(0)
+    assert torch.equal(nn.init.orthogonal_(torch.empty(3, 3)), alone)
