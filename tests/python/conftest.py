@@ -8,6 +8,7 @@ from support import DTYPES
 
 def pytest_addoption(parser):
     parser.addoption("--program", help="path of the program fanin; default: the environment variable FANIN_PROGRAM")
+    parser.addoption("--all-models", action="store_true", help="test all models of keyed_models.py, with four processes too")
 
 
 @pytest.fixture(params=DTYPES)

@@ -209,11 +209,16 @@ def _run_own_code(module: Module, seen: set[Module]) -> None:
 
 def _fill_rest(block: Block, unfilled: list[Member]) -> None:
     """Resets the modules of tensors that have no value yet, without their tensors that have one."""
-    for owner in dict.fromkeys(member.slot.owner for member in unfilled):
-        if own := _method(owner, RESETS):
-            names = {member.name for member in unfilled if not member.is_filled}
-            with _keeping(block, block.members.by_name.keys() - names):
+    rest = {member.name: member for member in unfilled}
+    filled = block.members.by_name.keys() - rest
+    with contextlib.ExitStack() as kept:
+        for owner in dict.fromkeys(member.slot.owner for member in unfilled):
+            kept.enter_context(_keeping(block, filled))
+            if own := _method(owner, RESETS):
                 own()
+            filled = {name for name, member in rest.items() if member.is_filled}
+            for name in filled:
+                del rest[name]
 
 
 # ------------------------------------------------------------------ adapters of peft

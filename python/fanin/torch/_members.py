@@ -22,7 +22,7 @@ class Member:
         self.name = slot.name
         self.draws = 0
         self._written = 0.0  # the part of the whole tensor, which all processes count alike
-        self._is_kept = False
+        self.is_kept = False
         self.hold(slot)
 
     def hold(self, slot: Slot) -> None:
@@ -41,17 +41,12 @@ class Member:
             except (ValueError, TypeError) as error:
                 self.refusal = str(error)
         self.bytes = _bytes_of(local_of(slot.tensor))
-        # Whether a fill of the whole tensor needs nothing but a call of fill().
-        self.is_simple = not self._is_kept and self.refusal is None and self.block.local.dtype in DTYPES
+        self._can_be_filled = self.refusal is None and self.block.local.dtype in DTYPES
 
     @property
-    def is_kept(self) -> bool:
-        return self._is_kept
-
-    @is_kept.setter
-    def is_kept(self, kept: bool) -> None:
-        self._is_kept = kept
-        self.hold(self.slot)
+    def is_simple(self) -> bool:
+        """Whether a fill of the whole tensor needs nothing but a call of fill()."""
+        return self._can_be_filled and not self.is_kept
 
     def next_draw(self) -> str:
         """The name whose subsequence the next draw has: the member's own, then name#1, name#2 and so on."""

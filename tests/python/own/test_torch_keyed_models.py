@@ -14,12 +14,15 @@ import keyed_models  # noqa: E402
 NAMES = ["torchtitan's shape", "llama", "bert", "mamba2"]
 
 
-def test_models():
-    names = [name for name in NAMES if importlib.util.find_spec(keyed_models.MODELS[name].package)]
-    rows = keyed_models.check(names, counts=[2])
-    assert {row[0] for row in rows} == set(names) and len(rows) == 3 * len(names)
+def test_models(request):
+    of_all = request.config.getoption("--all-models")
+    wanted = list(keyed_models.MODELS) if of_all else NAMES
+    names = [name for name in wanted if importlib.util.find_spec(keyed_models.MODELS[name].package)]
+    rows = keyed_models.check(names, counts=[2, 4] if of_all else [2])
+    assert {row[0] for row in rows} == set(names) and len(rows) == (6 if of_all else 3) * len(names)
     assert not [row for row in rows if row[2]]
     for name in names:
         assert not keyed_models.other_distributions(name), name
-    if len(names) < len(NAMES):
-        pytest.skip(f"transformers is not installed, so of {len(NAMES)} models {len(names)} were tested")
+    if len(names) < len(wanted):
+        missing = {keyed_models.MODELS[name].package for name in wanted} - {keyed_models.MODELS[name].package for name in names}
+        pytest.skip(f"{', '.join(sorted(missing))} cannot be imported, so of {len(wanted)} models {len(names)} were tested")
