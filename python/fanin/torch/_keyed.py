@@ -108,7 +108,7 @@ class Block(TorchDispatchMode):
 
     def draw(self, tensor: Tensor, sampler: Sampler) -> None:
         """Fills a tensor: a part of a member of one of the open blocks, or a temporary."""
-        member = self.members.own(tensor)
+        member = self.members.whole(tensor)
         if member is not None and member.is_simple and sampler.transform is None:  # most calls: no part, no copy, no other block
             initializer = sampler.of_seed(self._seed)  # raises for wrong parameters before the draw counts
             fill(member.block, initializer, None, sampler.limits, member.next_draw())

@@ -101,6 +101,18 @@ class Members:
         is_same = member is not None and member.slot.tensor is tensor and member.storage == storage_of(tensor)
         return member if is_same else None
 
+    def whole(self, tensor: Tensor) -> Member | None:
+        """The member that the tensor is, or whose elements on this process it shows all in their order, as w.data does."""
+        if own := self.own(tensor):
+            return own
+        members = self.by_storage.get(storage_of(tensor), ())
+        if len(members) != 1 or not members[0].is_simple or _sharding.is_dtensor(tensor):
+            return None
+        local = members[0].block.local
+        is_same = (tensor.data_ptr() == local.data_ptr() and tensor.shape == local.shape and tensor.stride() == local.stride()
+                   and tensor.dtype == local.dtype and not tensor.is_neg())
+        return members[0] if is_same else None
+
     def find(self, tensor: Tensor) -> Member | None:
         """The member whose memory the tensor shows, or a part of it. Raises ValueError for several members at once."""
         if own := self.own(tensor):
