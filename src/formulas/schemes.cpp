@@ -215,6 +215,13 @@ void check_truncated_normal(Parameters& parameters) {
     throw InvalidArgument("Argument `lower` must be less than `upper`. Received: lower=" + to_text(lower) +
                           ", upper=" + to_text(upper));
   }
+  for (const double bound : {lower, upper}) {
+    if (std::isinf(bound) || std::isfinite(std::fma(bound, number_in(parameters, 1), number_in(parameters, 0))))
+      continue;
+    throw InvalidArgument("Arguments `mean` and `stddev` give a bound that is not finite in float64. Received: mean=" +
+                          to_text(number_in(parameters, 0)) + ", stddev=" + to_text(number_in(parameters, 1)) +
+                          ", lower=" + to_text(lower) + ", upper=" + to_text(upper));
+  }
   parameters[2].is_stated = parameters[3].is_stated = lower != -2 || upper != 2;  // Keras always truncates at 2
 }
 
@@ -225,6 +232,10 @@ void check_uniform(Parameters& parameters) {
   if (minval > maxval) {
     throw InvalidArgument("Argument `minval` must not be greater than `maxval`. Received: minval=" + to_text(minval) +
                           ", maxval=" + to_text(maxval));
+  }
+  if (!std::isfinite(maxval - minval)) {
+    throw InvalidArgument("Arguments `minval` and `maxval` are too wide apart for float64. Received: minval=" +
+                          to_text(minval) + ", maxval=" + to_text(maxval));
   }
 }
 

@@ -830,6 +830,12 @@ TEST(Parameters, ConstructorsRefuseTheSame) {
   EXPECT_THROW(fanin::TruncatedNormal(0, 1, 1, 2, 1), InvalidArgument);
   EXPECT_THROW(fanin::TruncatedNormal(0, 1, 1, nan, 1), InvalidArgument);
   EXPECT_THROW(fanin::RandomUniform(1, -1), InvalidArgument);
+  // What no dtype can hold.
+  EXPECT_THROW(fanin::TruncatedNormal(1.7e308, 1.7e308), InvalidArgument);
+  EXPECT_THROW(fanin::TruncatedNormal(0, 1e308, 1, -infinity, 2), InvalidArgument);
+  EXPECT_NO_THROW(fanin::TruncatedNormal(1.7e308, 1.7e308, 1, -1, infinity));
+  EXPECT_THROW(fanin::RandomUniform(-1e308, 1.1e308), InvalidArgument);
+  EXPECT_NO_THROW(fanin::RandomUniform(-1e308, 0.7e308));
 }
 
 // ---------------------------------------------------------------- the text itself
@@ -843,6 +849,7 @@ TEST(Text, MalformedWithLineAndColumn) {
       {"", "line 1, column 1"},
       {"he_normal", "line 1, column 1"},
       {"{\n \"class_name\": }", "line 2, column 16"},
+      {"{\n \"größe\": }", "line 2, column 11"},  // characters, not bytes
       {"{\"class_name\": \"HeNormal\",}", "line 1, column 27"},
       {"\"he_normal\" x", "line 1, column 13"},
       {"{\n\n\"class_name\": \"Constant\",\n\"config\": {\"value\": Infinity,}}", "line 4, column 30"},
