@@ -329,7 +329,8 @@ class Interruptions(InFolder):
 
     def test_signals_leave_nothing(self):
         self.out.write_bytes(b"precious")
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM, signal.SIGXCPU):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
+                       signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2):
             process = subprocess.Popen([PROGRAM, "model", str(self.spec), "--seed", "7", "--threads", "1", "--out", str(self.out)],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
@@ -393,6 +394,45 @@ class Interruptions(InFolder):
             self.assertEqual(sorted(os.listdir(disk)), ["old.safetensors", "other"])
             self.assertEqual((disk / "old.safetensors").read_bytes(), b"precious")
             (disk / "other").unlink()
+
+    def test_a_folder_that_vanishes(self):
+        for arguments, name in (([], "m.safetensors"), (["--shard-size", "20MB"], "d"), (["--resume"], "m.safetensors")):
+            folder = self.folder / "vanishing"
+            folder.mkdir()
+            process = subprocess.Popen([PROGRAM, "model", str(self.spec), "--seed", "7", "--threads", "1", "--out", str(folder / name), *arguments],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            while not (folder / f".{name}.fanin-partial" / "data").exists() and process.poll() is None:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGSTOP)  # so that it cannot end before
+            shutil.rmtree(folder)
+            process.send_signal(signal.SIGCONT)
+            errors = process.communicate()[1]
+            self.assertEqual(process.returncode, 2, errors)
+            self.assertIn("vanishing", errors)
+            self.assertFalse(folder.exists())
+
+    def test_a_folder_that_nobody_can_write_to(self):
+        result = run("model", self.spec, "--seed", 7, "--out", "/proc/self/m.safetensors")
+        self.assertEqual(result.returncode, 2)
+        self.assertRegex(result.stderr, "Cannot write .*/proc")
+
+    def test_a_loaded_file_that_vanishes(self):
+        base = self.folder / "base.safetensors"
+        write_safetensors(base, {"loaded": ("F32", [2], bytes(8))})
+        spec = {"tensors": {**LARGE["tensors"], "loaded": [2]}, "rules": [{"match": "loaded", "load": base.name}, *LARGE["rules"]]}
+        self.out.write_bytes(b"precious")
+        process = subprocess.Popen([PROGRAM, "model", str(self.write_spec(spec)), "--seed", "7", "--threads", "1", "--out", str(self.out)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while not (self.folder / ".m.safetensors.fanin-partial" / "data").exists() and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        base.unlink()
+        process.send_signal(signal.SIGCONT)
+        errors = process.communicate()[1]
+        self.assertEqual(process.returncode, 2, errors)
+        self.assertIn(base.name, errors)
+        self.assertEqual(self.out.read_bytes(), b"precious")
+        self.assertEqual(self.left(), ["m.safetensors"])
 
 
 class Verify(InFolder):
