@@ -267,6 +267,33 @@ TEST(Trial, EndsAfter63Failures) {
   EXPECT_EQ(bits_of(at_zero.z), 0u);
 }
 
+// A window is closed: a point on its bound is accepted.
+TEST(Trial, AWindowHasItsBounds) {
+  using namespace fanin::core;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const Generator stream{1, 2};
+  const std::uint32_t rectangle = 0x40000000u | 7u;
+  const float z = rectangle_point(rectangle, normal_table);
+  EXPECT_EQ(first_accepted<Script>(stream, 5, rectangle, {z, infinity}, normal_table).trial, 0u);
+  EXPECT_EQ(first_accepted<Script>(stream, 5, rectangle, {-infinity, z}, normal_table).trial, 0u);
+
+  struct Edge {  // the middle of a box, low enough to lie under the curve
+    static Words block(Words, Key) { return {0, 0x80000000u, 0x80000000u, 0}; }
+  };
+  const std::uint32_t edge = 0x40000000u | 252u;
+  const Trial point = edge_point(edge, Edge::block({}, {}), normal_table);
+  ASSERT_TRUE(point.kept);
+  EXPECT_EQ(first_accepted<Edge>(stream, 5, edge, {point.z, infinity}, normal_table).trial, 0u);
+  EXPECT_EQ(first_accepted<Edge>(stream, 5, edge, {-infinity, point.z}, normal_table).trial, 0u);
+
+  const NarrowWindow box = narrow_window(1, 1.5);
+  for (const auto& [u_x, bound] : {std::pair{0u, 1.0F}, std::pair{~0u, 1.5F}}) {
+    const Trial at_bound = narrow_point({0, 0, u_x, 0}, box);
+    EXPECT_EQ(at_bound.z, bound);
+    EXPECT_TRUE(at_bound.kept) << bound;
+  }
+}
+
 template <class Format>
 void check_narrow(int digits) {
   // Decoding and encoding keep every finite pattern, and values halfway between two round to the even one.

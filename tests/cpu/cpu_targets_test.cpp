@@ -179,6 +179,40 @@ TEST(CpuTargets, SameBitsAsThePortableLoop) {
   }
 }
 
+// The elements of a normal in this window, on one thread.
+template <class Real>
+std::vector<Real> normals_within(double lower, double upper, CpuTarget target) {
+  constexpr std::uint64_t count = 512;
+  constexpr DType dtype = sizeof(Real) == sizeof(double) ? DType::float64 : DType::float32;
+  FillParams params;
+  EXPECT_TRUE(prepared(params, normal(0, 1, lower, upper), dtype, 0, count));
+  const auto bytes = filled(params, 0, target);
+  std::vector<Real> values(count);
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+// A window that ends at an element's normal keeps that element, because windows are closed. Its float64 value, which
+// has more digits, can lie beyond the window and then is the bound.
+TEST(CpuTargets, AWindowHasItsBounds) {
+  for (const CpuTarget target : fanin::cpu_targets()) {
+    SCOPED_TRACE(name_of(target));
+    const std::vector<float> normals = normals_within<float>(-infinity, infinity, target);
+    int clamped = 0;
+    for (std::size_t k = 0; k < normals.size(); k += 8) {
+      const auto bound = static_cast<double>(normals[k]);
+      const double lower = bound > 0 ? -infinity : bound;  // so that the window has the same table
+      const double upper = bound > 0 ? bound : infinity;
+      EXPECT_EQ(normals_within<float>(lower, upper, target)[k], normals[k]) << k;
+      const double refined = normals_within<double>(lower, upper, target)[k];
+      EXPECT_TRUE(refined >= lower && refined <= upper) << k;
+      EXPECT_NEAR(refined, bound, 0x1p-20) << k;
+      clamped += refined == bound ? 1 : 0;
+    }
+    EXPECT_GE(clamped, 8);  // half of 64; false alarm 1e-10
+  }
+}
+
 // Counts around the ends of pieces (2048 elements; the list of rejected elements continues in the next piece) and of
 // sessions (65,532 elements; the list ends).
 TEST(CpuTargets, EndsOfPiecesAndSessions) {

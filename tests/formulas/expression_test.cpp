@@ -60,6 +60,27 @@ TEST(Expression, HasKnownValues) {
   EXPECT_EQ(value("1 + 1 == 2"), 1);
   EXPECT_EQ(value("min(2, 1) + 10 * max(3, 4) + floor(-0.5)"), 40);
   EXPECT_TRUE(std::signbit(value("-0")));
+  // The first of two operands that compare equal.
+  for (const char* first_is_negative : {"min(-0, 0)", "max(-0, 0)"})
+    EXPECT_TRUE(std::signbit(value(first_is_negative)));
+  for (const char* first_is_positive : {"min(0, -0)", "max(0, -0)"})
+    EXPECT_FALSE(std::signbit(value(first_is_positive)));
+}
+
+TEST(Expression, LosesNoNaN) {
+  for (const char* text : {"min(1, 0 / 0)", "min(0 / 0, 1)", "max(1, 0 / 0)", "max(0 / 0, 1)", "clamp(0 / 0, 1, 2)",
+                           "0 / 0 < 1", "1 != 0 / 0", "if(0 / 0, 1, 2)", "floor(0 / 0) * 0"}) {
+    const double result = [&] {
+      try {
+        return Expression(text, Functions::all).value(scope());
+      } catch (const InvalidArgument& error) {
+        EXPECT_NE(std::string(error.what()).find("NaN"), std::string::npos) << error.what();
+        return std::nan("");
+      }
+    }();
+    EXPECT_TRUE(std::isnan(result)) << text;
+  }
+  EXPECT_EQ(value("if(1, 2, 0 / 0)"), 2);  // what is not chosen does not matter
 }
 
 TEST(Expression, RoundsOncePerOperation) {

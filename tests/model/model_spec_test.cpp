@@ -15,6 +15,7 @@
 #include "fanin/initializers.h"
 #include "fanin/safetensors.h"
 #include "model/name_pattern.h"
+#include "support/test_support.h"
 
 namespace {
 
@@ -139,6 +140,19 @@ TEST(ModelSpec, CapturesCountAndNest) {
   EXPECT_EQ(model.tensors[5].shape, (Shape{4}));
   EXPECT_EQ(model.tensors[5].captures, (std::vector<std::int64_t>{2, 1}));
   EXPECT_EQ(model.entries[model.tensors[5].entry].name, "b.{s}.{e}");
+}
+
+// "007" could be the name of something; as a number it would be the same as "7".
+TEST(ModelSpec, CapturesWithLeadingZerosAreNoNumbers) {
+  const auto with_name = [](const std::string& name) {
+    return spec("\"" + name + R"(": [2])",
+                R"({"match": "h.{l}.w", "initializer": {"class_name": "Constant", "config": {"value": "l + 1"}}})");
+  };
+  EXPECT_EQ(described(read(with_name("h.7.w"))).distribution.value, 8);
+  EXPECT_EQ(described(read(with_name("h.0.w"))).distribution.value, 1);
+  for (const char* name : {"h.007.w", "h.00.w", "h.7a.w"}) {
+    fanin::test::expect_refused([&] { read(with_name(name)); }, {"the capture \"l\"", "not a number"});
+  }
 }
 
 TEST(ModelSpec, ConstantsAndTheDtypeCanBeReplaced) {
