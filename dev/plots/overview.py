@@ -5,25 +5,19 @@
     overview.py           writes the picture
     overview.py --check   fails if the picture is out of date
 """
-import html
 import pathlib
 import re
 import sys
 
+from svg import WIDTH, arrow, box, path, text
+from svg import picture as svg_picture
+
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 PICTURE = PROJECT / "docs" / "overview.svg"
-WIDTH, HEIGHT = 960, 330
-STYLE = """
-text { font: 15px system-ui, sans-serif; fill: #1f2328 } .small { font-size: 13px; fill: #57606a } .title { font-weight: 600 }
-.box { fill: #f6f8fa; stroke: #8c959f } .ours { fill: #1a7f37 } .theirs { fill: #8c959f } .arrow { stroke: #57606a; fill: none }
-@media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 } .small { fill: #9198a1 } .box { fill: #161b22; stroke: #6e7681 } .ours { fill: #3fb950 }
-  .theirs { fill: #6e7681 } .arrow { stroke: #9198a1 } }
-"""
 STEPS = (  # title, two lines below it
-    ("what you say", "seed 42, h.0.mlp.c_fc.weight", "element 1234, stddev 0.04"),
+    ("what you say", "seed 42, mlp.c_fc.weight,", "element 1234, stddev 0.04"),
     ("a word", "Philox4x32-10, by counter:", "no state, any element alone"),
-    ("a normal", "one table look-up for 98.4 %,", "exact rejection otherwise"),
+    ("a normal", "a table look-up for 98.4 %,", "exact rejection otherwise"),
     ("your dtype", "scaled in binary32,", "rounded once"),
 )
 
@@ -43,32 +37,29 @@ def truncated_normal_rates():
     return rows
 
 
-def text(x, y, words, style=""):
-    return f'<text x="{x}" y="{y}" class="{style}">{html.escape(words)}</text>'
-
-
 def picture():
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">',
-             f"<style>{STYLE}</style>",
-             '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
-             '<path d="M0 0 L8 4 L0 8" class="arrow"/></marker></defs>']
-    width, gap = 216, 32
-    for number, (title, first, second) in enumerate(STEPS):
-        x = number * (width + gap)
-        parts += [f'<rect x="{x + 1}" y="1" width="{width - 2}" height="86" rx="8" class="box"/>', text(x + 14, 28, title, "title"),
-                  text(x + 14, 52, first, "small"), text(x + 14, 72, second, "small")]
-        if number + 1 < len(STEPS):
-            parts.append(f'<path d="M{x + width + 4} 44 H{x + width + gap - 5}" class="arrow" marker-end="url(#tip)"/>')
+    width, height, gap = (WIDTH - 30) / 2, 78, 30
+    parts = []
+    for number, (title, first, second) in enumerate(STEPS):  # two rows of two
+        x, y = number % 2 * (width + gap), number // 2 * (height + gap)
+        parts += [box(x + 1, y + 1, width - 2, height - 2, radius=8), text(x + 10, y + 24, title, "title"),
+                  text(x + 10, y + 46, first, "small"), text(x + 10, y + 64, second, "small")]
+    right, below = width + gap + 20, 2 * height + gap
+    parts += [arrow(width + 3, height / 2, width + gap - 4, height / 2), arrow(width + 3, below - height / 2, width + gap - 4, below - height / 2),
+              path([(right, height + 2), (right, height + gap / 2), (20, height + gap / 2)], "arrow"),
+              arrow(20, height + gap / 2, 20, height + gap - 3)]
     rows = truncated_normal_rates()
     ceiling = rows.pop("memory written by streaming stores")
-    parts.append(text(0, 124, "Truncated normals, float32, one core, 10⁹ a second", "title"))
-    left, y, scale = 210, 140, 560 / max(rows.values())
+    top = below + 34
+    parts.append(text(0, top, "Truncated normals, float32, one core, 10⁹ a second", "title"))
+    left, y, scale = 136, top + 14, (WIDTH - 180) / max(rows.values())
     for name, rate in sorted(rows.items(), key=lambda row: -row[1]):
-        parts += [text(0, y + 15, name), f'<rect x="{left}" y="{y}" width="{max(rate * scale, 2):.1f}" height="20" rx="3" '
-                  f'class="{"ours" if name == "fanin" else "theirs"}"/>', text(left + rate * scale + 10, y + 15, f"{rate:g}")]
-        y += 28
-    parts.append(text(0, y + 18, f"Streaming stores alone: {ceiling:g}. Processor, date, versions and commands: bench/RESULTS.md", "small"))
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        parts += [text(0, y + 15, name), box(left, y, max(rate * scale, 2), 20, "ours" if name == "fanin" else "theirs", 3),
+                  text(left + rate * scale + 8, y + 15, f"{rate:g}")]
+        y += 26
+    parts += [text(0, y + 16, f"Streaming stores alone: {ceiling:g}. Processor, date, versions, commands:", "small"),
+              text(0, y + 32, "bench/RESULTS.md", "small")]
+    return svg_picture(y + 40, "From seed, name and index to a word, a normal and your dtype; and the rates of truncated normals.", parts)
 
 
 def main():

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the C++ code of docs/trainers.md and docs/many-processes.md, all blocks as one source.
+"""Compiles the C++ code of the pages for programs with CUDA, all blocks as one source.
 
     docs_code.py PROJECT NVCC
 
@@ -15,10 +15,10 @@ import tempfile
 
 def main():
     project, nvcc = pathlib.Path(sys.argv[1]), sys.argv[2]
-    pages = ["docs/trainers.md", "docs/many-processes.md"]
+    pages = ["docs/trainers.md", "docs/many-processes.md", "docs/tutorials/trainer.md", "docs/how-to/graphs.md"]
     blocks = [block for page in pages
               for block in re.findall(r"^```cpp\n(.*?)^```", (project / page).read_text(), flags=re.S | re.M)]
-    assert len(blocks) >= 7, len(blocks)
+    assert len(blocks) >= 11, len(blocks)
     includes = ["#include <cuda_runtime.h>", "#include <cstdint>", "#include <string>"]
     source = []
     for number, block in enumerate(blocks):
