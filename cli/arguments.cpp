@@ -58,7 +58,10 @@ Initializer InitializerArguments::make() const {
 
 void TensorArguments::add_to(CLI::App& command) {
   command.add_option("--shape", shape, "Extents of the whole tensor, e.g. 512,2048; scalar: no dimensions")->required();
-  command.add_option("--dtype", dtype, "float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2")
+  command
+      .add_option("--dtype", dtype,
+                  "float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, "
+                  "float6_e2m3fn, float6_e3m2fn or float4_e2m1fn")
       ->capture_default_str();
   command.add_option("--layout", layout, "hwio: Keras's and JAX's channels last; oihw: PyTorch's")
       ->capture_default_str();

@@ -31,6 +31,8 @@ struct Arguments {
   std::optional<std::string> partition_offset;
   std::optional<std::string> out;
   std::optional<std::string> format;
+  std::string output_scale = "1";
+  std::string rounding = "nearest";
 };
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -73,6 +75,21 @@ TensorOptions options_of(const Arguments& arguments, const Shape& shape) {
   return options;
 }
 
+// What --output-scale gives: a number, or a file of scales of float8_e8m0fnu, whose bytes go to `scales`.
+OutputScale parse_output_scale(const std::string& text, std::string& scales) {
+  double number = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (result.ec == std::errc() && result.ptr == text.data() + text.size()) return {number};
+  scales = read_file(text);
+  return {1, scales.data(), DType::float8_e8m0fnu, scales.size()};
+}
+
+Rounding parse_rounding(const std::string& text) {
+  if (text == "nearest") return Rounding::nearest;
+  if (text == "stochastic") return Rounding::stochastic;
+  throw InvalidArgument("--rounding takes nearest or stochastic. Received: " + text);
+}
+
 // Whether the output has NumPy's header. A stream has no ending that says so.
 bool is_npy(const Arguments& arguments) {
   const std::string& out = *arguments.out;
@@ -93,7 +110,10 @@ void run(const Arguments& arguments) {
   const Initializer initializer = arguments.initializer.make();
   const Shape shape = parse_extents(arguments.tensor.shape, "--shape");
   const DType dtype = parse_dtype(arguments.tensor.dtype);
-  const TensorOptions options = options_of(arguments, shape);
+  TensorOptions options = options_of(arguments, shape);
+  std::string scales;
+  options.output_scale = parse_output_scale(arguments.output_scale, scales);
+  options.rounding = parse_rounding(arguments.rounding);
   const Device device = parse_device(arguments.device);
   if (!device.is_host()) Tensor({}, dtype, device);  // throws and says why if there is no such device
   const bool npy = arguments.out && is_npy(arguments);
@@ -102,7 +122,7 @@ void run(const Arguments& arguments) {
   const Shape written = arguments.partition_shape ? options.block.extent : shape;
 
   const std::string header = npy ? npy_header(written, dtype) : "";
-  const std::uint64_t bytes = params.index.count * size_of(dtype);
+  const std::uint64_t bytes = bytes_of(dtype, params.index.count);
   std::optional<OutputFile> out;
   if (arguments.out) {
     out.emplace(*arguments.out);
@@ -129,7 +149,7 @@ void run(const Arguments& arguments) {
               << found.min() << ", max " << found.max();
   }
   std::cout << '\n';
-  const double limit = facts_of(dtype).largest;
+  const double limit = facts_of(dtype).largest * options.output_scale.number;
   if (!params.is_random() && std::isfinite(asked.value) && std::abs(asked.value) > limit) {
     std::cout << "note: " << exact_number(asked.value) << " is outside " << name_of(dtype)
               << ", whose largest value is " << exact_number(limit) << '\n';
@@ -152,9 +172,16 @@ void add_fill_command(CLI::App& program) {
   command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
   command->add_option("--partition-shape", arguments->partition_shape, "Fill a part: its extents, e.g. 2,3");
   command->add_option("--partition-offset", arguments->partition_offset, "Where the part begins, e.g. 4,0");
+  command
+      ->add_option("--output-scale", arguments->output_scale,
+                   "What values are divided by before they are rounded: a number, or a file of scales as "
+                   "float8_e8m0fnu, one byte for each 32 elements of the last dimension")
+      ->capture_default_str();
+  command->add_option("--rounding", arguments->rounding, "nearest, or stochastic for narrow dtypes")
+      ->capture_default_str();
   command->add_option("--out", arguments->out,
                       "FILE.npy, or FILE.bin for the elements alone, or - for standard output; bfloat16 and float8 are "
-                      "stored as integers");
+                      "stored as integers, elements of 4 or 6 bits are packed and need .bin");
   command->add_option("--format", arguments->format, "npy or bin, whatever the name of --out ends in");
   command->callback([arguments] { run(*arguments); });
 }

@@ -10,6 +10,10 @@ std::string npy_header(const Shape& shape, DType dtype) {
   if (shape.size() > most) {
     throw InvalidArgument("NumPy loads at most 64 dimensions. Received: " + std::to_string(shape.size()));
   }
+  if (facts_of(dtype).is_packed()) {
+    throw InvalidArgument("NumPy has no packed elements, as those of " + std::string(name_of(dtype)) +
+                          " are. Write the elements alone: --format bin");
+  }
   std::string text = "{'descr': '" + std::string(facts_of(dtype).numpy) + "', 'fortran_order': False, 'shape': (";
   for (std::size_t j = 0; j < shape.size(); ++j) text += (j > 0 ? ", " : "") + std::to_string(shape[j]);
   text += shape.size() == 1 ? ",), }" : "), }";

@@ -24,6 +24,12 @@ std::vector<double> all_values(DType dtype) {
   return values;
 }
 
+// Elements of the dtypes whose values values_of lists.
+bool is_listed(DType dtype) {
+  return dtype == DType::float16 || dtype == DType::bfloat16 || dtype == DType::float8_e4m3fn ||
+         dtype == DType::float8_e5m2;
+}
+
 const double* values_of(DType dtype) {
   static const std::vector<double> float16 = all_values<std::uint16_t>(DType::float16);
   static const std::vector<double> bfloat16 = all_values<std::uint16_t>(DType::bfloat16);
@@ -143,11 +149,11 @@ void Statistics::add_histogram(const std::uint32_t* counts, const double* values
 
 void Statistics::add(const void* elements, std::uint64_t count, DType dtype) {
   const auto* next = static_cast<const unsigned char*>(elements);
-  const std::size_t size = size_of(dtype);
+  const std::size_t size = facts_of(dtype).bits / 8;  // 0 for packed elements
   // Counting is faster than converting where there are few different elements.
   constexpr std::uint64_t most = std::uint64_t{1} << 31;
   const std::uint64_t bins = std::uint64_t{1} << (8 * std::min<std::size_t>(size, 2));
-  while (size <= 2 && count >= bins / 2) {
+  while (is_listed(dtype) && count >= bins / 2) {
     const std::uint64_t part = std::min(count, most);
     std::vector<std::uint32_t> counts(bins);
     if (size == 1) {
@@ -178,7 +184,7 @@ void Statistics::add(const void* elements, std::uint64_t count, DType dtype) {
       }
     }
     add_block(values.data(), part, exponent);
-    next += part * size;
+    next += bytes_of(dtype, part);
     count -= part;
   }
 }

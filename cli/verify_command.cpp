@@ -115,7 +115,9 @@ class Diagnosis {
   // The dtype whose values these are, up to rounding to the dtype of the file.
   std::optional<DType> other_dtype() const {
     std::vector<DType> candidates{wanted_.dtype, *saved_.dtype};
-    for (const DTypeFacts& facts : dtypes()) candidates.push_back(facts.dtype);
+    for (const DTypeFacts& facts : dtypes()) {
+      if (!facts.is_packed() && facts.dtype != DType::float8_e8m0fnu) candidates.push_back(facts.dtype);
+    }
     for (const DType dtype : candidates) {
       if (dtype == wanted_.dtype && dtype == *saved_.dtype) continue;
       ModelTensor other = wanted_;

@@ -28,7 +28,7 @@ class Encoder {
       : begin_(begin), end_(end), pitch_(fill.pitch) {
     const FillParams& params = fill.params;
     job_.address = static_cast<std::byte*>(fill.address) + begin * size_of(params.dtype);
-    static_assert(std::tuple_size_v<std::decay_t<decltype(dtypes())>> <= 8);
+    static_assert(static_cast<std::uint32_t>(DType::float8_e5m2) < 8);  // the host computes fills of later dtypes
     job_.dtype = static_cast<std::uint32_t>(params.dtype) & 7u;
     if (params.is_random()) {
       set_draw(params);

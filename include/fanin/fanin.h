@@ -33,8 +33,17 @@ typedef enum fanin_dtype {
   FANIN_FLOAT16 = 2,
   FANIN_BFLOAT16 = 3,
   FANIN_FLOAT8_E4M3FN = 4,
-  FANIN_FLOAT8_E5M2 = 5
+  FANIN_FLOAT8_E5M2 = 5,
+  FANIN_FLOAT8_E4M3FNUZ = 6,
+  FANIN_FLOAT8_E5M2FNUZ = 7,
+  FANIN_FLOAT8_E8M0FNU = 8, /* scales: powers of two */
+  FANIN_FLOAT6_E2M3FN = 9,  /* packed, 4 elements into 3 bytes */
+  FANIN_FLOAT6_E3M2FN = 10, /* packed, 4 elements into 3 bytes */
+  FANIN_FLOAT4_E2M1FN = 11  /* packed, 2 elements into a byte */
 } fanin_dtype;
+
+/* How a value that no element equals becomes an element; fanin/low_precision.h explains Rounding. */
+typedef enum fanin_rounding { FANIN_NEAREST = 0, FANIN_STOCHASTIC = 1 } fanin_rounding;
 
 typedef enum fanin_layout { FANIN_HWIO = 0, FANIN_OIHW = 1 } fanin_layout;
 
@@ -181,18 +190,33 @@ typedef struct fanin_fill_args {
   size_t leading_dimension;    /* elements from the beginning of a row to that of the next one in memory, where a row
                                   is what the last dimension of the tensor or block spans; 0: rows follow each other */
   const fanin_element_range* elements; /* only these elements, instead of a block; null: a block or the whole tensor */
+  double output_scale;                 /* what values are divided by before they are rounded: positive and finite */
+  const void* output_scales;  /* in host memory, instead of output_scale: one scale for each output_scale_group elements
+                                 along the last axis of the tensor or block, in row-major order; a plan needs them
+                                 until it is freed. null: output_scale counts */
+  size_t output_scale_count;  /* of the scales */
+  int32_t output_scale_dtype; /* a fanin_dtype: of the scales */
+  uint32_t output_scale_group; /* 32 (OCP MX) or 16 (NVFP4) */
+  int32_t rounding;            /* a fanin_rounding */
+  int32_t unpacked;            /* not 0: elements of 4 or 6 bits are not packed; each is in the low bits of a byte */
 } fanin_fill_args;
 
 #define FANIN_FILL_INIT                                                                                           \
   {                                                                                                               \
     sizeof(fanin_fill_args), NULL, 0, FANIN_FLOAT32, -1, 0, NULL, NULL, NULL, NULL, 0, NULL, 0, FANIN_HWIO, NULL, \
-        NULL, FANIN_CPU_AUTOMATIC, 0, NULL                                                                        \
+        NULL, FANIN_CPU_AUTOMATIC, 0, NULL, 1.0, NULL, 0, FANIN_FLOAT8_E8M0FNU, 32, FANIN_NEAREST, 0              \
   }
 
 /* Fills host memory before it returns, device memory asynchronously on the stream. A block or a range has the values of
    the whole tensor there, by the whole tensor's fans. Fails before a byte is written: with FANIN_INVALID_ARGUMENT for
    anything that is not allowed, with FANIN_DEVICE_ERROR for a missing device. */
 FANIN_C_API fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_args* args);
+
+/* Computes the scales of the OCP MX formats for `count` float32 values in host memory, count / group elements of
+   FANIN_FLOAT8_E8M0FNU; dtype is that of the elements. fanin/low_precision.h explains mx_scales. Fails with
+   FANIN_INVALID_ARGUMENT as that throws, before a byte is written. */
+FANIN_C_API fanin_status fanin_mx_scales(const float* values, size_t count, int32_t dtype, uint8_t* scales,
+                                         uint32_t group);
 
 /* The subsequence of a tensor's name: its 64-bit FNV-1a hash; null counts as "". */
 FANIN_C_API uint64_t fanin_subsequence(const char* name);

@@ -15,6 +15,7 @@
 #include "fanin/fill_params.h"
 #include "fanin/initializer.h"
 #include "fanin/initializers.h"
+#include "fanin/low_precision.h"
 #include "fanin/model_outline.h"
 #include "fanin/model_plan.h"
 #include "fanin/model_spec.h"

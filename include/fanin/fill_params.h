@@ -6,6 +6,7 @@
 
 #include "fanin/dtype.h"
 #include "fanin/export.h"
+#include "fanin/low_precision.h"
 
 namespace fanin {
 
@@ -51,6 +52,7 @@ struct FillParams {
   Kind kind;
   DType dtype;
   bool shifted;  ///< value = fma(fraction or normal, scale, shift) instead of a product with scale
+  bool open;     ///< a fill of low precision: no value equals the bound `max`
   bool clamped;  ///< clamping to [min, max] can change a value; true is always right, false is faster
   std::uint64_t seed;
   std::uint64_t subsequence;
@@ -58,21 +60,31 @@ struct FillParams {
   std::uint64_t rows, columns;
   double scale, shift;
   double lower, upper;  ///< window [lower, upper] of the standard normal
-  double min, max;      ///< values are clamped to [min, max]
+  double min, max;      ///< values are clamped to [min, max]; a fill of low precision divides these bounds by the scale
   IndexMap index;
   const detail::ComputedValue* computed;
   detail::MatrixStore* matrices;  ///< keeps an orthogonal matrix for fills of its other parts
   Axis axes[8];                   ///< that the expression names
   bool uses_draw;                 ///< the expression uses a draw
   bool finite;                    ///< all values of the expression are known to be finite; false is always right
+  Rounding rounding;              ///< nearest unless the fill is random
+  OutputScale output_scale;       ///< the memory of `blocks` must live as long as these parameters are used
+  bool unpacked;                  ///< elements in memory have at least a byte each
 
   bool is_random() const {
     return kind == Kind::uniform || kind == Kind::normal || kind == Kind::orthogonal ||
            (kind == Kind::computed && uses_draw);
   }
 
+  /// The values are those of docs/VALUES.md, section 9: drawn in the compute type, which `pattern` and the bounds are
+  /// in, then divided by a scale, clamped and rounded.
+  bool is_low_precision() const {
+    return dtype > DType::float8_e5m2 || rounding == Rounding::stochastic || output_scale.number != 1 ||
+           output_scale.blocks != nullptr;
+  }
+
   /// The host computes the values for every destination.
-  bool is_from_host() const { return kind == Kind::computed || kind == Kind::orthogonal; }
+  bool is_from_host() const { return kind == Kind::computed || kind == Kind::orthogonal || is_low_precision(); }
 };
 
 static_assert(std::is_trivially_copyable_v<FillParams>);

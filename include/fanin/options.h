@@ -8,6 +8,7 @@
 #include "fanin/cpu.h"
 #include "fanin/device.h"
 #include "fanin/fans.h"
+#include "fanin/low_precision.h"
 #include "fanin/shape.h"
 
 namespace fanin {
@@ -29,6 +30,10 @@ struct TensorOptions {
   /// convolutions, stacked experts, a bias. The shape, the layout and an initializer's axes then do not matter for
   /// them.
   std::optional<Fans> fans = {};
+  /// What values are divided by before they are rounded to the dtype.
+  OutputScale output_scale = {};
+  /// How random values are rounded to the dtype. Others are rounded to nearest, because they have no seed.
+  Rounding rounding = Rounding::nearest;
 };
 
 /// How a fill runs. Only device_seed and device_call change values.

@@ -38,7 +38,7 @@ struct SavedTensor {
   std::string name;
   Shape shape;
   std::string dtype_name;      ///< as in the file, for example "BF16"
-  std::optional<DType> dtype;  ///< none: not a dtype that fanin fills
+  std::optional<DType> dtype;  ///< none: not a dtype of weights, or packed
   std::size_t file = 0;        ///< which of Checkpoint::files
   std::uint64_t offset = 0;    ///< of its first byte in the file
   std::uint64_t bytes = 0;

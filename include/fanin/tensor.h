@@ -27,13 +27,13 @@ class FANIN_API Tensor {
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
   std::size_t size() const { return size_; }  ///< elements
-  std::size_t bytes() const { return size_ * size_of(dtype_); }
+  std::size_t bytes() const { return bytes_of(dtype_, size_); }
 
   void* data() { return memory_.get(); }
   const void* data() const { return memory_.get(); }
 
   /// The elements. T is float for float32, double for float64, std::uint16_t for the bits of float16 and bfloat16,
-  /// std::uint8_t for the bits of float8. Throws InvalidArgument for another T, or if the tensor is not on the host.
+  /// std::uint8_t for 8 or fewer bits. Throws InvalidArgument for another T, or if the tensor is not on the host.
   template <class T>
   T* as() {
     check_access<T>();
@@ -62,10 +62,10 @@ class FANIN_API Tensor {
     } else if constexpr (std::is_same_v<T, double>) {
       check_access("double", dtype_ == DType::float64);
     } else if constexpr (std::is_same_v<T, std::uint16_t>) {
-      check_access("std::uint16_t", size_of(dtype_) == 2);
+      check_access("std::uint16_t", facts_of(dtype_).bits == 16);
     } else {
       static_assert(std::is_same_v<T, std::uint8_t>, "T is float, double, std::uint16_t or std::uint8_t");
-      check_access("std::uint8_t", size_of(dtype_) == 1);
+      check_access("std::uint8_t", facts_of(dtype_).bits <= 8);
     }
   }
   void check_on_host() const;

@@ -29,6 +29,8 @@ struct View {
   /// dimension of the tensor, or of its block, spans; a range of elements is one row. What lies between rows is not
   /// written.
   std::size_t leading_dimension = 0;
+  /// Elements of 4 or 6 bits are not packed: each is in the low bits of a byte, as in NumPy arrays of ml_dtypes.
+  bool unpacked = false;
 };
 
 /// Views of arrays in host memory.

@@ -29,7 +29,8 @@ from keras.initializers import Constant, Identity, Initializer, Ones, Zeros, con
 
 from . import _core
 
-_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in _core._dtypes}
+_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in _core._dtypes
+           if hasattr(np, name) or hasattr(ml_dtypes, name)}
 _BACKEND = keras.backend.backend()
 if _BACKEND == "jax":
     import jax

@@ -48,6 +48,9 @@ std::string type_of_numpy_dtype(nb::handle dtype) {
   return text_of(attribute(dtype, "byteorder")) == ">" ? "big-endian " + name : name;
 }
 
+// PyTorch's name of float4_e2m1fn. It counts bytes, each of two elements, in shapes and strides.
+constexpr std::string_view torch_float4 = "float4_e2m1fn_x2";
+
 // ---------------------------------------------------------------- PyTorch
 
 bool is_torch_tensor(nb::handle object) {
@@ -331,26 +334,33 @@ Found found_of(nb::handle object, std::optional<CudaStream> stream) {
 }  // namespace
 
 bool Array::is_dense() const {
-  if (reinterpret_cast<std::uintptr_t>(address) % size_of(dtype) != 0) return false;
+  if (reinterpret_cast<std::uintptr_t>(address) % item_size() != 0) return false;
   if (count() == 0) return true;
-  auto dense = static_cast<std::int64_t>(size_of(dtype));
+  auto dense = static_cast<std::int64_t>(item_size());
   for (std::size_t j = shape.size(); j-- > 0;) {
-    if (shape[j] != 1 && strides[j] != dense) return false;
-    dense *= shape[j];
+    const std::int64_t items = is_packed && j + 1 == shape.size() ? shape[j] / 2 : shape[j];
+    if (items != 1 && strides[j] != dense) return false;
+    dense *= items;
   }
   return true;
 }
 
 Array array_of(nb::handle object, std::optional<CudaStream> stream) {
   Found found = found_of(object, stream);
-  const std::optional<DType> dtype = dtype_named(found.type);
-  if (!dtype) {
-    refuse("Weights are float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Received: an array of " +
-           found.type);
-  }
   Array& array = found.array;
+  array.is_packed = found.type == torch_float4;
+  const std::optional<DType> dtype = array.is_packed ? DType::float4_e2m1fn : dtype_named(found.type);
+  if (!dtype) {
+    std::string names;
+    for (const DTypeFacts& facts : dtypes()) names += (names.empty() ? "" : ", ") + std::string(facts.name);
+    refuse("Weights are of one of these dtypes: " + names + ". Received: an array of " + found.type);
+  }
   array.dtype = *dtype;
-  if (array.strides.size() != array.shape.size()) array.strides = dense_strides(array.shape, size_of(*dtype));
+  if (array.strides.size() != array.shape.size()) array.strides = dense_strides(array.shape, array.item_size());
+  if (array.is_packed) {
+    if (array.shape.empty()) refuse("A tensor of " + std::string(torch_float4) + " must have an axis");
+    array.shape.back() *= 2;
+  }
   return std::move(array);
 }
 
@@ -406,14 +416,15 @@ DType dtype_of(nb::handle object) {
     refuse("Elements have this machine's byte order. Received: dtype=" + text_of(nb::repr(object)));
   }
   if (name.is_none()) name = attribute(object, "__name__");  // numpy.float32, ml_dtypes.bfloat16, jax.numpy.float32
-  return parse_dtype(name.is_none() ? without_prefix(text_of(object), "torch.") : text_of(name));
+  const std::string text = name.is_none() ? without_prefix(text_of(object), "torch.") : text_of(name);
+  return text == torch_float4 ? DType::float4_e2m1fn : parse_dtype(text);
 }
 
 nb::object empty_numpy_array(const Shape& shape, DType dtype) {
   const nb::object numpy = nb::module_::import_("numpy");
   const std::string name(name_of(dtype));
   nb::object type;
-  if (dtype == DType::bfloat16 || dtype == DType::float8_e4m3fn || dtype == DType::float8_e5m2) {
+  if (dtype != DType::float32 && dtype != DType::float64 && dtype != DType::float16) {
     try {
       type = nb::module_::import_("ml_dtypes").attr(name.c_str());
     } catch (nb::python_error& error) {

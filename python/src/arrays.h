@@ -26,8 +26,9 @@ struct Array {
   void* address = nullptr;
   DType dtype = DType::float32;
   Device device = host;
-  Shape shape;
-  Shape strides;                // in bytes, one for each extent
+  Shape shape;                  // of elements
+  Shape strides;                // in bytes, one for each extent; of the bytes, if the array is packed
+  bool is_packed = false;       // PyTorch's float4_e2m1fn_x2: each byte of the last axis has two elements
   CudaStream stream = nullptr;  // for device memory: the stream that the fill must be put on
   nb::object owner;             // keeps the memory
   Library library = Library::other;
@@ -36,13 +37,15 @@ struct Array {
   std::optional<Shape> offset;  // of that local tensor in it; none: it is the whole
 
   std::uint64_t count() const { return element_count(shape); }
-  std::size_t bytes() const { return count() * size_of(dtype); }
-  View view() const { return {address, dtype, bytes(), device}; }
+  // The bytes of an item of the array: of an element that has at least a byte, or of a byte with two elements.
+  std::size_t item_size() const { return facts_of(dtype).is_packed() ? 1 : size_of(dtype); }
+  std::size_t bytes() const { return is_packed ? bytes_of(dtype, count()) : count() * item_size(); }
+  View view() const { return {address, dtype, bytes(), device, 0, facts_of(dtype).is_packed() && !is_packed}; }
 
   // The order of the axes in the array's library: PyTorch's in its tensors, Keras's in others.
   Layout layout() const { return library == Library::torch ? Layout::oihw : Layout::hwio; }
 
-  // Whether the elements are contiguous in row-major order, and aligned to their size.
+  // Whether the items are contiguous in row-major order, and aligned to their size.
   bool is_dense() const;
 };
 
@@ -66,7 +69,7 @@ const std::uint64_t* seed_address_of(nb::handle object);
 // A dtype from its name ("bfloat16") or from a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow. None is float32.
 DType dtype_of(nb::handle object);
 
-// A new, uninitialised NumPy array. bfloat16 and float8 need the package ml_dtypes.
+// A new, uninitialised NumPy array. All dtypes but float16, float32 and float64 need the package ml_dtypes.
 nb::object empty_numpy_array(const Shape& shape, DType dtype);
 
 // The strides in bytes of a dense, row-major array.

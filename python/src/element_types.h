@@ -27,7 +27,7 @@ inline std::optional<DType> dtype_named(std::string_view name) {
 
 inline std::optional<DType> dtype_of_dlpack(nanobind::dlpack::dtype type) {
   return dtype_where([&](const DTypeFacts& facts) {
-    return type.code == facts.dlpack_code && type.bits == 8 * facts.size && type.lanes == 1;
+    return type.code == facts.dlpack_code && type.bits == facts.bits && type.lanes == 1 && !facts.is_packed();
   });
 }
 
@@ -35,7 +35,8 @@ inline std::optional<DType> dtype_of_xla(xla::DataType type) {
   static constexpr std::array<xla::DataType, 6> in_order{xla::DataType::f32,      xla::DataType::f64,
                                                          xla::DataType::f16,      xla::DataType::bf16,
                                                          xla::DataType::f8e4m3fn, xla::DataType::f8e5m2};
-  return dtype_where([&](const DTypeFacts& facts) { return in_order[static_cast<std::size_t>(facts.dtype)] == type; });
+  const auto* const found = std::find(in_order.begin(), in_order.end(), type);  // XLA's calls have no others
+  return found == in_order.end() ? std::nullopt : std::optional(dtypes()[found - in_order.begin()].dtype);
 }
 
 }  // namespace fanin::python

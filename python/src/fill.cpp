@@ -22,13 +22,59 @@ using namespace nanobind::literals;
 
 namespace {
 
-nb::object fill_clamped(nb::object array, nb::handle init, const std::optional<Limits>& limits, nb::handle seed,
-                        nb::handle name, nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout,
-                        nb::handle stream, int threads, nb::handle device_seed) {
+// output_scale= as a number, or as an array of one scale for each 32 or 16 elements of the last axis of what is
+// written. Keeps the array.
+class ScaleArgument {
+ public:
+  ScaleArgument(nb::handle object, const Shape& written) {
+    if (object.is_none()) return;
+    const bool is_scalar = nb::hasattr(object, "shape") && nb::len(nb::object(object.attr("shape"))) == 0;
+    if (PyFloat_Check(object.ptr()) != 0 || PyLong_Check(object.ptr()) != 0 || is_scalar) {
+      scale.number = nb::cast<double>(nb::float_(object));
+      return;
+    }
+    array_ = array_of(object, std::nullopt);
+    const Shape& shape = array_->shape;
+    for (const std::int64_t group : {32, 16}) {
+      Shape wanted = written;
+      if (!wanted.empty()) wanted.back() /= group;
+      if (written.empty() || written.back() % group != 0 || shape != wanted) continue;
+      if (!array_->device.is_host() || !array_->is_dense()) {
+        throw InvalidArgument("The scales must be a dense array in host memory. Received: a " + type_name_of(object));
+      }
+      scale = {1, array_->address, array_->dtype, array_->count(), static_cast<std::uint32_t>(group)};
+      return;
+    }
+    throw InvalidArgument(
+        "output_scale is a number, or an array of scales: one for each 32 elements (OCP MX) or 16 (NVFP4) of the last "
+        "axis. Received: an array of shape " +
+        to_string(shape) + " for values of shape " + to_string(written));
+  }
+
+  OutputScale scale;
+
+ private:
+  std::optional<Array> array_;
+};
+
+Rounding rounding_from(nb::handle object) {
+  const std::string name = nb::isinstance<nb::str>(object) ? text_from(object) : "";
+  if (name == "nearest") return Rounding::nearest;
+  if (name == "stochastic") return Rounding::stochastic;
+  throw InvalidArgument("rounding is \"nearest\" or \"stochastic\". Received: rounding=" + shown(object));
+}
+
+nb::object fill_with(nb::object array, nb::handle init, const std::optional<Limits>& limits, nb::handle seed,
+                     nb::handle name, nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout,
+                     nb::handle stream, int threads, nb::handle device_seed, nb::handle output_scale,
+                     Rounding rounding) {
   const InitializerArgument initializer(init, seed);
   const Array target = array_of(array, stream_from(stream));
   TensorOptions options = options_from(name, subsequence, layout, target.layout());
   const Shape whole = whole_shape(target, shape, offset, options);
+  const ScaleArgument scale(output_scale, offset.is_none() ? whole : target.shape);
+  options.output_scale = scale.scale;
+  options.rounding = rounding;
   if (target.whole && target.count() == 0) return array;  // this process holds nothing
   const RunOptions run{target.stream, threads, CpuTarget::automatic, seed_address_of(device_seed)};
   fill(target, *initializer, whole, options, run, limits);
@@ -36,11 +82,38 @@ nb::object fill_clamped(nb::object array, nb::handle init, const std::optional<L
   return array;
 }
 
+nb::object fill_clamped(nb::object array, nb::handle init, const std::optional<Limits>& limits, nb::handle seed,
+                        nb::handle name, nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout,
+                        nb::handle stream, int threads, nb::handle device_seed) {
+  return fill_with(std::move(array), init, limits, seed, name, subsequence, shape, offset, layout, stream, threads,
+                   device_seed, nb::none(), Rounding::nearest);
+}
+
 nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::handle name, nb::handle subsequence,
                       nb::handle shape, nb::handle offset, nb::handle layout, nb::handle stream, int threads,
-                      nb::handle device_seed) {
-  return fill_clamped(std::move(array), init, {}, seed, name, subsequence, shape, offset, layout, stream, threads,
-                      device_seed);
+                      nb::handle device_seed, nb::handle output_scale, nb::handle rounding) {
+  return fill_with(std::move(array), init, {}, seed, name, subsequence, shape, offset, layout, stream, threads,
+                   device_seed, output_scale, rounding_from(rounding));
+}
+
+// The scales of OCP MX as a new array, one for each `group` elements of the last axis.
+nb::object mx_scales(nb::handle values, nb::handle dtype, std::uint32_t group) {
+  const Array from = array_of(values, std::nullopt);
+  if (from.dtype != DType::float32 || !from.device.is_host() || !from.is_dense()) {
+    throw InvalidArgument("mx_scales takes a dense array of float32 in host memory. Received: a " +
+                          type_name_of(values) + " of " + std::string(name_of(from.dtype)));
+  }
+  if (from.shape.empty() || group == 0 || from.shape.back() % group != 0) {
+    throw InvalidArgument("The last axis must be a multiple of the group of a scale. Received: shape=" +
+                          to_string(from.shape) + ", group=" + std::to_string(group));
+  }
+  Shape shape = from.shape;
+  shape.back() /= group;
+  nb::object scales = empty_numpy_array(shape, DType::float8_e8m0fnu);
+  const Array to = array_of(scales, std::nullopt);
+  fanin::mx_scales(static_cast<const float*>(from.address), from.count(), dtype_of(dtype),
+                   static_cast<std::uint8_t*>(to.address), group);
+  return scales;
 }
 
 FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
@@ -73,7 +146,7 @@ FillParams params_of(const Initializer& initializer, const Shape& shape, DType d
   if (params.kind != FillParams::Kind::normal || !(limits->first <= limits->second)) {
     throw InvalidArgument("limits= are those of a truncated normal, (least, most)");
   }
-  params.dtype = dtype;
+  params.dtype = dtype;  // also of low precision, where the limits are divided by a scale of 1
   params.min = limits->first == 0 ? -0.0 : limits->first;
   params.max = limits->second == 0 ? 0.0 : limits->second;
   params.clamped = true;
@@ -128,13 +201,17 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
   // The library would refuse these too, but only after the fill has counted as a call of a sequence.
   if (run.threads < 0) throw InvalidArgument("threads=" + std::to_string(run.threads) + " must not be negative");
   if (run.device_seed != nullptr) throw InvalidArgument("A seed in device memory is for fills of device memory");
-  check_no_overlap(array.shape, array.strides, size_of(array.dtype));
+  if (array.is_packed) {
+    throw InvalidArgument("Packed arrays must be dense and row-major. " + received);
+  }
+  check_no_overlap(array.shape, array.strides, array.item_size());
   const nb::gil_scoped_release release;
   fill_strided(array.address, array.shape, array.strides, params_of(initializer, shape, array.dtype, options, limits));
 }
 
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
-                nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads) {
+                nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads,
+                nb::handle output_scale, nb::handle rounding) {
   const InitializerArgument initializer(init, seed);
   TensorOptions options = options_from(name, subsequence, layout, Layout::hwio);
   const Shape whole = shape_from(shape, "shape");
@@ -144,7 +221,11 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
         "give both or neither");
   }
   if (!offset.is_none()) options.block = {shape_from(offset, "offset"), shape_from(extent, "extent")};
-  const nb::object array = empty_numpy_array(offset.is_none() ? whole : options.block.extent, dtype_of(dtype));
+  const Shape written = offset.is_none() ? whole : options.block.extent;
+  const ScaleArgument scale(output_scale, written);
+  options.output_scale = scale.scale;
+  options.rounding = rounding_from(rounding);
+  const nb::object array = empty_numpy_array(written, dtype_of(dtype));
   fill(array_of(array, std::nullopt), *initializer, whole, options, {nullptr, threads});
   return array;
 }
@@ -152,17 +233,20 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
 void bind_fill(nb::module_& m) {
   m.def("fill", &fill_array, "array"_a, "init"_a, nb::kw_only(), "seed"_a = nb::none(), "name"_a = nb::none(),
         "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(), "layout"_a = nb::none(),
-        "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
+        "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(), "output_scale"_a = nb::none(),
+        "rounding"_a = "nearest",
         nb::sig("def fill(array: ArrayT, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
                 "subsequence: int | None = None, shape: Sequence[int] | None = None, "
                 "offset: Sequence[int] | None = None, layout: str | None = None, stream: object = None, "
-                "threads: int = 0, "
-                "device_seed: object = None) -> ArrayT"),
+                "threads: int = 0, device_seed: object = None, output_scale: object = None, "
+                "rounding: str = 'nearest') -> ArrayT"),
         R"(Fills an array in place and returns it.
 
 array is an array of NumPy, PyTorch, CuPy or another library with the buffer protocol, __cuda_array_interface__ or DLPack,
-of float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. A host array may have any strides; if it is not dense,
-one thread fills it. A device array must be dense and row-major. Of a DTensor of PyTorch this process's block is filled.
+of float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2, or another dtype of low precision: float8_e4m3fnuz,
+float8_e5m2fnuz, float6_e2m3fn, float6_e3m2fn and float4_e2m1fn, with an element of 4 or 6 bits in a byte of its own, and
+PyTorch's float4_e2m1fn_x2 with two elements in a byte. A host array may have any strides; if it is not dense, one thread
+fills it. A device array must be dense and row-major. Of a DTensor of PyTorch this process's block is filled.
 
 init is an Initializer, a name such as "he_normal", or a configuration of Keras's as a dictionary.
 
@@ -182,21 +266,32 @@ threads      the maximum number of threads for host memory. 0 means all CPUs tha
              the values.
 device_seed  a seed in the memory of the array's device, which replaces the initializer's seed: its address, or a CUDA array
              of one uint64 or int64. The fill reads it when the stream reaches the fill, and it must exist until then.
+output_scale what values are divided by before they are rounded to the dtype: a positive number, or an array of scales in
+             host memory, one for each 32 elements (OCP MX) or 16 (NVFP4) of the array's last axis; see mx_scales.
+rounding     "nearest" or, for random values and dtypes narrower than float32, "stochastic".
 
 Host memory is filled when the call returns. Device memory is filled asynchronously on the stream. Releases the GIL. Before
 anything is written, raises ValueError for values that are not allowed, TypeError for wrong types, and DeviceError for a
 device that does not exist.)");
   m.def("draw", &draw, "init"_a, "shape"_a, "dtype"_a = nb::none(), nb::kw_only(), "seed"_a = nb::none(),
         "name"_a = nb::none(), "subsequence"_a = nb::none(), "offset"_a = nb::none(), "extent"_a = nb::none(),
-        "layout"_a = "hwio", "threads"_a = 0,
+        "layout"_a = "hwio", "threads"_a = 0, "output_scale"_a = nb::none(), "rounding"_a = "nearest",
         nb::sig("def draw(init: InitializerLike, shape: Sequence[int], dtype: object = None, *, seed: SeedLike = None, "
                 "name: str | None = None, subsequence: int | None = None, offset: Sequence[int] | None = None, "
-                "extent: Sequence[int] | None = None, layout: str = 'hwio', threads: int = 0) -> numpy.ndarray"),
+                "extent: Sequence[int] | None = None, layout: str = 'hwio', threads: int = 0, "
+                "output_scale: object = None, rounding: str = 'nearest') -> numpy.ndarray"),
         R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given offset and extent.
 
-dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. bfloat16, float8_e4m3fn and
-float8_e5m2 need the package ml_dtypes. The other arguments are those of fill. Raises ValueError, TypeError, ImportError and
-MemoryError.)");
+dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. All but float16, float32 and
+float64 need the package ml_dtypes, whose arrays have each element of 4 or 6 bits in a byte of its own. The other arguments
+are those of fill. Raises ValueError, TypeError, ImportError and MemoryError.)");
+  m.def("mx_scales", &mx_scales, "values"_a, "dtype"_a, nb::kw_only(), "group"_a = 32,
+        nb::sig("def mx_scales(values: object, dtype: object, *, group: int = 32) -> numpy.ndarray"),
+        R"(Returns the scales of the OCP MX formats (version 1.0, section 6.3) for an array of float32 in host memory.
+
+The result is an array of ml_dtypes.float8_e8m0fnu, one power of two for each `group` (32 or 16) values of the last axis:
+floor(log2(largest magnitude)) - floor(log2(largest value of dtype)), where dtype is that of the elements, such as
+"float4_e2m1fn". Raises ValueError for values that are not finite and for other shapes, TypeError and ImportError.)");
   m.def("_fill_memory", &fill_memory, "address"_a, "dtype"_a, "shape"_a, "init"_a, "limits"_a.none(), "seed_address"_a,
         "name"_a.none(), "threads"_a,
         "fill of a whole tensor of PyTorch's layout in dense host memory that the caller keeps, with few checks. dtype "

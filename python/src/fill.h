@@ -27,6 +27,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
 
 // fanin.draw: a new NumPy array.
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
-                nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads);
+                nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads,
+                nb::handle output_scale = nb::none(), nb::handle rounding = nb::str("nearest"));
 
 }  // namespace fanin::python

@@ -108,7 +108,8 @@ void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size
 
 void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& prepared) {
   const FillParams params = checked(prepared);
-  const std::size_t size = size_of(params.dtype);
+  const bool unpacked = facts_of(params.dtype).is_packed();  // packed arrays are dense
+  const std::size_t size = unpacked ? 1 : size_of(params.dtype);
   const std::uint64_t count = params.index.count;
   if (count == 0) return;
   const std::uint64_t piece = std::min(count, piece_bytes / size);
@@ -116,7 +117,7 @@ void fill_strided(void* address, const Shape& shape, const Shape& strides, const
   Walk walk(static_cast<unsigned char*>(address), loops_of(shape, strides, size));
   for (std::uint64_t first = 0; first < count; first += piece) {
     const std::uint64_t n = std::min(piece, count - first);
-    fill({memory.get(), params.dtype, n * size, host}, part_of(params, first, n), {nullptr, 1});
+    fill({memory.get(), params.dtype, n * size, host, 0, unpacked}, part_of(params, first, n), {nullptr, 1});
     switch (size) {
       case 1:
         walk.scatter<1>(memory.get(), n);

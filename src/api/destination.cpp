@@ -10,6 +10,7 @@
 #include "cpu/fill.h"
 #include "fanin/error.h"
 #include "params/index_map.h"
+#include "params/output_scale.h"
 
 namespace fanin::detail {
 
@@ -42,42 +43,56 @@ Destination::Destination(Device device, const RunOptions& options) : Destination
   options_ = checked(options, device);
 }
 
+FillJob Destination::job_for(const View& view, const FillParams& params) const {
+  FillJob job{nullptr, params};
+  job.params.unpacked = view.unpacked;
+  check_packing(job.params);
+  job.address = address_of(view, params.index.count);
+  return job;
+}
+
 FillJob Destination::job_for(const View& view, const FillParams& params, std::uint64_t row) const {
   const std::uint64_t count = params.index.count;
   const std::uint64_t pitch = view.leading_dimension;
-  if (pitch == 0 || count == 0) return {address_of(view, count), params};
+  if (pitch == 0 || count == 0) return job_for(view, params);
   if (pitch < row) {
     throw InvalidArgument("The leading dimension must not be less than a row, which has " + std::to_string(row) +
                           " elements. Received: leading_dimension=" + std::to_string(pitch));
   }
-  if (pitch == row || count == row) return {address_of(view, count), params};
-  const std::size_t size = size_of(view.dtype);
+  if (pitch == row || count == row) return job_for(view, params);
+  FillJob job{nullptr, params};
+  job.params.index = in_rows(params.index, row);
+  job.params.unpacked = view.unpacked;
+  job.pitch = pitch;
+  check_packing(job.params);
+  const std::uint64_t row_bytes = bytes_in_memory(job.params, row);
+  const std::uint64_t pitch_bytes = bytes_in_memory(job.params, pitch);
   const std::uint64_t addresses =
       std::numeric_limits<std::uintptr_t>::max() - reinterpret_cast<std::uintptr_t>(view.address);
-  const std::uint64_t room = std::min<std::uint64_t>(view.capacity, addresses) / size;
-  if (room < row || (room - row) / pitch < count / row - 1) {
+  const std::uint64_t room = std::min<std::uint64_t>(view.capacity, addresses);
+  if (room < row_bytes || (room - row_bytes) / pitch_bytes < count / row - 1) {
     throw InvalidArgument("The memory is too small: " + std::to_string(count / row) + " rows of " +
                           std::to_string(row) + " elements of " + std::string(name_of(view.dtype)) + ", " +
                           std::to_string(pitch) +
                           " elements apart, do not fit. Received: capacity=" + std::to_string(view.capacity));
   }
-  FillJob job{address_of(view, row), params};
-  job.params.index = in_rows(params.index, row);
-  job.pitch = pitch;
+  job.address = address_of(view, row);
   return job;
 }
 
 void* Destination::address_of(const View& view, std::uint64_t count) const {
-  const std::size_t size = size_of(view.dtype);
-  if (view.capacity / size < count) {
+  const bool is_packed = facts_of(view.dtype).is_packed();
+  const std::uint64_t bytes = is_packed && view.unpacked ? count : bytes_of(view.dtype, count);
+  if (view.capacity < bytes) {
     throw InvalidArgument("The memory is too small: " + std::to_string(count) + " elements of " +
-                          std::string(name_of(view.dtype)) + " need " + std::to_string(count * size) +
+                          std::string(name_of(view.dtype)) + " need " + std::to_string(bytes) +
                           " bytes. Received: capacity=" + std::to_string(view.capacity));
   }
   if (count == 0) return view.address;
   if (view.address == nullptr) {
     throw InvalidArgument("The address is null, but there are " + std::to_string(count) + " elements to write");
   }
+  const std::size_t size = is_packed ? 1 : size_of(view.dtype);
   const std::size_t past = reinterpret_cast<std::uintptr_t>(view.address) % size;
   if (past != 0) {
     throw InvalidArgument("The address must be a multiple of the element's size, " + std::to_string(size) +
@@ -91,16 +106,17 @@ void Destination::fill_from_host(const FillJob& job) const {
   if (job.params.is_random() && (options_.device_seed != nullptr || options_.device_call != nullptr)) {
     throw InvalidArgument(
         std::string("A ") + (options_.device_seed != nullptr ? "seed" : "call number") +
-        " in device memory cannot change values that the host computes, as those of a Formula or an Orthogonal");
+        " in device memory cannot change values that the host computes: those of a Formula or an Orthogonal, or of low "
+        "precision");
   }
   gpu::check_not_captured(*current_, options_.stream, "A fill with values that the host computes");
   const CpuTarget target = cpu_target(options_.cpu_target);
   cpu::check(&job, 1, options_.threads, target);
-  const std::size_t size = size_of(job.params.dtype);
+  const auto bytes = [&](std::uint64_t elements) { return bytes_in_memory(job.params, elements); };
   const std::uint64_t count = job.params.index.count;
   const std::uint64_t row = job.pitch == 0 ? count : job.params.index.extent[job.params.index.rank - 1];
-  const std::uint64_t most = std::min<std::uint64_t>(count, (std::uint64_t{4} << 20) / size);
-  const std::unique_ptr<std::byte[]> staged(new std::byte[most * size]);
+  const std::uint64_t most = std::min<std::uint64_t>(count, (std::uint64_t{4} << 20) / bytes(4) * 4);
+  const std::unique_ptr<std::byte[]> staged(new std::byte[bytes(most)]);
   for (std::uint64_t first = 0; first < count; first += most) {
     FillJob piece{staged.get(), part_of(job.params, first, std::min(most, count - first))};
     piece.params.finite = true;
@@ -108,8 +124,8 @@ void Destination::fill_from_host(const FillJob& job) const {
     const std::uint64_t end = first + piece.params.index.count;
     for (std::uint64_t at = first; at < end;) {  // row by row
       const std::uint64_t n = std::min(end - at, row - at % row);
-      gpu::write(static_cast<std::byte*>(job.address) + place_of(job, at) * size, staged.get() + (at - first) * size,
-                 n * size, *current_, options_.stream);
+      gpu::write(static_cast<std::byte*>(job.address) + bytes(place_of(job, at)), staged.get() + bytes(at - first),
+                 bytes(n), *current_, options_.stream);
       at += n;
     }
     gpu::wait(*current_, options_.stream);  // before the memory is used again

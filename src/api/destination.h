@@ -32,6 +32,10 @@ class Destination {
   // `count` elements one after the other, or not accessible to the device.
   void* address_of(const View& view, std::uint64_t count) const;
 
+  // The job that writes a fill to dense memory. Throws as address_of does, and for packed elements that begin or end
+  // within a byte.
+  FillJob job_for(const View& view, const FillParams& params) const;
+
   // The job that writes a tensor or its block, in rows of `row` elements, to a view with any leading dimension. Throws
   // as address_of does, also for a leading dimension below `row`.
   FillJob job_for(const View& view, const FillParams& params, std::uint64_t row) const;

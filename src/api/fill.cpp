@@ -19,7 +19,7 @@ void fill(const View& view, const FillParams& params, const RunOptions& options)
                           std::to_string(view.leading_dimension));
   }
   const detail::Destination destination(view.device, options);
-  destination.fill({destination.address_of(view, params.index.count), params});
+  destination.fill(destination.job_for(view, params));
 }
 
 FillParams checked(const FillParams& params, int threads) {

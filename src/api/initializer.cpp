@@ -48,8 +48,8 @@ Access::Prepared Access::prepare(const Initializer& initializer, const Shape& sh
     const IndexMap index = make_index_map(shape, options.block);
     const Fans fans = fans_in(shape, options, scheme.axes());
     const Distribution distribution = scheme.distribution(shape, options.layout, fans);
-    return Prepared{distribution,
-                    make_params(distribution, shape, index, dtype, initializer.seed_.value(), subsequence)};
+    return Prepared{distribution, make_params(distribution, shape, index, dtype, initializer.seed_.value(), subsequence,
+                                              options.output_scale, options.rounding)};
   });
 }
 
@@ -108,7 +108,7 @@ Tensor Initializer::operator()(const Shape& shape, DType dtype, const TensorOpti
   const detail::Destination destination(gpu::current_device(), run);
   FillJob job{nullptr, Access::prepare(*this, shape, dtype, options).params};
   Tensor tensor(detail::written_shape(shape, options.block), dtype, destination.device());
-  job.address = tensor.data();
+  job = destination.job_for(tensor.view(), job.params);
   job.params.subsequence += Access::next_call(*this);
   destination.fill(job);
   return tensor;

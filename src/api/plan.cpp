@@ -22,6 +22,7 @@
 #include "params/fill_job.h"
 #include "params/index_map.h"
 #include "params/make_params.h"
+#include "params/output_scale.h"
 
 namespace fanin {
 
@@ -42,11 +43,11 @@ std::string label(std::size_t entry) { return "entry " + std::to_string(entry); 
 // The memory of a job that is not empty.
 detail::Region region_of(const FillJob& job) {
   const IndexMap& map = job.params.index;
-  const std::uint64_t size = size_of(job.params.dtype);
+  const auto bytes = [&](std::uint64_t elements) { return detail::bytes_in_memory(job.params, elements); };
   const auto first = reinterpret_cast<std::uintptr_t>(job.address);
-  if (job.pitch == 0) return {first, 1, map.count * size, 0};
+  if (job.pitch == 0) return {first, 1, bytes(map.count), 0};
   const std::uint64_t row = map.extent[map.rank - 1];
-  return {first, map.count / row, row * size, job.pitch * size};
+  return {first, map.count / row, bytes(row), bytes(job.pitch)};
 }
 
 template <class T>
@@ -211,9 +212,9 @@ struct Plan::State {
     if (!job.params.is_from_host()) return;
     if (!device.is_host()) {
       throw InvalidArgument(
-          "A plan fills device memory with kernels, but the host computes the values of a Formula or an "
-          "Orthogonal. "
-          "Fill this tensor with Initializer::fill, which copies them. Received: memory on " +
+          "A plan fills device memory with kernels, but the host computes the values of a Formula or an Orthogonal, "
+          "and "
+          "those of low precision. Fill this tensor with Initializer::fill, which copies them. Received: memory on " +
           to_string(device));
     }
     cpu::check(&job, 1, 0, cpu_target(CpuTarget::automatic));

@@ -19,7 +19,7 @@ constexpr std::align_val_t alignment{64};
 
 void* allocate(std::size_t size, DType dtype, Device device) {
   detail::check(device);
-  const std::size_t bytes = size * size_of(dtype);
+  const std::size_t bytes = bytes_of(dtype, size);
   return device.is_host() ? ::operator new(bytes, alignment) : gpu::allocate(bytes, device.cuda_device);
 }
 
@@ -61,7 +61,7 @@ void Tensor::check_access(const char* element, bool is_right) const {
   throw InvalidArgument(
       "The tensor holds " + std::string(name_of(dtype_)) + ", whose elements are not " + element +
       ": float32 is float, float64 double; the bits of float16 and bfloat16 are std::uint16_t, those " +
-      "of float8 std::uint8_t");
+      "of float8 and packed elements std::uint8_t");
 }
 
 std::vector<double> Tensor::to_binary64() const {

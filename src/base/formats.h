@@ -7,11 +7,17 @@
 
 namespace fanin::detail {
 
-// Returns f(Format{}) for the dtype's format.
+// Returns f(Format{}) for the dtype's format. The small formats of base/number_format.h are drawn in float32.
 template <class F>
 auto with_format(DType dtype, const F& f) {
   switch (dtype) {
     case DType::float32:
+    case DType::float8_e4m3fnuz:
+    case DType::float8_e5m2fnuz:
+    case DType::float8_e8m0fnu:
+    case DType::float6_e2m3fn:
+    case DType::float6_e3m2fn:
+    case DType::float4_e2m1fn:
       break;
     case DType::float64:
       return f(core::Float64{});

@@ -30,7 +30,8 @@ struct fanin_model {
 
 namespace {
 
-static_assert(static_cast<int>(fanin::DType::float8_e5m2) == FANIN_FLOAT8_E5M2);
+static_assert(static_cast<int>(fanin::DType::float4_e2m1fn) == FANIN_FLOAT4_E2M1FN);
+static_assert(static_cast<int>(fanin::Rounding::stochastic) == FANIN_STOCHASTIC);
 static_assert(static_cast<int>(fanin::Layout::oihw) == FANIN_OIHW);
 static_assert(static_cast<int>(fanin::ConfigForm::tf2) == FANIN_TF2);
 static_assert(static_cast<int>(fanin::CpuTarget::sve) == FANIN_CPU_SVE);
@@ -97,11 +98,17 @@ Struct complete(const Struct& given, const Struct& defaults, const std::array<si
 }
 
 fanin_fill_args complete(const fanin_fill_args& args) {
-  constexpr std::array sizes{offsetof(fanin_fill_args, block_offset), offsetof(fanin_fill_args, block_extent),
-                             offsetof(fanin_fill_args, name),         offsetof(fanin_fill_args, subsequence),
-                             offsetof(fanin_fill_args, stream),       offsetof(fanin_fill_args, threads),
-                             offsetof(fanin_fill_args, layout),       offsetof(fanin_fill_args, device_seed),
-                             offsetof(fanin_fill_args, device_call),  sizeof(fanin_fill_args)};
+  constexpr std::array sizes{offsetof(fanin_fill_args, block_offset),
+                             offsetof(fanin_fill_args, block_extent),
+                             offsetof(fanin_fill_args, name),
+                             offsetof(fanin_fill_args, subsequence),
+                             offsetof(fanin_fill_args, stream),
+                             offsetof(fanin_fill_args, threads),
+                             offsetof(fanin_fill_args, layout),
+                             offsetof(fanin_fill_args, device_seed),
+                             offsetof(fanin_fill_args, device_call),
+                             offsetof(fanin_fill_args, output_scale),
+                             sizeof(fanin_fill_args)};
   return complete<fanin_fill_args>(args, FANIN_FILL_INIT, sizes, "fanin_fill_args", "FANIN_FILL_INIT");
 }
 
@@ -133,16 +140,21 @@ fanin::Layout layout_of(int32_t layout) {
   return static_cast<fanin::Layout>(layout);
 }
 
+// Refuses numbers that do not fit into the enumeration's type; the library refuses other wrong ones.
+template <class Enumeration>
+Enumeration number_as(int32_t number, const char* what) {
+  if (number >= 0 && number <= 255) return static_cast<Enumeration>(number);
+  throw fanin::InvalidArgument(std::string(what) + " number " + std::to_string(number) + " does not exist");
+}
+
 fanin::View view_of(const fanin_fill_args& args) {
-  if (args.dtype < 0 || args.dtype > 255) {  // does not fit into a DType; fill refuses other wrong numbers
-    throw fanin::InvalidArgument("dtype number " + std::to_string(args.dtype) + " does not exist");
-  }
   fanin::View view;
   view.address = args.address;
-  view.dtype = static_cast<fanin::DType>(args.dtype);
+  view.dtype = number_as<fanin::DType>(args.dtype, "dtype");
   view.capacity = args.capacity;
   view.device = fanin::Device{args.cuda_device};
   view.leading_dimension = args.leading_dimension;
+  view.unpacked = args.unpacked != 0;
   return view;
 }
 
@@ -165,6 +177,10 @@ fanin::TensorOptions tensor_options_of(const fanin_fill_args& args) {
   if (args.name == nullptr || args.subsequence != 0) options.subsequence = args.subsequence;
   options.block = block_of(args);
   options.layout = layout_of(args.layout);
+  options.output_scale = {args.output_scale, args.output_scales,
+                          number_as<fanin::DType>(args.output_scale_dtype, "dtype"), args.output_scale_count,
+                          args.output_scale_group};
+  options.rounding = number_as<fanin::Rounding>(args.rounding, "rounding");
   return options;
 }
 
@@ -320,6 +336,10 @@ fanin_status fanin_fill(const fanin_initializer* initializer, const fanin_fill_a
     given(initializer, "initializer")
         .value.fill(view_of(a), shape_of(a.shape, a.rank, "shape"), tensor_options_of(a), run_options_of(a));
   });
+}
+
+fanin_status fanin_mx_scales(const float* values, size_t count, int32_t dtype, uint8_t* scales, uint32_t group) {
+  return guarded([&] { fanin::mx_scales(values, count, number_as<fanin::DType>(dtype, "dtype"), scales, group); });
 }
 
 fanin_status fanin_plan_create(fanin_plan** plan) {

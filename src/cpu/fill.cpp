@@ -15,11 +15,13 @@
 
 #include "base/fp_environment.h"
 #include "cpu/computed.h"
+#include "cpu/low_precision.h"
 #include "cpu/orthogonal.h"
 #include "cpu/run.h"
 #include "cpu/shares.h"
 #include "fanin/dtype.h"
 #include "params/index_map.h"
+#include "params/output_scale.h"
 
 namespace fanin::cpu {
 
@@ -45,7 +47,7 @@ void for_rows(const IndexMap& map, std::uint64_t first, std::uint64_t count, std
 }
 
 std::byte* address_of(const FillJob& job, std::uint64_t element) {
-  return static_cast<std::byte*>(job.address) + place_of(job, element) * size_of(job.params.dtype);
+  return static_cast<std::byte*>(job.address) + detail::bytes_in_memory(job.params, place_of(job, element));
 }
 
 // Writes elements [first, first + count) of a job, in the order of memory.
@@ -85,9 +87,10 @@ using AllComputed = std::vector<std::unique_ptr<const Computed>>;
 AllComputed computed_of(const FillJob* jobs, std::size_t count) {
   AllComputed all;
   for (std::size_t j = 0; j < count; ++j) {
-    if (jobs[j].params.kind != FillParams::Kind::computed) continue;
+    const FillParams& params = jobs[j].params;
+    if (params.kind != FillParams::Kind::computed) continue;
     all.resize(count);
-    all[j] = std::make_unique<const Computed>(jobs[j].params);
+    all[j] = std::make_unique<const Computed>(params.is_low_precision() ? values_of(params) : params);
   }
   return all;
 }
@@ -100,12 +103,48 @@ void with_arithmetic(const Computed& computed, const Work& work) {
   work(arithmetic ? &*arithmetic : nullptr);
 }
 
+// Writes elements [first, first + count) of a job of low precision. values(buffer, index, n) computes values.
+template <class Real, class Values>
+void fill_low_precision(const FillJob& job, std::uint64_t first, std::uint64_t count, const Values& values) {
+  constexpr std::uint64_t piece = 2048;  // a multiple of every group of a scale; fits into the first-level cache
+  alignas(64) Real buffer[piece];
+  const LowPrecision elements(job.params);
+  for_rows(job.params.index, first, count, piece, [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
+    values(buffer, index, n);
+    elements.write(buffer, job.params.index.first + element, index, n, address_of(job, element));
+  });
+}
+
+// Does the same for a job whose values are no matrix. `computed` is null unless they are computed.
+void fill_low_precision(const FillJob& job, std::uint64_t first, std::uint64_t count, const Computed* computed,
+                        Run run) {
+  if (computed != nullptr) {
+    with_arithmetic(*computed, [&](Arithmetic* arithmetic) {
+      fill_low_precision<double>(job, first, count, [&](double* to, std::uint64_t index, std::uint64_t n) {
+        computed->write(to, index, n, run, arithmetic);
+      });
+    });
+    return;
+  }
+  const FillParams params = values_of(job.params);
+  const auto values = [&](auto* to, std::uint64_t index, std::uint64_t n) { run_best(params, to, index, n, run); };
+  if (params.dtype == DType::float64) {
+    fill_low_precision<double>(job, first, count, values);
+  } else {
+    fill_low_precision<float>(job, first, count, values);
+  }
+}
+
 // Writes the elements in [first, last) of the work of all jobs.
 void fill_share(const FillJob* jobs, const AllComputed& computed, std::uint64_t first, std::uint64_t last,
                 const Loops& loops) {
   detail::in_default_fp_environment([&] {
     for_parts(jobs, first, last, [&](const FillJob& job, std::uint64_t from, std::uint64_t count) {
-      if (job.params.kind == FillParams::Kind::computed) {
+      const bool is_computed = job.params.kind == FillParams::Kind::computed;
+      if (job.params.is_low_precision()) {
+        const Computed* values = is_computed ? computed[static_cast<std::size_t>(&job - jobs)].get() : nullptr;
+        fill_low_precision(job, from, count, values, loops.run);
+      } else if (is_computed) {
         const Computed& values = *computed[static_cast<std::size_t>(&job - jobs)];
         with_arithmetic(values, [&](Arithmetic* arithmetic) {
           for_rows(job.params.index, from, count, count,
@@ -180,11 +219,27 @@ void check(const FillJob& job, const Computed& computed, int threads, Run run) {
 // Computes the matrix of a job and writes its elements.
 void fill_orthogonal(const FillJob& job, int threads, CpuTarget target, Round round) {
   if (job.params.index.count == 0) return;
-  const Orthogonal matrix(job.params, job.params.index.count, threads, target);
+  const bool is_low_precision = job.params.is_low_precision();
+  const Orthogonal matrix(is_low_precision ? values_of(job.params) : job.params, job.params.index.count, threads,
+                          target);
+  const auto write_low_precision = [&](auto real, std::uint64_t element, std::uint64_t count) {
+    fill_low_precision<decltype(real)>(job, element, count, [&](void* to, std::uint64_t index, std::uint64_t n) {
+      matrix.write(to, index, n, round_portable);  // the vector loop's large fills bypass the cache
+    });
+  };
   in_shares(job.params.index.count * round_work, threads, [&](std::uint64_t first, std::uint64_t last) {
-    const std::uint64_t element = first / round_work;
-    const std::uint64_t end = last == job.params.index.count * round_work ? job.params.index.count : last / round_work;
+    const auto element_at = [&](std::uint64_t work) {
+      const std::uint64_t all = job.params.index.count;
+      return work == all * round_work ? all : work / round_work / share_granularity * share_granularity;
+    };
+    const std::uint64_t element = element_at(first);
+    const std::uint64_t end = element_at(last);
     detail::in_default_fp_environment([&] {
+      if (is_low_precision) {
+        job.params.dtype == DType::float64 ? write_low_precision(double{}, element, end - element)
+                                           : write_low_precision(float{}, element, end - element);
+        return;
+      }
       for_rows(job.params.index, element, end - element, end - element,
                [&](std::uint64_t at, std::uint64_t index, std::uint64_t n) {
                  matrix.write(address_of(job, at), index, n, round);

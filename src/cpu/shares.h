@@ -21,6 +21,8 @@ inline constexpr std::uint64_t normal_work = 32;
 inline constexpr std::uint64_t narrow_work = 128;
 inline constexpr std::uint64_t round_work = 8;  // for each copy of a leader, and for an element of a matrix
 
+inline constexpr std::uint64_t low_precision_work = 64;
+
 // The work of a computed value: for each operation, and for each correctly rounded function.
 inline constexpr std::uint64_t operation_work = 8;
 inline constexpr std::uint64_t exact_work = 10000;
@@ -33,7 +35,8 @@ inline constexpr std::uint64_t share_granularity = 64;
 
 // Returns the work per element without copies.
 inline std::uint64_t work_of(const FillParams& params) {
-  const std::uint64_t size = size_of(params.dtype);
+  if (params.is_low_precision() && params.kind != FillParams::Kind::computed) return low_precision_work;
+  const std::uint64_t size = facts_of(params.dtype).bits / 8;
   if (params.kind == FillParams::Kind::computed) {
     const detail::Expression& expression = params.computed->expression();
     return normal_work + expression.operations() * operation_work + expression.exact_functions() * exact_work;

@@ -26,11 +26,12 @@ namespace {
 namespace fs = std::filesystem;
 using detail::Json;
 
-// The format's dtypes and their bits: safetensors 0.6, enum Dtype.
-constexpr std::array<std::pair<std::string_view, unsigned>, 21> format_dtypes{
-    {{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},    {"F8_E5M2", 8},
-     {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16}, {"BF16", 16}, {"I32", 32},
-     {"U32", 32},    {"F32", 32},    {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64},  {"F8_E4M3FNUZ", 8}}};
+// The format's dtypes and their bits: safetensors 0.8, enum Dtype.
+constexpr std::array<std::pair<std::string_view, unsigned>, 22> format_dtypes{
+    {{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6},     {"F6_E3M2", 6},    {"U8", 8},   {"I8", 8},
+     {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8},     {"I16", 16},       {"U16", 16}, {"F16", 16},
+     {"BF16", 16},   {"I32", 32},    {"U32", 32},        {"F32", 32},       {"C64", 64}, {"F64", 64},
+     {"I64", 64},    {"U64", 64},    {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}}};
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason) {
   throw InvalidArgument("\"" + path + "\" is not a right safetensors file: " + reason);
@@ -184,8 +185,10 @@ std::uint64_t bytes_of(const SavedTensor& tensor, const std::string& path) {
   return bits / 8;
 }
 
+// Specifications have neither scales nor packed elements.
 std::optional<DType> dtype_of(const std::string& name) {
   for (const DTypeFacts& facts : dtypes()) {
+    if (facts.is_packed() || facts.dtype == DType::float8_e8m0fnu) continue;
     if (facts.safetensors == name) return facts.dtype;
   }
   return {};

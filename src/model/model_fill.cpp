@@ -132,7 +132,7 @@ void fill(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, v
     const auto add = [&](std::uint64_t from, std::uint64_t to) {
       if (from == to) return;
       const std::uint64_t place = from / width * rows.row + part_begin + from % width;
-      jobs.add(params, from, to - from, width, rows.row, bytes + (place - first) * size_of(tensor.dtype));
+      jobs.add(params, from, to - from, width, rows.row, bytes + bytes_of(tensor.dtype, place - first));
     };
     // A row that the range cuts at its beginning, whole rows, and a row that it cuts at its end.
     const std::uint64_t whole_from = std::min(high, (low + width - 1) / width * width);

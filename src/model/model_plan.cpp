@@ -114,7 +114,7 @@ class Parts {
     TensorOptions options = part.options();
     options.block = block_of(part, box);
     View view = view_;
-    const std::uint64_t bytes = box.begin * size_of(view.dtype);
+    const std::uint64_t bytes = bytes_of(view.dtype, box.begin);
     view.address = static_cast<std::byte*>(view.address) + bytes;
     view.capacity -= std::min<std::uint64_t>(view.capacity, bytes);
     view.leading_dimension = options.block.elements ? 0 : box.pitch;

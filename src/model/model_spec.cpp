@@ -764,6 +764,7 @@ class Reader {
   void check_fill(const ModelTensor& tensor, const ModelPart& part) {
     if (!part.initializer) return;
     const Place place = part.rule ? rules_[*part.rule].place().at("initializer") : entries_[tensor.entry].place;
+    place.with_errors([&] { return size_of(tensor.dtype); });  // refuses packed elements
     const FillParams params =
         place.with_errors([&] { return part.initializer->params(part.shape, tensor.dtype, part.options()); });
     if (!params.is_random()) return;

@@ -26,7 +26,7 @@ std::string safetensors_header(const std::vector<StoredTensor>& tensors,
       throw InvalidArgument("The tensor \"" + tensor.name + "\" has " + std::to_string(tensor.shape.size()) +
                             " dimensions; NumPy loads at most " + std::to_string(max_stored_rank));
     }
-    const std::uint64_t bytes = element_count(tensor.shape) * size_of(tensor.dtype);  // at most 2^59
+    const std::uint64_t bytes = bytes_of(tensor.dtype, element_count(tensor.shape));  // at most 2^59
     if (bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) - offset) {
       throw InvalidArgument("A file has at most 2^63 - 1 bytes. The tensors up to \"" + tensor.name + "\" have more");
     }

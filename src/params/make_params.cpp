@@ -8,11 +8,13 @@
 #include <string>
 
 #include "base/formats.h"
+#include "base/number_format.h"
 #include "base/text.h"
 #include "fanin/core/rounding.h"
 #include "fanin/error.h"
 #include "formulas/computed_value.h"
 #include "params/affine.h"
+#include "params/output_scale.h"
 
 namespace fanin::detail {
 
@@ -100,8 +102,30 @@ double outermost(double bound, DType dtype, int side, bool strict) {
   });
 }
 
+// Throws if no value of the output type lies inside the bounds of a fill of low precision, divided by one of its
+// scales.
+void check_limits(const FillParams& params, const Distribution& d) {
+  if (std::isinf(params.min) || std::isinf(params.max)) return;
+  const ScaledLimits limits(params);
+  for (std::uint64_t group = 0; group < limits.groups(); ++group) {
+    const double scale = limits.scale_of(group);
+    const auto [least, most] = limits.at(scale);
+    if (least <= most) continue;
+    refuse("No value of " + std::string(name_of(params.dtype)) + " lies inside the bounds " + to_text(params.min) +
+               " to " + to_text(params.max) + ", divided by the scale " + to_text(scale) + ".",
+           d, params.dtype);
+  }
+}
+
 // Sets the limits of the clamp from bounds in the compute type, which may be infinite.
 void set_limits(FillParams& params, double low, double high, bool high_excluded, const Distribution& d) {
+  if (params.is_low_precision()) {
+    params.min = low;
+    params.max = high;
+    params.open = high_excluded;
+    check_limits(params, d);
+    return;
+  }
   params.min = outermost(low, params.dtype, -1, false);
   params.max = outermost(high, params.dtype, +1, high_excluded);
   if (!(params.min <= params.max)) {
@@ -154,7 +178,10 @@ bool clamping_matters(double least, double most, const FillParams& params) {
 
 void set_constant(FillParams& params, double v) {
   params.kind = FillParams::Kind::constant;
-  params.pattern = pattern_of(v, params.dtype);
+  params.rounding = Rounding::nearest;
+  params.pattern = pattern_of(v, params.is_low_precision() ? compute_type_of(params.dtype) : params.dtype);
+  params.min = -infinity;
+  params.max = infinity;
 }
 
 void check_value(const Distribution& d, DType dtype, Compute compute) {
@@ -184,6 +211,7 @@ void set_uniform(FillParams& params, const Distribution& d, Compute compute) {
   params.scale = params.shifted ? width : high;
   params.shift = params.shifted ? low : 0.0;
   set_limits(params, low, high, true, d);
+  if (params.is_low_precision()) return;
   const double most = compute.binary64 ? 1 - 0x1p-53 : 1 - 0x1p-24;
   params.clamped = clamping_matters(params.shifted ? 0 : -most, most, params);
 }
@@ -227,11 +255,34 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
   params.lower = truncated ? d.lower : -infinity;
   params.upper = truncated ? d.upper : infinity;
   set_limits(params, value_at(params.lower, d, compute), value_at(params.upper, d, compute), false, d);
+  if (params.is_low_precision()) return;
   // A tail's u is at least 2^-25, so its points are at most 25 ln 2 < 18 beyond the nearer bound or, with the table of
   // the whole curve, at most X[0] + 25 ln 2 / X[0] < 9 from 0.
   const double least = std::max(params.lower, std::min(-9.0, params.upper - 18));
   const double most = std::min(params.upper, std::max(9.0, params.lower + 18));
   params.clamped = clamping_matters(least, most, params);
+}
+
+Rounding checked_rounding(Rounding rounding, DType dtype) {
+  if (rounding == Rounding::nearest) return rounding;
+  if (rounding != Rounding::stochastic) {
+    throw InvalidArgument("rounding number " + std::to_string(static_cast<int>(rounding)) + " does not exist");
+  }
+  if (dtype == DType::float32 || dtype == DType::float64) {
+    throw InvalidArgument("Stochastic rounding is for dtypes narrower than float32, in which values are computed. " +
+                          std::string("Received: dtype=") + std::string(name_of(dtype)));
+  }
+  return rounding;
+}
+
+// float8_e8m0fnu has neither zero nor sign, so only a constant that is one of its powers of two fills it.
+void check_scale_value(const FillParams& params, const Distribution& d) {
+  int exponent = 0;
+  const bool is_constant = params.kind == FillParams::Kind::constant && d.kind == Distribution::Kind::constant;
+  const bool is_power = is_constant && std::frexp(d.value, &exponent) == 0.5 && exponent >= -126 && exponent <= 128;
+  if (is_power && params.output_scale.number == 1 && params.output_scale.blocks == nullptr) return;
+  refuse("float8_e8m0fnu holds scales: only a constant that is a power of two from 2^-127 to 2^127 fills it.", d,
+         params.dtype);
 }
 
 void set_orthogonal(FillParams& params, const Distribution& d, Compute compute) {
@@ -249,6 +300,8 @@ void set_computed(FillParams& params, const Distribution& d, const Shape& shape)
   static_assert(sizeof params.axes / sizeof params.axes[0] == ComputedValue::max_axes);
   params.kind = FillParams::Kind::computed;
   params.computed = d.computed.get();
+  params.min = -infinity;
+  params.max = infinity;
   params.uses_draw = d.uses_draw;
   for (std::size_t j = 0; j < d.computed->subscripts().size(); ++j) {
     const std::size_t axis = d.computed->axis_of(d.computed->subscripts()[j], shape.size());
@@ -262,12 +315,16 @@ void set_computed(FillParams& params, const Distribution& d, const Shape& shape)
 }  // namespace
 
 FillParams make_params(const Distribution& distribution, const Shape& shape, const IndexMap& index, DType dtype,
-                       std::uint64_t seed, std::uint64_t subsequence) {
+                       std::uint64_t seed, std::uint64_t subsequence, const OutputScale& output_scale,
+                       Rounding rounding) {
   FillParams params{};
   params.dtype = facts_of(dtype).dtype;  // throws for a number outside the enumeration
   params.seed = seed;
   params.subsequence = subsequence;
   params.index = index;
+  params.output_scale = output_scale;
+  check_output_scale(params, shape);
+  params.rounding = distribution.is_random() ? checked_rounding(rounding, dtype) : Rounding::nearest;
   const Compute compute{dtype == DType::float64};
   switch (distribution.kind) {
     case Distribution::Kind::constant:
@@ -292,6 +349,7 @@ FillParams make_params(const Distribution& distribution, const Shape& shape, con
       set_computed(params, distribution, shape);
       break;
   }
+  if (dtype == DType::float8_e8m0fnu) check_scale_value(params, distribution);
   return params;
 }
 

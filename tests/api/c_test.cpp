@@ -107,7 +107,7 @@ TEST_F(CInterface, RefusesOtherSizesAndNumbers) {
     EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT) << size;
     EXPECT_NE(std::strstr(fanin_last_error(), "struct_size"), nullptr) << fanin_last_error();
   }
-  for (const int32_t dtype : {-1, 6, 256, 1 << 30}) {
+  for (const int32_t dtype : {-1, 12, 256, 1 << 30}) {
     fanin_fill_args all = args();
     all.dtype = dtype;
     EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT) << dtype;
@@ -119,6 +119,35 @@ TEST_F(CInterface, RefusesOtherSizesAndNumbers) {
     EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT) << layout;
   }
   EXPECT_EQ(memory, before);
+}
+
+TEST_F(CInterface, FillsInLowPrecision) {
+  std::vector<float> weights(128);
+  fanin_fill_args all = FANIN_FILL_INIT;
+  const int64_t shape[2] = {2, 64};
+  all.address = weights.data();
+  all.capacity = 512;
+  all.rank = 2;
+  all.shape = shape;
+  ASSERT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
+  std::vector<uint8_t> scales(4), packed(64), expected(64);
+  ASSERT_EQ(fanin_mx_scales(weights.data(), 128, FANIN_FLOAT4_E2M1FN, scales.data(), 32), FANIN_OK);
+  all.address = packed.data();
+  all.capacity = packed.size();
+  all.dtype = FANIN_FLOAT4_E2M1FN;
+  all.output_scales = scales.data();
+  all.output_scale_count = scales.size();
+  all.rounding = FANIN_STOCHASTIC;
+  ASSERT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
+  fanin::TensorOptions options;
+  options.output_scale = {1, scales.data(), fanin::DType::float8_e8m0fnu, 4, 32};
+  options.rounding = fanin::Rounding::stochastic;
+  fanin::HeNormal(42).fill({expected.data(), fanin::DType::float4_e2m1fn, 64}, {2, 64}, options);
+  EXPECT_EQ(packed, expected);
+  all.rounding = 2;
+  EXPECT_EQ(fanin_fill(initializer, &all), FANIN_INVALID_ARGUMENT);
+  EXPECT_STREQ(fanin_last_error(), "rounding number 2 does not exist");
+  EXPECT_EQ(fanin_mx_scales(weights.data(), 33, FANIN_FLOAT4_E2M1FN, scales.data(), 32), FANIN_INVALID_ARGUMENT);
 }
 
 // A model's specification becomes a plan over memory of the caller's.

@@ -15,10 +15,11 @@ import tempfile
 
 def main():
     project, nvcc = pathlib.Path(sys.argv[1]), sys.argv[2]
-    pages = ["docs/trainers.md", "docs/many-processes.md", "docs/tutorials/trainer.md", "docs/how-to/graphs.md"]
+    pages = ["docs/low-precision.md", "docs/trainers.md", "docs/many-processes.md", "docs/tutorials/trainer.md",
+             "docs/how-to/graphs.md"]
     blocks = [block for page in pages
               for block in re.findall(r"^```cpp\n(.*?)^```", (project / page).read_text(), flags=re.S | re.M)]
-    assert len(blocks) >= 11, len(blocks)
+    assert len(blocks) >= 12, len(blocks)
     includes = ["#include <cuda_runtime.h>", "#include <cstdint>", "#include <string>"]
     source = []
     for number, block in enumerate(blocks):

@@ -9,6 +9,7 @@
 namespace fanin::core {
 
 inline constexpr uint32_t first_refinement_tag = 128;  // binary64's extra digits of trial t: tags 128 ... 190
+inline constexpr uint32_t rounding_tag = 191;
 inline constexpr uint32_t trials = 63;
 
 struct Generator {
@@ -36,6 +37,12 @@ FANIN_HOST_DEVICE Words heads(const GeneratorType& generator, uint64_t quad) {
 template <class Bits, class GeneratorType>
 FANIN_HOST_DEVICE Words head_refinements(const GeneratorType& generator, uint64_t quad) {
   return block<Bits>(generator, quad, first_refinement_tag);
+}
+
+// Words that decide the stochastic rounding of elements 4*quad ... 4*quad + 3.
+template <class Bits, class GeneratorType>
+FANIN_HOST_DEVICE Words roundings(const GeneratorType& generator, uint64_t quad) {
+  return block<Bits>(generator, quad, rounding_tag);
 }
 
 // The block that serves element i after its trial t - 1 failed, and that chooses an edge point in trial t - 1.

@@ -10,9 +10,10 @@ import torch
 from .. import _core
 from . import _sharding
 
-DTYPES = {getattr(torch, name): name for name in _core._dtypes if hasattr(torch, name)}
+# float8_e8m0fnu holds scales, not weights. PyTorch has float4_e2m1fn only as pairs, which fanin.fill writes.
+DTYPES = {getattr(torch, name): name for name in _core._dtypes if hasattr(torch, name) and name != "float8_e8m0fnu"}
 CPU = torch.device("cpu")
-_NUMBERS = {getattr(torch, name): number for number, name in enumerate(_core._dtypes) if hasattr(torch, name)}
+_NUMBERS = {dtype: _core._dtypes.index(name) for dtype, name in DTYPES.items()}
 
 
 class _Thread(threading.local):

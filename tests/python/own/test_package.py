@@ -28,8 +28,8 @@ def test_all_names():
     aliases = {"".join("_" + c.lower() if c.isupper() else c for c in name)[1:] for name in classes}
     assert set(fanin.__all__) == classes | aliases | {
         "Availability", "Description", "DeviceError", "Initializer", "ModelSpec", "ModelTensor", "Plan", "Seed", "__version__",
-        "available", "contract_version", "describe", "deserialize", "draw", "fill", "get", "parse_model_spec", "preload",
-        "serialize", "subsequence_of"}
+        "available", "contract_version", "describe", "deserialize", "draw", "fill", "get", "mx_scales", "parse_model_spec",
+        "preload", "serialize", "subsequence_of"}
     for name in fanin.__all__:
         assert getattr(fanin, name) is not None
         if name != "__version__" and not name == "contract_version":
@@ -52,7 +52,7 @@ def test_stubs_say_what_there_is():
     fill = stubs["fill"].args
     assert [a.arg for a in fill.args] == ["array", "init"]
     assert [a.arg for a in fill.kwonlyargs] == ["seed", "name", "subsequence", "shape", "offset", "layout", "stream",
-                                                "threads", "device_seed"]
+                                                "threads", "device_seed", "output_scale", "rounding"]
 
 
 def test_imports_no_array_library():
