@@ -18,7 +18,7 @@ namespace fanin::cli {
 namespace {
 
 bool is_name(const std::string& text) {
-  const auto is_part = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; };
+  const auto is_part = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.' || c == ':'; };
   return !text.empty() && std::isalpha(static_cast<unsigned char>(text[0])) != 0 &&
          std::all_of(text.begin(), text.end(), is_part) && text != "null" && text != "true" && text != "false";
 }
@@ -26,7 +26,8 @@ bool is_name(const std::string& text) {
 }  // namespace
 
 void InitializerArguments::add_to(CLI::App& command) {
-  auto* by_name = command.add_option("--init", name, "An initializer's name, e.g. he_normal");
+  auto* by_name = command.add_option(
+      "--init", name, "An initializer's name, e.g. he_normal, or what a framework calls it, e.g. torch:kaiming_normal");
   command.add_option("--config", config, "An initializer in Keras's JSON: the text, or a file with it")
       ->excludes(by_name);
   command.add_option("--set", settings, "A parameter as key=value, e.g. --set scale=0.5; may be repeated")
@@ -63,8 +64,16 @@ void TensorArguments::add_to(CLI::App& command) {
                   "float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, "
                   "float6_e2m3fn, float6_e3m2fn or float4_e2m1fn")
       ->capture_default_str();
-  command.add_option("--layout", layout, "hwio: Keras's and JAX's channels last; oihw: PyTorch's")
+  command
+      .add_option("--layout", layout,
+                  "hwio: Keras's and JAX's channels last; oihw: PyTorch's; auto: that of the "
+                  "initializer's convention (torch:kaiming_normal: oihw), else hwio")
       ->capture_default_str();
+}
+
+std::optional<Layout> TensorArguments::parsed_layout() const {
+  if (layout == "auto") return std::nullopt;
+  return parse_layout(layout);
 }
 
 Shape parse_extents(const std::string& text, const std::string& option) {

@@ -26,9 +26,10 @@ struct InitializerArguments {
 struct TensorArguments {
   std::string shape;
   std::string dtype = "float32";
-  std::string layout = "hwio";
+  std::string layout = "auto";
 
   void add_to(CLI::App& command);
+  std::optional<Layout> parsed_layout() const;
 };
 
 // Reads extents such as "2,3"; "scalar" is 0-dimensional. Messages name `option`.

@@ -51,10 +51,9 @@ void add_describe_command(CLI::App& program) {
     const Initializer initializer = arguments->initializer.make();
     const Shape shape = parse_extents(arguments->tensor.shape, "--shape");
     const DType dtype = parse_dtype(arguments->tensor.dtype);
-    const Layout layout = parse_layout(arguments->tensor.layout);
-    const Description description = initializer.describe(shape, layout);
     TensorOptions options;
-    options.layout = layout;
+    options.layout = arguments->tensor.parsed_layout();
+    const Description description = initializer.describe(shape, options);
     const FillParams params = initializer.params(shape, dtype, options);  // throws for what a fill refuses
     const Moments moments = moments_of(description.distribution);
     const bool limited = params.kind == FillParams::Kind::uniform ||
@@ -65,7 +64,7 @@ void add_describe_command(CLI::App& program) {
       Json object{{"initializer", description.initializer},
                   {"shape", shape},
                   {"dtype", name_of(dtype)},
-                  {"layout", name_of(layout)},
+                  {"layout", name_of(description.layout)},
                   {"fan_in", description.fans.fan_in},
                   {"fan_out", description.fans.fan_out}};
       object.update(distribution_json(description.distribution));
@@ -78,7 +77,7 @@ void add_describe_command(CLI::App& program) {
     }
     std::cout << description.initializer << ", shape " << to_string(shape) << ", " << name_of(dtype) << '\n'
               << "fans         in " << description.fans.fan_in << ", out " << description.fans.fan_out << " ("
-              << name_of(layout) << ")\n"
+              << name_of(description.layout) << ")\n"
               << "derivation   " << description.derivation << '\n'
               << "values       " << values_text(description.distribution) << '\n';
     if (params.kind != FillParams::Kind::computed) {

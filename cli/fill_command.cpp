@@ -56,7 +56,7 @@ Device parse_device(const std::string& text) {
 
 TensorOptions options_of(const Arguments& arguments, const Shape& shape) {
   TensorOptions options;
-  options.layout = parse_layout(arguments.tensor.layout);
+  options.layout = arguments.tensor.parsed_layout();
   options.name = arguments.name;
   if (arguments.subsequence) options.subsequence = parse_unsigned(*arguments.subsequence, "--subsequence");
   if (arguments.partition_shape.has_value() != arguments.partition_offset.has_value()) {

@@ -18,7 +18,12 @@ namespace fanin {
 /// with V2 ("HeNormalV2", "he_normalV2"), alone or after "keras.initializers.", "tf.keras.initializers." or
 /// "tf.initializers.". Names are case-sensitive. Initializers without randomness ignore the seed. Throws
 /// InvalidArgument for other names and suggests the nearest one.
-FANIN_API Initializer make(std::string_view name, Seed seed = {});
+///
+/// After a convention, a name means what that framework means by it: "torch:kaiming_normal", "jax:he_normal",
+/// "keras:he_normal". Distribution, truncation, the parameters, their names and defaults are the framework's, and so is
+/// the layout of a kernel, unless the caller gives one. The convention may also be an argument of its own. For an
+/// unknown name the message lists the convention's.
+FANIN_API Initializer make(std::string_view name, Seed seed = {}, std::string_view convention = {});
 
 /// Reads an initializer from JSON text: a name in quotes, or an object with "class_name" and optionally "config".
 /// Accepts what any Keras since TF 2.2 writes: Keras 3's "module" and "registered_name", the axes of Keras 3.15, TF 1's
@@ -39,7 +44,10 @@ FANIN_API std::string serialize(const Initializer& initializer, ConfigForm form 
 FANIN_API Initializer with_parameters(const Initializer& initializer,
                                       const std::vector<std::pair<std::string, std::string>>& parameters);
 
-/// The class names that make() knows.
+/// The class names that make() knows without a convention.
 FANIN_API std::vector<std::string> initializer_names();
+
+/// The names that make() knows after a convention, "keras", "torch" or "jax". Throws InvalidArgument for another one.
+FANIN_API std::vector<std::string> initializer_names(std::string_view convention);
 
 }  // namespace fanin

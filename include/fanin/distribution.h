@@ -29,7 +29,7 @@ struct Distribution {
   double lower = -std::numeric_limits<double>::infinity();
   double upper = std::numeric_limits<double>::infinity();
   std::shared_ptr<const detail::ComputedValue> computed;  ///< computed: the expression of the elements' coordinates
-  bool uses_draw = false;                                 ///< computed: the expression uses u or z
+  bool uses_draw = false;                                 ///< computed: the expression uses a draw
   std::uint64_t rows = 0;                                 ///< orthogonal: of the tensor's matrix
   std::uint64_t columns = 0;
   std::shared_ptr<detail::MatrixStore> matrices;  ///< orthogonal: the initializer's

@@ -45,7 +45,11 @@ typedef enum fanin_dtype {
 /* How a value that no element equals becomes an element; fanin/low_precision.h explains Rounding. */
 typedef enum fanin_rounding { FANIN_NEAREST = 0, FANIN_STOCHASTIC = 1 } fanin_rounding;
 
-typedef enum fanin_layout { FANIN_HWIO = 0, FANIN_OIHW = 1 } fanin_layout;
+typedef enum fanin_layout {
+  FANIN_HWIO = 0,
+  FANIN_OIHW = 1,
+  FANIN_LAYOUT_OF_INITIALIZER = 2 /* that of the framework whose name for the initializer was used, else HWIO */
+} fanin_layout;
 
 typedef enum fanin_config_form { FANIN_KERAS3 = 0, FANIN_TF2 = 1 } fanin_config_form;
 
@@ -89,6 +93,11 @@ typedef struct fanin_initializer fanin_initializer; /* opaque */
    infinite standard deviation. */
 FANIN_C_API fanin_status fanin_make(const char* name, uint64_t seed, fanin_initializer** initializer);
 
+/* Makes an initializer by the name that a framework has for it, with that framework's meaning, default parameters and
+   layout of kernels: convention is "keras", "torch" or "jax". fanin_make takes both in one: "torch:kaiming_normal". */
+FANIN_C_API fanin_status fanin_make_by_convention(const char* convention, const char* name, uint64_t seed,
+                                                  fanin_initializer** initializer);
+
 /* Make an initializer with these parameters; the distributions are those of fanin/initializers.h. */
 FANIN_C_API fanin_status fanin_make_normal(double mean, double stddev, uint64_t seed, fanin_initializer** initializer);
 /* stddev is that before truncation. lower and upper count in standard deviations from the mean, and an infinite bound
@@ -98,6 +107,9 @@ FANIN_C_API fanin_status fanin_make_truncated_normal(double mean, double stddev,
 /* On [low, high). */
 FANIN_C_API fanin_status fanin_make_uniform(double low, double high, uint64_t seed, fanin_initializer** initializer);
 FANIN_C_API fanin_status fanin_make_constant(double value, fanin_initializer** initializer);
+/* An array that broadcasts to the tensor's shape: `rank` extents, at most 8, and as many values as they say. */
+FANIN_C_API fanin_status fanin_make_constant_array(size_t rank, const int64_t* shape, const double* values,
+                                                   fanin_initializer** initializer);
 /* gain on a matrix's diagonal, else 0. */
 FANIN_C_API fanin_status fanin_make_identity(double gain, fanin_initializer** initializer);
 /* gain times a uniformly distributed matrix with orthonormal columns or rows; fanin/initializers.h explains Orthogonal.
@@ -112,6 +124,22 @@ FANIN_C_API fanin_status fanin_make_variance_scaling(double scale, const char* m
    `constants` constants, with these names and values; both may be NULL if there is none. */
 FANIN_C_API fanin_status fanin_make_formula(const char* value, size_t constants, const char* const* names,
                                             const double* values, uint64_t seed, fanin_initializer** initializer);
+/* Kernels of a structure of their own; fanin/initializers.h explains Dirac, Bilinear, ForgetGateBias, Sparse, STFT and
+   SIREN's. Of fanin_make_stft, window is a name or null, and scaling may be null; periodic is 0 or 1. */
+FANIN_C_API fanin_status fanin_make_dirac(int64_t groups, fanin_initializer** initializer);
+FANIN_C_API fanin_status fanin_make_bilinear(int64_t groups, fanin_initializer** initializer);
+FANIN_C_API fanin_status fanin_make_forget_gate_bias(double value, int32_t gate, int32_t gates,
+                                                     fanin_initializer** initializer);
+FANIN_C_API fanin_status fanin_make_sparse(double sparsity, double stddev, uint64_t seed,
+                                           fanin_initializer** initializer);
+FANIN_C_API fanin_status fanin_make_stft(const char* side, const char* window, const char* scaling, int32_t periodic,
+                                         fanin_initializer** initializer);
+FANIN_C_API fanin_status fanin_make_siren_first(uint64_t seed, fanin_initializer** initializer);
+FANIN_C_API fanin_status fanin_make_siren_hidden(double w0, uint64_t seed, fanin_initializer** initializer);
+
+/* PyTorch's calculate_gain, as fanin/gain.h explains it; parameter may be null for the default. */
+FANIN_C_API fanin_status fanin_calculate_gain(const char* nonlinearity, const double* parameter, double* gain);
+
 /* Makes an initializer from Keras's JSON. Free it with fanin_free. */
 FANIN_C_API fanin_status fanin_deserialize(const char* json, fanin_initializer** initializer);
 
@@ -201,10 +229,11 @@ typedef struct fanin_fill_args {
   int32_t unpacked;            /* not 0: elements of 4 or 6 bits are not packed; each is in the low bits of a byte */
 } fanin_fill_args;
 
-#define FANIN_FILL_INIT                                                                                           \
-  {                                                                                                               \
-    sizeof(fanin_fill_args), NULL, 0, FANIN_FLOAT32, -1, 0, NULL, NULL, NULL, NULL, 0, NULL, 0, FANIN_HWIO, NULL, \
-        NULL, FANIN_CPU_AUTOMATIC, 0, NULL, 1.0, NULL, 0, FANIN_FLOAT8_E8M0FNU, 32, FANIN_NEAREST, 0              \
+#define FANIN_FILL_INIT                                                                                                \
+  {                                                                                                                    \
+    sizeof(fanin_fill_args), NULL, 0, FANIN_FLOAT32, -1, 0, NULL, NULL, NULL, NULL, 0, NULL, 0,                        \
+        FANIN_LAYOUT_OF_INITIALIZER, NULL, NULL, FANIN_CPU_AUTOMATIC, 0, NULL, 1.0, NULL, 0, FANIN_FLOAT8_E8M0FNU, 32, \
+        FANIN_NEAREST, 0                                                                                               \
   }
 
 /* Fills host memory before it returns, device memory asynchronously on the stream. A block or a range has the values of

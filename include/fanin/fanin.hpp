@@ -13,6 +13,7 @@
 #include "fanin/fans.h"
 #include "fanin/fill.h"
 #include "fanin/fill_params.h"
+#include "fanin/gain.h"
 #include "fanin/initializer.h"
 #include "fanin/initializers.h"
 #include "fanin/low_precision.h"

@@ -32,8 +32,8 @@ class MatrixStore;
 }  // namespace detail
 
 /// All that a back end needs for a fill except the address: plain, checked data. Numbers are binary64. Unless the dtype
-/// is float64, all except `lower` and `upper` have binary32 values. The parameters of a Formula or an Orthogonal refer
-/// to it: it, or a copy of it, must live as long as they are used.
+/// is float64, all except `lower` and `upper` have binary32 values. If the host computes the values, they refer to the
+/// initializer: it, or a copy of it, must live as long as they are used.
 struct FillParams {
   enum class Kind : std::uint8_t {
     constant,   ///< `pattern` everywhere
@@ -83,8 +83,11 @@ struct FillParams {
            output_scale.blocks != nullptr;
   }
 
-  /// The host computes the values for every destination.
-  bool is_from_host() const { return kind == Kind::computed || kind == Kind::orthogonal || is_low_precision(); }
+  /// The host computes the values for every destination. The device knows an identity by whole rows only.
+  bool is_from_host() const {
+    const bool has_parts_of_rows = kind == Kind::identity && index.rank > 1 && index.extent[index.rank - 1] != columns;
+    return kind == Kind::computed || kind == Kind::orthogonal || is_low_precision() || has_parts_of_rows;
+  }
 };
 
 static_assert(std::is_trivially_copyable_v<FillParams>);

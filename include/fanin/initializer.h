@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,7 @@ struct Description {
   std::uint64_t seed;
   std::uint64_t size;      ///< elements of the whole tensor
   std::string derivation;  ///< the formula with its numbers, e.g. "stddev = sqrt(2 / fan_in) / 0.8796... = ..."
+  Layout layout;           ///< of the fans
 };
 
 namespace detail {
@@ -63,8 +65,9 @@ class FANIN_API Initializer {
   /// allowed and DeviceError for a missing device, before a byte is written.
   void fill(const View& view, const Shape& shape, const TensorOptions& options = {}, const RunOptions& run = {}) const;
 
-  /// Fans, distribution and derivation for this shape. Does not count as a call of a sequence. Throws InvalidArgument.
-  Description describe(const Shape& shape, Layout layout = Layout::hwio) const;
+  /// Fans, distribution and derivation for this shape. Without a layout it is that of the initializer's convention
+  /// (fanin/config.h), else hwio. Does not count as a call of a sequence. Throws InvalidArgument.
+  Description describe(const Shape& shape, std::optional<Layout> layout = {}) const;
   /// The same with options.layout and options.fans; other options do not matter.
   Description describe(const Shape& shape, const TensorOptions& options) const;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keras's initializers. Formulas, defaults and argument order are those of
+// Keras's initializers, and some of other sources. Formulas, defaults and argument order of Keras's are those of
 // keras/src/initializers/random_initializers.py and constant_initializers.py. `fan` is max(1, fan), fan_avg the mean of
 // the two fans, and sigma the standard deviation.
 //
@@ -8,6 +8,7 @@
 // in either form and throws InvalidArgument for malformed JSON and unknown keys.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "fanin/fans.h"
 #include "fanin/initializer.h"
 #include "fanin/seed.h"
+#include "fanin/shape.h"
 
 namespace fanin {
 
@@ -145,11 +147,17 @@ class FANIN_API RandomUniform : public Initializer {
   explicit RandomUniform(const Initializer& made) : Initializer(made) {}
 };
 
-/// One value everywhere. The configuration keeps values that Keras accepts but a fill cannot write (infinities, NaN,
-/// arrays); the call throws InvalidArgument for them.
+/// One value everywhere, or an array that broadcasts to the tensor's shape as in NumPy: its last axes have the tensor's
+/// extents, or 1. The configuration keeps values that Keras accepts but a fill cannot write (infinities, NaN, objects);
+/// the call throws InvalidArgument for them.
+///
+/// A number outside the dtype's range becomes the outermost finite one. An array's numbers are rounded once, and a fill
+/// refuses those that are not finite in the dtype; otherwise it is filled as a Formula is, by the host.
 class FANIN_API Constant : public Initializer {
  public:
   explicit Constant(double value = 0.0);
+  /// The row-major values of an array of this shape, at least one, in at most 8 dimensions.
+  Constant(Shape shape, std::vector<double> values);
   static Constant from_config(std::string_view json);
 
  private:
@@ -184,6 +192,98 @@ class FANIN_API Identity : public Initializer {
   explicit Identity(const Initializer& made) : Initializer(made) {}
 };
 
+/// U(-1 / fan_in, 1 / fan_in), for the first layer of a network of sines. Sitzmann et al., "Implicit neural
+/// representations with periodic activation functions", 2020, section 3.2; first_layer_sine_init of its code.
+class FANIN_API SirenFirst : public Initializer {
+ public:
+  explicit SirenFirst(Seed seed = {});
+  static SirenFirst from_config(std::string_view json);
+
+ private:
+  explicit SirenFirst(const Initializer& made) : Initializer(made) {}
+};
+
+/// Uniform on [-limit, limit), limit = sqrt(6 / fan_in) / w0, for the other layers of a network of sines with frequency
+/// w0. Sitzmann et al., 2020, section 3.2; sine_init of its code.
+class FANIN_API SirenHidden : public Initializer {
+ public:
+  explicit SirenHidden(double w0 = 30.0, Seed seed = {});
+  static SirenHidden from_config(std::string_view json);
+
+ private:
+  explicit SirenHidden(const Initializer& made) : Initializer(made) {}
+};
+
+/// PyTorch's dirac_: 1 at the centre of the kernel from each channel to the same channel of its group, else 0; the
+/// centre is floor(extent / 2). For kernels of convolutions in 1 to 3 dimensions, (..., in, out) in Layout::hwio,
+/// (out, in, ...) in Layout::oihw; `groups` divides the channels out.
+class FANIN_API Dirac : public Initializer {
+ public:
+  explicit Dirac(std::int64_t groups = 1);
+  static Dirac from_config(std::string_view json);
+
+ private:
+  explicit Dirac(const Initializer& made) : Initializer(made) {}
+};
+
+/// Linear interpolation by a transposed convolution: 1 - |i - (extent - 1) / 2| / floor((extent + 1) / 2) along each
+/// axis in space, from each channel to the same channel of its group, else 0. For kernels as PyTorch's transposed
+/// convolutions have them, (in, out / groups, ...) in Layout::oihw, (..., out / groups, in) in Layout::hwio; `groups`
+/// divides the channels in. Long, Shelhamer and Darrell, "Fully convolutional networks ...", 2015.
+class FANIN_API Bilinear : public Initializer {
+ public:
+  explicit Bilinear(std::int64_t groups = 1);
+  static Bilinear from_config(std::string_view json);
+
+ private:
+  explicit Bilinear(const Initializer& made) : Initializer(made) {}
+};
+
+/// The bias of a recurrent layer, whose last axis is `gates` parts of equal size one after the other: `value` in part
+/// number `gate`, counted from 0, and 0 elsewhere. The defaults are those of an LSTM in Keras (unit_forget_bias) and in
+/// PyTorch. Jozefowicz, Zaremba and Sutskever, "An empirical exploration of recurrent network architectures", 2015.
+class FANIN_API ForgetGateBias : public Initializer {
+ public:
+  explicit ForgetGateBias(double value = 1.0, int gate = 1, int gates = 4);
+  static ForgetGateBias from_config(std::string_view json);
+
+ private:
+  explicit ForgetGateBias(const Initializer& made) : Initializer(made) {}
+};
+
+/// PyTorch's sparse_: a matrix of normals with mean 0, in which ceil(sparsity * outputs) random weights of each input
+/// are 0. The inputs are the rows in Layout::hwio and the columns in Layout::oihw. Section 7 of docs/VALUES.md says
+/// which weights (`place`). Martens, "Deep learning via Hessian-free optimization", 2010.
+class FANIN_API Sparse : public Initializer {
+ public:
+  /// 0 <= sparsity <= 1.
+  explicit Sparse(double sparsity = 0.1, double stddev = 0.01, Seed seed = {});
+  static Sparse from_config(std::string_view json);
+
+ private:
+  explicit Sparse(const Initializer& made) : Initializer(made) {}
+};
+
+/// Keras's kernel of a short-time Fourier transform, of the shape (frame_length, 1, fft_length / 2 + 1):
+/// cos(2 pi t k / fft_length), or -sin(2 pi t k / fft_length), times window[t] / scale. `side` is "real" or "imag". The
+/// scale is sqrt(sum(window^2)) for `scaling` "density", sum(|window|) for "spectrum", 1 for none. A periodic window is
+/// that of frame_length + 1 points without the last.
+///
+/// It needs a build with MPFR, as Formula's functions do: without it a fill refuses it.
+class FANIN_API STFT : public Initializer {
+ public:
+  /// Windows by name: those of scipy.signal.windows without parameters, but for taylor.
+  explicit STFT(std::string_view side = "real", std::optional<std::string_view> window = "hann",
+                std::optional<std::string_view> scaling = "density", bool periodic = false);
+  /// The values of a window of frame_length points; `periodic` stands only in the configuration.
+  STFT(std::string_view side, std::vector<double> window, std::optional<std::string_view> scaling = "density",
+       bool periodic = false);
+  static STFT from_config(std::string_view json);
+
+ private:
+  explicit STFT(const Initializer& made) : Initializer(made) {}
+};
+
 /// A matrix with orthonormal columns, or rows if it has more columns than rows, times `gain`; uniformly distributed
 /// (Haar). docs/VALUES.md, section 8, defines the bits: Householder reflections of normals, as Stewart, "The efficient
 /// generation of random orthogonal matrices", 1980. Saxe et al., "Exact solutions ...", 2014, propose it for weights.
@@ -214,7 +314,9 @@ class FANIN_API Orthogonal : public Initializer {
 /// - i[0], i[1] ...: the element's coordinates in the whole tensor; shape[0], shape[1] ...: the tensor's extents; i[-1]
 ///   and shape[-1] are those of the last axis;
 /// - `constants`, by their names;
-/// - one draw: u, uniform in the open interval (0, 1), or z, standard normal;
+/// - one draw: u, uniform in the open interval (0, 1), or z, standard normal; u[k] or z[k] is that of element k of the
+///   same row, the last axis, which has at most 64 elements then;
+/// - place[k]: where the element is in a random order of the elements that differ from it only on axis k, from 0 on;
 /// - log, exp, sin, cos, pow, log1p, expm1 and softplus_inverse, correctly rounded. They need a build with MPFR:
 /// without
 ///   it a fill, and only a fill, refuses them.
@@ -251,6 +353,13 @@ using zeros = Zeros;
 using ones = Ones;
 using identity = Identity;
 using orthogonal = Orthogonal;
+using siren_first = SirenFirst;
+using siren_hidden = SirenHidden;
+using dirac = Dirac;
+using bilinear = Bilinear;
+using forget_gate_bias = ForgetGateBias;
+using sparse = Sparse;
+using stft = STFT;
 using formula = Formula;
 
 }  // namespace fanin

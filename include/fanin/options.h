@@ -24,8 +24,9 @@ struct TensorOptions {
   /// Fill only this part of the tensor. The values are that slice of the whole tensor, and the fans are the whole
   /// tensor's.
   Block block = {};
-  /// Which axes are the channels; this decides the fans.
-  Layout layout = Layout::hwio;
+  /// Which axes are the channels; this decides the fans. Without one it is the layout of the framework whose name for
+  /// an initializer was used ("torch:kaiming_normal": oihw), else hwio.
+  std::optional<Layout> layout = {};
   /// The fans as numbers, each less than 2^63, for tensors whose shape does not tell them: grouped and transposed
   /// convolutions, stacked experts, a bias. The shape, the layout and an initializer's axes then do not matter for
   /// them.

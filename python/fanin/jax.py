@@ -22,17 +22,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.nn.initializers import Initializer, constant, ones, zeros
-from jax.nn.initializers import normal as _normal_of_jax
 from jax.nn.initializers import orthogonal as _orthogonal_of_jax
-from jax.nn.initializers import variance_scaling as _variance_scaling_of_jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from . import _core
 from ._patterns import pattern_of
 
 _TARGET = "fanin_fill"
-_CLASSES = {"uniform": _core.RandomUniform, "normal": _core.RandomNormal, "truncated_normal": _core.TruncatedNormal,
-            "orthogonal": _core.Orthogonal}
+_CLASSES: dict[str, Callable[..., _core.Initializer]] = {
+    "uniform": _core.RandomUniform, "normal": _core.RandomNormal, "truncated_normal": _core.TruncatedNormal,
+    "orthogonal": _core.Orthogonal}
+
+# Complex numbers in polar coordinates, of two uniform draws, as pairs of their parts along the last axis: docs/VALUES.md, section
+# 7. The modulus is `scale` times the square root of 2 u[0], or of an exponential's draw below 4.
+_DIRECTION = "if(i[-1] == 0, cos(2 * pi * u[1]), sin(2 * pi * u[1]))"
+_DISK = f"scale * sqrt(2 * u[0]) * {_DIRECTION}"
+_TRUNCATED_DISK = f"scale * sqrt(-log1p(expm1(-4) * u[0])) * {_DIRECTION}"
+_FORMULAS = (_DISK, _TRUNCATED_DISK)
+
 _DTYPES = _core._dtypes[:_core._dtypes.index("float8_e5m2") + 1]  # the XLA calls write no others
 _SCALED = ("uniform", "normal", "truncated_normal")  # the distributions of variance_scaling
 
@@ -45,7 +52,7 @@ class Tensor(typing.NamedTuple):
 
     shape: tuple[int, ...]
     dtype: str
-    distribution: str  # one of _CLASSES
+    distribution: str  # one of _CLASSES or of _FORMULAS
     numbers: tuple[tuple[str, float], ...]  # names and values of the arguments of the class
 
 
@@ -192,7 +199,10 @@ def _distribution_of(drawn: _core.Description) -> tuple[str, tuple[tuple[str, fl
 @functools.lru_cache(maxsize=1024)
 def _check(tensor: Tensor) -> None:
     """Raises ValueError where the custom call would fail when the program runs."""
-    initializer = _CLASSES[tensor.distribution](seed=0, **dict(tensor.numbers))
+    if tensor.distribution in _FORMULAS:
+        initializer: _core.Initializer = _core.Formula(tensor.distribution, dict(tensor.numbers), 0)
+    else:
+        initializer = _CLASSES[tensor.distribution](seed=0, **dict(tensor.numbers))
     nothing = (0,) * len(tensor.shape)
     _core.draw(initializer, tensor.shape, tensor.dtype, offset=nothing, extent=nothing)
 
@@ -214,11 +224,18 @@ def _dtype_of(dtype: typing.Any) -> str:
     return name
 
 
+def _with_pairs(sharding: typing.Any, rank: int) -> typing.Any:
+    """The sharding of an array with another axis, which is not sharded."""
+    if isinstance(sharding, NamedSharding):
+        return NamedSharding(sharding.mesh, _with_pairs(sharding.spec, rank))
+    return PartitionSpec(*sharding, *[None] * (rank + 1 - len(sharding))) if isinstance(sharding, PartitionSpec) else sharding
+
+
 def _initializer(distribution_of: Callable[[tuple[int, ...]], tuple], default: typing.Any,
-                 of_jax: Initializer | None = None) -> Initializer:
+                 pairs_of: Callable[[tuple[int, ...]], tuple] | None = None) -> Initializer:
     """The initializer that draws from the distribution that distribution_of(shape) gives, as _distribution_of does.
 
-    Complex tensors, which fanin does not have, come from JAX's initializer, if that has them.
+    pairs_of(shape) gives the distribution of the two parts of complex numbers. None: there are no complex tensors.
     """
 
     def init(key: jax.Array, shape: Sequence[int], dtype: typing.Any = default,
@@ -227,18 +244,20 @@ def _initializer(distribution_of: Callable[[tuple[int, ...]], tuple], default: t
 
         key            a key of JAX, typed or raw. Its first two words are the seed. Of a key with four words, the last two, XORed
                        with the first two, are the subsequence. See fanin.jax.key.
-        dtype          a floating-point dtype; None is JAX's default. All dtypes hold the same draws, rounded once. Complex
-                       tensors come from JAX's initializer of the same name, where there is one, and are not fanin's values.
+        dtype          a floating-point dtype; None is JAX's default. All dtypes hold the same draws, rounded once. A complex
+                       tensor, of the initializers that have one, is a real one with the two parts along a last axis.
         out_sharding   the sharding of the array. Each device fills its own part and allocates no more.
 
         Raises ValueError for arguments that are not allowed, TypeError, and IndexError for axes outside the shape.
         """
-        if of_jax is not None and jnp.issubdtype(dtype, jnp.complexfloating):
-            return of_jax(key, shape, dtype, out_sharding)
         extents: typing.Any = shape if np.ndim(shape) else [shape]
         shape = tuple(map(operator.index, extents))
         if min(shape, default=0) < 0:
             raise ValueError(f"Extents must not be negative. Received: shape={shape}")
+        if pairs_of is not None and dtype is not None and jnp.issubdtype(dtype, jnp.complexfloating):
+            pairs = _initializer(lambda _: pairs_of(shape), None)(key, (*shape, 2), jnp.zeros((), dtype).real.dtype,
+                                                                 _with_pairs(out_sharding, len(shape)))
+            return jax.lax.complex(pairs[..., 0], pairs[..., 1])
         tensor = Tensor(shape, _dtype_of(dtype), *distribution_of(shape))
         _check(tensor)
         if out_sharding is None:
@@ -406,9 +425,12 @@ def uniform(scale: float = 1e-2, dtype: typing.Any = None) -> Initializer:
 
 
 def normal(stddev: float = 1e-2, dtype: typing.Any = None) -> Initializer:
-    """A normal distribution with mean 0, not truncated."""
-    drawn = "normal", (("mean", 0.0), ("stddev", float(stddev)))
-    return _initializer(lambda shape: drawn, dtype, _normal_of_jax(stddev))
+    """A normal distribution with mean 0, not truncated. Each part of a complex number has half of the variance."""
+
+    def of(stddev: float) -> tuple:
+        return "normal", (("mean", 0.0), ("stddev", stddev))
+
+    return _initializer(lambda shape: of(float(stddev)), dtype, lambda shape: of(float(stddev) / math.sqrt(2)))
 
 
 def truncated_normal(stddev: float = 1e-2, dtype: typing.Any = None, lower: float = -2.0, upper: float = 2.0) -> Initializer:
@@ -434,21 +456,34 @@ def variance_scaling(scale: float, mode: str, distribution: str, in_axis: int | 
     batch_axis    the axes of neither. fan_in and fan_out are the product of the extents of the inputs or of the outputs, times
                   the extents of the axes that are not named.
 
+    Complex tensors are uniform on a disk, normal, or normal and truncated at a modulus of two standard deviations, of that variance
+    (after truncation). The host computes those on a disk and the truncated ones; a call that runs on a GPU fails.
+
     As jax.nn.initializers.variance_scaling. Calls raise ValueError for arguments that are not allowed.
     """
 
-    def distribution_of(shape: tuple[int, ...]) -> tuple:
-        variance = _checked_scale(scale) / _fan(shape, mode, in_axis, out_axis, batch_axis)
+    def variance_of(shape: tuple[int, ...]) -> float:
         if distribution not in _SCALED:
             raise ValueError(f"distribution must be one of {', '.join(_SCALED)}. Received: distribution={distribution!r}")
+        return _checked_scale(scale) / _fan(shape, mode, in_axis, out_axis, batch_axis)
+
+    def pairs_of(shape: tuple[int, ...]) -> tuple:
+        stddev = math.sqrt(variance_of(shape))
+        if distribution == "normal" or stddev == 0:
+            return "normal", (("mean", 0.0), ("stddev", stddev / math.sqrt(2)))
+        if distribution == "uniform":
+            return _DISK, (("scale", stddev),)
+        return _TRUNCATED_DISK, (("scale", stddev / .95311164380491208),)  # the standard deviation after truncation
+
+    def distribution_of(shape: tuple[int, ...]) -> tuple:
+        variance = variance_of(shape)
         if variance == 0:
             return "normal", (("mean", 0.0), ("stddev", 0.0))
         name = "untruncated_normal" if distribution == "normal" else distribution
         # The core computes the parameters, so that the bits are those of its classes.
         return _distribution_of(_core.describe(_core.VarianceScaling(variance, "fan_in", name, 0), (1, 1)))
 
-    of_jax = _variance_scaling_of_jax(scale, mode, distribution, in_axis, out_axis, batch_axis)
-    return _initializer(distribution_of, dtype, of_jax)
+    return _initializer(distribution_of, dtype, pairs_of)
 
 
 def _fan(shape: tuple[int, ...], mode: str, in_axis: int | Sequence[int], out_axis: int | Sequence[int],

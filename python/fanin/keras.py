@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The random initializers of keras.initializers with fanin's values, for Keras 3 on any back end.
+"""The random initializers of keras.initializers, and STFT, with fanin's values, for Keras 3 on any back end.
 
     keras.layers.Dense(256, kernel_initializer=fanin.keras.HeNormal(42))
     fanin.keras.install()  # from here on "he_normal" and keras.initializers.HeNormal are fanin's
@@ -176,7 +176,8 @@ class _Drawn:
         with _outside_of_traces():
             seed, subsequence = numbers()
         # Outside of traced functions the call happens once, and compiling it would take longer.
-        if _BACKEND == "jax" and traced and partition_shape is None and _jax.is_supported(type(self) is Orthogonal):
+        in_trace = _BACKEND == "jax" and traced and partition_shape is None and not isinstance(self, STFT)
+        if in_trace and _jax.is_supported(isinstance(self, Orthogonal)):
             return _jax.fill(_jax.tensor_of(self._with_seed(0), shape, name), _jax.words_of(seed, subsequence))
         with _outside_of_traces():
             array = _aligned(part, _DTYPES[name])
@@ -248,7 +249,19 @@ class Orthogonal(_Drawn, keras.initializers.Orthogonal):
         return _core.Orthogonal(float(self.gain), seed)
 
 
+class STFT(_Drawn, keras.initializers.STFT):
+    seed = 0  # of no effect
+
+    def _warn_of_equal_values(self) -> None:
+        """They are meant to be equal."""
+
+    def _with_seed(self, seed: int) -> _core.Initializer:
+        return _core.STFT(self.side, self.window, self.scaling, self.periodic)
+
+
 OrthogonalInitializer = Orthogonal  # as in Keras
+STFTInitializer = STFT
+stft = STFT
 glorot_normal = GlorotNormal
 glorot_uniform = GlorotUniform
 he_normal = HeNormal
@@ -318,7 +331,7 @@ def _keyed(initializer: typing.Any, seed: int, path: str) -> typing.Any:
         return initializer
     if not isinstance(initializer, _Drawn):
         twin = next((twin for twin in _EXPORTED.values() if twin.__bases__[-1] is type(initializer)), None)
-        if twin is None:
+        if twin is None or twin is STFT:  # which draws nothing
             return initializer
         initializer = typing.cast(typing.Any, twin).from_config({**initializer.get_config(), "seed": 0})
     return _Keyed(initializer, seed if own_seed is None else int(own_seed) % 2**64, path)

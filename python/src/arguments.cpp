@@ -115,9 +115,10 @@ Layout layout_from(nb::handle object) {
   return parse_layout(text_from(object));
 }
 
-TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout, Layout usual) {
+TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout, std::optional<Layout> usual) {
   TensorOptions options;
-  options.layout = layout.is_none() ? usual : layout_from(layout);
+  options.layout = usual;
+  if (!layout.is_none()) options.layout = layout_from(layout);
   if (!name.is_none()) {
     if (!nb::isinstance<nb::str>(name)) {
       refuse_type("name must be a string, the tensor's name. Received: " + shown(name) +

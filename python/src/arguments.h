@@ -40,7 +40,7 @@ std::optional<CudaStream> stream_from(nb::handle object);
 Layout layout_from(nb::handle object);
 
 // The tensor's name or subsequence, of which at most one may be given, and its layout, which is `usual` if it is None.
-TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout, Layout usual);
+TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout, std::optional<Layout> usual);
 
 // An initializer: borrowed from its Python object, or made for one call from a name or a configuration.
 class InitializerArgument {

@@ -43,7 +43,10 @@ struct Array {
   View view() const { return {address, dtype, bytes(), device, 0, facts_of(dtype).is_packed() && !is_packed}; }
 
   // The order of the axes in the array's library: PyTorch's in its tensors, Keras's in others.
-  Layout layout() const { return library == Library::torch ? Layout::oihw : Layout::hwio; }
+  // None: the array does not say which axes of a kernel are what.
+  std::optional<Layout> layout() const {
+    return library == Library::torch ? std::optional<Layout>(Layout::oihw) : std::nullopt;
+  }
 
   // Whether the items are contiguous in row-major order, and aligned to their size.
   bool is_dense() const;

@@ -27,12 +27,7 @@ std::string to_text(const Seed& seed);
 nanobind::tuple seed_state(const Seed& seed);
 Seed seed_from_state(const nanobind::tuple& state);
 
-// A Description and the layout that it is for.
-struct NamedDescription {
-  Description description;
-  Layout layout;
-};
-
-NamedDescription describe(const Initializer& initializer, nanobind::handle shape, nanobind::handle layout);
+// The layout may be None.
+Description describe(const Initializer& initializer, nanobind::handle shape, nanobind::handle layout);
 
 }  // namespace fanin::python

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -61,12 +62,11 @@ std::pair<double, double> bounds_of(const Distribution& d) {
   return {d.value, d.value};
 }
 
-std::string text_of(const NamedDescription& self) {
-  const Description& d = self.description;
+std::string text_of(const Description& d) {
   const Moments moments = moments_of(d.distribution);
   return d.initializer + " of shape " + to_string(d.shape) + "\n" + "  fans        in " +
          std::to_string(d.fans.fan_in) + ", out " + std::to_string(d.fans.fan_out) + " (" +
-         std::string(name_of(self.layout)) + ")\n" + "  derivation  " + d.derivation + "\n" + "  values      " +
+         std::string(name_of(d.layout)) + ")\n" + "  derivation  " + d.derivation + "\n" + "  values      " +
          values_text(d.distribution) + "\n" + "  in total    mean " + number(moments.mean) + ", stddev " +
          number(moments.stddev);
 }
@@ -74,49 +74,47 @@ std::string text_of(const NamedDescription& self) {
 }  // namespace
 
 void bind_description(nb::module_& m) {
-  using D = NamedDescription;
+  using D = Description;
   nb::class_<D>(m, "Description",
                 "The fans, the distribution and its derivation for a tensor. Numbers are in binary64, before rounding "
                 "to a dtype.")
       .def_prop_ro(
-          "initializer", [](const D& d) { return d.description.initializer; }, "The name of the class.")
+          "initializer", [](const D& d) { return d.initializer; }, "The name of the class.")
       .def_prop_ro(
-          "shape", [](const D& d) { return tuple_of(d.description.shape); },
-          nb::sig("def shape(self) -> tuple[int, ...]"), "The shape of the whole tensor.")
+          "shape", [](const D& d) { return tuple_of(d.shape); }, nb::sig("def shape(self) -> tuple[int, ...]"),
+          "The shape of the whole tensor.")
       .def_prop_ro(
           "layout", [](const D& d) { return name_of(d.layout); }, "\"hwio\" or \"oihw\".")
       .def_prop_ro(
-          "fan_in", [](const D& d) { return d.description.fans.fan_in; }, "The number of inputs of each output.")
+          "fan_in", [](const D& d) { return d.fans.fan_in; }, "The number of inputs of each output.")
       .def_prop_ro(
-          "fan_out", [](const D& d) { return d.description.fans.fan_out; }, "The number of outputs of each input.")
+          "fan_out", [](const D& d) { return d.fans.fan_out; }, "The number of outputs of each input.")
       .def_prop_ro(
-          "distribution", [](const D& d) { return name_of(d.description.distribution.kind); },
+          "distribution", [](const D& d) { return name_of(d.distribution.kind); },
           "\"constant\", \"identity\", \"uniform\", \"normal\", \"truncated_normal\", \"computed\" or \"orthogonal\".")
       .def_prop_ro(
-          "mean", [](const D& d) { return moments_of(d.description.distribution).mean; },
+          "mean", [](const D& d) { return moments_of(d.distribution).mean; },
           "The mean of the values; NaN, for unknown, if they are computed.")
       .def_prop_ro(
-          "stddev", [](const D& d) { return moments_of(d.description.distribution).stddev; },
+          "stddev", [](const D& d) { return moments_of(d.distribution).stddev; },
           "The standard deviation of the values, after truncation; NaN if they are computed.")
       .def_prop_ro(
           "untruncated_stddev",
           [](const D& d) {
-            const Distribution& drawn = d.description.distribution;
+            const Distribution& drawn = d.distribution;
             return is_normal(drawn) ? drawn.stddev : moments_of(drawn).stddev;
           },
           "The standard deviation before truncation. For other distributions it is stddev.")
       .def_prop_ro(
-          "bounds", [](const D& d) { return bounds_of(d.description.distribution); },
+          "bounds", [](const D& d) { return bounds_of(d.distribution); },
           "No value is below the first or above the second number. They are infinite for a normal without truncation "
           "and for computed values.")
       .def_prop_ro(
-          "seed", [](const D& d) { return d.description.seed; }, "The seed's number, given or drawn.")
+          "seed", [](const D& d) { return d.seed; }, "The seed's number, given or drawn.")
       .def_prop_ro(
-          "seed_kind", [](const D& d) { return name_of(d.description.seed_kind); },
-          "\"fixed\", \"sequence\" or \"none\".")
+          "seed_kind", [](const D& d) { return name_of(d.seed_kind); }, "\"fixed\", \"sequence\" or \"none\".")
       .def_prop_ro(
-          "derivation", [](const D& d) { return d.description.derivation; },
-          "The formula of the distribution, with its numbers.")
+          "derivation", [](const D& d) { return d.derivation; }, "The formula of the distribution, with its numbers.")
       .def("__repr__", [](const D& d) { return "<" + text_of(d) + ">"; })
       .def("__str__", &text_of);
 
@@ -126,15 +124,15 @@ void bind_description(nb::module_& m) {
         const InitializerArgument initializer(init, nb::none());
         return describe(*initializer, shape, layout);
       },
-      "init"_a, "shape"_a, "layout"_a = "hwio",
-      nb::sig("def describe(init: InitializerLike, shape: Sequence[int], layout: str = 'hwio') -> Description"),
-      "The fans, the distribution and its derivation for a tensor of this shape. Draws nothing. Raises ValueError and\n"
-      "TypeError.");
+      "init"_a, "shape"_a, "layout"_a = nb::none(),
+      nb::sig("def describe(init: InitializerLike, shape: Sequence[int], layout: str | None = None) -> Description"),
+      "The fans, the distribution and its derivation for a tensor of this shape. The layout is as in draw. Draws\n"
+      "nothing. Raises ValueError and TypeError.");
 }
 
-NamedDescription describe(const Initializer& initializer, nb::handle shape, nb::handle layout) {
-  const Layout channels = layout_from(layout);
-  return {initializer.describe(shape_from(shape, "shape"), channels), channels};
+Description describe(const Initializer& initializer, nb::handle shape, nb::handle layout) {
+  const TensorOptions options = options_from(nb::none(), nb::none(), layout, std::nullopt);
+  return initializer.describe(shape_from(shape, "shape"), options);
 }
 
 }  // namespace fanin::python

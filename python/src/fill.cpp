@@ -213,7 +213,7 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
                 nb::handle subsequence, nb::handle offset, nb::handle extent, nb::handle layout, int threads,
                 nb::handle output_scale, nb::handle rounding) {
   const InitializerArgument initializer(init, seed);
-  TensorOptions options = options_from(name, subsequence, layout, Layout::hwio);
+  TensorOptions options = options_from(name, subsequence, layout, std::nullopt);
   const Shape whole = shape_from(shape, "shape");
   if (offset.is_none() != extent.is_none()) {
     throw InvalidArgument(
@@ -248,7 +248,7 @@ float8_e5m2fnuz, float6_e2m3fn, float6_e3m2fn and float4_e2m1fn, with an element
 PyTorch's float4_e2m1fn_x2 with two elements in a byte. A host array may have any strides; if it is not dense, one thread
 fills it. A device array must be dense and row-major. Of a DTensor of PyTorch this process's block is filled.
 
-init is an Initializer, a name such as "he_normal", or a configuration of Keras's as a dictionary.
+init is an Initializer, a name such as "he_normal" or "torch:kaiming_normal", or a configuration as a dictionary.
 
 seed         replaces the initializer's seed: an integer in [0, 2**64) or a Seed. A name without a seed draws one that cannot
              be read. To get the values again, give a seed or make an initializer.
@@ -259,7 +259,8 @@ shape        the shape of the whole tensor, if the array is a block of it, or ha
 offset       the index of the array's first element in the whole tensor, if the array is a block. The values are the slice
              of the whole tensor, and the scale follows from the whole tensor's fans.
 layout       the order of the axes: "hwio" for (..., in, out), as Keras and JAX have it, or "oihw" for (out, in, ...), as
-             PyTorch has it. The default is "oihw" for a tensor of PyTorch and "hwio" for other arrays.
+             PyTorch has it. The default is "oihw" for a tensor of PyTorch, else that of the framework whose name for the
+             initializer was used ("torch:kaiming_normal": "oihw"), else "hwio".
 stream       the CUDA stream for a device array: its address, or a stream object of PyTorch, CuPy or a library with
              __cuda_stream__. The default is the current stream of the array's library.
 threads      the maximum number of threads for host memory. 0 means all CPUs that the process may use. It does not change
@@ -275,10 +276,10 @@ anything is written, raises ValueError for values that are not allowed, TypeErro
 device that does not exist.)");
   m.def("draw", &draw, "init"_a, "shape"_a, "dtype"_a = nb::none(), nb::kw_only(), "seed"_a = nb::none(),
         "name"_a = nb::none(), "subsequence"_a = nb::none(), "offset"_a = nb::none(), "extent"_a = nb::none(),
-        "layout"_a = "hwio", "threads"_a = 0, "output_scale"_a = nb::none(), "rounding"_a = "nearest",
+        "layout"_a = nb::none(), "threads"_a = 0, "output_scale"_a = nb::none(), "rounding"_a = "nearest",
         nb::sig("def draw(init: InitializerLike, shape: Sequence[int], dtype: object = None, *, seed: SeedLike = None, "
                 "name: str | None = None, subsequence: int | None = None, offset: Sequence[int] | None = None, "
-                "extent: Sequence[int] | None = None, layout: str = 'hwio', threads: int = 0, "
+                "extent: Sequence[int] | None = None, layout: str | None = None, threads: int = 0, "
                 "output_scale: object = None, rounding: str = 'nearest') -> numpy.ndarray"),
         R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given offset and extent.
 

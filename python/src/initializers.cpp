@@ -13,6 +13,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "arguments.h"
@@ -20,6 +22,7 @@
 #include "bindings.h"
 #include "fanin/config.h"
 #include "fanin/error.h"
+#include "fanin/gain.h"
 #include "fill.h"
 
 namespace fanin::python {
@@ -54,6 +57,18 @@ Formula::Constants constants_from(const std::optional<nb::dict>& given) {
   return constants;
 }
 
+// The shape and the row-major values of what NumPy takes for an array of numbers.
+std::pair<Shape, std::vector<double>> array_from(nb::handle object, const char* what) {
+  try {
+    const nb::object array = nb::module_::import_("numpy").attr("asarray")(object, "dtype"_a = "float64");
+    return {nb::cast<std::vector<std::int64_t>>(array.attr("shape")),
+            nb::cast<std::vector<double>>(array.attr("ravel")().attr("tolist")())};
+  } catch (const nb::python_error&) {
+    throw nb::type_error(
+        (std::string(what) + " must be a number or an array of numbers. Received: " + shown(object)).c_str());
+  }
+}
+
 nb::dict config_of(const Initializer& initializer, std::string_view form = "keras3") {
   return nb::cast<nb::dict>(json_loads(initializer.get_config(form_from(form))));
 }
@@ -75,15 +90,24 @@ nb::tuple identity_of(const Initializer& initializer) {
                         random ? nb::object(seed_state(initializer.seed())) : nb::object(nb::none()));
 }
 
+// Whether None is a value of the parameter, and not its default.
+bool initializer_has_null(std::string_view key) { return key == "window" || key == "scaling"; }
+
 // The arguments that make an equal initializer, in the constructors' order.
 std::string repr_of(nb::handle self) {
   const auto& initializer = nb::cast<const Initializer&>(self);
   const nb::dict config = config_of(initializer);
   std::string arguments;
-  for (const char* key : {"scale", "mode", "distribution", "mean", "stddev", "minval", "maxval", "value", "constants",
-                          "gain", "seed", "input_axes", "output_axes", "lower", "upper"}) {
+  if (initializer.class_name().find(':') != std::string_view::npos) {  // a framework's name, which no class has
+    return "get(" + nb::cast<std::string>(nb::repr(json_loads(serialize(initializer)))) + ")";
+  }
+  for (const char* key :
+       {"scale",  "mode",      "distribution", "mean",   "sparsity",   "stddev",      "minval", "maxval",
+        "value",  "constants", "gain",         "groups", "gate",       "gates",       "w0",     "side",
+        "window", "scaling",   "periodic",     "seed",   "input_axes", "output_axes", "lower",  "upper"}) {
     const bool is_seed = std::string_view(key) == "seed";
-    if (!config.contains(key) || (config[key].is_none() && !is_seed)) continue;
+    if (!config.contains(key)) continue;
+    if (config[key].is_none() && !is_seed && !initializer_has_null(key)) continue;
     arguments += (arguments.empty() ? "" : ", ") + std::string(key) + "=";
     arguments += is_seed && initializer.seed().kind() != Seed::Kind::fixed
                      ? to_text(initializer.seed())
@@ -97,7 +121,7 @@ nb::object call(nb::handle self, nb::handle shape, nb::handle dtype, const nb::k
   nb::object subsequence = nb::none();
   nb::object offset = nb::none();
   nb::object extent = nb::none();
-  nb::object layout = nb::str("hwio");
+  nb::object layout = nb::none();
   for (auto [key, value] : rest) {
     const std::string keyword = text_from(key);
     nb::object* argument = keyword == "name"               ? &name
@@ -130,19 +154,22 @@ bool wrap(const Initializer& initializer, nb::object& object) {
 template <class... Class>
 nb::object wrap_any(const Initializer& initializer) {
   nb::object object;
-  (void)(wrap<Class>(initializer, object) || ...);
+  if (!(wrap<Class>(initializer, object) || ...)) object = nb::cast(initializer);  // a framework's name
   return object;
 }
 
 nb::object wrapped(const Initializer& initializer) {
   return wrap_any<HeNormal, HeUniform, LecunNormal, LecunUniform, GlorotNormal, GlorotUniform, VarianceScaling,
-                  TruncatedNormal, RandomNormal, RandomUniform, Constant, Zeros, Ones, Identity, Orthogonal, Formula>(
-      initializer);
+                  TruncatedNormal, RandomNormal, RandomUniform, Constant, Zeros, Ones, Identity, Orthogonal, Formula,
+                  SirenFirst, SirenHidden, Dirac, Bilinear, ForgetGateBias, Sparse, STFT>(initializer);
 }
 
-nb::object get(nb::handle identifier) {
+nb::object get(nb::handle identifier, std::string_view convention = {}) {
+  if (!convention.empty() && !nb::isinstance<nb::str>(identifier)) {
+    throw nb::type_error(("A convention is for a name. Received: " + shown(identifier)).c_str());
+  }
   if (identifier.is_none() || nb::isinstance<Initializer>(identifier)) return nb::borrow(identifier);
-  if (nb::isinstance<nb::str>(identifier)) return wrapped(make(text_from(identifier)));
+  if (nb::isinstance<nb::str>(identifier)) return wrapped(make(text_from(identifier), {}, convention));
   if (nb::isinstance<nb::dict>(identifier)) return wrapped(deserialize(json_dumps(identifier)));
   if (nb::isinstance<nb::type_object>(identifier)) return get(identifier());
   throw nb::type_error(("Could not interpret initializer identifier: " + shown(identifier) +
@@ -153,6 +180,16 @@ nb::object get(nb::handle identifier) {
 // The attributes that Python code has set on the object.
 nb::object attributes_of(nb::handle self) { return nb::getattr(self, "__dict__", nb::none()); }
 
+// Of the class, or of a framework's name if the class is Initializer.
+template <class Class>
+Class from_state(const std::string& json) {
+  if constexpr (std::is_same_v<Class, Initializer>) {
+    return deserialize(json);
+  } else {
+    return Class::from_config(json);
+  }
+}
+
 template <class Class>
 nb::tuple get_state(nb::handle self) {
   const auto& initializer = nb::cast<const Class&>(self);
@@ -160,13 +197,14 @@ nb::tuple get_state(nb::handle self) {
   if (seed.kind() == Seed::Kind::sequence) {  // continues after its last call
     seed = Seed::sequence(seed.value(), seed.generator_name(), initializer.calls());
   }
-  return nb::make_tuple(initializer.get_config(), seed_state(seed), attributes_of(self));
+  const std::string json = std::is_same_v<Class, Initializer> ? serialize(initializer) : initializer.get_config();
+  return nb::make_tuple(json, seed_state(seed), attributes_of(self));
 }
 
 template <class Class>
 void set_state(nb::pointer_and_handle<Class> self, const nb::tuple& state) {
   if (nb::len(state) != 3) throw InvalidArgument("This is no state of an initializer: " + shown(state));
-  Class made = Class::from_config(nb::cast<std::string>(state[0]));
+  Class made = from_state<Class>(nb::cast<std::string>(state[0]));
   static_cast<Initializer&>(made) = made.with_seed(seed_from_state(nb::cast<nb::tuple>(state[1])));
   new (self.p) Class(made);
   if (!state[2].is_none()) self.h.attr("__dict__").attr("update")(state[2]);
@@ -219,14 +257,14 @@ a pickled one, has the same seed, also if it was drawn, and continues to count t
           "__call__", &call, "shape"_a, "dtype"_a = nb::none(), "kwargs"_a,
           nb::sig("def __call__(self, shape: Sequence[int], dtype: object = None, *, name: str | None = None, "
                   "subsequence: int | None = None, partition_shape: Sequence[int] | None = None, "
-                  "partition_offset: Sequence[int] | None = None, layout: str = 'hwio') -> numpy.ndarray"),
+                  "partition_offset: Sequence[int] | None = None, layout: str | None = None) -> numpy.ndarray"),
           R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given partition_offset and
 partition_shape, whose values are the slice of the whole tensor. The other arguments are those of fanin.draw.)")
       .def(
           "describe",
           [](const Initializer& self, nb::handle shape, nb::handle layout) { return describe(self, shape, layout); },
-          "shape"_a, "layout"_a = "hwio",
-          nb::sig("def describe(self, shape: Sequence[int], layout: str = 'hwio') -> Description"),
+          "shape"_a, "layout"_a = nb::none(),
+          nb::sig("def describe(self, shape: Sequence[int], layout: str | None = None) -> Description"),
           "The fans, the distribution and its derivation for a tensor of this shape.")
       .def(
           "get_config", &config_of, "form"_a = "keras3",
@@ -261,7 +299,9 @@ Keras. Raises ValueError for parameters that the form does not have.)")
                                  .equal(identity_of(nb::cast<const Initializer&>(other))));
           },
           nb::is_operator(), nb::sig("def __eq__(self, other: object) -> bool"))
-      .def("__hash__", [](const Initializer& self) { return nb::hash(identity_of(self)); });
+      .def("__hash__", [](const Initializer& self) { return nb::hash(identity_of(self)); })
+      .def("__getstate__", &get_state<Initializer>)
+      .def("__setstate__", &set_state<Initializer>);
 
   bind_class<VarianceScaling, Initializer>(m, "VarianceScaling", "variance_scaling",
                                            R"(A distribution with the variance scale / max(1, fan), for scale > 0.
@@ -348,8 +388,27 @@ stddev is the standard deviation before truncation. lower < upper; Keras always 
           "minval"_a = -0.05, "maxval"_a = 0.05, "seed"_a = nb::none(),
           nb::sig("def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: SeedLike = None) -> None"));
 
-  bind_class<Constant, Initializer>(m, "Constant", "constant", "Every element is value.", {"value"})
-      .def(nb::init<double>(), "value"_a = 0.0);
+  bind_class<Constant, Initializer>(
+      m, "Constant", "constant",
+      R"(Every element is value, a number or an array that broadcasts to the tensor's shape as in NumPy.
+
+A number outside the dtype's range becomes the outermost finite one. An array has at most 8 dimensions; its numbers are
+rounded once, and a fill refuses those that are not finite in the dtype. The host fills it for every device.)")
+      .def(
+          "__init__",
+          [](Constant* self, nb::handle value) {
+            double number = 0;
+            if (nb::try_cast(value, number)) {
+              new (self) Constant(number);
+            } else {
+              auto [shape, values] = array_from(value, "value");
+              new (self) Constant(std::move(shape), std::move(values));
+            }
+          },
+          "value"_a = 0.0, nb::sig("def __init__(self, value: float | ArrayLike = 0.0) -> None"))
+      .def_prop_ro(
+          "value", [](const Constant& self) { return nb::object(config_of(self)["value"]); },
+          nb::sig("def value(self) -> float | list"), "The number, or the array as nested lists.");
   bind_class<Zeros, Initializer>(m, "Zeros", "zeros", "Every element is 0.").def(nb::init<>());
   bind_class<Ones, Initializer>(m, "Ones", "ones", "Every element is 1.").def(nb::init<>());
   bind_class<Identity, Initializer>(m, "Identity", "identity",
@@ -377,6 +436,101 @@ filled, the initializer keeps the matrix. A fill on a device waits for the strea
           nb::sig("def __init__(self, gain: float = 1.0, seed: SeedLike = None) -> None"))
       .def_prop_ro("gain", [](const Orthogonal& self) { return nb::cast<double>(config_of(self)["gain"]); });
 
+  bind_class<SirenFirst, Initializer>(m, "SirenFirst", "siren_first",
+                                      "Uniform on [-1 / fan_in, 1 / fan_in), for the first layer of a network of "
+                                      "sines. Sitzmann et al., 2020, section 3.2.")
+      .def(
+          "__init__", [](SirenFirst* self, nb::handle seed) { new (self) SirenFirst(seed_from(seed)); },
+          "seed"_a = nb::none(), nb::sig("def __init__(self, seed: SeedLike = None) -> None"));
+
+  bind_class<SirenHidden, Initializer>(m, "SirenHidden", "siren_hidden",
+                                       "Uniform on [-limit, limit), limit = sqrt(6 / fan_in) / w0, for the other "
+                                       "layers of a network of sines. Sitzmann et al., 2020.",
+                                       {"w0"})
+      .def(
+          "__init__",
+          [](SirenHidden* self, double w0, nb::handle seed) { new (self) SirenHidden(w0, seed_from(seed)); },
+          "w0"_a = 30.0, "seed"_a = nb::none(),
+          nb::sig("def __init__(self, w0: float = 30.0, seed: SeedLike = None) -> None"));
+
+  bind_class<Dirac, Initializer>(
+      m, "Dirac", "dirac",
+      R"(PyTorch's dirac_: 1 at the centre of the kernel from each channel to the same channel of its group, else 0.
+
+For kernels of convolutions in 1 to 3 dimensions, (..., in, out), or (out, in, ...) in layout oihw. groups divides the channels
+out.)",
+      {"groups"})
+      .def(nb::init<std::int64_t>(), "groups"_a = 1);
+
+  bind_class<Bilinear, Initializer>(
+      m, "Bilinear", "bilinear",
+      R"(Linear interpolation by a transposed convolution, from each channel to the same channel of its group, else 0.
+
+Along each axis in space 1 - |i - (extent - 1) / 2| / floor((extent + 1) / 2), for 1 to 3 of them. The kernel is as PyTorch's
+transposed convolutions have it, (in, out / groups, ...) in layout oihw, or (..., out / groups, in). groups divides the channels
+in. Long, Shelhamer and Darrell, "Fully convolutional networks for semantic segmentation", 2015.)",
+      {"groups"})
+      .def(nb::init<std::int64_t>(), "groups"_a = 1);
+
+  bind_class<ForgetGateBias, Initializer>(
+      m, "ForgetGateBias", "forget_gate_bias",
+      R"(The bias of a recurrent layer, whose last axis is `gates` parts of equal size: value in part number `gate`, else 0.
+
+The defaults are those of an LSTM in Keras (unit_forget_bias) and in PyTorch. Jozefowicz et al., "An empirical exploration of
+recurrent network architectures", 2015.)",
+      {"value", "gate", "gates"})
+      .def(nb::init<double, int, int>(), "value"_a = 1.0, "gate"_a = 1, "gates"_a = 4);
+
+  bind_class<Sparse, Initializer>(
+      m, "Sparse", "sparse",
+      R"(PyTorch's sparse_: a matrix of normals, in which ceil(sparsity * outputs) random weights of each input are 0.
+
+The inputs are the rows, or the columns in layout oihw. sparsity is from 0 to 1, the mean is 0. Every block knows its zeros.
+Martens, "Deep learning via Hessian-free optimization", 2010.)",
+      {"sparsity", "stddev"})
+      .def(
+          "__init__",
+          [](Sparse* self, double sparsity, double stddev, nb::handle seed) {
+            new (self) Sparse(sparsity, stddev, seed_from(seed));
+          },
+          "sparsity"_a = 0.1, "stddev"_a = 0.01, "seed"_a = nb::none(),
+          nb::sig("def __init__(self, sparsity: float = 0.1, stddev: float = 0.01, seed: SeedLike = None) -> None"));
+
+  bind_class<STFT, Initializer>(
+      m, "STFT", "stft",
+      R"(Keras's kernel of a short-time Fourier transform, of the shape (frame_length, 1, fft_length / 2 + 1).
+
+side      "real": cos(2 pi t k / fft_length), "imag": -sin(2 pi t k / fft_length)
+window    the factors of the frame's points: a name of scipy.signal.windows, a list of frame_length numbers, or None
+scaling   what they are divided by: "density", sqrt(sum(window^2)); "spectrum", sum(|window|); or None
+periodic  a named window has frame_length + 1 points, without the last
+
+It needs a build with MPFR, as Formula's functions do.)")
+      .def(
+          "__init__",
+          [](STFT* self, std::string_view side, nb::handle window, std::optional<std::string_view> scaling,
+             bool periodic) {
+            if (window.is_none()) {
+              new (self) STFT(side, std::nullopt, scaling, periodic);
+            } else if (nb::isinstance<nb::str>(window)) {
+              const std::string name = text_from(window);
+              new (self) STFT(side, std::optional<std::string_view>(name), scaling, periodic);
+            } else {
+              new (self) STFT(side, array_from(window, "window").second, scaling, periodic);
+            }
+          },
+          "side"_a = "real", "window"_a.none() = "hann", "scaling"_a.none() = "density", "periodic"_a = false,
+          nb::sig("def __init__(self, side: str = 'real', window: str | ArrayLike | None = 'hann', "
+                  "scaling: str | None = 'density', periodic: bool = False) -> None"))
+      .def_prop_ro("side", [](const STFT& self) { return nb::cast<std::string>(config_of(self)["side"]); })
+      .def_prop_ro(
+          "window", [](const STFT& self) { return nb::object(config_of(self)["window"]); },
+          nb::sig("def window(self) -> str | list[float] | None"))
+      .def_prop_ro(
+          "scaling", [](const STFT& self) { return nb::object(config_of(self)["scaling"]); },
+          nb::sig("def scaling(self) -> str | None"))
+      .def_prop_ro("periodic", [](const STFT& self) { return nb::cast<bool>(config_of(self)["periodic"]); });
+
   bind_class<Formula, Initializer>(m, "Formula", "formula",
                                    R"doc(A value that is computed for each element, such as Formula("log(i[1] + 1)").
 
@@ -385,7 +539,9 @@ clamp(x, low, high), pi, and
 i[0], i[1] ...   the element's coordinates in the whole tensor; i[-1] is the last one
 shape[0] ...     the tensor's extents
 constants        by their names
-u or z           one draw: uniform in the open interval (0, 1), or standard normal
+u or z           one draw: uniform in the open interval (0, 1), or standard normal; u[k] or z[k] is that of element k
+                 of the same row, the last axis, which has at most 64 elements then
+place[k]         where the element is in a random order of the elements that differ from it only on axis k, from 0 on
 log, exp, sin, cos, pow, log1p, expm1, softplus_inverse, correctly rounded; they need a build with MPFR
 
 All dtypes get the same binary64 number, rounded once. The host computes it for every device. A fill refuses values that are
@@ -403,12 +559,28 @@ not finite in the dtype.)doc")
           "constants", [](const Formula& self) { return nb::cast<nb::dict>(config_of(self)["constants"]); },
           nb::sig("def constants(self) -> dict[str, float]"));
 
-  m.def("get", &get, "identifier"_a.none(),
-        nb::sig("def get(identifier: InitializerLike | type[Initializer] | None) -> Initializer | None"),
+  m.def(
+      "calculate_gain",
+      [](std::string_view nonlinearity, std::optional<double> param) { return calculate_gain(nonlinearity, param); },
+      "nonlinearity"_a, "param"_a = nb::none(),
+      nb::sig("def calculate_gain(nonlinearity: str, param: float | None = None) -> float"),
+      "torch.nn.init.calculate_gain: the gain of a nonlinearity, of which param is leaky_relu's slope (None: 0.01).\n"
+      "Raises ValueError for an unknown one.");
+
+  m.def("get", &get, "identifier"_a.none(), "convention"_a = "",
+        nb::sig("def get(identifier: InitializerLike | type[Initializer] | None, convention: str = '') -> "
+                "Initializer | None"),
         R"(The initializer for a name, a configuration or a class. Returns an initializer or None unchanged.
 
 Names are those of Keras since TF 2.2: "HeNormal", "he_normal", their aliases, and TF 2's names with V2, with or without
-"keras.initializers." before them. Raises TypeError, and ValueError, which suggests a name for an unknown one.)");
+"keras.initializers." before them.
+
+After a convention, "keras", "torch" or "jax", a name means what that framework means by it: get("torch:kaiming_normal"), or
+get("kaiming_normal", convention="torch"). Distribution, truncation, the parameters, their names and defaults are the framework's,
+and so is the layout of a kernel, unless layout= or a PyTorch tensor says it. Other parameters stand in a configuration:
+get({"class_name": "torch:kaiming_normal", "config": {"nonlinearity": "relu"}}).
+
+Raises TypeError, and ValueError, which suggests a name for an unknown one or lists the convention's.)");
   m.def(
       "deserialize",
       [](nb::handle config) {

@@ -91,7 +91,7 @@ Initializer initializer_of(const xla::CallFrame& call) {
                            number_of(call, "upper"));
   }
   if (distribution == "orthogonal") return Orthogonal(number_of(call, "gain"), 0);
-  fail("its distribution is \"" + std::string(distribution) + "\"");
+  return Formula(distribution, {{"scale", number_of(call, "scale")}}, 0);  // of complex numbers
 }
 
 // Asks Linux for large pages: XLA's new memory has no pages yet, and 512 times fewer large ones must be allocated and

@@ -23,8 +23,19 @@ std::uint64_t subsequence_in(const TensorOptions& options) {
                         "\", subsequence=" + std::to_string(*options.subsequence));
 }
 
-Fans fans_in(const Shape& shape, const TensorOptions& options, const FanAxes& axes) {
-  if (!options.fans) return compute_fans(shape, options.layout, axes);
+Layout layout_in(const TensorOptions& options, const detail::Scheme& scheme) {
+  return options.layout.value_or(scheme.layout());
+}
+
+Fans fans_in(const Shape& shape, const TensorOptions& options, const detail::Scheme& scheme) {
+  if (!options.fans) {
+    if (scheme.needs_two_axes() && shape.size() < 2) {
+      throw InvalidArgument(
+          std::string(scheme.class_name()) +
+          " needs two dimensions for its fans, or the fans as numbers. Received: shape=" + to_string(shape));
+    }
+    return compute_fans(shape, layout_in(options, scheme), scheme.axes());
+  }
   if (const Fans fans = *options.fans; (fans.fan_in | fans.fan_out) >> 63 != 0) {
     throw InvalidArgument("Fans must be less than 2^63. Received: fan_in=" + std::to_string(fans.fan_in) +
                           ", fan_out=" + std::to_string(fans.fan_out));
@@ -40,14 +51,10 @@ Access::Prepared Access::prepare(const Initializer& initializer, const Shape& sh
                                  const TensorOptions& options) {
   const Scheme& scheme = *initializer.scheme_;
   const std::uint64_t subsequence = subsequence_in(options);
-  if (!is_whole(options.block) && !scheme.allows_blocks()) {
-    throw InvalidArgument(std::string(scheme.class_name()) +
-                          " initializer doesn't support partition-related arguments.");
-  }
   return in_default_fp_environment([&] {
     const IndexMap index = make_index_map(shape, options.block);
-    const Fans fans = fans_in(shape, options, scheme.axes());
-    const Distribution distribution = scheme.distribution(shape, options.layout, fans);
+    const Fans fans = fans_in(shape, options, scheme);
+    const Distribution distribution = scheme.distribution(shape, layout_in(options, scheme), fans);
     return Prepared{distribution, make_params(distribution, shape, index, dtype, initializer.seed_.value(), subsequence,
                                               options.output_scale, options.rounding)};
   });
@@ -114,7 +121,7 @@ Tensor Initializer::operator()(const Shape& shape, DType dtype, const TensorOpti
   return tensor;
 }
 
-Description Initializer::describe(const Shape& shape, Layout layout) const {
+Description Initializer::describe(const Shape& shape, std::optional<Layout> layout) const {
   TensorOptions options;
   options.layout = layout;
   return describe(shape, options);
@@ -123,8 +130,9 @@ Description Initializer::describe(const Shape& shape, Layout layout) const {
 Description Initializer::describe(const Shape& shape, const TensorOptions& options) const {
   return detail::in_default_fp_environment([&] {
     const std::uint64_t size = element_count(shape);
-    const Fans fans = fans_in(shape, options, scheme_->axes());
-    const Distribution distribution = scheme_->distribution(shape, options.layout, fans);
+    const Fans fans = fans_in(shape, options, *scheme_);
+    const Layout layout = layout_in(options, *scheme_);
+    const Distribution distribution = scheme_->distribution(shape, layout, fans);
     return Description{std::string(class_name()),
                        shape,
                        fans,
@@ -132,7 +140,8 @@ Description Initializer::describe(const Shape& shape, const TensorOptions& optio
                        seed_.kind(),
                        seed_.value(),
                        size,
-                       scheme_->derivation(fans, distribution)};
+                       scheme_->derivation(fans, distribution),
+                       layout};
   });
 }
 

@@ -9,6 +9,7 @@
 #include "api/access.h"
 #include "fanin/error.h"
 #include "formulas/schemes.h"
+#include "formulas/structured_schemes.h"
 
 namespace fanin {
 
@@ -27,6 +28,16 @@ std::optional<double> bound(const detail::Scheme& scheme, std::size_t number, st
   const detail::Parameters& all = scheme.parameters();
   if (all.size() <= number || all[number].name != name) return {};
   return std::get<std::optional<double>>(all[number].value);
+}
+
+detail::Table array_of(Shape shape, std::vector<double> values) {
+  const std::uint64_t count = element_count(shape);
+  if (count == values.size() && count > 0 && shape.size() <= detail::ComputedValue::max_axes) {
+    return {"value", std::move(shape), std::move(values)};
+  }
+  throw InvalidArgument("An array of a Constant has at least one value, as many as its shape says, and at most " +
+                        std::to_string(detail::ComputedValue::max_axes) + " dimensions. Received: " +
+                        std::to_string(values.size()) + " values, shape=" + to_string(shape));
 }
 
 }  // namespace
@@ -81,6 +92,30 @@ RandomUniform::RandomUniform(double minval, double maxval, Seed seed)
     : Initializer(detail::random_uniform(minval, maxval), std::move(seed)) {}
 
 Constant::Constant(double value) : Initializer(detail::constant(value), Seed(0)) {}
+
+Constant::Constant(Shape shape, std::vector<double> values)
+    : Initializer(detail::constant(array_of(std::move(shape), std::move(values))), Seed(0)) {}
+
+SirenFirst::SirenFirst(Seed seed) : Initializer(detail::siren_first(), std::move(seed)) {}
+SirenHidden::SirenHidden(double w0, Seed seed) : Initializer(detail::siren_hidden(w0), std::move(seed)) {}
+
+Dirac::Dirac(std::int64_t groups) : Initializer(detail::dirac(static_cast<double>(groups)), Seed(0)) {}
+Bilinear::Bilinear(std::int64_t groups) : Initializer(detail::bilinear(static_cast<double>(groups)), Seed(0)) {}
+
+ForgetGateBias::ForgetGateBias(double value, int gate, int gates)
+    : Initializer(detail::forget_gate_bias(value, gate, gates), Seed(0)) {}
+
+Sparse::Sparse(double sparsity, double stddev, Seed seed)
+    : Initializer(detail::sparse(sparsity, stddev), std::move(seed)) {}
+
+STFT::STFT(std::string_view side, std::optional<std::string_view> window, std::optional<std::string_view> scaling,
+           bool periodic)
+    : Initializer(
+          detail::stft(side, {window ? std::optional<std::string>(*window) : std::nullopt, {}}, scaling, periodic),
+          Seed(0)) {}
+
+STFT::STFT(std::string_view side, std::vector<double> window, std::optional<std::string_view> scaling, bool periodic)
+    : Initializer(detail::stft(side, {std::nullopt, std::move(window)}, scaling, periodic), Seed(0)) {}
 
 Formula::Formula(std::string_view value, Constants constants, Seed seed)
     : Initializer(detail::computed(value, std::move(constants)), std::move(seed)) {}

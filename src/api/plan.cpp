@@ -326,9 +326,6 @@ std::size_t Plan::add_copy(std::size_t entry, const View& view) {
 std::size_t Plan::add_copy(std::size_t entry, const View& view, const Block& block) {
   Draws draws = state_->entry(entry).draws;
   draws.block = block;
-  if (!detail::is_whole(block) && draws.distribution.kind == Distribution::Kind::identity) {
-    throw InvalidArgument("An identity has no blocks. Received: a block of " + label(entry));
-  }
   const detail::Destination destination(view.device);
   const FillParams& original = state_->job_of(entry).params;
   const FillParams params = detail::in_default_fp_environment([&] {

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -133,9 +134,10 @@ fanin_description complete(const fanin_description& description) {
                                      "fanin_description", "FANIN_DESCRIPTION_INIT");
 }
 
-fanin::Layout layout_of(int32_t layout) {
+std::optional<fanin::Layout> layout_of(int32_t layout) {
+  if (layout == FANIN_LAYOUT_OF_INITIALIZER) return std::nullopt;
   if (layout != FANIN_HWIO && layout != FANIN_OIHW) {
-    throw fanin::InvalidArgument("The layout must be FANIN_HWIO or FANIN_OIHW");
+    throw fanin::InvalidArgument("The layout must be FANIN_HWIO, FANIN_OIHW or FANIN_LAYOUT_OF_INITIALIZER");
   }
   return static_cast<fanin::Layout>(layout);
 }
@@ -231,6 +233,12 @@ fanin_status fanin_make(const char* name, uint64_t seed, fanin_initializer** ini
   return make_with(initializer, [&] { return fanin::make(&given(name, "name"), seed); });
 }
 
+fanin_status fanin_make_by_convention(const char* convention, const char* name, uint64_t seed,
+                                      fanin_initializer** initializer) {
+  return make_with(initializer,
+                   [&] { return fanin::make(&given(name, "name"), seed, &given(convention, "convention")); });
+}
+
 fanin_status fanin_make_normal(double mean, double stddev, uint64_t seed, fanin_initializer** initializer) {
   return make_with(initializer, [&] { return fanin::RandomNormal(mean, stddev, seed); });
 }
@@ -246,6 +254,15 @@ fanin_status fanin_make_uniform(double low, double high, uint64_t seed, fanin_in
 
 fanin_status fanin_make_constant(double value, fanin_initializer** initializer) {
   return make_with(initializer, [&] { return fanin::Constant(value); });
+}
+
+fanin_status fanin_make_constant_array(size_t rank, const int64_t* shape, const double* values,
+                                       fanin_initializer** initializer) {
+  return make_with(initializer, [&] {
+    fanin::Shape extents = shape_of(shape, rank, "shape");
+    const double* const first = &given(values, "values");
+    return fanin::Constant(extents, std::vector<double>(first, first + fanin::element_count(extents)));
+  });
 }
 
 fanin_status fanin_make_identity(double gain, fanin_initializer** initializer) {
@@ -273,6 +290,47 @@ fanin_status fanin_make_formula(const char* value, size_t constants, const char*
     }
     for (size_t k = 0; k < constants; ++k) all.emplace_back(&given(names[k], "a name"), values[k]);
     return fanin::Formula(&given(value, "value"), std::move(all), seed);
+  });
+}
+
+fanin_status fanin_make_dirac(int64_t groups, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::Dirac(groups); });
+}
+
+fanin_status fanin_make_bilinear(int64_t groups, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::Bilinear(groups); });
+}
+
+fanin_status fanin_make_forget_gate_bias(double value, int32_t gate, int32_t gates, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::ForgetGateBias(value, gate, gates); });
+}
+
+fanin_status fanin_make_sparse(double sparsity, double stddev, uint64_t seed, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::Sparse(sparsity, stddev, seed); });
+}
+
+fanin_status fanin_make_stft(const char* side, const char* window, const char* scaling, int32_t periodic,
+                             fanin_initializer** initializer) {
+  const auto optional = [](const char* text) {
+    return text != nullptr ? std::optional<std::string_view>(text) : std::nullopt;
+  };
+  return make_with(initializer, [&] {
+    return fanin::STFT(&given(side, "side"), optional(window), optional(scaling), periodic != 0);
+  });
+}
+
+fanin_status fanin_make_siren_first(uint64_t seed, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::SirenFirst(seed); });
+}
+
+fanin_status fanin_make_siren_hidden(double w0, uint64_t seed, fanin_initializer** initializer) {
+  return make_with(initializer, [&] { return fanin::SirenHidden(w0, seed); });
+}
+
+fanin_status fanin_calculate_gain(const char* nonlinearity, const double* parameter, double* gain) {
+  return guarded([&] {
+    given(gain, "gain") = fanin::calculate_gain(
+        &given(nonlinearity, "nonlinearity"), parameter != nullptr ? std::optional<double>(*parameter) : std::nullopt);
   });
 }
 

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "config/conventions.h"
 #include "config/json_text.h"
 #include "config/keras_classes.h"
 #include "config/keras_json.h"
@@ -42,8 +43,9 @@ detail::Json value_of(const std::string& key, const std::string& text) {
 
 }  // namespace
 
-Initializer make(std::string_view name, Seed seed) {
-  return detail::class_named(name).with_defaults().with_seed(std::move(seed));
+Initializer make(std::string_view name, Seed seed, std::string_view convention) {
+  const std::string full = (convention.empty() ? "" : std::string(convention) + ":") + std::string(name);
+  return detail::class_named(full).with_defaults().with_seed(std::move(seed));
 }
 
 Initializer deserialize(std::string_view json) { return detail::read_initializer(detail::parse_json(json)); }
@@ -73,6 +75,10 @@ std::vector<std::string> initializer_names() {
   return names;
 }
 
+std::vector<std::string> initializer_names(std::string_view convention) {
+  return detail::names_of_convention(convention);
+}
+
 std::string Initializer::get_config(ConfigForm form) const { return detail::dump_json(detail::config_of(*this, form)); }
 
 VarianceScaling VarianceScaling::from_config(std::string_view json) {
@@ -98,6 +104,15 @@ Zeros Zeros::from_config(std::string_view json) { return Zeros(from_text("Zeros"
 Ones Ones::from_config(std::string_view json) { return Ones(from_text("Ones", json)); }
 Identity Identity::from_config(std::string_view json) { return Identity(from_text("Identity", json)); }
 Orthogonal Orthogonal::from_config(std::string_view json) { return Orthogonal(from_text("Orthogonal", json)); }
+SirenFirst SirenFirst::from_config(std::string_view json) { return SirenFirst(from_text("SirenFirst", json)); }
+SirenHidden SirenHidden::from_config(std::string_view json) { return SirenHidden(from_text("SirenHidden", json)); }
+Dirac Dirac::from_config(std::string_view json) { return Dirac(from_text("Dirac", json)); }
+Bilinear Bilinear::from_config(std::string_view json) { return Bilinear(from_text("Bilinear", json)); }
+ForgetGateBias ForgetGateBias::from_config(std::string_view json) {
+  return ForgetGateBias(from_text("ForgetGateBias", json));
+}
+Sparse Sparse::from_config(std::string_view json) { return Sparse(from_text("Sparse", json)); }
+STFT STFT::from_config(std::string_view json) { return STFT(from_text("STFT", json)); }
 Formula Formula::from_config(std::string_view json) { return Formula(from_text("Formula", json)); }
 
 }  // namespace fanin

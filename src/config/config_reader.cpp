@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "fanin/error.h"
+#include "formulas/scheme_parts.h"
 
 namespace fanin::detail {
 
@@ -33,6 +34,30 @@ Seed seed_of(const Json& value, const std::string& owner) {
   const Json name = config.value("name", Json("seed_generator"));
   if (!name.is_string()) refuse();
   return Seed::sequence(inner.value(), name.get<std::string>());
+}
+
+// The value of an array or tensor as Keras serializes it, or the value itself.
+const Json& array_in(const Json& value) {
+  if (!value.is_object() || !value.contains("class_name") || !value.contains("config")) return value;
+  const Json& name = value["class_name"];
+  const Json& config = value["config"];
+  const bool is_array = name == "__numpy__" || name == "__tensor__";
+  return is_array && config.is_object() && config.contains("value") ? config["value"] : value;
+}
+
+// Appends the numbers of nested lists, of equal lengths at each depth. Returns whether they are that, and not empty.
+bool read_array(const Json& value, Table& array, std::size_t depth) {
+  double number = 0;
+  if (number_of(value, number, true)) {
+    array.values.push_back(number);
+    return depth == array.shape.size();
+  }
+  if (!value.is_array() || value.empty()) return false;
+  const auto extent = static_cast<std::int64_t>(value.size());
+  if (array.values.empty() && depth == array.shape.size()) array.shape.push_back(extent);
+  if (depth >= array.shape.size() || array.shape[depth] != extent) return false;
+  return std::all_of(value.begin(), value.end(),
+                     [&](const Json& inner) { return read_array(inner, array, depth + 1); });
 }
 
 }  // namespace
@@ -80,6 +105,16 @@ void ConfigReader::read(Parameter& parameter) {
     parameter.value = ExpressionValue{expression(key, *value), nullptr};
   } else if (std::holds_alternative<ComputedValue::Constants>(parameter.value)) {
     parameter.value = constants(key, *value);
+  } else if (std::holds_alternative<bool>(parameter.value)) {
+    if (!value->is_boolean()) refuse(key, "true or false");
+    parameter.value = value->get<bool>();
+  } else if (std::holds_alternative<std::optional<std::string_view>>(parameter.value)) {
+    if (!value->is_string() && !value->is_null()) refuse(key, "a string or null");
+    std::optional<std::string_view> text;
+    if (value->is_string()) text = value->get_ref<const std::string&>();
+    parameter.value = text;
+  } else if (std::holds_alternative<WindowValue>(parameter.value)) {
+    parameter.value = window(key, *value);
   } else {
     double number = 0;
     if (value->is_null() && key == "lower") {
@@ -95,11 +130,23 @@ void ConfigReader::read(Parameter& parameter) {
 
 ConstantValue ConfigReader::constant(const Json& value) const {
   double number = 0;
-  if (number_of(value, number, true)) return {number, dump_json(value)};
+  if (number_of(value, number, true)) return {number, dump_json(value), nullptr};
   if (!value.is_array() && !value.is_object()) {
-    throw InvalidArgument("Argument `value` must be a number. Received: value=" + dump_json(value));
+    throw InvalidArgument("Argument `value` must be a number or an array. Received: value=" + dump_json(value));
   }
-  return {std::nullopt, dump_json(value)};
+  Table array{"value", {}, {}};
+  const bool is_array = read_array(array_in(value), array, 0) && array.shape.size() <= ComputedValue::max_axes;
+  return {std::nullopt, dump_json(value), is_array ? array_value(std::move(array)) : nullptr};
+}
+
+WindowValue ConfigReader::window(const std::string& key, const Json& value) const {
+  if (value.is_null()) return {};
+  if (value.is_string()) return {value.get<std::string>(), {}};
+  Table array{"window", {}, {}};
+  if (!read_array(array_in(value), array, 0) || array.shape.size() != 1) {
+    refuse(key, "a window's name, a list of numbers, or null");
+  }
+  return {std::nullopt, std::move(array.values)};
 }
 
 std::string ConfigReader::expression(const std::string& key, const Json& value) const {

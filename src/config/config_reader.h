@@ -33,6 +33,7 @@ class ConfigReader {
   const Json* find(const std::string& key);
   [[noreturn]] void refuse(const std::string& key, const std::string& wanted) const;
   ConstantValue constant(const Json& value) const;
+  WindowValue window(const std::string& key, const Json& value) const;
   std::string expression(const std::string& key, const Json& value) const;
   ComputedValue::Constants constants(const std::string& key, const Json& value) const;
   AxisList axes(const std::string& key, const Json& value) const;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,7 +24,7 @@ namespace {
 
 // ---------------------------------------------------------------- reading
 
-Initializer read_inner(const KerasClass& keras_class, Json config) {
+Initializer read_inner(const InitializerClass& keras_class, Json config) {
   const Initializer defaults = keras_class.with_defaults();
   const Scheme& scheme = Access::scheme(defaults);
   ConfigReader reader(keras_class.name, std::move(config));
@@ -77,11 +78,30 @@ bool is_written(const Parameter& parameter, ConfigForm form, std::string_view cl
   return parameter.is_stated;
 }
 
+// Nested lists.
+Json json_of(const Table& array) {
+  Json flat = array.values;
+  for (std::size_t axis = array.shape.size(); axis-- > 1;) {
+    Json rows = Json::array();
+    const auto extent = static_cast<std::size_t>(array.shape[axis]);
+    for (std::size_t at = 0; at < flat.size(); at += extent) {
+      Json row = Json::array();
+      for (std::size_t k = 0; k < extent; ++k) row.push_back(std::move(flat[at + k]));
+      rows.push_back(std::move(row));
+    }
+    flat = std::move(rows);
+  }
+  return flat;
+}
+
+bool is_count(std::string_view name) { return name == "groups" || name == "gate" || name == "gates"; }
+
 Json json_of(const Parameter& parameter) {
   if (const auto* axes = std::get_if<AxisList>(&parameter.value)) return *axes ? Json(**axes) : Json();
   if (const auto* text = std::get_if<std::string_view>(&parameter.value)) return *text;
   if (const auto* constant = std::get_if<ConstantValue>(&parameter.value)) {
-    return constant->json.empty() ? Json(*constant->number) : parse_json(constant->json);
+    if (!constant->json.empty()) return parse_json(constant->json);
+    return constant->number ? Json(*constant->number) : json_of(*constant->array->table());
   }
   if (const auto* optional = std::get_if<std::optional<double>>(&parameter.value)) {
     return *optional ? Json(**optional) : Json();
@@ -92,7 +112,16 @@ Json json_of(const Parameter& parameter) {
     for (const auto& [name, value] : *constants) object[name] = value;
     return object;
   }
+  if (const auto* flag = std::get_if<bool>(&parameter.value)) return *flag;
+  if (const auto* text = std::get_if<std::optional<std::string_view>>(&parameter.value)) {
+    return *text ? Json(**text) : Json();
+  }
+  if (const auto* window = std::get_if<WindowValue>(&parameter.value)) {
+    if (window->name) return *window->name;
+    return window->values.empty() ? Json() : Json(window->values);
+  }
   const double number = std::get<double>(parameter.value);
+  if (is_count(parameter.name)) return static_cast<std::int64_t>(number);  // a whole number, which the class checks
   const bool is_no_bound = std::isinf(number) && (parameter.name == "lower" || parameter.name == "upper");
   return is_no_bound ? Json() : Json(number);
 }

@@ -6,10 +6,12 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/formats.h"
 #include "base/fp_environment.h"
+#include "fanin/core/counter.h"
 #include "fanin/core/rounding.h"
 #include "fanin/dtype.h"
 #include "fanin/error.h"
@@ -20,27 +22,27 @@ using Kind = ComputedValue::Meaning::Kind;
 
 namespace {
 
-constexpr auto draw_input = static_cast<std::int32_t>(ComputedValue::max_axes);
-
 std::vector<detail::Program::Binding> bindings_of(const FillParams& params) {
   std::vector<detail::Program::Binding> bindings;
+  std::int32_t inputs = 0;
   for (const ComputedValue::Meaning& meaning : params.computed->meanings()) {
-    switch (meaning.kind) {
-      case Kind::constant:
-        bindings.push_back({meaning.constant});
-        break;
-      case Kind::extent:
-        bindings.push_back({static_cast<double>(params.axes[meaning.axis].extent)});
-        break;
-      case Kind::coordinate:
-        bindings.push_back({std::nullopt, static_cast<std::int32_t>(meaning.axis)});
-        break;
-      case Kind::draw:
-        bindings.push_back({std::nullopt, draw_input});
-        break;
+    if (meaning.kind == Kind::constant) {
+      bindings.push_back({meaning.constant});
+    } else if (meaning.kind == Kind::extent) {
+      bindings.push_back({static_cast<double>(params.axes[meaning.axis].extent)});
+    } else {
+      bindings.push_back({std::nullopt, inputs++});
     }
   }
   return bindings;
+}
+
+std::vector<ComputedValue::Meaning> inputs_of(const FillParams& params) {
+  std::vector<ComputedValue::Meaning> inputs;
+  for (const ComputedValue::Meaning& meaning : params.computed->meanings()) {
+    if (meaning.kind != Kind::constant && meaning.kind != Kind::extent) inputs.push_back(meaning);
+  }
+  return inputs;
 }
 
 // A fill of float32 with (word >> 8) * 2^-24 for u, or with z.
@@ -99,23 +101,55 @@ void coordinates(const FillParams::Axis& axis, std::uint64_t index, std::size_t 
   }
 }
 
+// The place of an element in a random order of its line, the elements that differ from it only on this axis: a Feistel
+// network on the coordinate's bits (Luby and Rackoff, "How to construct pseudorandom permutations", 1988), repeated
+// until the result is a coordinate (cycle walking: Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
+std::uint64_t place(const core::Generator& generator, const FillParams::Axis& axis, std::uint64_t index) {
+  constexpr std::uint32_t first_tag = core::rounding_tag + 1;
+  if (axis.extent == 1) return 0;
+  std::uint32_t bits = 1;  // of a half
+  while ((axis.extent - 1) >> (2 * bits) != 0) ++bits;
+  const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
+  const std::uint32_t rounds = std::min(24U, 4 + 2 * ((19 + bits) / bits));  // pairs of places are uniform to 1e-6
+  std::uint64_t at = index / axis.stride % axis.extent;
+  const std::uint64_t line = index - at * axis.stride;
+  do {
+    std::uint64_t left = at >> bits;
+    std::uint64_t right = at & mask;
+    for (std::uint32_t round = 0; round < rounds; ++round) {
+      const std::uint64_t element = line + right * axis.stride;
+      left ^= core::block<core::Philox>(generator, element, first_tag + round).x & mask;
+      std::swap(left, right);
+    }
+    at = left << bits | right;
+  } while (at >= axis.extent);
+  return at;
+}
+
 }  // namespace
 
 Computed::Computed(const FillParams& params)
-    : params_(params), draws_(draws_of(params)), program_(params.computed->expression(), bindings_of(params)) {
-  for (const ComputedValue::Meaning& meaning : params.computed->meanings()) {
-    if (meaning.kind == Kind::coordinate) has_coordinate_[meaning.axis] = true;
-  }
-}
+    : params_(params),
+      draws_(draws_of(params)),
+      inputs_(inputs_of(params)),
+      program_(params.computed->expression(), bindings_of(params)) {}
 
 bool Computed::is_finite(Arithmetic* arithmetic) const {
-  std::vector<detail::Program::Interval> inputs;
-  for (const FillParams::Axis& axis : params_.axes) {
-    inputs.push_back({0, axis.extent == 0 ? 0 : static_cast<double>(axis.extent - 1)});
-  }
   const bool uniform = params_.computed->draw() == ComputedValue::Draw::uniform;
   using Interval = detail::Program::Interval;
-  inputs.push_back(uniform ? Interval{0x1p-25, 1 - 0x1p-25} : Interval{-9, 9});  // |z| < 8.42
+  std::vector<Interval> inputs;
+  for (const ComputedValue::Meaning& input : inputs_) {
+    if (input.kind == Kind::draw || input.kind == Kind::row_draw) {
+      inputs.push_back(uniform ? Interval{0x1p-25, 1 - 0x1p-25} : Interval{-9, 9});  // |z| < 8.42
+    } else if (input.kind == Kind::table) {
+      const std::vector<double>& values = params_.computed->table()->values;
+      const auto [least, most] = std::minmax_element(values.begin(), values.end());
+      inputs.push_back({*least, *most});
+    } else {
+      const std::uint64_t extent = params_.axes[input.axis].extent;
+      inputs.push_back({0, extent == 0 ? 0 : static_cast<double>(extent - 1)});
+    }
+  }
   const auto bounds = program_.bounds(inputs, arithmetic);
   return bounds && detail::with_format(params_.dtype, [&](auto format) {
            typename decltype(format)::Storage element;
@@ -123,24 +157,53 @@ bool Computed::is_finite(Arithmetic* arithmetic) const {
          });
 }
 
+void Computed::evaluate(const ComputedValue::Meaning& input, std::uint64_t index, std::size_t n, Run draw,
+                        double* to) const {
+  if (input.kind == Kind::draw || input.kind == Kind::row_draw) return evaluate_draw(input, index, n, draw, to);
+  if (input.kind == Kind::coordinate) return coordinates(params_.axes[input.axis], index, n, to);
+  if (input.kind == Kind::place) {
+    const core::Generator generator{params_.seed, params_.subsequence};
+    for (std::size_t k = 0; k < n; ++k) {
+      to[k] = static_cast<double>(place(generator, params_.axes[input.axis], index + k));
+    }
+    return;
+  }
+  double at[block];
+  std::uint64_t places[block] = {};
+  for (const ComputedValue::TableAxis& axis : params_.computed->table_axes()) {
+    coordinates(params_.axes[axis.axis], index, n, at);
+    for (std::size_t k = 0; k < n; ++k) places[k] += static_cast<std::uint64_t>(at[k]) * axis.stride;
+  }
+  for (std::size_t k = 0; k < n; ++k) to[k] = params_.computed->table()->values[places[k]];
+}
+
+void Computed::evaluate_draw(const ComputedValue::Meaning& input, std::uint64_t index, std::size_t n, Run draw,
+                             double* to) const {
+  constexpr auto most = static_cast<std::size_t>(ComputedValue::max_row);
+  const bool is_row = input.kind == Kind::row_draw;
+  const std::uint64_t row = is_row ? params_.axes[input.axis].extent : 1;
+  const std::uint64_t first = index / row * row;
+  const std::uint64_t last = (index + n + row - 1) / row * row;
+  float words[block + 2 * most];
+  run_best(draws_, words, first, last - first, draw);
+  const double centre = params_.computed->draw() == ComputedValue::Draw::uniform ? 0x1p-25 : 0;
+  for (std::size_t k = 0; k < n; ++k) {
+    const std::uint64_t element =
+        is_row ? (index + k) / row * row + static_cast<std::uint64_t>(input.element) : index + k;
+    to[k] = static_cast<double>(words[element - first]) + centre;
+  }
+}
+
 template <class Use>
 void Computed::for_blocks(std::uint64_t index, std::uint64_t count, Run draw, Arithmetic* arithmetic,
                           const Use& use) const {
-  double inputs[ComputedValue::max_axes + 1][block];
+  double inputs[ComputedValue::max_inputs][block];
   double stack[detail::Expression::max_slots * block];
-  float words[block];
-  const double* addresses[ComputedValue::max_axes + 1];
-  for (std::size_t j = 0; j <= ComputedValue::max_axes; ++j) addresses[j] = inputs[j];
-  const double centre = params_.computed->draw() == ComputedValue::Draw::uniform ? 0x1p-25 : 0;
+  const double* addresses[ComputedValue::max_inputs];
+  for (std::size_t j = 0; j < ComputedValue::max_inputs; ++j) addresses[j] = inputs[j];
   for (std::uint64_t first = 0; first < count; first += block) {
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(block, count - first));
-    for (std::size_t j = 0; j < ComputedValue::max_axes; ++j) {
-      if (has_coordinate_[j]) coordinates(params_.axes[j], index + first, n, inputs[j]);
-    }
-    if (params_.uses_draw) {
-      run_best(draws_, words, index + first, n, draw);
-      for (std::size_t k = 0; k < n; ++k) inputs[draw_input][k] = static_cast<double>(words[k]) + centre;
-    }
+    for (std::size_t j = 0; j < inputs_.size(); ++j) evaluate(inputs_[j], index + first, n, draw, inputs[j]);
     program_.run(addresses, n, stack, arithmetic);
     if (!use(addresses, stack, first, n)) return;
   }

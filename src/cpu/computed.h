@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "cpu/run.h"
 #include "fanin/fill_params.h"
@@ -43,14 +44,19 @@ class Computed {
  private:
   static constexpr std::size_t block = 128;  // elements at a time; with all slots in 48 KiB
 
+  // Writes the values of a variable for the elements with indices [index, index + n).
+  void evaluate(const ComputedValue::Meaning& input, std::uint64_t index, std::size_t n, Run draw, double* to) const;
+  void evaluate_draw(const ComputedValue::Meaning& input, std::uint64_t index, std::size_t n, Run draw,
+                     double* to) const;
+
   // Calls use(values, first, n) for blocks of elements. It returns whether to go on.
   template <class Use>
   void for_blocks(std::uint64_t index, std::uint64_t count, Run draw, Arithmetic* arithmetic, const Use& use) const;
 
   FillParams params_;
-  FillParams draws_;         // of the numbers that u or z are made of, in binary32
-  detail::Program program_;  // its inputs: the coordinates of params_.axes, then the draw
-  bool has_coordinate_[ComputedValue::max_axes] = {};
+  FillParams draws_;                            // of the numbers that u or z are made of, in binary32
+  std::vector<ComputedValue::Meaning> inputs_;  // the variables that differ between elements
+  detail::Program program_;                     // with these inputs
 };
 
 }  // namespace fanin::cpu

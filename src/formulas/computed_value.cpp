@@ -12,7 +12,7 @@ namespace fanin::detail {
 namespace {
 
 void check(const ComputedValue::Constants& constants) {
-  const std::vector<std::string> taken{"i", "shape", "u", "z", "pi"};
+  const std::vector<std::string> taken{"i", "shape", "place", "u", "z", "pi"};
   for (std::size_t k = 0; k < constants.size(); ++k) {
     const std::string& name = constants[k].first;
     const double value = constants[k].second;
@@ -37,35 +37,66 @@ void check(const ComputedValue::Constants& constants) {
 
 }  // namespace
 
-ComputedValue::ComputedValue(std::string_view text, Constants constants)
-    : expression_(text, Functions::all), constants_(std::move(constants)) {
-  check(constants_);
-  for (const Variable& variable : expression_.variables()) meanings_.push_back(meaning_of(variable));
+ComputedValue::ComputedValue(std::string_view text, Constants constants, std::optional<Table> table)
+    : expression_(text, Functions::all), constants_(std::move(constants)), table_(std::move(table)) {
+  detail::check(constants_);
+  std::size_t inputs = 0;
+  for (const Variable& variable : expression_.variables()) {
+    const Meaning& meaning = meanings_.emplace_back(meaning_of(variable));
+    if (meaning.kind == Meaning::Kind::constant || meaning.kind == Meaning::Kind::extent) continue;
+    if (++inputs > max_inputs) {
+      refuse(expression_, variable.column,
+             "There are more than " + std::to_string(max_inputs) + " different coordinates, places and draws");
+    }
+  }
+  if (!table_) return;
+  std::uint64_t stride = 1;
+  const auto rank = static_cast<std::int64_t>(table_->shape.size());
+  for (std::int64_t axis = -1; axis >= -rank; --axis) {
+    const std::int64_t extent = table_->shape[static_cast<std::size_t>(axis + rank)];
+    if (extent != 1) table_axes_.push_back({add_axis(axis, 1), stride});
+    stride *= static_cast<std::uint64_t>(extent);
+  }
+}
+
+// The index of the subscript.
+std::size_t ComputedValue::add_axis(std::int64_t subscript, std::size_t column) {
+  const auto at = std::find(subscripts_.begin(), subscripts_.end(), subscript);
+  const auto axis = static_cast<std::size_t>(at - subscripts_.begin());
+  if (at == subscripts_.end()) subscripts_.push_back(subscript);
+  if (axis == max_axes) {
+    refuse(expression_, column, "There are more than " + std::to_string(max_axes) + " different subscripts");
+  }
+  return axis;
 }
 
 ComputedValue::Meaning ComputedValue::meaning_of(const Variable& variable) {
   const auto refuse_here = [&](const std::string& what) { refuse(expression_, variable.column, what); };
-  if (variable.name == "i" || variable.name == "shape") {
+  if (variable.name == "i" || variable.name == "shape" || variable.name == "place") {
     if (!variable.subscript) refuse_here("Write " + variable.name + "[0] for the first axis");
-    const auto at = std::find(subscripts_.begin(), subscripts_.end(), *variable.subscript);
-    const auto axis = static_cast<std::size_t>(at - subscripts_.begin());
-    if (at == subscripts_.end()) subscripts_.push_back(*variable.subscript);
-    if (axis == max_axes) refuse_here("There are more than " + std::to_string(max_axes) + " different subscripts");
-    return {variable.name == "i" ? Meaning::Kind::coordinate : Meaning::Kind::extent, 0, axis};
+    const std::size_t axis = add_axis(*variable.subscript, variable.column);
+    if (variable.name == "shape") return {Meaning::Kind::extent, 0, axis};
+    has_place_ = has_place_ || variable.name == "place";
+    return {variable.name == "i" ? Meaning::Kind::coordinate : Meaning::Kind::place, 0, axis};
   }
-  if (variable.subscript) refuse_here("Only i and shape have a subscript");
   if (variable.name == "u" || variable.name == "z") {
     const Draw draw = variable.name == "u" ? Draw::uniform : Draw::normal;
     if (draw_ != Draw::none && draw_ != draw) refuse_here("An element has one draw: u or z, not both");
     draw_ = draw;
-    return {Meaning::Kind::draw};
+    if (!variable.subscript) return {Meaning::Kind::draw};
+    if (*variable.subscript < 0 || *variable.subscript >= max_row) {
+      refuse_here("The elements of a row are numbered from 0 to " + std::to_string(max_row - 1));
+    }
+    return {Meaning::Kind::row_draw, 0, add_axis(-1, variable.column), *variable.subscript};
   }
+  if (variable.subscript) refuse_here("Only i, shape, place, u and z have a subscript");
+  if (table_ && variable.name == table_->name) return {Meaning::Kind::table};
   std::vector<std::string> known;
   for (const auto& [name, value] : constants_) {
     if (name == variable.name) return {Meaning::Kind::constant, value};
     known.push_back(name);
   }
-  std::string text = "i[k], shape[k], u, z, pi";
+  std::string text = "i[k], shape[k], place[k], u, u[k], z, z[k], pi";
   for (const std::string& name : known) text += ", " + name;
   refuse(expression_, variable.column,
          variable.name + " is not known here. Known: " + text + "." + suggestion(variable.name, known));
@@ -77,6 +108,33 @@ std::size_t ComputedValue::axis_of(std::int64_t subscript, std::size_t rank) con
     return static_cast<std::size_t>(subscript < 0 ? subscript + axes : subscript);
   throw InvalidArgument("The value \"" + expression_.text() + "\" needs an axis [" + std::to_string(subscript) +
                         "], but the tensor has " + std::to_string(rank) + (rank == 1 ? " axis" : " axes"));
+}
+
+void ComputedValue::check(const Shape& shape) const {
+  if (table_) {
+    const std::size_t rank = table_->shape.size();
+    bool fits = rank <= shape.size();
+    for (std::size_t k = 1; fits && k <= rank; ++k) {
+      const std::int64_t extent = table_->shape[rank - k];
+      fits = extent == 1 || extent == shape[shape.size() - k];
+    }
+    if (!fits) {
+      throw InvalidArgument("An array of shape " + to_string(table_->shape) +
+                            " does not broadcast to the tensor's. Its last axes must have the tensor's extents, or 1. "
+                            "Received: shape=" +
+                            to_string(shape));
+    }
+  }
+  for (const std::int64_t subscript : subscripts_) axis_of(subscript, shape.size());
+  for (const Meaning& meaning : meanings_) {
+    if (meaning.kind != Meaning::Kind::row_draw || (shape.back() > meaning.element && shape.back() <= max_row)) {
+      continue;
+    }
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) continue;
+    throw InvalidArgument("The value \"" + expression_.text() + "\" names element " + std::to_string(meaning.element) +
+                          " of a row, so the last axis must have more elements, and at most " +
+                          std::to_string(max_row) + ". Received: shape=" + to_string(shape));
+  }
 }
 
 }  // namespace fanin::detail

@@ -12,67 +12,11 @@
 
 #include "base/text.h"
 #include "fanin/error.h"
+#include "formulas/scheme_parts.h"
 
 namespace fanin::detail {
 
 namespace {
-
-// Standard deviation of a standard normal truncated to [-2, 2] (scipy.stats.truncnorm.std(-2, 2)), with Keras's digits.
-constexpr double stddev_cut_at_2 = 0.87962566103423978;
-
-double number_in(const Parameters& parameters, std::size_t j) { return std::get<double>(parameters[j].value); }
-std::string_view text_in(const Parameters& parameters, std::size_t j) {
-  return std::get<std::string_view>(parameters[j].value);
-}
-
-void check_finite(const Parameters& parameters) {
-  for (const Parameter& parameter : parameters) {
-    const auto* number = std::get_if<double>(&parameter.value);
-    if (number == nullptr || std::isfinite(*number) || parameter.name == "lower" || parameter.name == "upper") continue;
-    std::string message = "Argument `";
-    message += parameter.name;
-    message += "` must be finite. Received: ";
-    message += parameter.name;
-    throw InvalidArgument(message + "=" + to_text(*number));
-  }
-}
-
-Distribution constant_of(double value) {
-  Distribution d;
-  d.value = value;
-  return d;
-}
-
-Distribution uniform_of(double low, double high) {
-  Distribution d;
-  d.kind = Distribution::Kind::uniform;
-  d.low = low;
-  d.high = high;
-  return d;
-}
-
-Distribution normal_of(double mean, double stddev) {
-  Distribution d;
-  d.kind = Distribution::Kind::normal;
-  d.mean = mean;
-  d.stddev = stddev;
-  return d;
-}
-
-Distribution truncated_normal_of(double mean, double stddev, double lower, double upper) {
-  Distribution d = normal_of(mean, stddev);
-  d.kind = Distribution::Kind::truncated_normal;
-  d.lower = lower;
-  d.upper = upper;
-  return d;
-}
-
-std::string parameters_derivation(const Parameters& parameters, const Fans&, const Distribution&) {
-  const auto text = [](const Parameter& parameter) {
-    return std::string(parameter.name) + " = " + to_text(std::get<double>(parameter.value));
-  };
-  return text(parameters[0]) + ", " + text(parameters[1]);
-}
 
 std::string constant_derivation(const Parameters&, const Fans&, const Distribution&) {
   return "every element is the same";
@@ -81,16 +25,6 @@ std::string constant_derivation(const Parameters&, const Fans&, const Distributi
 void check_nothing(Parameters&) {}
 
 // ---------------------------------------------------------------- VarianceScaling and its named cases
-
-// The literal that equals `text`, which was received in this spelling.
-std::string_view literal_of(std::string_view text, std::string_view received, const char* argument,
-                            std::initializer_list<std::string_view> literals) {
-  const auto* const literal = std::find(literals.begin(), literals.end(), text);
-  if (literal != literals.end()) return *literal;
-  const std::vector<std::string> names(literals.begin(), literals.end());
-  throw InvalidArgument("Invalid `" + std::string(argument) + "` argument: " + std::string(received) +
-                        ". Please use one of " + list_of(names) + "." + suggestion(received, names));
-}
 
 // The bounds of a VarianceScaling, in standard deviations; none in Keras's classes.
 struct Bounds {
@@ -181,7 +115,7 @@ std::string scaling_derivation(const Parameters& parameters, const Fans& fans, c
 }
 
 constexpr SchemeClass scaling_class(std::string_view name) {
-  return {name, true, true, check_scaling, scaling_distribution, scaling_derivation};
+  return {name, true, check_scaling, scaling_distribution, scaling_derivation};
 }
 
 Parameters scaling_parameters(double scale, std::string_view mode, std::string_view distribution, FanAxes axes,
@@ -239,10 +173,7 @@ void check_uniform(Parameters& parameters) {
   }
 }
 
-constexpr SchemeClass truncated_normal_class{"TruncatedNormal",
-                                             true,
-                                             true,
-                                             check_truncated_normal,
+constexpr SchemeClass truncated_normal_class{"TruncatedNormal", true, check_truncated_normal,
                                              [](const Parameters& p, const Shape&, Layout, const Fans&) {
                                                return truncated_normal_of(number_in(p, 0), number_in(p, 1),
                                                                           number_in(p, 2), number_in(p, 3));
@@ -253,95 +184,93 @@ constexpr SchemeClass truncated_normal_class{"TruncatedNormal",
                                              }};
 
 constexpr SchemeClass random_normal_class{
-    "RandomNormal",
-    true,
-    true,
-    check_normal,
+    "RandomNormal", true, check_normal,
     [](const Parameters& p, const Shape&, Layout, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
     parameters_derivation};
 
 constexpr SchemeClass random_uniform_class{
-    "RandomUniform",
-    true,
-    true,
-    check_uniform,
+    "RandomUniform", true, check_uniform,
     [](const Parameters& p, const Shape&, Layout, const Fans&) { return uniform_of(number_in(p, 0), number_in(p, 1)); },
     parameters_derivation};
 
+// ---------------------------------------------------------------- SIREN
+
+double siren_fan(const Fans& fans) { return std::max(1.0, static_cast<double>(fans.fan_in)); }
+
+constexpr SchemeClass siren_first_class{"SirenFirst", true, check_nothing,
+                                        [](const Parameters&, const Shape&, Layout, const Fans& fans) {
+                                          const double limit = 1 / siren_fan(fans);
+                                          return uniform_of(-limit, limit);
+                                        },
+                                        [](const Parameters&, const Fans& fans, const Distribution& d) {
+                                          return "limit = 1 / fan_in = 1 / " + to_text(siren_fan(fans)) + " = " +
+                                                 to_text(d.high);
+                                        }};
+
+void check_siren_hidden(Parameters& parameters) {
+  check_finite(parameters);
+  if (const double w0 = number_in(parameters, 0); !(w0 > 0)) {
+    throw InvalidArgument("Argument `w0` must be positive. Received: w0=" + to_text(w0));
+  }
+}
+
+constexpr SchemeClass siren_hidden_class{"SirenHidden", true, check_siren_hidden,
+                                         [](const Parameters& p, const Shape&, Layout, const Fans& fans) {
+                                           const double limit = std::sqrt(6 / siren_fan(fans)) / number_in(p, 0);
+                                           return uniform_of(-limit, limit);
+                                         },
+                                         [](const Parameters& p, const Fans& fans, const Distribution& d) {
+                                           return "limit = sqrt(6 / fan_in) / w0 = sqrt(6 / " +
+                                                  to_text(siren_fan(fans)) + ") / " + to_text(number_in(p, 0)) + " = " +
+                                                  to_text(d.high);
+                                         }};
+
 // ---------------------------------------------------------------- Constant, Zeros, Ones, Identity
 
-Distribution constant_distribution(const Parameters& parameters, const Shape&, Layout, const Fans&) {
+Distribution constant_distribution(const Parameters& parameters, const Shape& shape, Layout, const Fans&) {
   const auto& value = std::get<ConstantValue>(parameters[0].value);
   if (value.number) return constant_of(*value.number);
-  throw InvalidArgument("Constant can be filled with a single number only. Received: value=" + value.json);
+  if (value.array) return computed_of(value.array, shape);
+  throw InvalidArgument("Constant can be filled with a number, or with an array of numbers. Received: value=" +
+                        value.json);
 }
 
-Distribution identity_distribution(const Parameters& parameters, const Shape& shape, Layout, const Fans&) {
-  if (shape.size() != 2) {
-    throw InvalidArgument("Identity matrix initializer can only be used for 2D matrices. Received: shape=" +
-                          to_string(shape) + " of rank " + std::to_string(shape.size()) + ".");
-  }
-  Distribution d = constant_of(number_in(parameters, 0));
-  d.kind = Distribution::Kind::identity;
-  return d;
+std::string constant_value_derivation(const Parameters& parameters, const Fans& fans, const Distribution& d) {
+  const auto& value = std::get<ConstantValue>(parameters[0].value);
+  if (!value.array) return constant_derivation(parameters, fans, d);
+  return "an array of shape " + to_string(value.array->table()->shape) + ", broadcast";
 }
 
-constexpr SchemeClass constant_class{"Constant",         false, true, check_nothing, constant_distribution,
-                                     constant_derivation};
+constexpr SchemeClass constant_class{"Constant", false, check_nothing, constant_distribution,
+                                     constant_value_derivation};
 
-constexpr SchemeClass zeros_class{"Zeros",
-                                  false,
-                                  true,
-                                  check_nothing,
+constexpr SchemeClass zeros_class{"Zeros", false, check_nothing,
                                   [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(0); },
                                   constant_derivation};
 
-constexpr SchemeClass ones_class{"Ones",
-                                 false,
-                                 true,
-                                 check_nothing,
+constexpr SchemeClass ones_class{"Ones", false, check_nothing,
                                  [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(1); },
                                  constant_derivation};
 
-constexpr SchemeClass identity_class{"Identity",
-                                     false,
-                                     false,
-                                     [](Parameters& parameters) { check_finite(parameters); },
-                                     identity_distribution,
-                                     [](const Parameters&, const Fans&, const Distribution&) -> std::string {
-                                       return "gain on the diagonal, 0 elsewhere";
-                                     }};
+constexpr SchemeClass identity_class{
+    "Identity", false, [](Parameters& parameters) { check_finite(parameters); },
+    [](const Parameters& p, const Shape& shape, Layout, const Fans&) { return identity_of(number_in(p, 0), shape); },
+    [](const Parameters&, const Fans&, const Distribution&) -> std::string {
+      return "gain on the diagonal, 0 elsewhere";
+    }};
 
 // ---------------------------------------------------------------- Orthogonal
 
 Distribution orthogonal_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
-  if (shape.size() < 2) {
-    throw InvalidArgument("The tensor to initialize must be at least two-dimensional. Received: shape=" +
-                          to_string(shape) + " of rank " + std::to_string(shape.size()) + ".");
-  }
-  Distribution d;
-  d.kind = Distribution::Kind::orthogonal;
-  d.value = number_in(parameters, 0);
-  const std::uint64_t size = element_count(shape);
-  const auto extent = static_cast<std::uint64_t>(layout == Layout::hwio ? shape.back() : shape.front());
-  if (size == 0) return d;
-  (layout == Layout::hwio ? d.columns : d.rows) = extent;
-  (layout == Layout::hwio ? d.rows : d.columns) = size / extent;
-  return d;
-}
-
-std::string orthogonal_derivation(const Parameters& parameters, const Fans&, const Distribution& d) {
-  return "an orthogonal matrix of " + std::to_string(d.rows) + " x " + std::to_string(d.columns) +
-         ", uniform (Haar), " + "times gain = " + to_text(number_in(parameters, 0)) + ": " +
-         (d.rows < d.columns ? "its rows" : "its columns") + " are orthonormal";
+  return orthogonal_of(number_in(parameters, 0), shape, layout);
 }
 
 constexpr SchemeClass orthogonal_class{"Orthogonal",
                                        true,
-                                       true,
                                        [](Parameters& parameters) { check_finite(parameters); },
                                        orthogonal_distribution,
                                        orthogonal_derivation,
+                                       true,
                                        true};
 
 // ---------------------------------------------------------------- Formula
@@ -353,25 +282,11 @@ void check_computed(Parameters& parameters) {
 }
 
 Distribution computed_distribution(const Parameters& parameters, const Shape& shape, Layout, const Fans&) {
-  Distribution d;
-  d.kind = Distribution::Kind::computed;
-  d.computed = std::get<ExpressionValue>(parameters[0].value).computed;
-  d.uses_draw = d.computed->draw() != ComputedValue::Draw::none;
-  for (const std::int64_t subscript : d.computed->subscripts()) d.computed->axis_of(subscript, shape.size());
-  return d;
-}
-
-std::string computed_derivation(const Parameters& parameters, const Fans&, const Distribution& d) {
-  std::string text = "value = " + d.computed->expression().text();
-  const auto& constants = std::get<ComputedValue::Constants>(parameters[1].value);
-  for (std::size_t k = 0; k < constants.size(); ++k) {
-    text += (k == 0 ? ", where " : ", ") + constants[k].first + " = " + to_text(constants[k].second);
-  }
-  return text;
+  return computed_of(std::get<ExpressionValue>(parameters[0].value).computed, shape);
 }
 
 // Each has a seed, although not every expression uses a draw.
-constexpr SchemeClass computed_class{"Formula", true, true, check_computed, computed_distribution, computed_derivation};
+constexpr SchemeClass computed_class{"Formula", true, check_computed, computed_distribution, formula_derivation};
 
 SchemePointer scheme(const SchemeClass& scheme_class, Parameters parameters) {
   return std::make_shared<Scheme>(scheme_class, std::move(parameters));
@@ -421,13 +336,18 @@ SchemePointer random_normal(double mean, double stddev) {
 SchemePointer random_uniform(double minval, double maxval) {
   return scheme(random_uniform_class, {{"minval", minval}, {"maxval", maxval}});
 }
-SchemePointer constant(double value) { return scheme(constant_class, {{"value", ConstantValue{value, {}}}}); }
+SchemePointer constant(double value) { return scheme(constant_class, {{"value", ConstantValue{value, {}, {}}}}); }
+SchemePointer constant(Table array) {
+  return scheme(constant_class, {{"value", ConstantValue{{}, {}, array_value(std::move(array))}}});
+}
 SchemePointer identity(double gain) { return scheme(identity_class, {{"gain", gain}}); }
 SchemePointer orthogonal(double gain) { return scheme(orthogonal_class, {{"gain", gain}}); }
 SchemePointer computed(std::string_view value, ComputedValue::Constants constants) {
   return scheme(computed_class,
                 {{"value", ExpressionValue{std::string(value), nullptr}}, {"constants", std::move(constants)}});
 }
+SchemePointer siren_first() { return scheme(siren_first_class, {}); }
+SchemePointer siren_hidden(double w0) { return scheme(siren_hidden_class, {{"w0", w0}}); }
 SchemePointer zeros() { return scheme(zeros_class, {}); }
 SchemePointer ones() { return scheme(ones_class, {}); }
 

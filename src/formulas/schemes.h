@@ -19,6 +19,9 @@ SchemePointer truncated_normal(double mean, double stddev, double lower, double 
 SchemePointer random_normal(double mean, double stddev);
 SchemePointer random_uniform(double minval, double maxval);
 SchemePointer constant(double value);
+SchemePointer constant(Table array);
+SchemePointer siren_first();
+SchemePointer siren_hidden(double w0);
 SchemePointer identity(double gain);
 SchemePointer orthogonal(double gain);
 SchemePointer computed(std::string_view value, ComputedValue::Constants constants);

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "api/access.h"
 #include "base/text.h"
 #include "config/json_text.h"
 #include "fanin/error.h"
@@ -24,6 +25,7 @@ namespace fanin {
 
 namespace {
 
+using detail::Access;
 using detail::AxisOrder;
 using detail::InitializerTemplate;
 using detail::Json;
@@ -238,7 +240,7 @@ struct DrawHash {
 class Reader {
  public:
   Reader(const Json& json, std::uint64_t seed, const ModelSpecOptions& options)
-      : document_{json, options.source}, root_(document_), seed_(seed), options_(options), layout_("HWIO") {}
+      : document_{json, options.source}, root_(document_), seed_(seed), options_(options) {}
 
   ModelSpec read() {
     if (!root_.json().is_object()) root_.refuse_value("a model's specification is an object");
@@ -569,10 +571,12 @@ class Reader {
     }
   }
 
-  const AxisOrder& order_of(const ModelTensor& tensor, const Rule* rule) const {
+  const AxisOrder& order_of(const ModelTensor& tensor, const Rule* rule, const InitializerTemplate* initializer) const {
     const Entry& entry = entries_[tensor.entry];
     if (entry.layout) return *entry.layout;
-    return rule != nullptr && rule->fans().layout() ? *rule->fans().layout() : layout_;
+    if (rule != nullptr && rule->fans().layout()) return *rule->fans().layout();
+    if (layout_) return *layout_;
+    return initializer != nullptr && initializer->layout() == Layout::oihw ? oihw_ : hwio_;
   }
 
   // The fans of the tensor that a rule names, as its own rule says.
@@ -604,13 +608,14 @@ class Reader {
     }
     Variables variables = variables_of(*tensor, *source);
     const Choice choice = choose(*tensor, part, variables);
-    if (choice.rule == nullptr) return detail::fans_of(part.shape, order_of(*tensor, nullptr), {});
+    if (choice.rule == nullptr) return detail::fans_of(part.shape, order_of(*tensor, nullptr, nullptr), {});
     if (choice.rule->fans().fan_of()) {
       rule.place().at("fan_of").refuse("the tensor \"" + name + "\" takes its fans from another tensor itself");
     }
     bind(variables, choice.rule->pattern(), choice.texts);
     bind_shape(variables, part.shape);
-    return choice.rule->fans().fans(part.shape, order_of(*tensor, choice.rule), variables);
+    const InitializerTemplate* initializer = choice.rule->initializer() ? &*choice.rule->initializer() : nullptr;
+    return choice.rule->fans().fans(part.shape, order_of(*tensor, choice.rule, initializer), variables);
   }
 
   static void bind_shape(Variables& variables, const Shape& shape) {
@@ -669,7 +674,7 @@ class Reader {
         wanted = dtype;
       }
     }
-    const AxisOrder& order = order_of(tensor, choice.rule);
+    const AxisOrder& order = order_of(tensor, choice.rule, initializer);
     part.layout = order.layout().value_or(Layout::hwio);
     if (initializer == nullptr) {
       if (entry.dtype) wanted = entry.dtype;
@@ -699,11 +704,10 @@ class Reader {
     variables.bind("fan_in", static_cast<double>(fans.fan_in));
     variables.bind("fan_out", static_cast<double>(fans.fan_out));
     part.initializer = initializer->make(variables);
-    if (!order.layout() && part.initializer->class_name() == "Orthogonal") {
-      entry.place.refuse(
-          "the columns of an Orthogonal are the last axis in the layout HWIO, its rows the first in OIHW. "
-          "Received: layout \"" +
-          order.name() + "\"");
+    if (!order.layout() && Access::scheme(*part.initializer).reads_layout()) {
+      entry.place.refuse("the values of " + std::string(part.initializer->class_name()) +
+                         " depend on the layout, which must be HWIO or OIHW. Received: layout \"" + order.name() +
+                         "\"");
     }
     if (!options_.explain) return;
     part.reason = initializer->explanation(variables);
@@ -803,7 +807,9 @@ class Reader {
   std::uint64_t seed_;
   const ModelSpecOptions& options_;
   Variables variables_;  // the constants
-  AxisOrder layout_;
+  std::optional<AxisOrder> layout_;
+  const AxisOrder hwio_{"HWIO"};
+  const AxisOrder oihw_{"OIHW"};
   DType dtype_ = DType::float32;
   std::deque<Rule> rules_;
   std::unordered_map<std::string, std::vector<std::size_t>> literal_rules_;

@@ -51,7 +51,7 @@ std::vector<std::int64_t> axes_of(const Place& place) {
 }  // namespace
 
 bool is_variable_of_formulas(std::string_view name) {
-  constexpr std::string_view variables[] = {"fan_in", "fan_out", "shape", "i", "u", "z", "pi"};
+  constexpr std::string_view variables[] = {"fan_in", "fan_out", "shape", "i", "place", "u", "z", "pi"};
   return is_function(name) || std::find(std::begin(variables), std::end(variables), name) != std::end(variables);
 }
 
@@ -86,6 +86,8 @@ InitializerTemplate::InitializerTemplate(const Place& place, const Variables& co
   const auto& numbers = constants.scope.numbers;
   const auto depends = [&](const auto& formula) { return formula.second.depends_on_more(numbers); };
   if (words_.empty() && std::none_of(formulas_.begin(), formulas_.end(), depends)) fixed_ = make(constants);
+  layout_ =
+      Access::scheme(fixed_ ? *fixed_ : class_named(json["class_name"].get<std::string>()).with_defaults()).layout();
 }
 
 Initializer InitializerTemplate::make(const Variables& variables) const {

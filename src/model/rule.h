@@ -28,6 +28,9 @@ class InitializerTemplate {
   // Whether it is the same for all tensors and has no formulas.
   bool is_fixed() const { return fixed_ && formulas_.empty(); }
 
+  // Of the framework whose name for the initializer was used.
+  Layout layout() const { return layout_; }
+
   // With the formulas' values, and with the model's seed unless it has one. Throws InvalidArgument.
   Initializer make(const Variables& variables) const;
 
@@ -43,6 +46,7 @@ class InitializerTemplate {
   std::vector<std::string> words_;                        // in the expression of a Formula, which gets their values
   bool needs_seed_ = false;                               // it is random and has no seed of its own
   std::optional<Initializer> fixed_;                      // if it is the same for all tensors
+  Layout layout_ = Layout::hwio;
   // By its formulas' values: reading a configuration takes longer than all the rest. One thread reads a specification.
   mutable std::map<Json, Initializer> made_;
 };

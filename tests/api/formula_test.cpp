@@ -208,13 +208,13 @@ TEST(Formula, ExplainsWhatIsWrong) {
     return refusal([&] { Formula(value, std::move(constants)); });
   };
   EXPECT_EQ(wrong("log(i[0]"), "In \"log(i[0]\", column 9: Expected \",\" or \")\". Received: the end");
-  EXPECT_EQ(
-      wrong("width + bas", {{"width", 1}, {"base", 2}}),
-      "In \"width + bas\", column 9: bas is not known here. Known: i[k], shape[k], u, z, pi, width, base. Did you mean "
-      "\"base\"?");
+  EXPECT_EQ(wrong("width + bas", {{"width", 1}, {"base", 2}}),
+            "In \"width + bas\", column 9: bas is not known here. Known: i[k], shape[k], place[k], u, u[k], z, z[k], "
+            "pi, width, base. Did you mean "
+            "\"base\"?");
   EXPECT_EQ(wrong("u * z"), "In \"u * z\", column 5: An element has one draw: u or z, not both");
   EXPECT_EQ(wrong("i + 1"), "In \"i + 1\", column 1: Write i[0] for the first axis");
-  EXPECT_EQ(wrong("u[0]"), "In \"u[0]\", column 1: Only i and shape have a subscript");
+  EXPECT_EQ(wrong("pi2[0]"), "In \"pi2[0]\", column 1: Only i, shape, place, u and z have a subscript");
   EXPECT_NE(wrong("u", {{"u", 1}}).find("must not be named"), std::string::npos);
   EXPECT_NE(wrong("a", {{"a", std::numeric_limits<double>::infinity()}}).find("must be finite"), std::string::npos);
   EXPECT_NE(wrong("a", {{"a", 1}, {"a", 2}}).find("occurs twice"), std::string::npos);

@@ -574,12 +574,14 @@ TEST(Identity, NotSquareAndGain) {
   EXPECT_EQ(half, (std::vector<std::uint16_t>{0x3f80, 0, 0, 0x3f80}));
 }
 
+TEST(Identity, Blocks) {
+  const auto values = values_of<float>(filled(fanin::Identity(3), {7, 5}, DType::float32, with_block({2, 1}, {4, 3})));
+  EXPECT_EQ(values, (std::vector<float>{0, 3, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0}));
+  EXPECT_TRUE(fanin::Identity().params({7, 5}, DType::float32, with_block({2, 1}, {4, 3})).is_from_host());
+  EXPECT_FALSE(fanin::Identity().params({7, 5}, DType::float32, with_block({2, 0}, {4, 5})).is_from_host());
+}
+
 TEST(Identity, Refusals) {
-  expect_refused(
-      [] {
-        filled(fanin::Identity(), {3, 3}, DType::float32, with_block({0, 0}, {3, 3}));
-      },
-      {"Identity initializer doesn't support partition-related arguments."});
   for (const Shape& shape : {Shape{}, Shape{3}, Shape{3, 3, 3}}) {
     expect_refused(
         [&] { filled(fanin::Identity(), shape); },
@@ -959,7 +961,10 @@ TEST(BadInput, Parameters) {
        [&](auto* m) { TruncatedNormal(0, 1, 1, 1, 1e39).fill(f64(m), matrix); }},
       {"NaN constant", "finite", [&](auto* m) { Constant(nan).fill(f32(m), matrix); }},
       {"infinite constant", "finite", [&](auto* m) { Constant(-infinity).fill(f64(m), matrix); }},
-      {"list constant", "single number", [&](auto* m) { list().fill(f32(m), matrix); }},
+      {"list constant", "does not broadcast",
+       [&](auto* m) {
+         list().fill(f32(m), Shape{4, 3});
+       }},
       {"constant past binary32", "finite in float32", [&](auto* m) { Constant(1e39).fill(f32(m), matrix); }},
       {"constant past binary32, float16", "finite", [&](auto* m) { Constant(1e39).fill(f16(m), matrix); }},
       {"constant that becomes zero", "zero in float32", [&](auto* m) { Constant(1e-50).fill(f32(m), matrix); }},
@@ -999,7 +1004,6 @@ TEST(BadInput, OptionsAndPreparedFills) {
        }},
       {"name and subsequence", "not both", [&](auto* m) { he.fill(f32(m), matrix, both); }},
       {"identity of rank 3", "rank 3", [&](auto* m) { fanin::Identity().fill(f32(m), cube); }},
-      {"block of an identity", "partition", [&](auto* m) { fanin::Identity().fill(f32(m), matrix, block); }},
       {"another dtype", "prepared for float32", [&](auto* m) { fanin::fill(of(DType::float64, m), params); }},
       {"prepared, too small", "capacity=47", [&](auto* m) { fanin::fill(f32(m, 47), params); }},
       {"prepared, null", "null", [&](auto*) { fanin::fill(f32(nullptr), params); }},

@@ -465,7 +465,6 @@ TEST(PlanRefusals, LeaveThePlanAsItWas) {
          plan.add(he, spare, Shape{3, 5}, b);
        }},
       {"block outside", "outside the tensor", [&] { plan.add(he, spare, shape, outside); }},
-      {"block of an identity", "partition", [&] { plan.add(fanin::Identity(), spare, shape, inside); }},
       {"value past binary32", "finite in float32", [&] { plan.add(fanin::Constant(1e39), spare, shape); }},
       {"stddev zero in binary32", "zero in float32", [&] { plan.add(tiny, spare, shape, b); }},
       {"draws", "same draws", [&] { plan.add(he, spare, shape); }},

@@ -174,8 +174,6 @@ TEST(Ranges, Refusals) {
   refused(range(90, 11), "first=90, count=11");
   refused(range(1, ~std::uint64_t{0}), "reaches outside");
   refused({{0, 0}, {10, 10}, ElementRange{0, 4}}, "Received: both");
-  std::vector<float> memory(100);
-  EXPECT_THROW(fanin::Identity().fill(fanin::view(memory), {10, 10}, named(range(0, 10))), InvalidArgument);
 }
 
 // ---------------------------------------------------------------- rows apart in memory
@@ -189,7 +187,7 @@ TEST(LeadingDimensions, EveryRowIsWrittenAndNothingBetween) {
     const DType dtype = all_dtypes[choices.below(std::size(all_dtypes))];
     const bool identity = init.class_name() == "Identity";
     const Shape shape = identity ? Shape{1 + choices.below(30), 1 + choices.below(30)} : random_shape(choices, 9000);
-    Block block = identity ? Block{} : random_block(choices, shape);
+    Block block = random_block(choices, shape);
     const Bytes expected = slice(filled(init, shape, dtype, named({})), size_of(dtype), shape, block);
     const std::size_t size = size_of(dtype);
     const std::uint64_t row = fanin::detail::row_length(shape, block);
@@ -345,7 +343,6 @@ TEST(CopiesOfParts, Refusals) {
   std::vector<float> c(100);
   EXPECT_THROW(plan.add_copy(0, fanin::view(c), range(99, 2)), InvalidArgument);
   EXPECT_THROW(plan.add_copy(0, fanin::view(c), {{0, 0}, {11, 1}}), InvalidArgument);
-  EXPECT_THROW(plan.add_copy(1, fanin::view(c), range(0, 2)), InvalidArgument);
   EXPECT_THROW(plan.add_copy(2, fanin::view(c), range(0, 2)), InvalidArgument);
   EXPECT_EQ(plan.size(), 2u);
   EXPECT_NO_THROW(plan.add_copy(0, fanin::view(c), range(99, 1)));

@@ -98,6 +98,7 @@ const std::map<std::string, Initializer (*)(std::string_view)> from_config{
     {"Ones", read_as<fanin::Ones>},
     {"Identity", read_as<fanin::Identity>},
     {"Orthogonal", read_as<fanin::Orthogonal>},
+    {"STFT", read_as<fanin::STFT>},
 };
 
 // The same for classes with a scale, a mode and a distribution.
@@ -136,7 +137,7 @@ class KerasFile : public testing::TestWithParam<const char*> {
  protected:
   KerasFile() : file_(parse_json(fanin::test::read_text(std::string(FANIN_TEST_DATA "/keras/") + GetParam()))) {}
 
-  // The instances of fanin's classes; STFT is missing.
+  // The instances of fanin's classes.
   std::vector<Json> instances() const {
     std::vector<Json> ours;
     for (const Json& instance : file_["instances"]) {
@@ -178,7 +179,7 @@ TEST_P(KerasFile, ReadAndWrittenAgain) {
     EXPECT_EQ(serialize(deserialize(serialize(whole))), serialize(whole));
     ++read;
   }
-  EXPECT_EQ(read, 97u);
+  EXPECT_EQ(read, 99u);
   EXPECT_EQ(refused, 2u);
 }
 
@@ -232,6 +233,14 @@ Initializer constructed(const std::string& name, const Json& arguments) {
   if (name == "Identity") return fanin::Identity(number(arguments, "gain", 1.0));
   if (name == "Orthogonal") return fanin::Orthogonal(number(arguments, "gain", 1.0), seed);
   if (name == "Zeros") return fanin::Zeros();
+  if (name == "STFT") {
+    const auto text = [&](const char* key, const char* usual) -> std::optional<std::string> {
+      const Json value = arguments.value(key, Json(usual));
+      return value.is_null() ? std::nullopt : std::optional<std::string>(value.get<std::string>());
+    };
+    return fanin::STFT(*text("side", "real"), text("window", "hann"), text("scaling", "density"),
+                       arguments.value("periodic", false));
+  }
   return fanin::Ones();
 }
 
@@ -251,14 +260,14 @@ TEST_P(KerasFile, ConstructedFromTheSameArguments) {
     if (has_negative_seed(expected)) continue;  // refused; tested above
     if (arguments.contains("value") && !expected["value"].is_number() && !expected["value"].is_boolean() &&
         arguments["value"] != parse_json("Infinity")) {
-      continue;  // arrays, which no constructor takes
+      continue;  // arrays, which no constructor here takes
     }
     // Keras's Identity loses its gain, fanin's does not.
     if (name == "Identity" && arguments.contains("gain")) expected["gain"] = arguments["gain"];
     EXPECT_TRUE(same(config_of(constructed(name, arguments)), expected));
     ++compared;
   }
-  EXPECT_EQ(compared, 95u);
+  EXPECT_EQ(compared, 97u);
 }
 
 // The attributes of the object in Keras.
@@ -333,7 +342,7 @@ TEST_P(KerasFile, Tf2FormReadAndWrittenAgain) {
         expected));
     ++written;
   }
-  EXPECT_EQ(written, 88u);
+  EXPECT_EQ(written, 90u);
   EXPECT_EQ(refused, 9u);
 }
 
@@ -365,6 +374,8 @@ TEST(Forms, KeysInKerasOrder) {
       {"Ones", "{}", "{}"},
       {"Identity", "{}", R"({"gain": 1.0})"},
       {"Orthogonal", R"({"seed": null, "gain": 1.0})", R"({"gain": 1.0, "seed": null})"},
+      {"STFT", R"({"side": "real", "window": "hann", "periodic": false, "scaling": "density"})",
+       R"({"side": "real", "window": "hann", "periodic": false, "scaling": "density"})"},
   };
   for (const Default& d : defaults) {
     SCOPED_TRACE(d.class_name);
@@ -570,7 +581,7 @@ TEST(OuterForm, Refusals) {
       {R"({"class_name": "HeNormal", "conf": {}})", "Did you mean \"config\"?"},
       {R"({"class_name": "HeNormal", "seed": 1})", "\"seed\""},
       {R"({"class_name": "nope", "config": {}})", "nope"},
-      {R"({"class_name": "STFT"})", "not part of this version"},
+      {R"({"class_name": "STFT", "config": {"side": "left"}})", "`side`"},
       {"null", "null"},
       {"true", "true"},
       {"3.0", "3.0"},
@@ -594,7 +605,7 @@ TEST_P(KerasFile, NamesThatKerasAccepts) {
   for (const auto& item : file_["get_ok"].items()) {
     const auto class_name = item.value().get<std::string>();
     SCOPED_TRACE(item.key());
-    if (from_config.count(class_name) == 0) {  // STFT, and the base class
+    if (from_config.count(class_name) == 0) {  // the base class
       EXPECT_THROW(fanin::make(item.key()), InvalidArgument);
       continue;
     }
@@ -603,7 +614,7 @@ TEST_P(KerasFile, NamesThatKerasAccepts) {
     EXPECT_EQ(class_of(R"({"class_name": ")" + item.key() + R"("})"), class_name);
     ++accepted;
   }
-  EXPECT_EQ(accepted, 34u);
+  EXPECT_EQ(accepted, 37u);
 }
 
 // A Python literal as JSON, if JSON has it.
@@ -651,10 +662,11 @@ TEST(Names, Tf2V2AndDotted) {
   const std::vector<std::string> snake_v2{"glorot_normal", "glorot_uniform", "he_normal",
                                           "he_uniform",    "lecun_normal",   "lecun_uniform"};
   const std::vector<std::string> all = fanin::initializer_names();
-  EXPECT_EQ(all.size(), from_config.size() + 1);  // and Formula, which Keras does not have
+  const std::vector<std::string> keras = fanin::initializer_names("keras");
+  EXPECT_EQ(keras.size(), from_config.size());
+  EXPECT_EQ(all.size(), from_config.size() + 7);  // which Keras does not have
   for (const std::string& name : all) {
     SCOPED_TRACE(name);
-    EXPECT_EQ(from_config.count(name), name == "Formula" ? 0u : 1u);
     EXPECT_EQ(fanin::make(name).class_name(), name);
     EXPECT_EQ(fanin::make(name + "V2").class_name(), name);
     for (const char* module : {"keras.initializers.", "tf.keras.initializers.", "tf.initializers."}) {
@@ -696,7 +708,10 @@ TEST(Names, RefusedWithTheNearest) {
       {"xavier_uniform_", "\"glorot_uniform\""},
       {"kaiming_normal", "\"he_normal\""},
       {"kaiming_uniform_", "\"he_uniform\""},
-      {"STFT", "not part of this version"},
+      {"keras:formula", "only \"he_normal\""},
+      {"torch:he_normal", "only \"uniform\""},
+      {"flax:he_normal", "no convention \"flax\""},
+      {"torch:", "no initializer \"\""},
       {"", "Could not interpret initializer identifier"},
       {"he_normal ", "he_normal "},
       {"tf.he_normal", "tf.he_normal"},

@@ -10,7 +10,7 @@ The functions have the names, arguments, defaults, return values, warnings and e
 values reproducible, and every call draws other values. docs/pytorch.md and docs/keyed.md have examples.
 """
 
-from torch.nn.init import calculate_gain, constant, constant_, dirac, dirac_, eye, eye_, ones_, zeros_
+from torch.nn.init import calculate_gain, constant, constant_, ones_, zeros_
 
 from . import _functions
 from ._functions import *  # noqa: F403
@@ -19,6 +19,5 @@ from ._materialize import materialize_
 from ._model import init_model_
 from ._spec import spec_of
 
-__all__ = ["calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_", "init_model_", "keyed", "materialize_",
-           "ones_", "spec_of", "zeros_"]
+__all__ = ["calculate_gain", "constant", "constant_", "init_model_", "keyed", "materialize_", "ones_", "spec_of", "zeros_"]
 __all__ += _functions.__all__

@@ -19,7 +19,7 @@ from .. import _core
 from ._blocks import open_blocks
 from ._fill import DTYPES, address_of, draw_seed, fill, fill_at, has_memory, local_block_of
 from ._operators import define
-from ._samplers import Sampler, orthogonal
+from ._samplers import Sampler, orthogonal, sparse
 
 
 def _public(function: Callable) -> Callable:
@@ -294,17 +294,47 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     return _sample(tensor, orthogonal(float(gain)), generator, lambda sample: sample.normal_())
 
 
-def _refused(name: str) -> Callable:
-    def refuse(*args, **kwargs):
-        """Not implemented: raises NotImplementedError. Use the function of torch.nn.init."""
-        raise NotImplementedError(f"fanin.torch has no {name} yet. Use torch.nn.init.{name}, whose values depend on the "
-                                  "device and, for a DTensor, on how it is sharded")
+@_public
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: torch.Generator | None = None) -> Tensor:
+    """Fills a matrix with normals of mean 0, of which ceil(sparsity * rows) in each column, drawn at random, are 0.
 
-    refuse.__name__ = refuse.__qualname__ = name
-    return refuse
+    sparsity is from 0 to 1. Each process that holds a part of a DTensor knows its zeros. The host computes the values, also for a
+    tensor on a device, whose stream it waits for. Martens, "Deep learning via Hessian-free optimization", 2010.
+    """
+    if tensor.ndimension() != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    return _sample(tensor, sparse(float(sparsity), float(std)), generator, lambda sample: sample.normal_(0, std))
 
 
-sparse_ = _refused("sparse_")
+def _fixed(tensor: Tensor, initializer: _core.Initializer, in_torch: Callable[[Tensor], Tensor]) -> Tensor:
+    """Fills with an initializer that draws nothing, or by PyTorch's function if the dtype is not one of fanin's."""
+    if tensor.dtype not in DTYPES:
+        return in_torch(tensor)
+    if has_memory(tensor) and tensor.numel() > 0:
+        fill(local_block_of(tensor), initializer)
+    return tensor
+
+
+@_public
+def eye_(tensor: Tensor) -> Tensor:
+    """Fills a matrix with 1 on the diagonal and 0 elsewhere. Of a DTensor, each process fills its part."""
+    if tensor.ndimension() != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    return _fixed(tensor, _core.Identity(), torch.nn.init.eye_)
+
+
+@_public
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fills a kernel of a convolution, (out, in, ...), with 1 at its centre from each channel to the same channel of its group.
+
+    1 to 3 dimensions in space. Of a DTensor, each process fills its part. The host computes the values, also for a tensor on a
+    device, whose stream it waits for.
+    """
+    if tensor.ndimension() not in (3, 4, 5):
+        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+    if tensor.shape[0] % groups != 0:
+        raise ValueError("dim 0 must be divisible by groups")
+    return _fixed(tensor, _core.Dirac(groups), lambda tensor: torch.nn.init.dirac_(tensor, groups))
 
 
 def _deprecated(function: Callable) -> Callable:
@@ -325,7 +355,9 @@ xavier_uniform = _deprecated(xavier_uniform_)
 xavier_normal = _deprecated(xavier_normal_)
 kaiming_uniform = _deprecated(kaiming_uniform_)
 kaiming_normal = _deprecated(kaiming_normal_)
+eye = _deprecated(eye_)
+dirac = _deprecated(dirac_)
 
-__all__ = ["kaiming_normal", "kaiming_normal_", "kaiming_uniform", "kaiming_uniform_", "normal", "normal_", "orthogonal_",
-           "sparse_", "trunc_normal_", "uniform", "uniform_", "xavier_normal", "xavier_normal_", "xavier_uniform",
-           "xavier_uniform_"]
+__all__ = ["dirac", "dirac_", "eye", "eye_", "kaiming_normal", "kaiming_normal_", "kaiming_uniform", "kaiming_uniform_", "normal",
+           "normal_", "orthogonal_", "sparse_", "trunc_normal_", "uniform", "uniform_", "xavier_normal", "xavier_normal_",
+           "xavier_uniform", "xavier_uniform_"]

@@ -10,7 +10,7 @@ import torch
 
 # The names of the parameters' types in the language of operators' schemas. A generator is not among them: torch.compile
 # does not take one as an argument.
-_TYPES = {"Tensor": "Tensor(a!)", "float": "float", "str": "str"}
+_TYPES = {"Tensor": "Tensor(a!)", "float": "float", "int": "int", "str": "str"}
 
 # torch.compile hands an operator's arguments on by name, to a function with a parameter of this name.
 _RENAMED = {"mode": "fan_mode"}
@@ -46,4 +46,6 @@ def define(function: Callable[..., typing.Any], signature: inspect.Signature) ->
 
 
 def _literal(parameter: inspect.Parameter) -> str:
-    return f'"{parameter.default}"' if parameter.annotation == "str" else str(float(parameter.default))
+    if parameter.annotation == "str":
+        return f'"{parameter.default}"'
+    return str(int(parameter.default) if parameter.annotation == "int" else float(parameter.default))

@@ -299,15 +299,6 @@ def _kaiming_uniform(tensor: torch.Tensor, a: float, mode: str, nonlinearity: st
     return _uniform(tensor, -bound, bound)
 
 
-def _dirac(tensor: torch.Tensor, groups: int) -> dict:
-    if tensor.dim() not in (3, 4, 5) or tensor.shape[0] % groups:
-        raise ValueError("dirac_ fills kernels of 3 to 5 dimensions whose first extent the groups divide. "
-                         f"Received: groups={groups}")
-    rows = tensor.shape[0] // groups
-    centre = [f"(i[{axis}] == {tensor.shape[axis] // 2})" for axis in range(2, tensor.dim())]
-    return _config("Formula", value=" * ".join([f"(i[1] == i[0] - {rows} * floor(i[0] / {rows}))", *centre]))
-
-
 _CONFIGS: dict[str, Callable[..., dict]] = {
     "uniform_": _uniform,
     "normal_": _normal,
@@ -316,7 +307,8 @@ _CONFIGS: dict[str, Callable[..., dict]] = {
     "ones_": lambda tensor: _config("Ones"),
     "zeros_": lambda tensor: _config("Zeros"),
     "eye_": lambda tensor: _config("Identity"),
-    "dirac_": _dirac,
+    "dirac_": lambda tensor, groups: _config("Dirac", groups=groups),
+    "sparse_": lambda tensor, sparsity, std: _config("Sparse", sparsity=float(sparsity), stddev=float(std)),
     "xavier_uniform_": _xavier_uniform,
     "xavier_normal_": lambda tensor, gain: _normal(tensor, 0, _functions._xavier_std(tensor, gain)),
     "kaiming_uniform_": _kaiming_uniform,

@@ -35,6 +35,10 @@ def orthogonal(gain: float) -> Sampler:
     return Sampler(lambda seed: _core.Orthogonal(gain, seed), is_matrix=True)
 
 
+def sparse(sparsity: float, std: float) -> Sampler:
+    return Sampler(lambda seed: _core.Sparse(sparsity, std, seed), is_matrix=True)
+
+
 def _of_unit(transform: Callable[[Tensor], Tensor]) -> Sampler:
     """transform(u) with u uniform on [0, 1), a multiple of 2**-53."""
     return Sampler(lambda seed: _core.RandomUniform(0.0, 1.0, seed), None, transform)

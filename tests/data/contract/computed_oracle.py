@@ -89,7 +89,7 @@ def evaluate(node, names):
     if isinstance(node, ast.Name):
         return names[node.id]
     if isinstance(node, ast.Subscript):
-        return float(names[node.value.id][ast.literal_eval(node.slice)])
+        return float(names[node.value.id + "[]"][ast.literal_eval(node.slice)])
     if isinstance(node, ast.UnaryOp):
         return -value(node.operand) if isinstance(node.op, ast.USub) else value(node.operand)
     if isinstance(node, ast.Compare):
@@ -125,6 +125,33 @@ def encode(v, dtype):
     return pattern | ((1 << (exponent_bits + mantissa_bits)) if math.copysign(1, v) < 0 else 0)
 
 
+def unit(word):
+    """u of an element."""
+    return float(Fraction(2 * (int(word) >> 8) + 1, 1 << 25))
+
+
+def place(at, shape, axis, seed, subsequence):
+    """place[axis] of the element with the coordinates `at`."""
+    extent, stride = shape[axis], math.prod(shape[axis + 1:])
+    if extent == 1:
+        return 0
+    index = sum(c * math.prod(shape[k + 1:]) for k, c in enumerate(at))
+
+    def word(coordinate, turn):
+        element = index + (coordinate - at[axis]) * stride
+        return int(oracle.block(element, 192 + turn, seed, subsequence)[0])
+
+    bits = ((extent - 1).bit_length() + 1) // 2
+    x = at[axis]
+    while True:
+        left, right = divmod(x, 2 ** bits)
+        for turn in range(min(24, 4 + 2 * math.ceil(20 / bits))):
+            left, right = right, left ^ word(right, turn) % 2 ** bits
+        x = left * 2 ** bits + right
+        if x < extent:
+            return x
+
+
 def fill(value, shape, dtype, constants=None, seed=0, subsequence=0):
     """The patterns of the whole tensor's elements, in row-major order."""
     tree = ast.parse(value.replace("^", "**").replace("if(", "if_("), mode="eval").body
@@ -138,8 +165,12 @@ def fill(value, shape, dtype, constants=None, seed=0, subsequence=0):
         for extent in reversed(shape):
             at.insert(0, rest % extent)
             rest //= extent
-        names = {"pi": math.pi, "i": at, "shape": shape, "z": float(z[n]),
-                 "u": float(Fraction(2 * (int(word[n]) >> 8) + 1, 1 << 25))}
+        row = n - at[-1] if shape else n
+        elements = range(row, row + (shape[-1] if shape else 1))
+        names = {"pi": math.pi, "i[]": at, "shape[]": shape, "z": float(z[n]), "u": unit(word[n]),
+                 "u[]": [unit(word[k]) for k in elements], "z[]": [float(z[k]) for k in elements]}
+        if "place" in value:
+            names["place[]"] = [place(at, shape, axis, seed, subsequence) for axis in range(len(shape))]
         names.update(constants or {})
         patterns.append(encode(evaluate(tree, names), dtype))
     return patterns
@@ -187,6 +218,13 @@ CASES = [
     {"name": "largest_float16", "value": "65520 - 2^-30 * (1 + i[0])", "shape": [3],
      "dtypes": ["float64", "float32", "float16", "bfloat16"]},
     {"name": "largest_float8_e4m3fn", "value": "464 - 2^-40 * i[0]", "shape": [3]},
+    {"name": "places", "value": "place[0] + place[-1] / 16", "shape": [11, 13]},
+    {"name": "place_of_lines", "value": "place[1]", "shape": [2, 17, 3]},
+    {"name": "sparse", "value": "if(place[0] < zeros, 0, stddev * z)", "constants": {"zeros": 4.0, "stddev": 0.01},
+     "shape": [9, 7]},
+    # A disk: jax/_src/nn/initializers.py, _complex_uniform
+    {"name": "disk", "value": "sqrt(2 * u[0]) * if(i[-1] == 0, cos(2 * pi * u[1]), sin(2 * pi * u[1]))", "shape": [20, 2]},
+    {"name": "row_of_normals", "value": "z - z[2]", "shape": [9, 3]},
 ]
 
 

@@ -306,7 +306,7 @@ static void test_bad_fills(void) {
   CHECK_REFUSED(args.dtype = 256, "dtype"); /* not cut to a byte */
   CHECK_REFUSED(args.rank = SIZE_MAX, "255");
   CHECK_REFUSED(args.dtype = -1, "dtype");
-  CHECK_REFUSED(args.layout = 2, "FANIN_OIHW");
+  CHECK_REFUSED(args.layout = 3, "FANIN_OIHW");
   CHECK_REFUSED(args.layout = -1, "FANIN_OIHW");
   CHECK_REFUSED(args.cuda_device = -2, "-2");
   CHECK_REFUSED(args.threads = -1, "threads=-1");

@@ -113,9 +113,57 @@ def test_nothing_to_draw():
         assert ours.variance_scaling(1.0, "fan_avg", distribution)(KEY, (0, 3, 2)).shape == (0, 3, 2)
 
 
-def test_complex_tensors_are_jaxs():
-    for name in ["he_normal", "glorot_uniform", "normal"]:
-        assert same(getattr(ours, name)()(KEY, (4, 5), "complex64"), np.asarray(getattr(theirs, name)()(KEY, (4, 5), "complex64")))
+def complex_of(pairs):
+    return pairs[..., 0] + 1j * pairs[..., 1]
+
+
+def test_complex_tensors_are_pairs():
+    shape = (40, 50)
+    scale = math.sqrt(1 / 40)
+    normal = ours.variance_scaling(1.0, "fan_in", "normal")(KEY, shape, "complex64")
+    assert normal.dtype == "complex64"
+    assert same(normal, complex_of(fanin.draw(fanin.RandomNormal(0, scale / math.sqrt(2)), (*shape, 2), seed=42)))
+    assert same(ours.normal(0.5)(KEY, shape, "complex64"),
+                complex_of(fanin.draw(fanin.RandomNormal(0, 0.5 / math.sqrt(2)), (*shape, 2), seed=42)))
+    u = fanin.draw(fanin.Formula("u"), (*shape, 2), "float64", seed=42)
+    direction = np.exp(2j * np.pi * u[..., 1])
+    disk = ours.variance_scaling(1.0, "fan_in", "uniform")(KEY, shape, "complex64")
+    np.testing.assert_allclose(disk, scale * np.sqrt(2 * u[..., 0]) * direction, rtol=2e-7, atol=1e-8)
+    # JAX's formula: 1 - t = 1 - (1 - exp(-4)) u
+    modulus = np.sqrt(-np.log(1 - (1 - np.exp(-4.0)) * u[..., 0])) * scale / .95311164380491208
+    cut = ours.variance_scaling(1.0, "fan_in", "truncated_normal")(KEY, shape, "complex64")
+    np.testing.assert_allclose(cut, modulus * direction, rtol=2e-7, atol=1e-8)
+    assert same(jax.jit(ours.he_normal(), static_argnums=(1, 2))(KEY, shape, "complex64"),
+                np.asarray(ours.he_normal()(KEY, shape, "complex64")))
+    assert not np.asarray(ours.variance_scaling(0.0, "fan_in", "uniform")(KEY, (3, 2), "complex64")).any()
+    with jax.enable_x64(True):
+        double = ours.he_normal()(KEY, shape, "complex128")
+        assert double.dtype == "complex128"
+        np.testing.assert_allclose(double, ours.he_normal()(KEY, shape, "complex64"), rtol=3e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform", "truncated_normal"])
+def test_complex_distributions_are_jaxs(distribution):
+    """Variance and modulus: each bound is 5 standard errors, so a false alarm has a probability of 1e-6. The seed is fixed."""
+    shape = (200, 200)
+    ours_, theirs_ = (np.asarray(module.variance_scaling(2.0, "fan_in", distribution)(KEY, shape, "complex64")).ravel()
+                      for module in (ours, theirs))
+    squares = np.abs(ours_) ** 2
+    assert abs(squares.mean() - 2 / 200) < 5 * squares.std() / 200
+    assert abs(ours_.mean()) < 5 * math.sqrt(2 / 200) / 200
+    for part in (0.25, 0.5, 0.75):
+        quantile = np.quantile(np.abs(theirs_), part)
+        assert abs((np.abs(ours_) < quantile).mean() - part) < 5 * math.sqrt(2 * part * (1 - part)) / 200
+    if distribution != "normal":
+        assert np.abs(ours_).max() <= np.abs(theirs_).max() * 1.001
+
+
+@needs_all_devices
+def test_complex_sharding():
+    sharding = NamedSharding(mesh(), P("x", "y"))
+    array = ours.he_uniform()(KEY, (8, 6), "complex64", out_sharding=sharding)
+    assert array.sharding.is_equivalent_to(sharding, 2)
+    assert same(array, np.asarray(ours.he_uniform()(KEY, (8, 6), "complex64")))
 
 
 def test_many_threads():

@@ -75,6 +75,28 @@ def test_orthogonal(dtype):
     assert type(ours.get(keras.initializers.serialize(keras.initializers.Orthogonal(seed=1)))) is ours.Orthogonal
 
 
+@pytest.mark.parametrize("side, window, scaling, periodic", [
+    ("real", "hann", "density", False), ("imag", "hamming", "spectrum", True), ("real", None, None, False),
+    ("imag", [0.5, 1.0, 2.0, 1.0, 0.5, 0.25, 3.0, 1.0], "density", False)])
+def test_stft(side, window, scaling, periodic):
+    init = ours.STFT(side, window, scaling, periodic)
+    shape = (8, 1, 9)
+    expected = fanin.draw(fanin.STFT(side, window, scaling, periodic), shape)
+    assert same(init(shape), expected) and same(init(shape), expected)
+    np.testing.assert_allclose(expected, array_of(keras.initializers.STFT(side, window, scaling, periodic)(shape)), atol=2e-6)
+    if BACKEND != "numpy":
+        assert same(traced(lambda: init(shape))(), expected)
+    assert same(init(shape, partition_shape=(3, 1, 4), partition_offset=(2, 0, 5)), expected[2:5, :, 5:].copy())
+    assert init.get_config() == keras.initializers.STFT(side, window, scaling, periodic).get_config()
+    assert type(ours.get(keras.initializers.serialize(keras.initializers.STFT()))) is ours.STFT is ours.stft
+    with ours.installed(seed=1):
+        assert isinstance(keras.initializers.get("stft"), ours.STFT)
+    with pytest.raises(ValueError, match="frame_length"):
+        init((8, 2, 9))
+    with pytest.raises(ValueError, match="window"):
+        ours.STFT("real", "taylor")((8, 1, 9))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CLASSES)
 def test_bits_are_the_librarys(name, dtype):

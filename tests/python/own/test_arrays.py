@@ -280,7 +280,7 @@ def test_refused(number):
 
 
 @pytest.mark.parametrize("init, error, message", [
-    ("he_norml", ValueError, "he_normal"), ("stft", ValueError, "not part of this version"),
+    ("he_norml", ValueError, "he_normal"), ("torch:he_normal", ValueError, "kaiming_normal"),
     (3, TypeError, "Received: 3"), (None, TypeError, "None"), (fanin.HeNormal, TypeError, "HeNormal"),
     ({}, ValueError, "class_name"), ({"class_name": "HeNormal", "config": {"sed": 1}}, ValueError, "seed"),
     ({"class_name": object()}, TypeError, "JSON"), (lambda shape, dtype: None, TypeError, "function"),

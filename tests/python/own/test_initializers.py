@@ -157,8 +157,7 @@ def test_call():
     assert same_bits(part, w[4:, 5:].copy())
     with pytest.raises(TypeError, match=r"Unknown keyword arguments: sed.*'partition_shape', 'partition_offset'"):
         init((6, 8), sed=3)
-    with pytest.raises(ValueError, match="doesn't support partition"):
-        fanin.Identity()((4, 4), partition_shape=(2, 2), partition_offset=(0, 0))
+    assert (fanin.Identity()((4, 4), partition_shape=(2, 3), partition_offset=(2, 0)) == np.eye(4)[2:, :3]).all()
     with pytest.raises(ValueError, match="2D"):
         fanin.Identity()((3, 3, 3))
     assert (fanin.Identity(2.0)((2, 3)) == [[2, 0, 0], [0, 2, 0]]).all()

@@ -22,11 +22,12 @@ def test_version():
 
 
 def test_all_names():
-    classes = {"Constant", "Formula", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "LecunNormal",
-               "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
-               "Zeros"}
+    classes = {"Bilinear", "Constant", "Dirac", "ForgetGateBias", "Formula", "GlorotNormal", "GlorotUniform", "HeNormal",
+               "HeUniform", "Identity", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "SirenFirst",
+               "SirenHidden", "Sparse", "TruncatedNormal", "VarianceScaling", "Zeros"}
     aliases = {"".join("_" + c.lower() if c.isupper() else c for c in name)[1:] for name in classes}
     assert set(fanin.__all__) == classes | aliases | {
+        "STFT", "stft", "calculate_gain",
         "Availability", "Description", "DeviceError", "Initializer", "ModelSpec", "ModelTensor", "Plan", "Seed", "__version__",
         "available", "contract_version", "describe", "deserialize", "draw", "fill", "get", "mx_scales", "parse_model_spec",
         "preload", "serialize", "subsequence_of"}

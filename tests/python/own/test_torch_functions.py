@@ -302,10 +302,6 @@ def test_what_is_not_filled_draws_nothing():
 
 @pytest.mark.parametrize("name", [n for n in theirs.__all__ if n.endswith("_") or n == "calculate_gain"])
 def test_signatures(name):
-    if name == "sparse_":
-        with pytest.raises(NotImplementedError, match=f"fanin.torch has no {name} yet"):
-            getattr(ours, name)(torch.empty(3, 3))
-        return
     expected, got = (inspect.signature(getattr(module, name)).parameters.values() for module in (theirs, ours))
     assert [(p.name, p.default, p.kind) for p in got] == [(p.name, p.default, p.kind) for p in expected]
 
@@ -325,6 +321,40 @@ def test_orthogonal(shape, dtype):
         q = tensor.flatten(1).double() / 0.5
         q = q if q.shape[0] >= q.shape[1] else q.T
         assert (q.T @ q - torch.eye(q.shape[1])).abs().max() < (0.02 if dtype == torch.bfloat16 else 1e-6)
+
+
+@dtypes
+def test_sparse(dtype):
+    t = torch.empty(40, 30, dtype=dtype)
+    assert ours.sparse_(t, 0.35, 0.5, generator()) is t
+    assert bits(t) == drawn(fanin.Sparse(0.35, 0.5), (40, 30), dtype, seed_of(generator()))
+    zeros = (t.float() == 0).sum(0)
+    assert (zeros == 14).all() if t.element_size() > 1 else (zeros >= 14).all()  # some normals round to zero
+    for wrong in (dict(sparsity=1.5), dict(sparsity=0.5, std=-1)):
+        with pytest.raises((ValueError, RuntimeError)):
+            ours.sparse_(t, **wrong)
+    with pytest.raises(ValueError, match="2 dimensions"):
+        ours.sparse_(torch.empty(3), 0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.complex64])
+def test_eye_and_dirac_are_pytorchs(dtype):
+    for shape in [(3, 5), (5, 3), (0, 3)]:
+        assert torch.equal(ours.eye_(torch.empty(shape, dtype=dtype)), theirs.eye_(torch.empty(shape, dtype=dtype)))
+        assert torch.equal(ours.eye_(torch.empty(shape[::-1], dtype=dtype).T), theirs.eye_(torch.empty(shape, dtype=dtype)))
+    for shape, groups in [((6, 4, 3), 1), ((6, 3, 4, 5), 2), ((4, 8, 2, 3, 3), 4), ((0, 3, 3), 1)]:
+        t = torch.empty(shape, dtype=dtype)
+        assert ours.dirac_(t, groups) is t
+        assert torch.equal(t, theirs.dirac_(torch.empty(shape, dtype=dtype), groups))
+    weight = torch.nn.Parameter(torch.empty(3, 3))
+    assert ours.eye_(weight) is weight and weight.requires_grad and weight.grad_fn is None
+    meta = torch.empty(3, 3, 3, device="meta")
+    assert ours.dirac_(meta) is meta
+    for wrong in (lambda m: m.eye_(torch.empty(3)), lambda m: m.dirac_(torch.empty(3, 3)),
+                  lambda m: m.dirac_(torch.empty(3, 3, 3), 2)):
+        for module in (ours, theirs):
+            with pytest.raises(ValueError):
+                wrong(module)
 
 
 def test_orthogonal_refuses():

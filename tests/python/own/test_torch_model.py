@@ -147,7 +147,8 @@ def test_prefix():
 
 @pytest.mark.parametrize("seed, rules, error, message", [
     (1, {"*.bias": "zeros"}, ValueError, r"No rule matches the parameter 'embedding.weight' of shape \(20, 12\)"),
-    (1, lambda name, parameter, module: torch.nn.init.sparse_, ValueError, "'embedding.weight': torch.nn.init.sparse_ is no rule"),
+    (1, lambda name, parameter, module: torch.nn.init.calculate_gain, ValueError,
+     "'embedding.weight': torch.nn.init.calculate_gain is no rule"),
     (1, {"*": "he_normul"}, ValueError, "he_normul"),
     (1, {"*": None}, TypeError, "Received: None"),
     (1, {"*": fanin.Identity()}, ValueError, r"the rules: rules\[0\].initializer: Identity.*body.0.weight"),

@@ -162,10 +162,11 @@ def test_formulas_and_captures():
     ("trunc_normal_", {"mean": 1, "std": 0.5, "a": 0.25, "b": 3}), ("constant_", {"val": 3}), ("ones_", {}), ("zeros_", {}),
     ("xavier_uniform_", {"gain": 2}), ("xavier_normal_", {}), ("kaiming_uniform_", {"a": math.sqrt(5)}),
     ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}), ("eye_", {}), ("dirac_", {"groups": 2}),
+    ("sparse_", {"sparsity": 0.5}),
 ])
 @pytest.mark.parametrize("library", [torch.nn.init, fanin.torch], ids=["torch", "fanin"])
 def test_functions_of_torch(library, function, options, shape):
-    if function == "eye_" and len(shape) > 2 or function == "dirac_" and len(shape) < 3:
+    if function in ("eye_", "sparse_") and len(shape) > 2 or function == "dirac_" and len(shape) < 3:
         pytest.skip("the function does not take this rank")
     model = nn.Module()
     model.w = nn.Parameter(torch.zeros(shape))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs Keras's own tests of the random initializers, which its package contains, on fanin's classes:
+"""Runs Keras's own tests of its initializers, which its package contains, on fanin's classes:
 
     KERAS_BACKEND=jax run_keras_tests.py
 
@@ -17,7 +17,7 @@ from keras.src import initializers
 
 import fanin.keras
 
-TESTS = pathlib.Path(initializers.__file__).with_name("random_initializers_test.py")
+TESTS = [pathlib.Path(initializers.__file__).with_name(f"{kind}_initializers_test.py") for kind in ("random", "constant")]
 REPLACED = [name for name in fanin.keras.__all__ if name[0].isupper() and hasattr(initializers, name)]
 
 
@@ -27,15 +27,18 @@ def skip_if_backend(name, reason):
 
 
 def suite():
-    spec = importlib.util.spec_from_file_location("keras_random_initializers_test", TESTS)
-    module = importlib.util.module_from_spec(spec)
-    with mock.patch.dict(sys.modules, {"conftest": types.SimpleNamespace(skip_if_backend=skip_if_backend)}):
-        spec.loader.exec_module(module)
-    return unittest.defaultTestLoader.loadTestsFromModule(module)
+    tests = unittest.TestSuite()
+    for path in TESTS:
+        spec = importlib.util.spec_from_file_location(f"keras_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        with mock.patch.dict(sys.modules, {"conftest": types.SimpleNamespace(skip_if_backend=skip_if_backend)}):
+            spec.loader.exec_module(module)
+        tests.addTests(unittest.defaultTestLoader.loadTestsFromModule(module))
+    return tests
 
 
 if __name__ == "__main__":
-    if not TESTS.exists():
+    if not all(path.exists() for path in TESTS):
         print("this Keras comes without its tests")
         sys.exit(77)
     if sys.argv[1:] == ["keras"]:

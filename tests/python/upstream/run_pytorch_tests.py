@@ -15,7 +15,7 @@ import torch.nn.init
 
 import fanin.torch
 
-REPLACED = [name for name in fanin.torch.__all__ if hasattr(torch.nn.init, name) and name != "sparse_"]
+REPLACED = [name for name in fanin.torch.__all__ if hasattr(torch.nn.init, name)]
 
 if __name__ == "__main__":
     path, seed, *torch_itself = sys.argv[1:]

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "formulas/structured_schemes.h"
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/text.h"
+#include "fanin/error.h"
+#include "formulas/scheme_parts.h"
+#include "formulas/stft_window.h"
+
+namespace fanin::detail {
+
+namespace {
+
+bool is_whole(double number, double least) {
+  constexpr double most = 9007199254740992;  // 2^53
+  return number >= least && number <= most && number == std::floor(number);
+}
+
+Distribution computed_of(const std::string& text, ComputedValue::Constants constants, const Shape& shape) {
+  return computed_of(std::make_shared<const ComputedValue>(text, std::move(constants)), shape);
+}
+
+// Which axes of a kernel are what.
+struct KernelAxes {
+  std::size_t out, in, first_spatial, last_spatial;
+};
+
+KernelAxes kernel_axes(const Shape& shape, Layout layout) {
+  const std::size_t rank = shape.size();
+  if (layout == Layout::oihw) return {0, 1, 2, rank};
+  return {rank - 1, rank - 2, 0, rank - 2};
+}
+
+std::string subscript(std::size_t axis) { return "[" + std::to_string(axis) + "]"; }
+
+// Throws for what is no kernel of a convolution in 1 to 3 dimensions with so many groups.
+void check_kernel(std::string_view name, double groups, const Shape& shape, std::size_t grouped_axis) {
+  if (shape.size() < 3 || shape.size() > 5) {
+    throw InvalidArgument(
+        std::string(name) +
+        " fills kernels of convolutions, of 3, 4 or 5 dimensions. Received: shape=" + to_string(shape));
+  }
+  if (std::fmod(static_cast<double>(shape[grouped_axis]), groups) != 0) {
+    throw InvalidArgument("The groups of " + std::string(name) + " must divide the extent of axis " +
+                          std::to_string(grouped_axis) + ". Received: groups=" + to_text(groups) +
+                          ", shape=" + to_string(shape));
+  }
+}
+
+// 1 where `within`, a channel of its own group, has the number of the channel `of_all`, counted in its group.
+std::string same_channel(std::size_t of_all, std::size_t within) {
+  const std::string all = "i" + subscript(of_all);
+  return "(i" + subscript(within) + " == " + all + " - channels * floor(" + all + " / channels))";
+}
+
+// ---------------------------------------------------------------- Dirac
+
+Distribution dirac_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
+  return dirac_of(number_in(parameters, 0), shape, layout);
+}
+
+constexpr SchemeClass dirac_class{"Dirac",
+                                  false,
+                                  [](Parameters& parameters) { check_groups(number_in(parameters, 0)); },
+                                  dirac_distribution,
+                                  formula_derivation,
+                                  false,
+                                  true};
+
+// ---------------------------------------------------------------- Bilinear
+
+// The kernel of a transposed convolution, whose grouped axis is that of its inputs: (in, out / groups, ...) in OIHW. A
+// tent of the width of the kernel along each axis in space: Long, Shelhamer and Darrell, "Fully convolutional networks
+// for semantic segmentation", 2015.
+Distribution bilinear_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
+  const double groups = number_in(parameters, 0);
+  if (shape.size() >= 2) {
+    const KernelAxes axes = kernel_axes(shape, layout);
+    check_kernel("Bilinear", groups, shape, axes.out);
+    std::string text = same_channel(axes.out, axes.in);
+    for (std::size_t axis = axes.first_spatial; axis < axes.last_spatial; ++axis) {
+      const std::string from_centre = "i" + subscript(axis) + " - (shape" + subscript(axis) + " - 1) / 2";
+      text +=
+          " * (1 - max(" + from_centre + ", -(" + from_centre + ")) / floor((shape" + subscript(axis) + " + 1) / 2))";
+    }
+    return computed_of(text, {{"channels", static_cast<double>(shape[axes.out]) / groups}}, shape);
+  }
+  check_kernel("Bilinear", groups, shape, 0);
+  return {};
+}
+
+constexpr SchemeClass bilinear_class{"Bilinear",
+                                     false,
+                                     [](Parameters& parameters) { check_groups(number_in(parameters, 0)); },
+                                     bilinear_distribution,
+                                     formula_derivation,
+                                     false,
+                                     true};
+
+// ---------------------------------------------------------------- ForgetGateBias
+
+void check_forget_gate_bias(Parameters& parameters) {
+  check_finite(parameters);
+  const double gate = number_in(parameters, 1);
+  const double gates = number_in(parameters, 2);
+  if (is_whole(gates, 1) && is_whole(gate, 0) && gate < gates) return;
+  throw InvalidArgument("Arguments `gate` and `gates` must be whole numbers, 0 <= gate < gates. Received: gate=" +
+                        to_text(gate) + ", gates=" + to_text(gates));
+}
+
+Distribution forget_gate_bias_distribution(const Parameters& parameters, const Shape& shape, Layout, const Fans&) {
+  const double gates = number_in(parameters, 2);
+  if (shape.empty() || std::fmod(static_cast<double>(shape.back()), gates) != 0) {
+    throw InvalidArgument("The last axis of a ForgetGateBias is its " + to_text(gates) +
+                          " gates one after the other. Received: shape=" + to_string(shape));
+  }
+  return computed_of("if((i[-1] >= gate * units) * (i[-1] < (gate + 1) * units), value, 0)",
+                     {{"value", number_in(parameters, 0)},
+                      {"gate", number_in(parameters, 1)},
+                      {"units", static_cast<double>(shape.back()) / gates}},
+                     shape);
+}
+
+constexpr SchemeClass forget_gate_bias_class{"ForgetGateBias", false, check_forget_gate_bias,
+                                             forget_gate_bias_distribution, formula_derivation};
+
+// ---------------------------------------------------------------- Sparse
+
+constexpr SchemeClass sparse_class{"Sparse",
+                                   true,
+                                   [](Parameters& p) { check_sparse(number_in(p, 0), number_in(p, 1), "stddev"); },
+                                   [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
+                                     return sparse_of(number_in(p, 0), number_in(p, 1), shape, layout);
+                                   },
+                                   formula_derivation,
+                                   false,
+                                   true};
+
+// ---------------------------------------------------------------- STFT
+
+void check_stft(Parameters& parameters) {
+  const std::string_view side = text_in(parameters, 0);
+  parameters[0].value = literal_of(side, side, "side", {"real", "imag"});
+  if (const auto& name = std::get<WindowValue>(parameters[1].value).name) check_window(*name);
+  auto& scaling = std::get<std::optional<std::string_view>>(parameters[3].value);
+  if (scaling) scaling = literal_of(*scaling, *scaling, "scaling", {"density", "spectrum"});
+}
+
+// Keras's formula, keras/src/initializers/constant_initializers.py. The phase is reduced to one turn before it is
+// rounded.
+Distribution stft_distribution(const Parameters& parameters, const Shape& shape, Layout, const Fans&) {
+  if (shape.size() != 3 || shape[1] != 1) {
+    throw InvalidArgument("STFT fills kernels of the shape (frame_length, 1, fft_length / 2 + 1). Received: shape=" +
+                          to_string(shape));
+  }
+  const bool is_real = text_in(parameters, 0) == "real";
+  const std::string wave =
+      std::string(is_real ? "cos" : "sin") + "(-2 * pi * (i[0] * i[2] - turn * floor(i[0] * i[2] / turn)) / turn)";
+  ComputedValue::Constants constants{{"turn", 2 * (static_cast<double>(shape[2]) - 1)}};
+  const auto& window = std::get<WindowValue>(parameters[1].value);
+  if ((!window.name && window.values.empty()) || shape[0] == 0) return computed_of(wave, std::move(constants), shape);
+
+  std::vector<double> values =
+      window.name ? window_values(*window.name, shape[0], std::get<bool>(parameters[2].value)) : window.values;
+  if (static_cast<std::int64_t>(values.size()) != shape[0]) {
+    throw InvalidArgument("The `window` of an STFT must have frame_length values. Received: " +
+                          std::to_string(values.size()) + " values, shape=" + to_string(shape));
+  }
+  const auto& scaling = std::get<std::optional<std::string_view>>(parameters[3].value);
+  double sum = 0;
+  for (const double value : values) sum += scaling == "density" ? value * value : std::abs(value);
+  constants.emplace_back("scaling", !scaling ? 1 : *scaling == "density" ? std::sqrt(sum) : sum);
+  return computed_of(std::make_shared<const ComputedValue>(wave + " * window / scaling", std::move(constants),
+                                                           Table{"window", {shape[0], 1, 1}, std::move(values)}),
+                     shape);
+}
+
+constexpr SchemeClass stft_class{"STFT", false, check_stft, stft_distribution, formula_derivation};
+
+SchemePointer scheme(const SchemeClass& scheme_class, Parameters parameters) {
+  return std::make_shared<Scheme>(scheme_class, std::move(parameters));
+}
+
+}  // namespace
+
+void check_groups(double groups) {
+  if (is_whole(groups, 1)) return;
+  throw InvalidArgument("Argument `groups` must be a whole number of at least 1. Received: groups=" + to_text(groups));
+}
+
+Distribution dirac_of(double groups, const Shape& shape, Layout layout) {
+  if (shape.size() < 2) check_kernel("Dirac", groups, shape, 0);
+  const KernelAxes axes = kernel_axes(shape, layout);
+  check_kernel("Dirac", groups, shape, axes.out);
+  std::string text = same_channel(axes.out, axes.in);
+  for (std::size_t axis = axes.first_spatial; axis < axes.last_spatial; ++axis) {
+    text += " * (i" + subscript(axis) + " == floor(shape" + subscript(axis) + " / 2))";
+  }
+  return computed_of(text, {{"channels", static_cast<double>(shape[axes.out]) / groups}}, shape);
+}
+
+void check_sparse(double sparsity, double stddev, std::string_view name_of_stddev) {
+  if (!(sparsity >= 0 && sparsity <= 1)) {
+    throw InvalidArgument("Argument `sparsity` must be from 0 to 1. Received: sparsity=" + to_text(sparsity));
+  }
+  if (stddev >= 0 && std::isfinite(stddev)) return;
+  throw InvalidArgument("Argument `" + std::string(name_of_stddev) + "` must be finite and not negative. Received: " +
+                        std::string(name_of_stddev) + "=" + to_text(stddev));
+}
+
+Distribution sparse_of(double sparsity, double stddev, const Shape& shape, Layout layout) {
+  if (shape.size() != 2) {
+    throw InvalidArgument("Sparse fills matrices. Received: shape=" + to_string(shape));
+  }
+  const std::size_t axis = layout == Layout::oihw ? 0 : 1;  // of the outputs
+  return computed_of("if(place" + subscript(axis) + " < zeros, 0, stddev * z)",
+                     {{"zeros", std::ceil(sparsity * static_cast<double>(shape[axis]))}, {"stddev", stddev}}, shape);
+}
+
+SchemePointer dirac(double groups) { return scheme(dirac_class, {{"groups", groups}}); }
+SchemePointer bilinear(double groups) { return scheme(bilinear_class, {{"groups", groups}}); }
+SchemePointer forget_gate_bias(double value, double gate, double gates) {
+  return scheme(forget_gate_bias_class, {{"value", value}, {"gate", gate}, {"gates", gates}});
+}
+SchemePointer sparse(double sparsity, double stddev) {
+  return scheme(sparse_class, {{"sparsity", sparsity}, {"stddev", stddev}});
+}
+SchemePointer stft(std::string_view side, WindowValue window, std::optional<std::string_view> scaling, bool periodic) {
+  return scheme(stft_class,
+                {{"side", side}, {"window", std::move(window)}, {"periodic", periodic}, {"scaling", scaling}});
+}
+
+}  // namespace fanin::detail

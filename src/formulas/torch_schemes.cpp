@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Formulas and defaults of torch/nn/init.py, in its order of operations.
+#include "formulas/torch_schemes.h"
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "fanin/gain.h"
+#include "formulas/scheme_parts.h"
+#include "formulas/structured_schemes.h"
+
+namespace fanin::detail::torch {
+
+namespace {
+
+constexpr bool random = true;
+constexpr bool fixed = false;
+
+using Check = void (*)(Parameters&);
+using DistributionOf = decltype(SchemeClass::distribution);
+
+constexpr SchemeClass scheme_class(std::string_view name, bool is_random, Check check, DistributionOf distribution,
+                                   decltype(SchemeClass::derivation) derivation, bool needs_two_axes = false) {
+  return {name, is_random, check, distribution, derivation, false, !needs_two_axes, Layout::oihw, needs_two_axes};
+}
+
+SchemePointer scheme(const SchemeClass& its_class, Parameters parameters) {
+  return std::make_shared<Scheme>(its_class, std::move(parameters));
+}
+
+// "limit = 0.25" or "std = 0.1".
+std::string scale_derivation(const Parameters& parameters, const Fans& fans, const Distribution& d) {
+  std::string text =
+      d.kind == Distribution::Kind::uniform ? "limit = " + to_text(d.high) : "std = " + to_text(d.stddev);
+  text += ", of fan_in = " + std::to_string(fans.fan_in) + ", fan_out = " + std::to_string(fans.fan_out);
+  for (const Parameter& parameter : parameters) {
+    const auto* number = std::get_if<double>(&parameter.value);
+    text += ", " + std::string(parameter.name) + " = " +
+            (number != nullptr ? to_text(*number) : std::string(std::get<std::string_view>(parameter.value)));
+  }
+  return text;
+}
+
+std::string no_derivation(const Parameters&, const Fans&, const Distribution&) { return "every element is the same"; }
+
+void check_numbers(Parameters& parameters) { check_finite(parameters); }
+
+void check_std(const Parameters& parameters) {
+  check_finite(parameters);
+  if (const double std = number_in(parameters, 1); std < 0) {
+    throw InvalidArgument("Argument `std` must not be negative. Received: std=" + to_text(std));
+  }
+}
+
+// ---------------------------------------------------------------- without fans
+
+void check_uniform(Parameters& parameters) {
+  check_finite(parameters);
+  if (number_in(parameters, 0) <= number_in(parameters, 1)) return;
+  throw InvalidArgument("Argument `a` must not be greater than `b`. Received: a=" + to_text(number_in(parameters, 0)) +
+                        ", b=" + to_text(number_in(parameters, 1)));
+}
+
+constexpr SchemeClass uniform_class = scheme_class(
+    "torch:uniform", random, check_uniform,
+    [](const Parameters& p, const Shape&, Layout, const Fans&) { return uniform_of(number_in(p, 0), number_in(p, 1)); },
+    parameters_derivation);
+
+constexpr SchemeClass normal_class = scheme_class(
+    "torch:normal", random, [](Parameters& p) { check_std(p); },
+    [](const Parameters& p, const Shape&, Layout, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
+    parameters_derivation);
+
+// The bounds are values, not standard deviations.
+void check_trunc_normal(Parameters& parameters) {
+  check_std(parameters);
+  if (number_in(parameters, 1) > 0 && number_in(parameters, 2) < number_in(parameters, 3)) return;
+  throw InvalidArgument(
+      "`std` must be positive and `a` less than `b`. Received: std=" + to_text(number_in(parameters, 1)) +
+      ", a=" + to_text(number_in(parameters, 2)) + ", b=" + to_text(number_in(parameters, 3)));
+}
+
+Distribution trunc_normal_distribution(const Parameters& parameters, const Shape&, Layout, const Fans&) {
+  const double mean = number_in(parameters, 0);
+  const double std = number_in(parameters, 1);
+  // The window (-2, 2) has a faster sampler, so bounds that differ from 2 by rounding only are 2.
+  const auto bound = [&](std::size_t number) {
+    const double z = (number_in(parameters, number) - mean) / std;
+    return std::abs(std::abs(z) - 2) < 1e-9 ? std::round(z) : z;
+  };
+  return truncated_normal_of(mean, std, bound(2), bound(3));
+}
+
+constexpr SchemeClass trunc_normal_class =
+    scheme_class("torch:trunc_normal", random, check_trunc_normal, trunc_normal_distribution,
+                 [](const Parameters& p, const Fans& fans, const Distribution& d) {
+                   return parameters_derivation(p, fans, d) + ", cut at " + to_text(number_in(p, 2)) + " and " +
+                          to_text(number_in(p, 3));
+                 });
+
+constexpr SchemeClass constant_class = scheme_class(
+    "torch:constant", fixed, check_numbers,
+    [](const Parameters& p, const Shape&, Layout, const Fans&) { return constant_of(number_in(p, 0)); }, no_derivation);
+
+constexpr SchemeClass ones_class = scheme_class(
+    "torch:ones", fixed, check_numbers,
+    [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(1); }, no_derivation);
+
+constexpr SchemeClass zeros_class = scheme_class(
+    "torch:zeros", fixed, check_numbers,
+    [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(0); }, no_derivation);
+
+constexpr SchemeClass eye_class = scheme_class(
+    "torch:eye", fixed, check_numbers,
+    [](const Parameters&, const Shape& shape, Layout, const Fans&) { return identity_of(1, shape); },
+    [](const Parameters&, const Fans&, const Distribution&) -> std::string {
+      return "1 on the diagonal, 0 elsewhere";
+    });
+
+// ---------------------------------------------------------------- structure
+
+constexpr SchemeClass dirac_class = scheme_class(
+    "torch:dirac", fixed, [](Parameters& p) { check_groups(number_in(p, 0)); },
+    [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
+      return dirac_of(number_in(p, 0), shape, layout);
+    },
+    formula_derivation);
+
+constexpr SchemeClass sparse_class = scheme_class(
+    "torch:sparse", random, [](Parameters& p) { check_sparse(number_in(p, 0), number_in(p, 1), "std"); },
+    [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
+      return sparse_of(number_in(p, 0), number_in(p, 1), shape, layout);
+    },
+    formula_derivation);
+
+constexpr SchemeClass orthogonal_class{"torch:orthogonal",
+                                       random,
+                                       check_numbers,
+                                       [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
+                                         return orthogonal_of(number_in(p, 0), shape, layout);
+                                       },
+                                       orthogonal_derivation,
+                                       true,
+                                       true,
+                                       Layout::oihw};
+
+// ---------------------------------------------------------------- scaled by fans
+
+double xavier_std(const Parameters& parameters, const Fans& fans) {
+  const double sum = static_cast<double>(fans.fan_in) + static_cast<double>(fans.fan_out);
+  return number_in(parameters, 0) * std::sqrt(2.0 / std::max(1.0, sum));
+}
+
+void check_xavier(Parameters& parameters) {
+  check_finite(parameters);
+  if (const double gain = number_in(parameters, 0); gain < 0) {
+    throw InvalidArgument("Argument `gain` must not be negative. Received: gain=" + to_text(gain));
+  }
+}
+
+Distribution uniform_of_std(double std) {
+  const double bound = std::sqrt(3.0) * std;
+  return uniform_of(-bound, bound);
+}
+
+constexpr SchemeClass xavier_uniform_class = scheme_class(
+    "torch:xavier_uniform", random, check_xavier,
+    [](const Parameters& p, const Shape&, Layout, const Fans& fans) { return uniform_of_std(xavier_std(p, fans)); },
+    scale_derivation, true);
+
+constexpr SchemeClass xavier_normal_class = scheme_class(
+    "torch:xavier_normal", random, check_xavier,
+    [](const Parameters& p, const Shape&, Layout, const Fans& fans) { return normal_of(0, xavier_std(p, fans)); },
+    scale_derivation, true);
+
+double kaiming_std(double a, std::string_view mode, std::string_view nonlinearity, const Fans& fans) {
+  const std::uint64_t fan = mode == "fan_in" ? fans.fan_in : fans.fan_out;
+  return calculate_gain(nonlinearity, a) / std::sqrt(std::max(1.0, static_cast<double>(fan)));
+}
+
+double kaiming_std(const Parameters& parameters, const Fans& fans) {
+  return kaiming_std(number_in(parameters, 0), text_in(parameters, 1), text_in(parameters, 2), fans);
+}
+
+void check_kaiming(Parameters& parameters) {
+  check_finite(parameters);
+  const std::string_view mode = text_in(parameters, 1);
+  parameters[1].value = literal_of(mode, mode, "mode", {"fan_in", "fan_out"});
+  parameters[2].value = nonlinearity_named(text_in(parameters, 2));
+}
+
+constexpr SchemeClass kaiming_uniform_class = scheme_class(
+    "torch:kaiming_uniform", random, check_kaiming,
+    [](const Parameters& p, const Shape&, Layout, const Fans& fans) { return uniform_of_std(kaiming_std(p, fans)); },
+    scale_derivation, true);
+
+constexpr SchemeClass kaiming_normal_class = scheme_class(
+    "torch:kaiming_normal", random, check_kaiming,
+    [](const Parameters& p, const Shape&, Layout, const Fans& fans) { return normal_of(0, kaiming_std(p, fans)); },
+    scale_derivation, true);
+
+// reset_parameters of Linear and of the convolutions.
+constexpr SchemeClass linear_class = scheme_class(
+    "torch:linear", random, check_numbers,
+    [](const Parameters&, const Shape&, Layout, const Fans& fans) {
+      return uniform_of_std(kaiming_std(std::sqrt(5.0), "fan_in", "leaky_relu", fans));
+    },
+    scale_derivation, true);
+
+Parameters kaiming_parameters() {
+  return {{"a", 0.0}, {"mode", std::string_view("fan_in")}, {"nonlinearity", std::string_view("leaky_relu")}};
+}
+
+}  // namespace
+
+SchemePointer uniform() { return scheme(uniform_class, {{"a", 0.0}, {"b", 1.0}}); }
+SchemePointer normal() { return scheme(normal_class, {{"mean", 0.0}, {"std", 1.0}}); }
+SchemePointer trunc_normal() {
+  return scheme(trunc_normal_class, {{"mean", 0.0}, {"std", 1.0}, {"a", -2.0}, {"b", 2.0}});
+}
+SchemePointer constant() { return scheme(constant_class, {{"val", 0.0}}); }
+SchemePointer ones() { return scheme(ones_class, {}); }
+SchemePointer zeros() { return scheme(zeros_class, {}); }
+SchemePointer eye() { return scheme(eye_class, {}); }
+SchemePointer dirac() { return scheme(dirac_class, {{"groups", 1.0}}); }
+SchemePointer xavier_uniform() { return scheme(xavier_uniform_class, {{"gain", 1.0}}); }
+SchemePointer xavier_normal() { return scheme(xavier_normal_class, {{"gain", 1.0}}); }
+SchemePointer kaiming_uniform() { return scheme(kaiming_uniform_class, kaiming_parameters()); }
+SchemePointer kaiming_normal() { return scheme(kaiming_normal_class, kaiming_parameters()); }
+SchemePointer orthogonal() { return scheme(orthogonal_class, {{"gain", 1.0}}); }
+SchemePointer sparse() { return scheme(sparse_class, {{"sparsity", 0.1}, {"std", 0.01}}); }
+SchemePointer linear() { return scheme(linear_class, {}); }
+
+}  // namespace fanin::detail::torch
