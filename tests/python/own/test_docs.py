@@ -9,17 +9,18 @@ import sys
 import pytest
 from support import PROJECT
 
-PAGES = ["README.md", *sorted(str(page.relative_to(PROJECT)) for page in (PROJECT / "docs").rglob("*.md"))]
+PAGES = ["README.md", "python/README.md", *sorted(str(page.relative_to(PROJECT)) for page in (PROJECT / "docs").rglob("*.md"))]
 BLOCKS = [(page, number, text) for page in PAGES
           for number, text in enumerate(re.findall(r"^```python\n(.*?)^```", (PROJECT / page).read_text(), re.M | re.S))]
 # The fewest blocks of these pages, so that a page or its blocks cannot get lost.
-FEWEST = {"README.md": 2, "docs/python.md": 8, "docs/low-precision.md": 3, "docs/pytorch.md": 4, "docs/keyed.md": 4,
-          "docs/keras.md": 4, "docs/jax.md": 3, "docs/tutorials/fsdp2.md": 1, "docs/tutorials/jax.md": 1,
-          "docs/tutorials/keras.md": 1, "docs/how-to/verify.md": 1}
+FEWEST = {"README.md": 2, "python/README.md": 1, "docs/python.md": 8, "docs/low-precision.md": 3, "docs/pytorch.md": 4,
+          "docs/keyed.md": 4, "docs/keras.md": 4, "docs/jax.md": 3, "docs/tutorials/fsdp2.md": 1,
+          "docs/tutorials/jax.md": 1, "docs/tutorials/keras.md": 1, "docs/how-to/verify.md": 1}
 # Blocks of other languages: where each page's are compiled or run. Only shell commands are indented instead of fenced.
 ELSEWHERE = {"README.md": "quickstart.cpp", "docs/how-to/thrust.md": "thrust_example.cu", "docs/how-to/c.md": "plan.c",
-             "docs/low-precision.md": "docs_code.py", "docs/trainers.md": "docs_code.py", "docs/many-processes.md": "docs_code.py",
-             "docs/tutorials/trainer.md": "docs_code.py", "docs/how-to/graphs.md": "docs_code.py", "docs/model-spec.md": "schema_test.py"}
+             "docs/model-spec.md": "schema_test.py", "docs/low-precision.md": "docs_code.py",
+             "docs/trainers.md": "docs_code.py", "docs/many-processes.md": "docs_code.py",
+             "docs/tutorials/trainer.md": "docs_code.py", "docs/how-to/graphs.md": "docs_code.py"}
 
 
 def test_there_are_blocks():
