@@ -23,8 +23,8 @@ def test_version():
 
 def test_all_names():
     classes = {"Bilinear", "Constant", "Dirac", "ForgetGateBias", "Formula", "GlorotNormal", "GlorotUniform", "HeNormal",
-               "HeUniform", "Identity", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "SirenFirst",
-               "SirenHidden", "Sparse", "TruncatedNormal", "VarianceScaling", "Zeros"}
+               "HeUniform", "Identity", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform",
+               "SirenFirst", "SirenHidden", "Sparse", "TruncatedNormal", "VarianceScaling", "Zeros"}
     aliases = {"".join("_" + c.lower() if c.isupper() else c for c in name)[1:] for name in classes}
     assert set(fanin.__all__) == classes | aliases | {
         "STFT", "stft", "calculate_gain",
