@@ -262,9 +262,9 @@ check "add_subdirectory: and runs" "$work/build-embedded/consumer"
 check "add_subdirectory: the library exports nothing else" "$here/exports.sh" "$work/build-embedded/fanin/libfanin.so"
 check "add_subdirectory: the project installs" env DESTDIR="$work/destdir" cmake --install "$work/build-embedded"
 check "add_subdirectory: which installs nothing of fanin" test ! -e "$work/destdir"
-check "add_subdirectory without a build type: configure" configure "$here/add_subdirectory" no-type -DFANIN_SOURCE="$source" \
-  -DFANIN_CUDA=OFF -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
-check "add_subdirectory without a build type: the library is optimised" compiled_with -O2 no-type
+check "FetchContent without a build type: configure" configure "$here/add_subdirectory" no-type -DFANIN_SOURCE="$source" \
+  -DFANIN_FETCH=ON -DFANIN_CUDA=OFF -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+check "FetchContent without a build type: the library is optimised" compiled_with -O2 no-type
 
 rm -rf "$work"
 echo "all package checks passed"
