@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 include(CMakePackageConfigHelpers)
 
+# The components are those of the Debian packages (cmake/debian.cmake): what a program needs to run, what is needed to build one,
+# and the program fanin.
 install(TARGETS fanin fanin_host EXPORT fanin-targets
-  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(DIRECTORY include/fanin DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES LICENSE CHANGELOG.md docs/VALUES.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(DIRECTORY include/fanin DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+install(FILES LICENSE CHANGELOG.md docs/VALUES.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT development)
 if(FANIN_TOOLS)
-  install(TARGETS fanin_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS fanin_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 endif()
 
 set(FANIN_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/fanin)
-install(EXPORT fanin-targets NAMESPACE fanin:: DESTINATION ${FANIN_PACKAGE_DIR})
+install(EXPORT fanin-targets NAMESPACE fanin:: DESTINATION ${FANIN_PACKAGE_DIR} COMPONENT development)
 configure_package_config_file(cmake/fanin-config.cmake.in ${PROJECT_BINARY_DIR}/fanin-config.cmake
   INSTALL_DESTINATION ${FANIN_PACKAGE_DIR})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/fanin-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/fanin-config.cmake ${PROJECT_BINARY_DIR}/fanin-config-version.cmake
-  DESTINATION ${FANIN_PACKAGE_DIR})
+  DESTINATION ${FANIN_PACKAGE_DIR} COMPONENT development)
 
 # A C program that links a static library must also link the C++ runtime. -lpthread, because nvcc refuses -pthread. nvcc
 # also links the CUDA runtime itself, static or shared; other compilers get the static one from pkg-config --static.
@@ -44,4 +46,9 @@ set(FANIN_PC_LIBRARY fanin_host)
 set(FANIN_PC_DESCRIPTION "${PROJECT_DESCRIPTION}, in host memory")
 set(FANIN_PC_PRIVATE_LIBS)
 configure_file(cmake/fanin.pc.in ${PROJECT_BINARY_DIR}/fanin-host.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/fanin.pc ${PROJECT_BINARY_DIR}/fanin-host.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_BINARY_DIR}/fanin.pc ${PROJECT_BINARY_DIR}/fanin-host.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+  COMPONENT development)
+
+if(BUILD_SHARED_LIBS AND FANIN_TOOLS)
+  include(cmake/debian.cmake)
+endif()
