@@ -29,7 +29,7 @@ def counter():
     parts.append(text(0, y + 14, "Tags keep the words of an element's trials apart", "title"))
     y += 26
     rows = (("0", "a", "heads: one block serves four elements"), ("1 – 63", "b", "retries: a block of the element's own"),
-            ("128 – 190", "c", "29 more bits for float64"))
+            ("128 – 190", "c", "29 more bits for float64"), ("191", "d", "bits for stochastic rounding"))
     for tag, style, name in rows:
         parts += [box(left, y, 84, 26, f"{style} soft"), text(left + 42, y + 18, tag, "middle"), text(96, y + 18, name)]
         y += 32

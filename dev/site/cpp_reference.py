@@ -9,9 +9,10 @@ import textwrap
 
 PAGES = {
     "cpp-initializers": ("C++: initializers", "What a tensor is filled with.",
-                         ["initializer.h", "initializers.h", "seed.h", "fans.h", "distribution.h", "config.h"]),
+                         ["initializer.h", "initializers.h", "seed.h", "fans.h", "distribution.h", "gain.h", "config.h"]),
     "cpp-fills": ("C++: fills", "Where values go, and how.",
-                  ["fill.h", "plan.h", "options.h", "view.h", "tensor.h", "shape.h", "dtype.h", "fill_params.h", "error.h"]),
+                  ["fill.h", "plan.h", "options.h", "view.h", "tensor.h", "shape.h", "dtype.h", "low_precision.h", "fill_params.h",
+                   "error.h"]),
     "cpp-devices": ("C++: devices", "CUDA devices, instruction sets, Thrust, and kernels of your own.",
                     ["device.h", "cuda_devices.h", "device_blocks.h", "cpu.h", "cuda_types.h", "thrust.h", "statistics.h", "moment_sums.h",
                      "device.cuh"]),
