@@ -111,7 +111,7 @@ std::uint64_t place(const core::Generator& generator, const FillParams::Axis& ax
   while ((axis.extent - 1) >> (2 * bits) != 0) ++bits;
   const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
   const std::uint32_t rounds = std::min(24U, 4 + 2 * ((19 + bits) / bits));  // pairs of places are uniform to 1e-6
-  std::uint64_t at = index / axis.stride % axis.extent;
+  std::uint64_t at = (index / axis.stride) % axis.extent;
   const std::uint64_t line = index - at * axis.stride;
   do {
     std::uint64_t left = at >> bits;
