@@ -143,6 +143,7 @@ bool Computed::is_finite(Arithmetic* arithmetic) const {
       inputs.push_back(uniform ? Interval{0x1p-25, 1 - 0x1p-25} : Interval{-9, 9});  // |z| < 8.42
     } else if (input.kind == Kind::table) {
       const std::vector<double>& values = params_.computed->table()->values;
+      if (!std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); })) return false;
       const auto [least, most] = std::minmax_element(values.begin(), values.end());
       inputs.push_back({*least, *most});
     } else {
