@@ -909,7 +909,7 @@ TEST(BadInput, ShapesAndMemory) {
   const Shape twice_negative{-2, -3};
   const Shape zero_and_negative{0, -3};
   const TensorOptions block = with_block({0, 0}, {2, 2});
-  const auto bad = static_cast<DType>(6);
+  const auto bad = static_cast<DType>(12);
   const auto worse = static_cast<DType>(255);
   expect_untouched<InvalidArgument>({
       {"negative extent", "[-2, 3]", [&](auto* m) { he.fill(f32(m), negative); }},
@@ -928,10 +928,10 @@ TEST(BadInput, ShapesAndMemory) {
       {"2 past a float32", "multiple", [&](auto* m) { he.fill(f32(m + 2), matrix); }},
       {"4 past a float64", "multiple", [&](auto* m) { he.fill(of(DType::float64, m + 4), matrix); }},
       {"1 past a bfloat16", "multiple", [&](auto* m) { he.fill(of(DType::bfloat16, m + 1), matrix); }},
-      {"dtype 6", "dtype number 6", [&](auto* m) { he.fill(of(bad, m), matrix); }},
+      {"dtype 12", "dtype number 12", [&](auto* m) { he.fill(of(bad, m), matrix); }},
       {"dtype 255", "dtype number 255", [&](auto* m) { he.fill(of(worse, m), matrix); }},
-      {"dtype 6 of a constant", "dtype number 6", [&](auto* m) { fanin::Ones().fill(of(bad, m), matrix); }},
-      {"dtype 6 of nothing", "dtype number 6", [&](auto* m) { he.fill(of(bad, m), Shape{0}); }},
+      {"dtype 12 of a constant", "dtype number 12", [&](auto* m) { fanin::Ones().fill(of(bad, m), matrix); }},
+      {"dtype 12 of nothing", "dtype number 12", [&](auto* m) { he.fill(of(bad, m), Shape{0}); }},
   });
 }
 
@@ -1041,7 +1041,7 @@ TEST(Views, OfTheHostAreRead) {
 
 // params writes no memory, but it must refuse a number that is not an enumerator too.
 TEST(BadInput, ParamsOfAnUnknownDType) {
-  const auto bad = static_cast<DType>(6);
+  const auto bad = static_cast<DType>(12);
   for (const Initializer& initializer : {Initializer(fanin::HeNormal(1)), Initializer(fanin::RandomUniform(0, 1, 1)),
                                          Initializer(fanin::RandomNormal(0, 1, 1)), Initializer(fanin::Constant(1)),
                                          Initializer(fanin::Zeros()), Initializer(fanin::Identity())}) {
