@@ -86,7 +86,8 @@ void fill(const View& view, const FillParams& params, const DeviceBlocks& blocks
   }
   if (params.is_from_host()) {
     throw InvalidArgument(
-        "The values of a Formula or an Orthogonal, and those of low precision, are computed on the host, so blocks with seeds in device memory "
+        "The values of a Formula or an Orthogonal, and those of low precision, are computed on the host, so blocks "
+        "with seeds in device memory "
         "cannot have them. Fill each with Initializer::fill");
   }
   const IndexMap& index = params.index;

@@ -105,10 +105,11 @@ void with_arithmetic(const Computed& computed, const Work& work) {
 
 // Writes elements [first, first + count) of a job of low precision. values(buffer, index, n) computes values.
 template <class Real, class Values>
-void fill_low_precision(const FillJob& job, std::uint64_t first, std::uint64_t count, const Values& values) {
+void fill_low_precision(const FillJob& job, std::uint64_t first, std::uint64_t count, Round round,
+                        const Values& values) {
   constexpr std::uint64_t piece = 2048;  // a multiple of every group of a scale; fits into the first-level cache
   alignas(64) Real buffer[piece];
-  const LowPrecision elements(job.params);
+  const LowPrecision elements(job.params, round);
   for_rows(job.params.index, first, count, piece, [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
     values(buffer, index, n);
     elements.write(buffer, job.params.index.first + element, index, n, address_of(job, element));
@@ -117,21 +118,23 @@ void fill_low_precision(const FillJob& job, std::uint64_t first, std::uint64_t c
 
 // Does the same for a job whose values are no matrix. `computed` is null unless they are computed.
 void fill_low_precision(const FillJob& job, std::uint64_t first, std::uint64_t count, const Computed* computed,
-                        Run run) {
+                        const Loops& loops) {
   if (computed != nullptr) {
     with_arithmetic(*computed, [&](Arithmetic* arithmetic) {
-      fill_low_precision<double>(job, first, count, [&](double* to, std::uint64_t index, std::uint64_t n) {
-        computed->write(to, index, n, run, arithmetic);
+      fill_low_precision<double>(job, first, count, loops.round, [&](double* to, std::uint64_t index, std::uint64_t n) {
+        computed->write(to, index, n, loops.run, arithmetic);
       });
     });
     return;
   }
   const FillParams params = values_of(job.params);
-  const auto values = [&](auto* to, std::uint64_t index, std::uint64_t n) { run_best(params, to, index, n, run); };
+  const auto values = [&](auto* to, std::uint64_t index, std::uint64_t n) {
+    run_best(params, to, index, n, loops.run);
+  };
   if (params.dtype == DType::float64) {
-    fill_low_precision<double>(job, first, count, values);
+    fill_low_precision<double>(job, first, count, loops.round, values);
   } else {
-    fill_low_precision<float>(job, first, count, values);
+    fill_low_precision<float>(job, first, count, loops.round, values);
   }
 }
 
@@ -143,7 +146,7 @@ void fill_share(const FillJob* jobs, const AllComputed& computed, std::uint64_t 
       const bool is_computed = job.params.kind == FillParams::Kind::computed;
       if (job.params.is_low_precision()) {
         const Computed* values = is_computed ? computed[static_cast<std::size_t>(&job - jobs)].get() : nullptr;
-        fill_low_precision(job, from, count, values, loops.run);
+        fill_low_precision(job, from, count, values, loops);
       } else if (is_computed) {
         const Computed& values = *computed[static_cast<std::size_t>(&job - jobs)];
         with_arithmetic(values, [&](Arithmetic* arithmetic) {
@@ -223,7 +226,7 @@ void fill_orthogonal(const FillJob& job, int threads, CpuTarget target, Round ro
   const Orthogonal matrix(is_low_precision ? values_of(job.params) : job.params, job.params.index.count, threads,
                           target);
   const auto write_low_precision = [&](auto real, std::uint64_t element, std::uint64_t count) {
-    fill_low_precision<decltype(real)>(job, element, count, [&](void* to, std::uint64_t index, std::uint64_t n) {
+    fill_low_precision<decltype(real)>(job, element, count, round, [&](void* to, std::uint64_t index, std::uint64_t n) {
       matrix.write(to, index, n, round_portable);  // the vector loop's large fills bypass the cache
     });
   };

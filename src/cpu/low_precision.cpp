@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
+#include <type_traits>
 
 #include "fanin/core/arithmetic.h"
 #include "fanin/core/counter.h"
@@ -95,8 +97,23 @@ FillParams values_of(const FillParams& params) {
 }
 
 template <class Real>
-void LowPrecision::write(const Real* values, std::uint64_t number, std::uint64_t index, std::uint64_t count,
+void LowPrecision::write(Real* values, std::uint64_t number, std::uint64_t index, std::uint64_t count,
                          std::byte* out) const {
+  if constexpr (std::is_same_v<Real, float>) {
+    if (params_.rounding == Rounding::nearest && !detail::NumberFormat::is_small(params_.dtype)) {
+      FillParams limited = params_;
+      limited.clamped = true;
+      limited.index.count = 0;  // a small run, which does not bypass the cache
+      for_groups(params_.output_scale, number, count, [&](std::uint64_t group, std::uint64_t first, std::uint64_t end) {
+        const double scale = limits_.scale_of(group);
+        const auto divisor = static_cast<float>(scale);
+        std::tie(limited.min, limited.max) = limits_.at(scale);
+        for (std::uint64_t k = first; k < end; ++k) values[k] /= divisor;
+        round_(limited, values + first, out + first * format_.bytes(), end - first);
+      });
+      return;
+    }
+  }
   const auto encode_to = [&](auto to, const auto& pattern_of) {
     for_groups(params_.output_scale, number, count, [&](std::uint64_t group, std::uint64_t first, std::uint64_t end) {
       const double scale = limits_.scale_of(group);
@@ -119,7 +136,7 @@ void LowPrecision::write(const Real* values, std::uint64_t number, std::uint64_t
   }
 }
 
-template void LowPrecision::write(const float*, std::uint64_t, std::uint64_t, std::uint64_t, std::byte*) const;
-template void LowPrecision::write(const double*, std::uint64_t, std::uint64_t, std::uint64_t, std::byte*) const;
+template void LowPrecision::write(float*, std::uint64_t, std::uint64_t, std::uint64_t, std::byte*) const;
+template void LowPrecision::write(double*, std::uint64_t, std::uint64_t, std::uint64_t, std::byte*) const;
 
 }  // namespace fanin::cpu

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/number_format.h"
+#include "cpu/run.h"
 #include "fanin/fill_params.h"
 #include "params/output_scale.h"
 
@@ -18,17 +19,20 @@ FillParams values_of(const FillParams& params);
 // Immutable. Requires the default floating-point environment.
 class LowPrecision {
  public:
-  explicit LowPrecision(const FillParams& params) : params_(params), format_(params.dtype), limits_(params) {}
+  // `round` rounds to nearest to the dtypes that have loops.
+  LowPrecision(const FillParams& params, Round round)
+      : params_(params), format_(params.dtype), limits_(params), round_(round) {}
 
   // Writes the elements of `count` values to `out`. `number` is that of the first one among the fill's elements, and
-  // `index` its index in the whole tensor. Real is float or double.
+  // `index` its index in the whole tensor. Real is float or double. Changes the values.
   template <class Real>
-  void write(const Real* values, std::uint64_t number, std::uint64_t index, std::uint64_t count, std::byte* out) const;
+  void write(Real* values, std::uint64_t number, std::uint64_t index, std::uint64_t count, std::byte* out) const;
 
  private:
   FillParams params_;
   detail::NumberFormat format_;
   detail::ScaledLimits limits_;
+  Round round_;
 };
 
 }  // namespace fanin::cpu
