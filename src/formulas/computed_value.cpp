@@ -120,7 +120,7 @@ void ComputedValue::check(const Shape& shape) const {
     }
     if (!fits) {
       throw InvalidArgument("An array of shape " + to_string(table_->shape) +
-                            " does not broadcast to the tensor's. Its last axes must have the tensor's extents, or 1. "
+                            " does not broadcast to the tensor's shape. Its last axes must have the tensor's extents, or 1. "
                             "Received: shape=" +
                             to_string(shape));
     }

@@ -179,11 +179,11 @@ TEST_F(CInterface, RefusesOtherSizesAndNumbers) {
 TEST_F(CInterface, FillsInLowPrecision) {
   std::vector<float> weights(128);
   fanin_fill_args all = FANIN_FILL_INIT;
-  const int64_t shape[2] = {2, 64};
+  const int64_t extents[2] = {2, 64};
   all.address = weights.data();
   all.capacity = 512;
   all.rank = 2;
-  all.shape = shape;
+  all.shape = extents;
   ASSERT_EQ(fanin_fill(initializer, &all), FANIN_OK) << fanin_last_error();
   std::vector<uint8_t> scales(4), packed(64), expected(64);
   ASSERT_EQ(fanin_mx_scales(weights.data(), 128, FANIN_FLOAT4_E2M1FN, scales.data(), 32), FANIN_OK);

@@ -169,7 +169,9 @@ TEST(Places, AreAPermutationOfEachLine) {
       std::sort(order.begin(), order.end());
       for (std::int64_t k = 0; k < n; ++k) ASSERT_EQ(order[static_cast<std::size_t>(k)], static_cast<double>(k)) << n;
     }
-    if (n >= 16) EXPECT_EQ(orders.size(), 15u) << n;  // 16! orders
+    if (n >= 16) {  // 16! orders
+      EXPECT_EQ(orders.size(), 15u) << n;
+    }
   }
 }
 

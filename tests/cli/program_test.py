@@ -190,7 +190,7 @@ class Fill(InFolder):
         self.refused(*base, "--shape", "2", "--init", "random_normal", "--set", "stddev=1e-50", says="zero")
         self.refused(*base, "--shape", "2", "--init", "random_normal", "--set", "mean=1e39", says="finite")
         self.refused(*base, "--shape", "2", "--init", "constant", "--set", "value=Infinity", says="finite")
-        self.refused(*base, "--shape", "2", "--init", "constant", "--set", "value=[1,2]", says="single")
+        self.refused(*base, "--shape", "3", "--init", "constant", "--set", "value=[1,2]", says="broadcast")
         self.refused(*base, "--shape", "2,2,2", "--init", "identity", says="2D")
         self.refused(*base, "--shape", "4", "--init", "random_uniform", "--dtype", "float8_e4m3fn", "--set", "minval=60.4", "--set", "maxval=61.4", says="No value")
         self.refused(*base, "--shape", "4", "--config", '{"class_name": "HeNormal",}', says="line 1, column 27")

@@ -302,7 +302,7 @@ static void test_bad_fills(void) {
   CHECK_REFUSED(args.address = (char*)memory + 1, "multiple of the element's size");
   CHECK_REFUSED(args.capacity = 63, "capacity=63");
   CHECK_REFUSED(args.dtype = FANIN_FLOAT64, "128 bytes");
-  CHECK_REFUSED(args.dtype = 6, "dtype");
+  CHECK_REFUSED(args.dtype = 12, "dtype");
   CHECK_REFUSED(args.dtype = 256, "dtype"); /* not cut to a byte */
   CHECK_REFUSED(args.rank = SIZE_MAX, "255");
   CHECK_REFUSED(args.dtype = -1, "dtype");
