@@ -16,4 +16,11 @@ void add_diff_command(CLI::App& program);
 void add_spec_command(CLI::App& program);
 void add_doctor_command(CLI::App& program);
 
+// Adds them all.
+void add_commands(CLI::App& program);
+
+// Throws InvalidArgument for a command or an option that does not exist. The parser would first complain about what is
+// missing, for example about --shape after the slip --shap.
+void check_names(const CLI::App& program, int argc, const char* const* argv);
+
 }  // namespace fanin::cli

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program fanin. It exits with 0 on success and with 2, after a message on standard error, on any failure;
 // verify and diff exit with 1 if there are differences, doctor if something is wrong.
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -11,53 +10,17 @@
 #include "cli/commands.h"
 #include "cli/compare.h"
 #include "cli/output_file.h"
-#include "fanin/error.h"
 #include "fanin/version.h"
 
 namespace {
 
 constexpr int failed = 2;
 
-// Throws InvalidArgument for a command or an option that does not exist. The parser would first complain about what is
-// missing, for example about --shape after the slip --shap.
-void check_names(const CLI::App& program, int argc, char** argv) {
-  const auto commands = program.get_subcommands([](const CLI::App*) { return true; });
-  std::string names;
-  for (const CLI::App* command : commands) names += (names.empty() ? "" : ", ") + command->get_name();
-  if (argc < 2) throw fanin::InvalidArgument("A command is missing. The commands are " + names + "; see fanin --help");
-  const std::string name = argv[1];
-  if (name.empty() || name[0] == '-') return;
-  const auto chosen = std::find_if(commands.begin(), commands.end(),
-                                   [&](const CLI::App* command) { return command->get_name() == name; });
-  if (chosen == commands.end()) {
-    throw fanin::InvalidArgument("There is no command \"" + name + "\". The commands are " + names +
-                                 "; see fanin --help");
-  }
-  for (int j = 2; j < argc && std::string(argv[j]) != "--"; ++j) {
-    const std::string argument = argv[j];
-    if (argument.size() < 3 || argument.compare(0, 2, "--") != 0) continue;
-    const std::size_t equals = argument.find('=');
-    const CLI::Option* option = (*chosen)->get_option_no_throw(argument.substr(0, equals));
-    if (option == nullptr) {
-      throw fanin::InvalidArgument("fanin " + name + " has no option " + argument.substr(0, equals) + "; fanin " +
-                                   name + " --help lists its options");
-    }
-    if (equals == std::string::npos && option->get_items_expected_min() > 0) ++j;  // its value
-  }
-}
-
 int run(int argc, char** argv) {
   CLI::App program{"fanin " FANIN_VERSION ": fills weight buffers; one seed gives one set of weights", "fanin"};
   program.set_version_flag("--version", "fanin " FANIN_VERSION);
   program.require_subcommand(1);
-  fanin::cli::add_fill_command(program);
-  fanin::cli::add_describe_command(program);
-  fanin::cli::add_config_command(program);
-  fanin::cli::add_model_command(program);
-  fanin::cli::add_verify_command(program);
-  fanin::cli::add_diff_command(program);
-  fanin::cli::add_spec_command(program);
-  fanin::cli::add_doctor_command(program);
+  fanin::cli::add_commands(program);
   program.failure_message([](const CLI::App*, const CLI::Error& error) {
     return "fanin: " + std::string(error.what()) + "\nRun with --help for more information.\n";
   });
@@ -67,7 +30,7 @@ int run(int argc, char** argv) {
     if (only == "help" || only == "version") {
       program.parse({"--" + only});
     } else {
-      check_names(program, argc, argv);
+      fanin::cli::check_names(program, argc, argv);
       program.parse(argc, argv);
     }
   } catch (const CLI::RuntimeError& error) {
