@@ -481,7 +481,7 @@ static void test_describe(void) {
   CHECK_FAILS(fanin_describe(initializer, 2, NULL, FANIN_HWIO, &description), FANIN_INVALID_ARGUMENT, "`shape`");
   CHECK_FAILS(fanin_describe(initializer, 2, shape, FANIN_HWIO, NULL), FANIN_INVALID_ARGUMENT, "`description`");
   CHECK_FAILS(fanin_describe(initializer, 256, shape, FANIN_HWIO, &description), FANIN_INVALID_ARGUMENT, "255");
-  CHECK_FAILS(fanin_describe(initializer, 2, shape, 2, &description), FANIN_INVALID_ARGUMENT, "FANIN_OIHW");
+  CHECK_FAILS(fanin_describe(initializer, 2, shape, 3, &description), FANIN_INVALID_ARGUMENT, "FANIN_OIHW");
   CHECK_FAILS(fanin_describe(initializer, 2, negative, FANIN_HWIO, &description), FANIN_INVALID_ARGUMENT, "[3, -1]");
   CHECK(memcmp(&before, &description, sizeof before) == 0);
   description.struct_size = 0;
