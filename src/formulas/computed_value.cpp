@@ -119,10 +119,11 @@ void ComputedValue::check(const Shape& shape) const {
       fits = extent == 1 || extent == shape[shape.size() - k];
     }
     if (!fits) {
-      throw InvalidArgument("An array of shape " + to_string(table_->shape) +
-                            " does not broadcast to the tensor's shape. Its last axes must have the tensor's extents, or 1. "
-                            "Received: shape=" +
-                            to_string(shape));
+      throw InvalidArgument(
+          "An array of shape " + to_string(table_->shape) +
+          " does not broadcast to the tensor's shape. Its last axes must have the tensor's extents, or 1. "
+          "Received: shape=" +
+          to_string(shape));
     }
   }
   for (const std::int64_t subscript : subscripts_) axis_of(subscript, shape.size());
