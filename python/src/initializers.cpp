@@ -57,15 +57,21 @@ Formula::Constants constants_from(const std::optional<nb::dict>& given) {
   return constants;
 }
 
-// The shape and the row-major values of what NumPy takes for an array of numbers.
+// The shape and the row-major values of what NumPy takes for an array of numbers. It would also read text, and drop the
+// imaginary part of complex numbers.
 std::pair<Shape, std::vector<double>> array_from(nb::handle object, const char* what) {
+  const std::string refusal =
+      std::string(what) + " must be a number or an array of numbers. Received: " + shown(object);
   try {
-    const nb::object array = nb::module_::import_("numpy").attr("asarray")(object, "dtype"_a = "float64");
+    const nb::module_ numpy = nb::module_::import_("numpy");
+    const nb::object given = numpy.attr("asarray")(object);
+    const std::string kind = nb::cast<std::string>(given.attr("dtype").attr("kind"));
+    if (kind == "U" || kind == "S" || kind == "c") throw nb::type_error(refusal.c_str());
+    const nb::object array = numpy.attr("asarray")(given, "dtype"_a = "float64");
     return {nb::cast<std::vector<std::int64_t>>(array.attr("shape")),
             nb::cast<std::vector<double>>(array.attr("ravel")().attr("tolist")())};
   } catch (const nb::python_error&) {
-    throw nb::type_error(
-        (std::string(what) + " must be a number or an array of numbers. Received: " + shown(object)).c_str());
+    throw nb::type_error(refusal.c_str());
   }
 }
 

@@ -91,7 +91,11 @@ Initializer initializer_of(const xla::CallFrame& call) {
                            number_of(call, "upper"));
   }
   if (distribution == "orthogonal") return Orthogonal(number_of(call, "gain"), 0);
-  return Formula(distribution, {{"scale", number_of(call, "scale")}}, 0);  // of complex numbers
+  constexpr std::string_view formula = "formula: ";  // of complex numbers
+  if (distribution.substr(0, formula.size()) == formula) {
+    return Formula(distribution.substr(formula.size()), {{"scale", number_of(call, "scale")}}, 0);
+  }
+  fail("distribution is \"" + std::string(distribution) + "\"");
 }
 
 // Asks Linux for large pages: XLA's new memory has no pages yet, and 512 times fewer large ones must be allocated and

@@ -175,7 +175,7 @@ def test_call():
     (lambda: fanin.RandomUniform(1, -1), ValueError, "minval"),
     (lambda: fanin.RandomNormal(stddev=-1), ValueError, "stddev"),
     (lambda: fanin.TruncatedNormal(lower=3, upper=2), ValueError, "lower"),
-    (lambda: fanin.Constant("1"), TypeError, "float"),
+    (lambda: fanin.Constant("1"), TypeError, "array of numbers"),
     (lambda: fanin.Zeros(1), TypeError, "Zeros"),
     (lambda: fanin.HeNormal.from_config({"sed": 3}), ValueError, "seed"),
     (lambda: fanin.HeNormal.from_config(3), TypeError, "dict"),
