@@ -148,3 +148,16 @@ def test_a_linen_model_in_the_shape_of_maxtext():
                    "params.layers.mlp.kernel")
     check_shards(params["layers"]["mlp"]["kernel"], kernel, 8)
     check_shards(params["embedder"]["embedding"], drawn(fanin.RandomNormal(stddev=0.02), (16, 8), "params.embedder.embedding"), 8)
+
+
+def test_an_orbax_round_trip(tmp_path):
+    checkpoints = pytest.importorskip("orbax.checkpoint", reason="Orbax is not installed")
+    here = NamedSharding(jax.make_mesh((len(jax.devices()),), ("x",)), P("x"))
+    params = {"layer": {"kernel": jax.ShapeDtypeStruct((8, 4), jnp.bfloat16, sharding=here)}, "bias": tree(bias=(8,))["bias"]}
+    made = keyed_params(params, 42, RULES | {"bias": "ones"})
+    with checkpoints.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "weights", made)
+        checkpointer.wait_until_finished()
+        restored = checkpointer.restore(tmp_path / "weights", jax.tree.map(jnp.zeros_like, made))
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()) and a.dtype == b.dtype, made, restored))
+    assert (restored["layer"]["kernel"] == drawn("he_normal", (8, 4), "layer.kernel", "bfloat16")).all()
