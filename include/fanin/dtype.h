@@ -27,6 +27,10 @@ enum class DType : std::uint8_t {
   float4_e2m1fn
 };
 
+/// Whether a dtype has no loops and kernels of its own, so that the host computes its elements: those after
+/// float8_e5m2.
+constexpr bool is_low_precision(DType dtype) { return dtype > DType::float8_e5m2; }
+
 /// The dtype of a C++ type: ElementType<float>::dtype. Only element types have the member; fanin/cuda_types.h gives it
 /// to CUDA's.
 template <class T>

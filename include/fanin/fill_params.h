@@ -79,7 +79,7 @@ struct FillParams {
   /// The values are those of docs/VALUES.md, section 9: drawn in the compute type, which `pattern` and the bounds are
   /// in, then divided by a scale, clamped and rounded.
   bool is_low_precision() const {
-    return dtype > DType::float8_e5m2 || rounding == Rounding::stochastic || output_scale.number != 1 ||
+    return fanin::is_low_precision(dtype) || rounding == Rounding::stochastic || output_scale.number != 1 ||
            output_scale.blocks != nullptr;
   }
 

@@ -215,9 +215,8 @@ Tallied tallied_for(DType dtype) {
 
 inline void check_readable(const View& tensor) {
   const std::size_t size = size_of(tensor.dtype);
-  refuse(
-      tensor.dtype > DType::float8_e5m2,
-      "Statistics are of the dtypes that CUDA has, up to float8_e5m2. Received: " + std::string(name_of(tensor.dtype)));
+  refuse(is_low_precision(tensor.dtype), "Statistics are of the dtypes that CUDA has, up to float8_e5m2. Received: " +
+                                             std::string(name_of(tensor.dtype)));
   refuse(
       tensor.device.is_host(),
       "Statistics are taken of memory on a device. Received: a view of memory on the host. Copy it to the device, for "

@@ -89,7 +89,7 @@ std::uint64_t bytes_of(DType dtype, std::uint64_t count) {
 }
 
 void to_binary64(double* values, const void* elements, DType dtype, std::size_t count) {
-  if (detail::NumberFormat::is_small(dtype)) {
+  if (is_low_precision(dtype)) {
     const detail::NumberFormat format(dtype);
     const auto* bytes = static_cast<const unsigned char*>(elements);
     for (std::size_t j = 0; j < count; ++j) values[j] = format.decode(format.element(bytes, j));

@@ -16,9 +16,6 @@ class NumberFormat {
  public:
   explicit NumberFormat(DType dtype);
 
-  // Whether only this code knows the format: those after float8_e5m2 in the enumeration.
-  static constexpr bool is_small(DType dtype) { return dtype > DType::float8_e5m2; }
-
   // Each rounds a number that is not beyond the largest finite value. The first rounds to nearest even. The other
   // rounds away from zero if the word is less than 2^32 times the distance from the neighbour nearer to zero, in
   // spacings.

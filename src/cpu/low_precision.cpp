@@ -100,7 +100,7 @@ template <class Real>
 void LowPrecision::write(Real* values, std::uint64_t number, std::uint64_t index, std::uint64_t count,
                          std::byte* out) const {
   if constexpr (std::is_same_v<Real, float>) {
-    if (params_.rounding == Rounding::nearest && !detail::NumberFormat::is_small(params_.dtype)) {
+    if (params_.rounding == Rounding::nearest && !is_low_precision(params_.dtype)) {
       FillParams limited = params_;
       limited.clamped = true;
       limited.index.count = 0;  // a small run, which does not bypass the cache
@@ -125,8 +125,8 @@ void LowPrecision::write(Real* values, std::uint64_t number, std::uint64_t index
     });
   };
   const auto encode = [&](const auto& pattern_of) {
-    !params_.unpacked&& format_.bits() < 8 ? encode_to(Packer(format_, out), pattern_of)
-                                           : encode_to(Appender(format_, out), pattern_of);
+    const bool is_packed = format_.bits() < 8 && !params_.unpacked;
+    is_packed ? encode_to(Packer(format_, out), pattern_of) : encode_to(Appender(format_, out), pattern_of);
   };
   if (params_.rounding == Rounding::stochastic) {
     RoundingWords words(params_, index);

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,12 +16,6 @@ namespace {
 
 constexpr bool random = true;
 constexpr bool fixed = false;
-
-SchemePointer scheme(const SchemeClass& its_class, Parameters parameters) {
-  return std::make_shared<Scheme>(its_class, std::move(parameters));
-}
-
-void check_numbers(Parameters& parameters) { check_finite(parameters); }
 
 // The first parameter is a scale or a standard deviation.
 void check_scale(Parameters& parameters) {
@@ -36,8 +29,6 @@ void check_scale(Parameters& parameters) {
 std::string first_derivation(const Parameters& parameters, const Fans&, const Distribution&) {
   return std::string(parameters[0].name) + " = " + to_text(number_in(parameters, 0));
 }
-
-std::string no_derivation(const Parameters&, const Fans&, const Distribution&) { return "every element is the same"; }
 
 // ---------------------------------------------------------------- without fans
 
@@ -66,26 +57,19 @@ constexpr SchemeClass truncated_normal_class{"jax:truncated_normal", random, che
                                              first_derivation};
 
 constexpr SchemeClass constant_class{
-    "jax:constant", fixed, check_numbers,
-    [](const Parameters& p, const Shape&, Layout, const Fans&) { return constant_of(number_in(p, 0)); }, no_derivation};
+    "jax:constant", fixed, check_finite,
+    [](const Parameters& p, const Shape&, Layout, const Fans&) { return constant_of(number_in(p, 0)); },
+    constant_derivation};
 
-constexpr SchemeClass ones_class{"jax:ones", fixed, check_numbers,
+constexpr SchemeClass ones_class{"jax:ones", fixed, check_finite,
                                  [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(1); },
-                                 no_derivation};
+                                 constant_derivation};
 
-constexpr SchemeClass zeros_class{"jax:zeros", fixed, check_numbers,
+constexpr SchemeClass zeros_class{"jax:zeros", fixed, check_finite,
                                   [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(0); },
-                                  no_derivation};
+                                  constant_derivation};
 
-constexpr SchemeClass orthogonal_class{"jax:orthogonal",
-                                       random,
-                                       check_numbers,
-                                       [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
-                                         return orthogonal_of(number_in(p, 0), shape, layout);
-                                       },
-                                       orthogonal_derivation,
-                                       true,
-                                       true};
+constexpr SchemeClass haar_class = orthogonal_class("jax:orthogonal", Layout::hwio);
 
 // ---------------------------------------------------------------- variance_scaling
 
@@ -159,7 +143,7 @@ SchemePointer truncated_normal() {
 SchemePointer constant() { return scheme(constant_class, {{"value", 0.0}}); }
 SchemePointer ones() { return scheme(ones_class, {}); }
 SchemePointer zeros() { return scheme(zeros_class, {}); }
-SchemePointer orthogonal() { return scheme(orthogonal_class, {{"scale", 1.0}}); }
+SchemePointer orthogonal() { return scheme(haar_class, {{"scale", 1.0}}); }
 SchemePointer variance_scaling() { return scaling(variance_scaling_class, 1, "fan_in", "truncated_normal", false); }
 SchemePointer glorot_uniform() { return scaling(glorot_uniform_class, 1, "fan_avg", "uniform"); }
 SchemePointer glorot_normal() { return scaling(glorot_normal_class, 1, "fan_avg", "truncated_normal"); }

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "fanin/error.h"
 #include "formulas/scheme.h"
+#include "formulas/schemes.h"
 
 namespace fanin::detail {
 
@@ -26,7 +27,11 @@ inline std::string_view text_in(const Parameters& parameters, std::size_t j) {
   return std::get<std::string_view>(parameters[j].value);
 }
 
-inline void check_finite(const Parameters& parameters) {
+inline SchemePointer scheme(const SchemeClass& its_class, Parameters parameters) {
+  return std::make_shared<Scheme>(its_class, std::move(parameters));
+}
+
+inline void check_finite(Parameters& parameters) {
   for (const Parameter& parameter : parameters) {
     const auto* number = std::get_if<double>(&parameter.value);
     if (number == nullptr || std::isfinite(*number) || parameter.name == "lower" || parameter.name == "upper") continue;
@@ -42,6 +47,10 @@ inline Distribution constant_of(double value) {
   Distribution d;
   d.value = value;
   return d;
+}
+
+inline std::string constant_derivation(const Parameters&, const Fans&, const Distribution&) {
+  return "every element is the same";
 }
 
 inline Distribution uniform_of(double low, double high) {
@@ -85,14 +94,16 @@ inline Distribution identity_of(double gain, const Shape& shape) {
   return d;
 }
 
-inline Distribution orthogonal_of(double gain, const Shape& shape, Layout layout) {
+// The first parameter is the gain.
+inline Distribution orthogonal_distribution(const Parameters& parameters, const Shape& shape, Layout layout,
+                                            const Fans&) {
   if (shape.size() < 2) {
     throw InvalidArgument("The tensor to initialize must be at least two-dimensional. Received: shape=" +
                           to_string(shape) + " of rank " + std::to_string(shape.size()) + ".");
   }
   Distribution d;
   d.kind = Distribution::Kind::orthogonal;
-  d.value = gain;
+  d.value = number_in(parameters, 0);
   const std::uint64_t size = element_count(shape);
   const auto extent = static_cast<std::uint64_t>(layout == Layout::hwio ? shape.back() : shape.front());
   if (size == 0) return d;
@@ -105,6 +116,11 @@ inline std::string orthogonal_derivation(const Parameters& parameters, const Fan
   return "an orthogonal matrix of " + std::to_string(d.rows) + " x " + std::to_string(d.columns) +
          ", uniform (Haar), " + "times gain = " + to_text(number_in(parameters, 0)) + ": " +
          (d.rows < d.columns ? "its rows" : "its columns") + " are orthonormal";
+}
+
+// The class of Orthogonal under this name, for kernels of this layout.
+constexpr SchemeClass orthogonal_class(std::string_view name, Layout layout) {
+  return {name, true, check_finite, orthogonal_distribution, orthogonal_derivation, true, true, layout};
 }
 
 // The values of an expression. Throws InvalidArgument for a shape that it does not fit.

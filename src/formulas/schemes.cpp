@@ -18,10 +18,6 @@ namespace fanin::detail {
 
 namespace {
 
-std::string constant_derivation(const Parameters&, const Fans&, const Distribution&) {
-  return "every element is the same";
-}
-
 void check_nothing(Parameters&) {}
 
 // ---------------------------------------------------------------- VarianceScaling and its named cases
@@ -129,7 +125,7 @@ Parameters scaling_parameters(double scale, std::string_view mode, std::string_v
 
 SchemePointer scaling(const SchemeClass& scheme_class, double scale, std::string_view mode,
                       std::string_view distribution, FanAxes axes) {
-  return std::make_shared<Scheme>(scheme_class, scaling_parameters(scale, mode, distribution, std::move(axes), true));
+  return scheme(scheme_class, scaling_parameters(scale, mode, distribution, std::move(axes), true));
 }
 
 // ---------------------------------------------------------------- TruncatedNormal, RandomNormal, RandomUniform
@@ -253,7 +249,7 @@ constexpr SchemeClass ones_class{"Ones", false, check_nothing,
                                  constant_derivation};
 
 constexpr SchemeClass identity_class{
-    "Identity", false, [](Parameters& parameters) { check_finite(parameters); },
+    "Identity", false, check_finite,
     [](const Parameters& p, const Shape& shape, Layout, const Fans&) { return identity_of(number_in(p, 0), shape); },
     [](const Parameters&, const Fans&, const Distribution&) -> std::string {
       return "gain on the diagonal, 0 elsewhere";
@@ -261,17 +257,7 @@ constexpr SchemeClass identity_class{
 
 // ---------------------------------------------------------------- Orthogonal
 
-Distribution orthogonal_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
-  return orthogonal_of(number_in(parameters, 0), shape, layout);
-}
-
-constexpr SchemeClass orthogonal_class{"Orthogonal",
-                                       true,
-                                       [](Parameters& parameters) { check_finite(parameters); },
-                                       orthogonal_distribution,
-                                       orthogonal_derivation,
-                                       true,
-                                       true};
+constexpr SchemeClass haar_class = orthogonal_class("Orthogonal", Layout::hwio);
 
 // ---------------------------------------------------------------- Formula
 
@@ -287,10 +273,6 @@ Distribution computed_distribution(const Parameters& parameters, const Shape& sh
 
 // Each has a seed, although not every expression uses a draw.
 constexpr SchemeClass computed_class{"Formula", true, check_computed, computed_distribution, formula_derivation};
-
-SchemePointer scheme(const SchemeClass& scheme_class, Parameters parameters) {
-  return std::make_shared<Scheme>(scheme_class, std::move(parameters));
-}
 
 constexpr SchemeClass variance_scaling_class = scaling_class("VarianceScaling");
 constexpr SchemeClass he_normal_class = scaling_class("HeNormal");
@@ -341,7 +323,7 @@ SchemePointer constant(Table array) {
   return scheme(constant_class, {{"value", ConstantValue{{}, {}, array_value(std::move(array))}}});
 }
 SchemePointer identity(double gain) { return scheme(identity_class, {{"gain", gain}}); }
-SchemePointer orthogonal(double gain) { return scheme(orthogonal_class, {{"gain", gain}}); }
+SchemePointer orthogonal(double gain) { return scheme(haar_class, {{"gain", gain}}); }
 SchemePointer computed(std::string_view value, ComputedValue::Constants constants) {
   return scheme(computed_class,
                 {{"value", ExpressionValue{std::string(value), nullptr}}, {"constants", std::move(constants)}});

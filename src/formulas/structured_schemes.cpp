@@ -30,26 +30,24 @@ struct KernelAxes {
   std::size_t out, in, first_spatial, last_spatial;
 };
 
-KernelAxes kernel_axes(const Shape& shape, Layout layout) {
-  const std::size_t rank = shape.size();
-  if (layout == Layout::oihw) return {0, 1, 2, rank};
-  return {rank - 1, rank - 2, 0, rank - 2};
-}
-
 std::string subscript(std::size_t axis) { return "[" + std::to_string(axis) + "]"; }
 
 // Throws for what is no kernel of a convolution in 1 to 3 dimensions with so many groups.
-void check_kernel(std::string_view name, double groups, const Shape& shape, std::size_t grouped_axis) {
-  if (shape.size() < 3 || shape.size() > 5) {
+KernelAxes kernel_axes(std::string_view name, double groups, const Shape& shape, Layout layout) {
+  const std::size_t rank = shape.size();
+  if (rank < 3 || rank > 5) {
     throw InvalidArgument(
         std::string(name) +
         " fills kernels of convolutions, of 3, 4 or 5 dimensions. Received: shape=" + to_string(shape));
   }
-  if (std::fmod(static_cast<double>(shape[grouped_axis]), groups) != 0) {
+  const KernelAxes axes =
+      layout == Layout::oihw ? KernelAxes{0, 1, 2, rank} : KernelAxes{rank - 1, rank - 2, 0, rank - 2};
+  if (std::fmod(static_cast<double>(shape[axes.out]), groups) != 0) {
     throw InvalidArgument("The groups of " + std::string(name) + " must divide the extent of axis " +
-                          std::to_string(grouped_axis) + ". Received: groups=" + to_text(groups) +
+                          std::to_string(axes.out) + ". Received: groups=" + to_text(groups) +
                           ", shape=" + to_string(shape));
   }
+  return axes;
 }
 
 // 1 where `within`, a channel of its own group, has the number of the channel `of_all`, counted in its group.
@@ -60,17 +58,7 @@ std::string same_channel(std::size_t of_all, std::size_t within) {
 
 // ---------------------------------------------------------------- Dirac
 
-Distribution dirac_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
-  return dirac_of(number_in(parameters, 0), shape, layout);
-}
-
-constexpr SchemeClass dirac_class{"Dirac",
-                                  false,
-                                  [](Parameters& parameters) { check_groups(number_in(parameters, 0)); },
-                                  dirac_distribution,
-                                  formula_derivation,
-                                  false,
-                                  true};
+constexpr SchemeClass dirac_class{"Dirac", false, check_groups, dirac_distribution, formula_derivation, false, true};
 
 // ---------------------------------------------------------------- Bilinear
 
@@ -79,28 +67,17 @@ constexpr SchemeClass dirac_class{"Dirac",
 // for semantic segmentation", 2015.
 Distribution bilinear_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
   const double groups = number_in(parameters, 0);
-  if (shape.size() >= 2) {
-    const KernelAxes axes = kernel_axes(shape, layout);
-    check_kernel("Bilinear", groups, shape, axes.out);
-    std::string text = same_channel(axes.out, axes.in);
-    for (std::size_t axis = axes.first_spatial; axis < axes.last_spatial; ++axis) {
-      const std::string from_centre = "i" + subscript(axis) + " - (shape" + subscript(axis) + " - 1) / 2";
-      text +=
-          " * (1 - max(" + from_centre + ", -(" + from_centre + ")) / floor((shape" + subscript(axis) + " + 1) / 2))";
-    }
-    return computed_of(text, {{"channels", static_cast<double>(shape[axes.out]) / groups}}, shape);
+  const KernelAxes axes = kernel_axes("Bilinear", groups, shape, layout);
+  std::string text = same_channel(axes.out, axes.in);
+  for (std::size_t axis = axes.first_spatial; axis < axes.last_spatial; ++axis) {
+    const std::string from_centre = "i" + subscript(axis) + " - (shape" + subscript(axis) + " - 1) / 2";
+    text += " * (1 - max(" + from_centre + ", -(" + from_centre + ")) / floor((shape" + subscript(axis) + " + 1) / 2))";
   }
-  check_kernel("Bilinear", groups, shape, 0);
-  return {};
+  return computed_of(text, {{"channels", static_cast<double>(shape[axes.out]) / groups}}, shape);
 }
 
-constexpr SchemeClass bilinear_class{"Bilinear",
-                                     false,
-                                     [](Parameters& parameters) { check_groups(number_in(parameters, 0)); },
-                                     bilinear_distribution,
-                                     formula_derivation,
-                                     false,
-                                     true};
+constexpr SchemeClass bilinear_class{"Bilinear",         false, check_groups, bilinear_distribution,
+                                     formula_derivation, false, true};
 
 // ---------------------------------------------------------------- ForgetGateBias
 
@@ -131,15 +108,7 @@ constexpr SchemeClass forget_gate_bias_class{"ForgetGateBias", false, check_forg
 
 // ---------------------------------------------------------------- Sparse
 
-constexpr SchemeClass sparse_class{"Sparse",
-                                   true,
-                                   [](Parameters& p) { check_sparse(number_in(p, 0), number_in(p, 1), "stddev"); },
-                                   [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
-                                     return sparse_of(number_in(p, 0), number_in(p, 1), shape, layout);
-                                   },
-                                   formula_derivation,
-                                   false,
-                                   true};
+constexpr SchemeClass sparse_class{"Sparse", true, check_sparse, sparse_distribution, formula_derivation, false, true};
 
 // ---------------------------------------------------------------- STFT
 
@@ -182,21 +151,17 @@ Distribution stft_distribution(const Parameters& parameters, const Shape& shape,
 
 constexpr SchemeClass stft_class{"STFT", false, check_stft, stft_distribution, formula_derivation};
 
-SchemePointer scheme(const SchemeClass& scheme_class, Parameters parameters) {
-  return std::make_shared<Scheme>(scheme_class, std::move(parameters));
-}
-
 }  // namespace
 
-void check_groups(double groups) {
+void check_groups(Parameters& parameters) {
+  const double groups = number_in(parameters, 0);
   if (is_whole(groups, 1)) return;
   throw InvalidArgument("Argument `groups` must be a whole number of at least 1. Received: groups=" + to_text(groups));
 }
 
-Distribution dirac_of(double groups, const Shape& shape, Layout layout) {
-  if (shape.size() < 2) check_kernel("Dirac", groups, shape, 0);
-  const KernelAxes axes = kernel_axes(shape, layout);
-  check_kernel("Dirac", groups, shape, axes.out);
+Distribution dirac_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
+  const double groups = number_in(parameters, 0);
+  const KernelAxes axes = kernel_axes("Dirac", groups, shape, layout);
   std::string text = same_channel(axes.out, axes.in);
   for (std::size_t axis = axes.first_spatial; axis < axes.last_spatial; ++axis) {
     text += " * (i" + subscript(axis) + " == floor(shape" + subscript(axis) + " / 2))";
@@ -204,22 +169,25 @@ Distribution dirac_of(double groups, const Shape& shape, Layout layout) {
   return computed_of(text, {{"channels", static_cast<double>(shape[axes.out]) / groups}}, shape);
 }
 
-void check_sparse(double sparsity, double stddev, std::string_view name_of_stddev) {
-  if (!(sparsity >= 0 && sparsity <= 1)) {
+void check_sparse(Parameters& parameters) {
+  if (const double sparsity = number_in(parameters, 0); !(sparsity >= 0 && sparsity <= 1)) {
     throw InvalidArgument("Argument `sparsity` must be from 0 to 1. Received: sparsity=" + to_text(sparsity));
   }
+  const double stddev = number_in(parameters, 1);
   if (stddev >= 0 && std::isfinite(stddev)) return;
-  throw InvalidArgument("Argument `" + std::string(name_of_stddev) + "` must be finite and not negative. Received: " +
-                        std::string(name_of_stddev) + "=" + to_text(stddev));
+  const std::string name(parameters[1].name);
+  throw InvalidArgument("Argument `" + name + "` must be finite and not negative. Received: " + name + "=" +
+                        to_text(stddev));
 }
 
-Distribution sparse_of(double sparsity, double stddev, const Shape& shape, Layout layout) {
+Distribution sparse_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans&) {
   if (shape.size() != 2) {
     throw InvalidArgument("Sparse fills matrices. Received: shape=" + to_string(shape));
   }
   const std::size_t axis = layout == Layout::oihw ? 0 : 1;  // of the outputs
+  const double zeros = std::ceil(number_in(parameters, 0) * static_cast<double>(shape[axis]));
   return computed_of("if(place" + subscript(axis) + " < zeros, 0, stddev * z)",
-                     {{"zeros", std::ceil(sparsity * static_cast<double>(shape[axis]))}, {"stddev", stddev}}, shape);
+                     {{"zeros", zeros}, {"stddev", number_in(parameters, 1)}}, shape);
 }
 
 SchemePointer dirac(double groups) { return scheme(dirac_class, {{"groups", groups}}); }

@@ -16,12 +16,11 @@ SchemePointer forget_gate_bias(double value, double gate, double gates);
 SchemePointer sparse(double sparsity, double stddev);
 SchemePointer stft(std::string_view side, WindowValue window, std::optional<std::string_view> scaling, bool periodic);
 
-// The values of some of these, for classes with other names of their parameters.
-Distribution dirac_of(double groups, const Shape& shape, Layout layout);
-Distribution sparse_of(double sparsity, double stddev, const Shape& shape, Layout layout);
-
+// Checks and values of some of these, for classes with other names of their parameters, which have the same order.
 // Throw InvalidArgument.
-void check_groups(double groups);
-void check_sparse(double sparsity, double stddev, std::string_view name_of_stddev);
+void check_groups(Parameters& parameters);
+void check_sparse(Parameters& parameters);
+Distribution dirac_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans& fans);
+Distribution sparse_distribution(const Parameters& parameters, const Shape& shape, Layout layout, const Fans& fans);
 
 }  // namespace fanin::detail

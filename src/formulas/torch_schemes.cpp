@@ -3,7 +3,6 @@
 #include "formulas/torch_schemes.h"
 
 #include <cmath>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -26,10 +25,6 @@ constexpr SchemeClass scheme_class(std::string_view name, bool is_random, Check 
   return {name, is_random, check, distribution, derivation, false, !needs_two_axes, Layout::oihw, needs_two_axes};
 }
 
-SchemePointer scheme(const SchemeClass& its_class, Parameters parameters) {
-  return std::make_shared<Scheme>(its_class, std::move(parameters));
-}
-
 // "limit = 0.25" or "std = 0.1".
 std::string scale_derivation(const Parameters& parameters, const Fans& fans, const Distribution& d) {
   std::string text =
@@ -43,11 +38,7 @@ std::string scale_derivation(const Parameters& parameters, const Fans& fans, con
   return text;
 }
 
-std::string no_derivation(const Parameters&, const Fans&, const Distribution&) { return "every element is the same"; }
-
-void check_numbers(Parameters& parameters) { check_finite(parameters); }
-
-void check_std(const Parameters& parameters) {
+void check_std(Parameters& parameters) {
   check_finite(parameters);
   if (const double std = number_in(parameters, 1); std < 0) {
     throw InvalidArgument("Argument `std` must not be negative. Received: std=" + to_text(std));
@@ -69,7 +60,7 @@ constexpr SchemeClass uniform_class = scheme_class(
     parameters_derivation);
 
 constexpr SchemeClass normal_class = scheme_class(
-    "torch:normal", random, [](Parameters& p) { check_std(p); },
+    "torch:normal", random, check_std,
     [](const Parameters& p, const Shape&, Layout, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
     parameters_derivation);
 
@@ -101,19 +92,20 @@ constexpr SchemeClass trunc_normal_class =
                  });
 
 constexpr SchemeClass constant_class = scheme_class(
-    "torch:constant", fixed, check_numbers,
-    [](const Parameters& p, const Shape&, Layout, const Fans&) { return constant_of(number_in(p, 0)); }, no_derivation);
+    "torch:constant", fixed, check_finite,
+    [](const Parameters& p, const Shape&, Layout, const Fans&) { return constant_of(number_in(p, 0)); },
+    constant_derivation);
 
 constexpr SchemeClass ones_class = scheme_class(
-    "torch:ones", fixed, check_numbers,
-    [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(1); }, no_derivation);
+    "torch:ones", fixed, check_finite,
+    [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(1); }, constant_derivation);
 
 constexpr SchemeClass zeros_class = scheme_class(
-    "torch:zeros", fixed, check_numbers,
-    [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(0); }, no_derivation);
+    "torch:zeros", fixed, check_finite,
+    [](const Parameters&, const Shape&, Layout, const Fans&) { return constant_of(0); }, constant_derivation);
 
 constexpr SchemeClass eye_class = scheme_class(
-    "torch:eye", fixed, check_numbers,
+    "torch:eye", fixed, check_finite,
     [](const Parameters&, const Shape& shape, Layout, const Fans&) { return identity_of(1, shape); },
     [](const Parameters&, const Fans&, const Distribution&) -> std::string {
       return "1 on the diagonal, 0 elsewhere";
@@ -121,30 +113,13 @@ constexpr SchemeClass eye_class = scheme_class(
 
 // ---------------------------------------------------------------- structure
 
-constexpr SchemeClass dirac_class = scheme_class(
-    "torch:dirac", fixed, [](Parameters& p) { check_groups(number_in(p, 0)); },
-    [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
-      return dirac_of(number_in(p, 0), shape, layout);
-    },
-    formula_derivation);
+constexpr SchemeClass dirac_class =
+    scheme_class("torch:dirac", fixed, check_groups, dirac_distribution, formula_derivation);
 
-constexpr SchemeClass sparse_class = scheme_class(
-    "torch:sparse", random, [](Parameters& p) { check_sparse(number_in(p, 0), number_in(p, 1), "std"); },
-    [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
-      return sparse_of(number_in(p, 0), number_in(p, 1), shape, layout);
-    },
-    formula_derivation);
+constexpr SchemeClass sparse_class =
+    scheme_class("torch:sparse", random, check_sparse, sparse_distribution, formula_derivation);
 
-constexpr SchemeClass orthogonal_class{"torch:orthogonal",
-                                       random,
-                                       check_numbers,
-                                       [](const Parameters& p, const Shape& shape, Layout layout, const Fans&) {
-                                         return orthogonal_of(number_in(p, 0), shape, layout);
-                                       },
-                                       orthogonal_derivation,
-                                       true,
-                                       true,
-                                       Layout::oihw};
+constexpr SchemeClass haar_class = orthogonal_class("torch:orthogonal", Layout::oihw);
 
 // ---------------------------------------------------------------- scaled by fans
 
@@ -203,7 +178,7 @@ constexpr SchemeClass kaiming_normal_class = scheme_class(
 
 // reset_parameters of Linear and of the convolutions.
 constexpr SchemeClass linear_class = scheme_class(
-    "torch:linear", random, check_numbers,
+    "torch:linear", random, check_finite,
     [](const Parameters&, const Shape&, Layout, const Fans& fans) {
       return uniform_of_std(kaiming_std(std::sqrt(5.0), "fan_in", "leaky_relu", fans));
     },
@@ -229,7 +204,7 @@ SchemePointer xavier_uniform() { return scheme(xavier_uniform_class, {{"gain", 1
 SchemePointer xavier_normal() { return scheme(xavier_normal_class, {{"gain", 1.0}}); }
 SchemePointer kaiming_uniform() { return scheme(kaiming_uniform_class, kaiming_parameters()); }
 SchemePointer kaiming_normal() { return scheme(kaiming_normal_class, kaiming_parameters()); }
-SchemePointer orthogonal() { return scheme(orthogonal_class, {{"gain", 1.0}}); }
+SchemePointer orthogonal() { return scheme(haar_class, {{"gain", 1.0}}); }
 SchemePointer sparse() { return scheme(sparse_class, {{"sparsity", 0.1}, {"std", 0.01}}); }
 SchemePointer linear() { return scheme(linear_class, {}); }
 
