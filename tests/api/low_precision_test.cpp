@@ -155,14 +155,14 @@ TEST(LowPrecision, SplitsAndThreadsDoNotChangeBits) {
     TensorOptions block = options;  // rows 5 ... 6, columns 64 ... 191
     block.block = {{5, 64}, {2, 128}};
     std::vector<std::uint8_t> its_scales;
-    for (const std::size_t row : {5, 6}) {
+    for (const std::size_t row : {std::size_t{5}, std::size_t{6}}) {
       its_scales.insert(its_scales.end(), &scales[row * 128 + 2], &scales[row * 128 + 6]);
     }
     block.output_scale.blocks = its_scales.data();
     block.output_scale.count = its_scales.size();
     const Bytes got = filled(normal, shape, dtype, block);
     const std::uint64_t row_bytes = bytes_of(dtype, 128);
-    for (const std::uint64_t row : {0, 1}) {
+    for (const std::uint64_t row : {std::uint64_t{0}, std::uint64_t{1}}) {
       const auto from = whole.begin() + static_cast<std::ptrdiff_t>(bytes_of(dtype, (5 + row) * 4096 + 64));
       EXPECT_TRUE(std::equal(from, from + static_cast<std::ptrdiff_t>(row_bytes),
                              got.begin() + static_cast<std::ptrdiff_t>(row * row_bytes)));
