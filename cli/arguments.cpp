@@ -25,15 +25,13 @@ bool is_name(const std::string& text) {
 
 }  // namespace
 
-void InitializerArguments::add_to(CLI::App& command) {
-  auto* by_name = command.add_option(
-      "--init", name, "An initializer's name, e.g. he_normal, or what a framework calls it, e.g. torch:kaiming_normal");
-  command.add_option("--config", config, "An initializer in Keras's JSON: the text, or a file with it")
-      ->excludes(by_name);
-  command.add_option("--set", settings, "A parameter as key=value, e.g. --set scale=0.5; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false);
-  command.add_option("--seed", seed, "0 to 2^64 - 1; without it one is drawn and printed");
+void InitializerArguments::add_to(Command& command) {
+  command.option("--init", name,
+                 "An initializer's name, e.g. he_normal, or what a framework calls it, e.g. torch:kaiming_normal");
+  command.option("--config", config, "An initializer in Keras's JSON: the text, or a file with it");
+  command.exclude("--config", "--init");
+  command.option("--set", settings, "A parameter as key=value, e.g. --set scale=0.5; may be repeated");
+  command.option("--seed", seed, "0 to 2^64 - 1; without it one is drawn and printed");
 }
 
 Initializer InitializerArguments::make() const {
@@ -57,18 +55,14 @@ Initializer InitializerArguments::make() const {
   return seed ? changed.with_seed(parse_unsigned(*seed, "--seed")) : changed;
 }
 
-void TensorArguments::add_to(CLI::App& command) {
-  command.add_option("--shape", shape, "Extents of the whole tensor, e.g. 512,2048; scalar: no dimensions")->required();
-  command
-      .add_option("--dtype", dtype,
-                  "float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, "
-                  "float6_e2m3fn, float6_e3m2fn or float4_e2m1fn")
-      ->capture_default_str();
-  command
-      .add_option("--layout", layout,
-                  "hwio: Keras's and JAX's channels last; oihw: PyTorch's; auto: that of the "
-                  "initializer's convention (torch:kaiming_normal: oihw), else hwio")
-      ->capture_default_str();
+void TensorArguments::add_to(Command& command) {
+  command.require("--shape", shape, "Extents of the whole tensor, e.g. 512,2048; scalar: no dimensions");
+  command.option("--dtype", dtype,
+                 "float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, "
+                 "float6_e2m3fn, float6_e3m2fn or float4_e2m1fn");
+  command.option("--layout", layout,
+                 "hwio: Keras's and JAX's channels last; oihw: PyTorch's; auto: that of the "
+                 "initializer's convention (torch:kaiming_normal: oihw), else hwio");
 }
 
 std::optional<Layout> TensorArguments::parsed_layout() const {

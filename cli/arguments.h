@@ -2,11 +2,12 @@
 // Arguments that several subcommands share. All functions throw InvalidArgument.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/parser.h"
 #include "fanin/fanin.hpp"
 
 namespace fanin::cli {
@@ -18,7 +19,7 @@ struct InitializerArguments {
   std::vector<std::string> settings;
   std::optional<std::string> seed;
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
   Initializer make() const;
 };
 
@@ -28,7 +29,7 @@ struct TensorArguments {
   std::string dtype = "float32";
   std::string layout = "auto";
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
   std::optional<Layout> parsed_layout() const;
 };
 

@@ -110,16 +110,16 @@ std::vector<FileLayout> layout_of(const std::vector<const ModelTensor*>& tensors
 std::string index_text(const std::vector<const ModelTensor*>& tensors, const std::vector<FileLayout>& files) {
   std::uint64_t bytes = 0;
   std::uint64_t elements = 0;
-  nlohmann::json map = nlohmann::json::object();  // its keys are sorted, as Hugging Face's are
+  std::map<std::string, std::string> files_of;  // sorted, as Hugging Face's are
   for (const FileLayout& file : files) {
     bytes += file.data_bytes;
     for (const std::size_t number : file.tensors) {
       elements += element_count(tensors[number]->shape);
-      map[tensors[number]->name] = file.name;
+      files_of[tensors[number]->name] = file.name;
     }
   }
-  const nlohmann::json index{{"metadata", {{"total_parameters", elements}, {"total_size", bytes}}},
-                             {"weight_map", map}};
+  const nlohmann::ordered_json index{{"metadata", {{"total_parameters", elements}, {"total_size", bytes}}},
+                                     {"weight_map", files_of}};
   return index.dump(2) + "\n";
 }
 

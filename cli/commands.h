@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "cli/parser.h"
 
 namespace fanin::cli {
 
-// Each function adds a subcommand, which runs when it is chosen and throws if it fails. CLI::RuntimeError carries
-// an exit status that is no failure.
-void add_fill_command(CLI::App& program);
-void add_describe_command(CLI::App& program);
-void add_config_command(CLI::App& program);
-void add_model_command(CLI::App& program);
-void add_verify_command(CLI::App& program);
-void add_diff_command(CLI::App& program);
-void add_spec_command(CLI::App& program);
-void add_doctor_command(CLI::App& program);
+// Each function adds a subcommand.
+void add_fill_command(Parser& program);
+void add_describe_command(Parser& program);
+void add_config_command(Parser& program);
+void add_model_command(Parser& program);
+void add_verify_command(Parser& program);
+void add_diff_command(Parser& program);
+void add_spec_command(Parser& program);
+void add_doctor_command(Parser& program);
 
 // Adds them all.
-void add_commands(CLI::App& program);
-
-// Throws InvalidArgument for a command or an option that does not exist. The parser would first complain about what is
-// missing, for example about --shape after the slip --shap.
-void check_names(const CLI::App& program, int argc, const char* const* argv);
+void add_commands(Parser& program);
 
 }  // namespace fanin::cli

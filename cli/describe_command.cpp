@@ -36,18 +36,18 @@ std::string values_text(const Distribution& d) {
 
 }  // namespace
 
-void add_describe_command(CLI::App& program) {
+void add_describe_command(Parser& program) {
   struct Arguments {
     InitializerArguments initializer;
     TensorArguments tensor;
     bool json = false;
   };
-  auto* command = program.add_subcommand("describe", "Says what an initializer draws for a shape, and why");
+  Command command = program.add_command("describe", "Says what an initializer draws for a shape, and why");
   auto arguments = std::make_shared<Arguments>();
-  arguments->initializer.add_to(*command);
-  arguments->tensor.add_to(*command);
-  command->add_flag("--json", arguments->json, "One JSON object instead of text");
-  command->callback([arguments] {
+  arguments->initializer.add_to(command);
+  arguments->tensor.add_to(command);
+  command.flag("--json", arguments->json, "One JSON object instead of text");
+  command.run([arguments] {
     const Initializer initializer = arguments->initializer.make();
     const Shape shape = parse_extents(arguments->tensor.shape, "--shape");
     const DType dtype = parse_dtype(arguments->tensor.dtype);
@@ -73,7 +73,7 @@ void add_describe_command(CLI::App& program) {
       if (limited) object["limits"] = {params.min, params.max};
       object["derivation"] = description.derivation;
       std::cout << object.dump() << '\n';
-      return;
+      return 0;
     }
     std::cout << description.initializer << ", shape " << to_string(shape) << ", " << name_of(dtype) << '\n'
               << "fans         in " << description.fans.fan_in << ", out " << description.fans.fan_out << " ("
@@ -88,6 +88,7 @@ void add_describe_command(CLI::App& program) {
       std::cout << "limits       " << exact_number(params.min) << " to " << exact_number(params.max)
                 << ", the outermost " << name_of(dtype) << " values that can occur\n";
     }
+    return 0;
   });
 }
 

@@ -19,7 +19,8 @@ struct Arguments {
   int threads = 0;
 };
 
-void run(const Arguments& arguments) {
+// Returns the exit status.
+int run(const Arguments& arguments) {
   check_threads(arguments.threads);
   const Checkpoint a = read_checkpoint(arguments.a);
   const Checkpoint b = read_checkpoint(arguments.b);
@@ -72,21 +73,22 @@ void run(const Arguments& arguments) {
   if (different > 0) {
     std::cout << different << " tensors differ, of " << a.tensors.size() << " in " << arguments.a << " and "
               << b.tensors.size() << " in " << arguments.b << '\n';
-    throw CLI::RuntimeError(1);
+    return 1;
   }
   std::cout << a.tensors.size() << " tensors, " << bytes << " bytes: equal\n";
+  return 0;
 }
 
 }  // namespace
 
-void add_diff_command(CLI::App& program) {
-  auto* command =
-      program.add_subcommand("diff", "Compares the tensors of two checkpoints; exit status 0: equal, 1: not");
+void add_diff_command(Parser& program) {
+  Command command =
+      program.add_command("diff", "Compares the tensors of two checkpoints; exit status 0: equal, 1: not");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("a", arguments->a, "FILE.safetensors, an index, or a directory")->required();
-  command->add_option("b", arguments->b, "The other one")->required();
-  command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
-  command->callback([arguments] { run(*arguments); });
+  command.require("a", arguments->a, "FILE.safetensors, an index, or a directory");
+  command.require("b", arguments->b, "The other one");
+  command.option("--threads", arguments->threads, "Most threads to use; 0: all");
+  command.run([arguments] { return run(*arguments); });
 }
 
 }  // namespace fanin::cli

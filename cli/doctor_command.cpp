@@ -247,15 +247,15 @@ void print_text(const Report& report) {
 
 }  // namespace
 
-void add_doctor_command(CLI::App& program) {
-  auto* command = program.add_subcommand(
+void add_doctor_command(Parser& program) {
+  Command command = program.add_command(
       "doctor", "Says what this machine has and tests every back end; exit status 0: all right, 1: something is wrong");
   auto as_json = std::make_shared<bool>(false);
-  command->add_flag("--json", *as_json, "One JSON object instead of text");
-  command->callback([as_json] {
+  command.flag("--json", *as_json, "One JSON object instead of text");
+  command.run([as_json] {
     const Report report = examine();
     *as_json ? print_json(report) : print_text(report);
-    if (!report.problems.empty()) throw CLI::RuntimeError(1);
+    return report.problems.empty() ? 0 : 1;
   });
 }
 

@@ -159,31 +159,30 @@ void run(const Arguments& arguments) {
 
 }  // namespace
 
-void add_fill_command(CLI::App& program) {
-  auto* command = program.add_subcommand("fill", "Fills one tensor, or a part of it, and writes it to a file");
+void add_fill_command(Parser& program) {
+  Command command = program.add_command("fill", "Fills one tensor, or a part of it, and writes it to a file");
   auto arguments = std::make_shared<Arguments>();
-  arguments->initializer.add_to(*command);
-  arguments->tensor.add_to(*command);
-  auto* subsequence =
-      command->add_option("--subsequence", arguments->subsequence, "The tensor's number, 0 to 2^64 - 1");
-  auto* name = command->add_option("--name", arguments->name, "The tensor's name; its hash is the subsequence");
-  name->excludes(subsequence);
-  command->add_option("--device", arguments->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
-  command->add_option("--partition-shape", arguments->partition_shape, "Fill a part: its extents, e.g. 2,3");
-  command->add_option("--partition-offset", arguments->partition_offset, "Where the part begins, e.g. 4,0");
-  command
-      ->add_option("--output-scale", arguments->output_scale,
-                   "What values are divided by before they are rounded: a number, or a file of scales as "
-                   "float8_e8m0fnu, one byte for each 32 elements of the last dimension")
-      ->capture_default_str();
-  command->add_option("--rounding", arguments->rounding, "nearest, or stochastic for narrow dtypes")
-      ->capture_default_str();
-  command->add_option("--out", arguments->out,
-                      "FILE.npy, or FILE.bin for the elements alone, or - for standard output; bfloat16 and float8 are "
-                      "stored as integers, elements of 4 or 6 bits are packed and need .bin");
-  command->add_option("--format", arguments->format, "npy or bin, whatever the name of --out ends in");
-  command->callback([arguments] { run(*arguments); });
+  arguments->initializer.add_to(command);
+  arguments->tensor.add_to(command);
+  command.option("--subsequence", arguments->subsequence, "The tensor's number, 0 to 2^64 - 1");
+  command.option("--name", arguments->name, "The tensor's name; its hash is the subsequence");
+  command.exclude("--name", "--subsequence");
+  command.option("--device", arguments->device, "auto, cpu, cuda or cuda:N");
+  command.option("--threads", arguments->threads, "Most threads to use; 0: all");
+  command.option("--partition-shape", arguments->partition_shape, "Fill a part: its extents, e.g. 2,3");
+  command.option("--partition-offset", arguments->partition_offset, "Where the part begins, e.g. 4,0");
+  command.option("--output-scale", arguments->output_scale,
+                 "What values are divided by before they are rounded: a number, or a file of scales as "
+                 "float8_e8m0fnu, one byte for each 32 elements of the last dimension");
+  command.option("--rounding", arguments->rounding, "nearest, or stochastic for narrow dtypes");
+  command.option("--out", arguments->out,
+                 "FILE.npy, or FILE.bin for the elements alone, or - for standard output; bfloat16 and float8 are "
+                 "stored as integers, elements of 4 or 6 bits are packed and need .bin");
+  command.option("--format", arguments->format, "npy or bin, whatever the name of --out ends in");
+  command.run([arguments] {
+    run(*arguments);
+    return 0;
+  });
 }
 
 }  // namespace fanin::cli

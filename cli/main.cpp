@@ -5,7 +5,6 @@
 #include <exception>
 #include <iostream>
 #include <new>
-#include <string>
 
 #include "cli/commands.h"
 #include "cli/compare.h"
@@ -17,27 +16,11 @@ namespace {
 constexpr int failed = 2;
 
 int run(int argc, char** argv) {
-  CLI::App program{"fanin " FANIN_VERSION ": fills weight buffers; one seed gives one set of weights", "fanin"};
-  program.set_version_flag("--version", "fanin " FANIN_VERSION);
-  program.require_subcommand(1);
+  fanin::cli::Parser program("fanin",
+                             "fanin " FANIN_VERSION ": fills weight buffers; one seed gives one set of weights",
+                             "fanin " FANIN_VERSION);
   fanin::cli::add_commands(program);
-  program.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return "fanin: " + std::string(error.what()) + "\nRun with --help for more information.\n";
-  });
-  int status = 0;
-  try {
-    const std::string only = argc == 2 ? argv[1] : "";
-    if (only == "help" || only == "version") {
-      program.parse({"--" + only});
-    } else {
-      fanin::cli::check_names(program, argc, argv);
-      program.parse(argc, argv);
-    }
-  } catch (const CLI::RuntimeError& error) {
-    status = error.get_exit_code();
-  } catch (const CLI::ParseError& error) {
-    return program.exit(error) == 0 ? 0 : failed;
-  }
+  const int status = program.parse(argc, argv, failed)();
   std::cout.flush();
   // A reader that has enough, such as `head`, is no failure: files are complete by now.
   if (!std::cout && !fanin::cli::is_reader_gone()) {

@@ -294,25 +294,23 @@ void run(const Arguments& arguments) {
 
 }  // namespace
 
-void add_model_command(CLI::App& program) {
-  auto* command = program.add_subcommand("model", "Fills a whole model and writes it as safetensors");
+void add_model_command(Parser& program) {
+  Command command = program.add_command("model", "Fills a whole model and writes it as safetensors");
   auto arguments = std::make_shared<Arguments>();
-  command
-      ->add_option("spec", arguments->spec,
-                   "The model's specification, e.g. examples/models/gpt2.json; -: standard input")
-      ->required();
-  command->add_option("--seed", arguments->seed, "0 to 2^64 - 1; without it one is drawn and printed");
-  arguments->write.add_to(*command);
-  command->add_flag("--check", arguments->check, "Explains how each tensor gets its values, and fills nothing");
-  command->add_flag("--dry-run", arguments->dry_run,
-                    "Like --check, and says how many bytes and how much time it takes");
-  command->add_option("--constant", arguments->constants, "NAME=VALUE replaces a constant; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false);
-  command->add_option("--dtype", arguments->dtype, "Replaces the specification's dtype; rules' and tensors' own stay");
-  command->add_option("--report", arguments->report, "Writes the table as JSON, too");
-  command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
-  command->callback([arguments] { run(*arguments); });
+  command.require("spec", arguments->spec,
+                  "The model's specification, e.g. examples/models/gpt2.json; -: standard input");
+  command.option("--seed", arguments->seed, "0 to 2^64 - 1; without it one is drawn and printed");
+  arguments->write.add_to(command);
+  command.flag("--check", arguments->check, "Explains how each tensor gets its values, and fills nothing");
+  command.flag("--dry-run", arguments->dry_run, "Like --check, and says how many bytes and how much time it takes");
+  command.option("--constant", arguments->constants, "NAME=VALUE replaces a constant; may be repeated");
+  command.option("--dtype", arguments->dtype, "Replaces the specification's dtype; rules' and tensors' own stay");
+  command.option("--report", arguments->report, "Writes the table as JSON, too");
+  command.option("--threads", arguments->threads, "Most threads to use; 0: all");
+  command.run([arguments] {
+    run(*arguments);
+    return 0;
+  });
 }
 
 }  // namespace fanin::cli

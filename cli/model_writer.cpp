@@ -104,11 +104,11 @@ std::string state_of(const std::string& path) {
 
 }  // namespace
 
-void WriteArguments::add_to(CLI::App& command) {
-  command.add_option("--out", out, "FILE.safetensors; with --shard-size a directory; -: standard output");
-  command.add_option("--shard-size", shard_size, "Writes files of at most this size and their index, e.g. 5GB");
-  command.add_flag("--no-stats", no_stats, "Measures no statistics of what is written, which is faster");
-  command.add_flag("--resume", resume, "Goes on where the same command was killed, and keeps the pieces on failure");
+void WriteArguments::add_to(Command& command) {
+  command.option("--out", out, "FILE.safetensors; with --shard-size a directory; -: standard output");
+  command.option("--shard-size", shard_size, "Writes files of at most this size and their index, e.g. 5GB");
+  command.flag("--no-stats", no_stats, "Measures no statistics of what is written, which is faster");
+  command.flag("--resume", resume, "Goes on where the same command was killed, and keeps the pieces on failure");
 }
 
 WriteOptions WriteArguments::options(int threads) const {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "cli/checkpoint_layout.h"
 #include "cli/output_file.h"
+#include "cli/parser.h"
 #include "cli/partial_checkpoint.h"
 #include "cli/progress.h"
 #include "cli/statistics.h"
@@ -31,7 +31,7 @@ struct WriteArguments {
   bool no_stats = false;
   bool resume = false;
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
   WriteOptions options(int threads) const;
 };
 

@@ -27,11 +27,14 @@ void run(const std::string& path) {
 
 }  // namespace
 
-void add_spec_command(CLI::App& program) {
-  auto* command = program.add_subcommand("spec", "Prints a specification of a checkpoint's names, shapes and dtypes");
+void add_spec_command(Parser& program) {
+  Command command = program.add_command("spec", "Prints a specification of a checkpoint's names, shapes and dtypes");
   auto path = std::make_shared<std::string>();
-  command->add_option("path", *path, "FILE.safetensors, an index, or a directory")->required();
-  command->callback([path] { run(*path); });
+  command.require("path", *path, "FILE.safetensors, an index, or a directory");
+  command.run([path] {
+    run(*path);
+    return 0;
+  });
 }
 
 }  // namespace fanin::cli

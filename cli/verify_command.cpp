@@ -399,22 +399,20 @@ class Verification {
 
 }  // namespace
 
-void add_verify_command(CLI::App& program) {
-  auto* command = program.add_subcommand("verify",
-                                         "Recomputes a checkpoint from its specification and seed and compares; exit "
-                                         "status 0: equal, 1: different, 2: cannot tell");
+void add_verify_command(Parser& program) {
+  Command command = program.add_command("verify",
+                                        "Recomputes a checkpoint from its specification and seed and compares; exit "
+                                        "status 0: equal, 1: different, 2: cannot tell");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("path", arguments->path, "FILE.safetensors, an index, or a directory")->required();
-  command->add_option("--spec", arguments->spec, "The specification; without it the one in the file");
-  command->add_option("--seed", arguments->seed, "The seed; without it the one in the file");
-  command->add_option(
-      "--seeds", arguments->seeds,
-      "Seeds that tensors may have been filled with, e.g. 1,2,3; without --seed the likeliest is taken");
-  command->add_option("--threads", arguments->threads, "Most threads to use; 0: all")->capture_default_str();
-  command->callback([arguments] {
+  command.require("path", arguments->path, "FILE.safetensors, an index, or a directory");
+  command.option("--spec", arguments->spec, "The specification; without it the one in the file");
+  command.option("--seed", arguments->seed, "The seed; without it the one in the file");
+  command.option("--seeds", arguments->seeds,
+                 "Seeds that tensors may have been filled with, e.g. 1,2,3; without --seed the likeliest is taken");
+  command.option("--threads", arguments->threads, "Most threads to use; 0: all");
+  command.run([arguments] {
     check_threads(arguments->threads);
-    const int status = Verification(*arguments).run();
-    if (status != 0) throw CLI::RuntimeError(status);
+    return Verification(*arguments).run();
   });
 }
 

@@ -12,27 +12,21 @@
 namespace {
 
 void parse(const std::vector<std::string>& arguments) {
-  CLI::App program{"fanin", "fanin"};
-  program.require_subcommand(1);
+  fanin::cli::Parser program("fanin", "fanin", "fanin");
   fanin::cli::add_commands(program);
-  for (CLI::App* command : program.get_subcommands([](CLI::App*) { return true; })) {
-    if (command->get_name() != "describe" && command->get_name() != "config") command->callback({});
-  }
   std::vector<const char*> argv{"fanin"};
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  const int argc = static_cast<int>(argv.size());
-  try {
-    fanin::cli::check_names(program, argc, argv.data());
-    program.parse(argc, argv.data());
-  } catch (const CLI::ParseError& error) {
-    fanin::fuzz::require(error.get_name() == "CallForHelp" || *error.what() != '\0', "a refusal has a message");
-  }
+  constexpr int refused = 2;
+  const fanin::cli::Task task = program.parse(static_cast<int>(argv.size()), argv.data(), refused);
+  const bool is_report = argv.size() > 1 && (arguments[0] == "describe" || arguments[0] == "config");
+  if (is_report) task();
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::cout.rdbuf(nullptr);
+  std::cerr.rdbuf(nullptr);
   std::cin.rdbuf(nullptr);
   const std::string text(fanin::fuzz::text_of(data, size));
   if (text.find('/') != std::string::npos || text.find('\0') != std::string::npos) return 0;  // opens no file
