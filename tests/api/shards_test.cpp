@@ -290,7 +290,7 @@ void expect_copies(Choices& choices, const Initializer& init, const Shape& shape
   plan.fill(run);
   for (std::size_t j = 0; j <= copies; ++j) {
     const Bytes expected = slice(filled(init, shape, dtypes[j], named({})), size_of(dtypes[j]), shape, blocks[j]);
-    ASSERT_EQ(std::memcmp(views[j].address, expected.data(), expected.size()), 0)
+    ASSERT_TRUE(std::equal(expected.begin(), expected.end(), static_cast<const unsigned char*>(views[j].address)))
         << "entry " << j << ", " << init.class_name() << " " << to_string(shape) << " " << name_of(dtypes[j]);
     const auto* const begin = reinterpret_cast<const unsigned char*>(memory[j].data());
     const auto* const first = static_cast<const unsigned char*>(views[j].address);

@@ -19,6 +19,8 @@ void use(const fanin::Formula& formula) {
   fanin::TensorOptions part;
   part.block = {{1, 2, 0}, {2, 2, 3}};
   for (const fanin::DTypeFacts& facts : fanin::dtypes()) {
+    if (facts.is_packed()) continue;  // this block does not begin and end with whole bytes
+    const std::size_t bytes = facts.bits / 8;
     std::vector<double> whole(60), block(12);  // aligned for every dtype
     const std::vector<double> untouched = whole;
     const auto fill = [&](std::vector<double>& to, const fanin::TensorOptions& options) {
@@ -33,7 +35,7 @@ void use(const fanin::Formula& formula) {
     const auto* const of_block = reinterpret_cast<const std::byte*>(block.data());
     for (std::size_t row = 0; row < 4; ++row) {
       const std::size_t at = ((1 + row / 2) * 5 + 2 + row % 2) * 3;
-      require(std::memcmp(of_whole + at * facts.size, of_block + row * 3 * facts.size, 3 * facts.size) == 0,
+      require(std::memcmp(of_whole + at * bytes, of_block + row * 3 * bytes, 3 * bytes) == 0,
               "a block is a slice of the whole");
     }
   }
