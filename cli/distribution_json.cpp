@@ -13,7 +13,7 @@ Json distribution_json(const Distribution& d) {
     case Distribution::Kind::identity:
       json["value"] = d.value;
       json["mean"] = moments_of(d).mean;
-      json["stddev"] = 0.0;
+      json["stddev"] = moments_of(d).stddev;
       json["lower"] = nullptr;
       json["upper"] = nullptr;
       break;

@@ -30,7 +30,7 @@ struct Distribution {
   double upper = std::numeric_limits<double>::infinity();
   std::shared_ptr<const detail::ComputedValue> computed;  ///< computed: the expression of the elements' coordinates
   bool uses_draw = false;                                 ///< computed: the expression uses a draw
-  std::uint64_t rows = 0;                                 ///< orthogonal: of the tensor's matrix
+  std::uint64_t rows = 0;                                 ///< identity, orthogonal: of the tensor's matrix
   std::uint64_t columns = 0;
   std::shared_ptr<detail::MatrixStore> matrices;  ///< orthogonal: the initializer's
 
@@ -42,8 +42,8 @@ struct Distribution {
 /// "constant", "identity", "uniform", "normal", "truncated_normal", "computed" or "orthogonal".
 FANIN_API std::string_view name_of(Distribution::Kind kind);
 
-/// Mean and standard deviation of the drawn values: after truncation, before rounding to a dtype. Both are 0 for an
-/// identity, and NaN, for unknown, for computed values.
+/// Mean and standard deviation of the tensor's values: after truncation, before rounding to a dtype. Both are NaN, for
+/// unknown, for computed values.
 struct Moments {
   double mean;
   double stddev;

@@ -73,8 +73,11 @@ Moments moments_in_default_environment(const Distribution& d) {
   switch (d.kind) {
     case Distribution::Kind::constant:
       return {d.value, 0};
-    case Distribution::Kind::identity:
-      return {0, 0};
+    case Distribution::Kind::identity: {  // min(rows, columns) of rows * columns elements are the gain
+      const auto larger = static_cast<double>(std::max(d.rows, d.columns));
+      if (d.rows == 0 || d.columns == 0) return {0, 0};
+      return {d.value / larger, std::abs(d.value) * (std::sqrt(larger - 1) / larger)};
+    }
     case Distribution::Kind::uniform:
       return {d.low + (d.high - d.low) / 2, (d.high - d.low) / std::sqrt(12.0)};
     case Distribution::Kind::normal:

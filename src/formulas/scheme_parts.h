@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -91,6 +92,8 @@ inline Distribution identity_of(double gain, const Shape& shape) {
   }
   Distribution d = constant_of(gain);
   d.kind = Distribution::Kind::identity;
+  d.rows = static_cast<std::uint64_t>(shape[0]);
+  d.columns = static_cast<std::uint64_t>(shape[1]);
   return d;
 }
 

@@ -304,6 +304,8 @@ class Describe(unittest.TestCase):
         self.assertEqual((normal["shape"], normal["stddev"], normal["lower"], normal["upper"]), ([], 0.05, None, None))
         zeros = self.describe("--init", "zeros", "--shape", "3")
         self.assertEqual((zeros["mean"], zeros["stddev"], zeros["lower"], zeros["upper"]), (0, 0, None, None))
+        identity = self.describe("--init", "identity", "--shape", "2,2")
+        self.assertEqual((identity["value_mean"], identity["value_stddev"]), (0.5, 0.5))
         oihw = self.describe("--init", "he_normal", "--shape", "128,64,3,3", "--layout", "oihw")
         self.assertEqual((oihw["fan_in"], oihw["fan_out"]), (576, 1152))
         axes = self.describe("--init", "he_normal", "--shape", "512,8,64", "--set", "input_axes=[0]", "--set", "output_axes=[1,2]")

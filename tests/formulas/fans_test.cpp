@@ -305,6 +305,20 @@ TEST(Describe, ClassesWithoutFans) {
   EXPECT_FALSE(identity.is_random());
 }
 
+TEST(Describe, MomentsOfIdentity) {
+  const auto moments = [](double gain, const Shape& shape) {
+    return fanin::moments_of(fanin::Identity(gain).describe(shape).distribution);
+  };
+  // 4 of 24 elements are -3.
+  EXPECT_DOUBLE_EQ(moments(-3, {4, 6}).mean, -0.5);
+  EXPECT_DOUBLE_EQ(moments(-3, {6, 4}).stddev, std::sqrt(1.25));
+  EXPECT_EQ(moments(1.7e308, {1, 1}).mean, 1.7e308);
+  EXPECT_EQ(moments(1.7e308, {1, 1}).stddev, 0);
+  EXPECT_EQ(moments(1.7e308, {2, 2}).stddev, 0.85e308);
+  EXPECT_EQ(moments(1, {0, 5}).mean, 0);
+  EXPECT_EQ(moments(1, {5, 0}).stddev, 0);
+}
+
 TEST(Describe, SeedAsItIs) {
   const auto kind_and_value = [](const Initializer& initializer) {
     const Description d = initializer.describe({2, 2});
