@@ -27,6 +27,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from . import _core
 from ._patterns import pattern_of
+from ._seeds import number_of
 
 _TARGET = "fanin_fill"
 _CLASSES: dict[str, Callable[..., _core.Initializer]] = {
@@ -272,15 +273,15 @@ def _initializer(distribution_of: Callable[[tuple[int, ...]], tuple], default: t
     return init
 
 
-def key(seed: int, name: str | None = None, *, subsequence: int | None = None) -> jax.Array:
+def key(seed: int | _core.Seed, name: str | None = None, *, subsequence: int | None = None) -> jax.Array:
     """The key with which an initializer draws the values of fanin.draw(..., seed=seed, name=name, subsequence=subsequence).
 
-    seed and subsequence are integers in [0, 2**64). The key is of JAX's implementation "rbg", whose four words hold both, and
-    jax.random accepts it as any other key. Raises ValueError and TypeError.
+    seed and subsequence are integers in [0, 2**64); seed may also be a fixed fanin.Seed. The key is of JAX's implementation
+    "rbg", whose four words hold both, and jax.random accepts it as any other key. Raises ValueError and TypeError.
     """
     if name is not None and subsequence is not None:
         raise ValueError(f"Give name= or subsequence=, not both. Received: name={name!r}, subsequence={subsequence}")
-    numbers = {"seed": operator.index(seed),
+    numbers = {"seed": number_of(seed),
                "subsequence": operator.index(subsequence or 0) if name is None else _core.subsequence_of(name)}
     for what, number in numbers.items():
         if not 0 <= number < 2**64:
@@ -292,12 +293,12 @@ def key(seed: int, name: str | None = None, *, subsequence: int | None = None) -
 # ------------------------------------------------------------------ whole models
 
 
-def keyed_params(params: typing.Any, seed: int, rules: typing.Any, *, prefix: str = "") -> typing.Any:
+def keyed_params(params: typing.Any, seed: int | _core.Seed, rules: typing.Any, *, prefix: str = "") -> typing.Any:
     """The parameters of a model, each with the values that follow from the seed and its own path.
 
     params   a pytree of arrays or of jax.ShapeDtypeStruct, with or without a NamedSharding: an nnx.State of Flax NNX, what
              jax.eval_shape makes of the init of a Linen module, with its boxes of metadata, or nested dictionaries.
-    seed     an integer in [0, 2**64), for the rules whose initializer has none.
+    seed     an integer in [0, 2**64) or a fixed fanin.Seed, for the rules whose initializer has none.
     rules    the initializer of each parameter: a dictionary from patterns to initializers, or a list of such pairs, whose first
              match decides; or a function of (name, parameter) that returns an initializer, or None to leave the parameter
              alone. A pattern is a glob, in which * stands for any characters and ? for one, or a compiled regular expression; it
@@ -319,7 +320,7 @@ def keyed_params(params: typing.Any, seed: int, rules: typing.Any, *, prefix: st
         raise ValueError(f"Two parameters have the same path. Received: {sorted(name for name, _ in named)}")
     initializer_of = rules if callable(rules) else _first_match([(pattern_of(name), given) for name, given in _pairs(rules)])
     make = functools.lru_cache(maxsize=None)(_init_of)  # one initializer for a rule, so that programs are compiled once for it
-    drawn = [_drawing(name, leaf, initializer_of, make, operator.index(seed)) for name, leaf in named]
+    drawn = [_drawing(name, leaf, initializer_of, make, number_of(seed)) for name, leaf in named]
     return jax.tree_util.tree_unflatten(tree, [draw() for draw in drawn])
 
 

@@ -11,8 +11,8 @@ and NumPy, inside and outside of traced functions. docs/keras.md has examples.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
-import operator
 import sys
 import threading
 import typing
@@ -28,6 +28,7 @@ import numpy as np
 from keras.initializers import Constant, Identity, Initializer, Ones, Zeros, constant, identity, ones, zeros
 
 from . import _core
+from ._seeds import number_of
 
 _DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in _core._dtypes
            if hasattr(np, name) or hasattr(ml_dtypes, name)}
@@ -119,6 +120,18 @@ def _is_traced() -> bool:
     return any(getattr(backend, name, bool)() for name in ("in_stateless_scope", "in_symbolic_scope"))
 
 
+def _with_numbers(constructor: typing.Callable) -> typing.Callable:
+    """A constructor that takes a fixed fanin.Seed for an integer."""
+    def number(value: typing.Any) -> typing.Any:
+        return number_of(value) if isinstance(value, _core.Seed) else value
+
+    @functools.wraps(constructor)
+    def construct(self: typing.Any, *arguments: typing.Any, **keywords: typing.Any) -> None:
+        constructor(self, *map(number, arguments), **{name: number(value) for name, value in keywords.items()})
+
+    return construct
+
+
 class _Drawn:
     """Replaces __call__ of Keras's classes. Constructors, configurations and their errors are Keras's."""
 
@@ -127,7 +140,10 @@ class _Drawn:
 
     def __init_subclass__(cls, **kwargs: typing.Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__doc__ = cls.__doc__ or cls.__bases__[-1].__doc__  # of the Keras class
+        base = cls.__bases__[-1]
+        cls.__doc__ = cls.__doc__ or base.__doc__  # of the Keras class
+        if not issubclass(base, _Drawn):  # Keras's constructors know no fanin.Seed
+            cls.__init__ = _with_numbers(base.__init__)  # type: ignore[method-assign]
 
     def _with_seed(self, seed: int) -> _core.Initializer:
         raise NotImplementedError
@@ -390,15 +406,15 @@ def _update_keys() -> None:
         _method_before = None
 
 
-def _checked(seed: int | None) -> int | None:
+def _checked(seed: int | _core.Seed | None) -> int | None:
     if seed is None:
         return None
     if not hasattr(sys.modules["keras.src.backend"].Variable, _METHOD):
         raise NotImplementedError(f"The variables of Keras {keras.__version__} cannot be keyed by their paths. A newer Keras's can")
-    return _core.Seed(operator.index(seed)).value
+    return number_of(seed)
 
 
-def install(seed: int | None = None) -> None:
+def install(seed: int | _core.Seed | None = None) -> None:
     """Makes Keras's names of the random initializers mean fanin's, in all threads, until uninstall().
 
     The names are the identifiers that layers accept ("he_normal", "HeNormal", "normal" and so on) and the classes in the module
@@ -406,12 +422,12 @@ def install(seed: int | None = None) -> None:
     keras.initializers import HeNormal", nor configurations that name keras.initializers as the module of the class. A second
     call replaces the seed.
 
-    seed    an integer in [0, 2**64): every variable that gets its values from here on draws from this seed, or from the integer
-            that its initializer was given, and with a subsequence of its own, the hash of its path, such as "block/dense/kernel".
-            So its values do not depend on other layers, on the order in which layers are built, or on keras.distribution. This
-            also holds for existing layers and initializers of Keras's classes. Initializers with a SeedGenerator, and those
-            that fanin does not have, stay as they are. Raises ValueError, TypeError, and NotImplementedError for a Keras
-            whose variables cannot be keyed.
+    seed    an integer in [0, 2**64), or a fixed fanin.Seed: every variable that gets its values from here on draws from this seed,
+            or from the integer that its initializer was given, and with a subsequence of its own, the hash of its path, such as
+            "block/dense/kernel". So its values do not depend on other layers, on the order in which layers are built, or on
+            keras.distribution. This also holds for existing layers and initializers of Keras's classes. Initializers with a
+            SeedGenerator, and those that fanin does not have, stay as they are. Raises ValueError, TypeError, and
+            NotImplementedError for a Keras whose variables cannot be keyed.
     """
     global _installed_forever, _seed_forever
     checked = _checked(seed)
@@ -429,7 +445,7 @@ def uninstall() -> None:
 
 
 @contextlib.contextmanager
-def installed(seed: int | None = None) -> typing.Iterator[None]:
+def installed(seed: int | _core.Seed | None = None) -> typing.Iterator[None]:
     """A context manager that installs for the length of a with statement, in all threads. Contexts may be nested: the innermost
     seed counts."""
     global _scopes

@@ -49,6 +49,10 @@ def test_forms_of_rules():
     assert np.array_equal(keyed_params(one, 42, {"*": fanin.HeNormal(7)})["kernel"], drawn("he_normal", (4, 8), "kernel", seed=7))
     of_jax = jax.nn.initializers.he_normal()
     assert np.array_equal(keyed_params(one, 42, {"*": of_jax})["kernel"], of_jax(fanin.jax.key(42, "kernel"), (4, 8)))
+    seed = fanin.Seed(42)
+    assert np.array_equal(keyed_params(one, seed, {"*": of_jax})["kernel"], of_jax(fanin.jax.key(seed, "kernel"), (4, 8)))
+    with pytest.raises(ValueError, match="sequence"):
+        keyed_params(one, fanin.Seed.sequence(42), {"*": of_jax})
     here = {"kernel": jnp.full((4, 8), 3.0), "steps": jnp.arange(3)}
     assert (keyed_params(here, 42, {"*": "keep"})["kernel"] == 3).all()
     got = keyed_params(here, 42, lambda name, leaf: None)

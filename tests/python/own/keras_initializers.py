@@ -329,6 +329,20 @@ def test_check_can_fail():
             check_distribution(wrong, *expected, live)
 
 
+def test_a_seed_of_fanins():
+    """A fixed or drawn fanin.Seed is its number; a sequence is what Keras has SeedGenerator for."""
+    seed = fanin.Seed(42)
+    for init in (ours.HeNormal(seed), ours.RandomNormal(stddev=0.1, seed=seed), ours.Orthogonal(seed=seed)):
+        assert init.seed == 42 and init.get_config()["seed"] == 42
+        assert (array_of(init((6, 5))) == array_of(type(init).from_config(init.get_config())((6, 5)))).all()
+    drawn = fanin.Seed()
+    assert ours.GlorotUniform(seed=drawn).seed == drawn.value
+    with pytest.raises(ValueError, match="sequence"):
+        ours.HeNormal(seed=fanin.Seed.sequence(1))
+    with pytest.raises(ValueError, match="sequence"):
+        ours.install(seed=fanin.Seed.sequence(1))
+
+
 # ---------------------------------------------------------------- Keras's ways
 
 @pytest.mark.parametrize("name", CLASSES)
