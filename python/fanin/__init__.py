@@ -10,6 +10,7 @@ The seed, the name (or subsequence), the shape and the distribution determine a 
 from . import _core
 from ._core import *  # noqa: F403
 from ._core import __version__  # noqa: F401
+from ._signatures import add_signatures
 
 __all__ = [name for name in dir(_core) if not name.startswith("_")] + ["__version__"]
 
@@ -17,3 +18,5 @@ for _class in vars(_core).values():  # pickles have the public names of the clas
     if isinstance(_class, type):
         _class.__module__ = "fanin"
 del _class
+add_signatures(globals())
+del add_signatures

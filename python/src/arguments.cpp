@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 
 #include "arrays.h"
+#include "bindings.h"
 #include "fanin/config.h"
 #include "fanin/cuda_devices.h"
 #include "fanin/error.h"
@@ -17,6 +18,7 @@ namespace {
 nb::object index_of(nb::handle object, const char* what, const char* wanted) {
   nb::object index = nb::steal(PyNumber_Index(object.ptr()));
   if (index) return index;
+  if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) throw nb::python_error();  // of an __index__
   PyErr_Clear();
   refuse_type(std::string(what) + " must be " + wanted + ". Received: " + shown(object) + ", a " +
               type_name_of(object));
@@ -73,11 +75,17 @@ Shape shape_from(nb::handle object, const char* what) {
   return shape;
 }
 
+Shape tensor_shape_from(nb::handle object) {
+  const bool is_integer = PyIndex_Check(object.ptr()) != 0 && PySequence_Check(object.ptr()) == 0;
+  return shape_from(is_integer ? nb::make_tuple(nb::borrow(object)) : nb::borrow(object), "shape");
+}
+
 Seed seed_from(nb::handle object) {
   if (object.is_none()) return {};
   if (nb::isinstance<Seed>(object)) return nb::cast<Seed>(object);
   const nb::object index = nb::steal(PyNumber_Index(object.ptr()));
   if (!index) {
+    if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) throw nb::python_error();
     PyErr_Clear();
     refuse_type("The seed must be an integer from 0 to 2^64 - 1, a fanin.Seed or None. Received: seed=" +
                 shown(object));
@@ -96,7 +104,11 @@ std::optional<CudaStream> stream_from(nb::handle object) {
   if (PyIndex_Check(object.ptr()) != 0) {
     number = nb::borrow(object);
   } else if (nb::hasattr(object, "__cuda_stream__")) {  // (version, address)
-    number = object.attr("__cuda_stream__")()[1];
+    const nb::object stream = object.attr("__cuda_stream__")();
+    if (!nb::isinstance<nb::tuple>(stream) || nb::len(stream) != 2) {
+      refuse_type("__cuda_stream__ must return a pair: version, address. Received: " + shown(stream));
+    }
+    number = stream[1];
   } else if (nb::hasattr(object, "cuda_stream")) {  // PyTorch
     number = object.attr("cuda_stream");
   } else if (nb::hasattr(object, "ptr")) {  // CuPy
@@ -150,6 +162,11 @@ InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
 }
 
 void refuse_device(Device device) { throw DeviceError("Cannot use " + to_string(device) + ": " + available().reason); }
+
+nb::tuple reduce(nb::handle self) {
+  return nb::make_tuple(nb::module_::import_("copyreg").attr("__newobj__"), nb::make_tuple(self.type()),
+                        self.attr("__getstate__")());
+}
 
 nb::object json_loads(const std::string& text) { return nb::module_::import_("json").attr("loads")(text); }
 

@@ -31,6 +31,9 @@ std::uint64_t unsigned_from(nb::handle object, const char* what);
 // A tuple or list of integers.
 Shape shape_from(nb::handle object, const char* what);
 
+// The shape of a tensor: a tuple or list of integers, or one integer, as NumPy takes them.
+Shape tensor_shape_from(nb::handle object);
+
 // None gives a drawn seed, an integer a fixed one.
 Seed seed_from(nb::handle object);
 

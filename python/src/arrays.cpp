@@ -18,6 +18,12 @@ namespace {
 
 static_assert(nb::dlpack::major_version == 1, "nb::ndarray must import versioned capsules: nanobind 2.10 or newer");
 
+// As many as NumPy has.
+constexpr int most_dimensions = 64;
+
+// The address space of a process on 64-bit machines, with five levels of pages.
+constexpr std::uintptr_t most_bytes = std::uintptr_t{1} << 57;
+
 struct Found {
   Array array;
   std::string type;  // NumPy's name of the element type, or a description of one that has none
@@ -29,12 +35,29 @@ struct Found {
   refuse("The array is read-only. Received: a " + type_name_of(object));
 }
 
-nb::object attribute(nb::handle object, const char* name) { return nb::getattr(object, name, nb::none()); }
+// None if there is none. Throws what the attribute raises, which nb::getattr takes for a missing one.
+nb::object attribute(nb::handle object, const char* name) {
+  nb::object value = nb::steal(PyObject_GetAttrString(object.ptr(), name));
+  if (value) return value;
+  if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) throw nb::python_error();
+  PyErr_Clear();
+  return nb::none();
+}
 
 // A module that the program has imported, or null.
 nb::object imported(const char* module) { return nb::steal(PyImport_GetModule(nb::str(module).ptr())); }
 
 std::string text_of(nb::handle object) { return nb::cast<std::string>(nb::str(object)); }
+
+// Strides in items as strides in bytes.
+Shape in_bytes(Shape strides, std::int64_t item_size) {
+  for (std::int64_t& stride : strides) {
+    if (__builtin_mul_overflow(stride, item_size, &stride)) {
+      refuse("The elements of an array must be in memory. Received: a stride beyond 2^63 bytes");
+    }
+  }
+  return strides;
+}
 
 // "float32" of 'f' and 4. The letters are those of NumPy's typestr: i, u and f. Other letters give an empty name.
 std::string number_type(char kind, std::size_t bytes) {
@@ -70,6 +93,23 @@ bool is_plain_tensor(nb::handle tensor) {
   return tensor.type().is(torch.attr("Tensor")) || tensor.type().is(torch.attr("nn").attr("Parameter"));
 }
 
+// The tensor without its subclass, which may say of its memory what is not so. The guard is that of PyTorch's notes
+// "Extending PyTorch".
+nb::object without_subclass(nb::handle tensor) {
+  const nb::object guard = nb::module_::import_("torch._C").attr("DisableTorchFunctionSubclass")();
+  const nb::object tensor_class = nb::module_::import_("torch").attr("Tensor");
+  guard.attr("__enter__")();
+  nb::object plain;
+  try {
+    plain = tensor_class.attr("as_subclass")(tensor, tensor_class);
+  } catch (...) {
+    guard.attr("__exit__")(nb::none(), nb::none(), nb::none());
+    throw;
+  }
+  guard.attr("__exit__")(nb::none(), nb::none(), nb::none());
+  return plain;
+}
+
 // Refuses tensors without memory of their own: those that stand for others, or consist of them.
 void refuse_without_memory(nb::handle tensor) {
   const auto refuse_for = [&](const std::string& reason) {
@@ -95,11 +135,21 @@ std::optional<Found> dtensor_array(nb::handle tensor, std::optional<CudaStream> 
   return found;
 }
 
-Found torch_array(nb::handle tensor, std::optional<CudaStream> stream) {
-  if (!is_plain_tensor(tensor)) {
-    if (std::optional<Found> found = dtensor_array(tensor, stream)) return *std::move(found);
+Found torch_array(nb::handle given, std::optional<CudaStream> stream) {
+  nb::object tensor = nb::borrow(given);
+  if (is_plain_tensor(given)) {
+    refuse_without_memory(given);
+  } else {
+    if (std::optional<Found> found = dtensor_array(given, stream)) return *std::move(found);
+    refuse_without_memory(given);
+    const Shape claimed = shape_from(given.attr("shape"), "shape");  // raises for a parameter without a shape yet
+    tensor = without_subclass(given);
+    const Shape shape = shape_from(tensor.attr("shape"), "shape");
+    if (claimed != shape) {
+      refuse("A PyTorch tensor must have the shape of its memory, " + to_string(shape) + ". Received: a " +
+             type_name_of(given) + " of shape=" + to_string(claimed));
+    }
   }
-  refuse_without_memory(tensor);
   const nb::object device = tensor.attr("device");
   const std::string place = nb::cast<std::string>(device.attr("type"));
   if (place != "cpu" && place != "cuda") {
@@ -118,9 +168,8 @@ Found torch_array(nb::handle tensor, std::optional<CudaStream> stream) {
   const auto item_size = nb::cast<std::int64_t>(tensor.attr("element_size")());
   array.address = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(tensor.attr("data_ptr")()));
   array.shape = shape_from(tensor.attr("shape"), "shape");
-  array.strides = shape_from(tensor.attr("stride")(), "stride");
-  for (std::int64_t& s : array.strides) s *= item_size;
-  array.owner = nb::borrow(tensor);
+  array.strides = in_bytes(shape_from(tensor.attr("stride")(), "stride"), item_size);
+  array.owner = nb::borrow(given);
   array.library = Library::torch;
   if (place == "cuda") {
     array.device = cuda(nb::cast<int>(device.attr("index")));
@@ -162,21 +211,31 @@ std::optional<Found> buffer_array(nb::handle object) {
   if (lease->strides != nullptr) {  // ctypes gives none
     array.strides.assign(lease->strides, lease->strides + lease->ndim);
   }
-  array.lease = std::move(lease);
-  array.owner = nb::borrow(object);
+  array.buffer = std::move(lease);
   return found;
+}
+
+// The address, the shape and the strides in an array interface, which NumPy and CUDA libraries have alike.
+void set_memory(Array& array, const nb::dict& entries, nb::handle object, const std::string& interface) {
+  const nb::object data = entries.get("data", nb::none());
+  if (!nb::isinstance<nb::tuple>(data) || nb::len(data) != 2) {
+    throw nb::type_error(("The entry \"data\" of " + interface + " must be a pair: address, read-only").c_str());
+  }
+  if (nb::cast<bool>(nb::bool_(data[1]))) refuse_read_only(object);
+  array.address = reinterpret_cast<void*>(unsigned_from(data[0], ("The address in " + interface).c_str()));
+  array.shape = shape_from(entries.get("shape", nb::none()), "shape");
+  const nb::object strides = entries.get("strides", nb::none());
+  if (!strides.is_none()) array.strides = shape_from(strides, "strides");
 }
 
 // NumPy arrays of dtypes that the buffer protocol has no format for.
 std::optional<Found> numpy_array(nb::handle object) {
   if (!nb::hasattr(object, "__array_interface__") || !nb::hasattr(object, "dtype")) return std::nullopt;
   Found found{{}, type_of_numpy_dtype(object.attr("dtype"))};
-  const nb::object data = object.attr("__array_interface__")["data"];
-  if (nb::cast<bool>(nb::bool_(data[1]))) refuse_read_only(object);
+  const nb::object interface = object.attr("__array_interface__");
+  if (!nb::isinstance<nb::dict>(interface)) throw nb::type_error("__array_interface__ must be a dictionary");
   Array& array = found.array;
-  array.address = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(data[0]));
-  array.shape = shape_from(object.attr("shape"), "shape");
-  array.strides = shape_from(object.attr("strides"), "strides");
+  set_memory(array, nb::borrow<nb::dict>(interface), object, "__array_interface__");
   array.owner = nb::borrow(object);
   return found;
 }
@@ -202,15 +261,8 @@ std::optional<Found> cuda_array(nb::handle object, std::optional<CudaStream> str
   const auto entry = [&](const char* key) { return entries.get(key, nb::none()); };
   if (!entry("mask").is_none()) refuse("Arrays with a mask cannot be filled");
   Found found{{}, type_of_typestr(object, text_of(entry("typestr")))};
-  const nb::object data = entry("data");
-  if (!nb::isinstance<nb::tuple>(data) || nb::len(data) != 2) {
-    throw nb::type_error("The entry \"data\" of __cuda_array_interface__ must be a pair: address, read-only");
-  }
-  if (nb::cast<bool>(nb::bool_(data[1]))) refuse_read_only(object);
   Array& array = found.array;
-  array.address = reinterpret_cast<void*>(unsigned_from(data[0], "The address in __cuda_array_interface__"));
-  array.shape = shape_from(entry("shape"), "shape");
-  if (!entry("strides").is_none()) array.strides = shape_from(entry("strides"), "strides");
+  set_memory(array, entries, object, "__cuda_array_interface__");
   // Without memory, or without a device, the checks of the fill name the first device.
   array.device = cuda(0);
   if (array.address != nullptr && available().cuda_devices > 0) {
@@ -239,6 +291,50 @@ std::string type_of_dlpack(nb::dlpack::dtype type) {
   return "DLPack's type code " + std::to_string(type.code) + " with " + std::to_string(type.bits) + " bits";
 }
 
+// The beginning of dlpack.h's DLManagedTensorVersioned.
+struct VersionedTensor {
+  std::uint32_t major_version, minor_version;
+  void* context;
+  void (*deleter)(void*);
+  std::uint64_t flags;
+  nb::dlpack::dltensor tensor;
+};
+
+// Refuses what is no capsule of DLPack, and a tensor whose memory cannot be what it says, before anything follows its
+// pointers. `device` is the type that __dlpack_device__ has given.
+void check_capsule(nb::handle capsule, std::int32_t device, nb::handle object) {
+  const auto refuse_for = [&](const std::string& reason) {
+    refuse("The DLPack tensor of a " + type_name_of(object) + " " + reason);
+  };
+  const nb::dlpack::dltensor* tensor = nullptr;
+  if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned") != 0) {
+    const auto* managed =
+        static_cast<const VersionedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
+    if (managed->major_version != nb::dlpack::major_version) {
+      refuse_for("must be of version 1. Received: version " + std::to_string(managed->major_version));
+    }
+    tensor = &managed->tensor;
+  } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor") != 0) {  // DLManagedTensor begins with the tensor
+    tensor = static_cast<const nb::dlpack::dltensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
+  } else {
+    throw nb::type_error(("__dlpack__ must return an unused capsule of DLPack. Received: " + shown(capsule) + " of a " +
+                          type_name_of(object))
+                             .c_str());
+  }
+  if (tensor->ndim < 0 || tensor->ndim > most_dimensions) {
+    refuse_for("must have 0 to " + std::to_string(most_dimensions) +
+               " dimensions. Received: ndim=" + std::to_string(tensor->ndim));
+  }
+  if (tensor->ndim > 0 && tensor->shape == nullptr) refuse_for("must have a shape. Received: a null pointer");
+  if (tensor->device.device_type != device) {
+    refuse_for("must be on the device that __dlpack_device__ gives, of type " + std::to_string(device) +
+               ". Received: type " + std::to_string(tensor->device.device_type));
+  }
+  if (tensor->byte_offset > most_bytes) {
+    refuse_for("must be in memory. Received: byte_offset=" + std::to_string(tensor->byte_offset));
+  }
+}
+
 // The capsule of the array itself, not of a copy, from exporters of DLPack 1 and of earlier versions.
 nb::object dlpack_capsule(nb::handle object, nb::handle stream) {
   const nb::object exporter = object.attr("__dlpack__");
@@ -251,10 +347,23 @@ nb::object dlpack_capsule(nb::handle object, nb::handle stream) {
   return exporter(nb::arg("stream") = stream);
 }
 
+// The type and the number of the device in DLPack's terms.
+std::pair<int, int> dlpack_device(nb::handle object) {
+  const nb::object device = object.attr("__dlpack_device__")();
+  std::pair<int, int> result;
+  if (!nb::isinstance<nb::tuple>(device) || nb::len(device) != 2 || PyIndex_Check(nb::object(device[0]).ptr()) == 0 ||
+      !nb::try_cast(nb::int_(device[0]), result.first) || !nb::try_cast(device[1], result.second) ||
+      result.second < 0) {
+    throw nb::type_error(("__dlpack_device__ must return two integers, a device's type and number. Received: " +
+                          shown(device) + " of a " + type_name_of(object))
+                             .c_str());
+  }
+  return result;
+}
+
 std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> stream) {
   if (!nb::hasattr(object, "__dlpack__") || !nb::hasattr(object, "__dlpack_device__")) return std::nullopt;
-  const nb::object device = object.attr("__dlpack_device__")();
-  const int type = nb::cast<int>(nb::int_(device[0]));
+  const auto [type, number] = dlpack_device(object);
   const bool on_device = type == nb::device::cuda::value || type == nb::device::cuda_managed::value;
   if (!on_device && type != nb::device::cpu::value && type != nb::device::cuda_host::value) {
     refuse("The array must be in host memory or on a CUDA device. Received: memory of DLPack's device type " +
@@ -263,13 +372,14 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
   Array array;
   nb::object stream_argument = nb::none();
   if (on_device) {
-    array.device = cuda(nb::cast<int>(nb::int_(device[1])));
+    array.device = cuda(number);
     if (available().cuda_devices == 0) refuse_device(array.device);
     array.stream = stream.value_or(nullptr);
     // DLPack's number of the default stream is 1.
     stream_argument = nb::int_(array.stream == nullptr ? 1 : reinterpret_cast<std::uintptr_t>(array.stream));
   }
   const nb::object capsule = dlpack_capsule(object, stream_argument);
+  check_capsule(capsule, type, object);
   auto tensor = std::make_shared<nb::ndarray<>>();
   if (!nb::try_cast(capsule, *tensor)) {
     refuse("The array is read-only, or its DLPack capsule has an unknown form. Received: a " + type_name_of(object));
@@ -278,8 +388,8 @@ std::optional<Found> dlpack_array(nb::handle object, std::optional<CudaStream> s
   array.address = tensor->data();
   array.shape.assign(tensor->shape_ptr(), tensor->shape_ptr() + tensor->ndim());
   array.strides.assign(tensor->stride_ptr(), tensor->stride_ptr() + tensor->ndim());
-  for (std::int64_t& s : array.strides) s *= static_cast<std::int64_t>(tensor->itemsize());
-  array.lease = std::move(tensor);
+  array.strides = in_bytes(array.strides, static_cast<std::int64_t>(tensor->itemsize()));
+  array.dlpack = std::move(tensor);
   array.owner = nb::borrow(object);
   return Found{std::move(array), std::move(element)};
 }
@@ -331,7 +441,40 @@ Found found_of(nb::handle object, std::optional<CudaStream> stream) {
   return *std::move(found);
 }
 
+// Refuses addresses, shapes and strides that no memory with elements can have.
+void check_memory(const Array& array, nb::handle object) {
+  const auto refuse_for = [&](const std::string& reason) {
+    refuse(reason + ". Received: a " + type_name_of(object) + " of shape=" + to_string(array.shape) +
+           ", strides in bytes " + to_string(array.strides));
+  };
+  if (array.shape.size() > most_dimensions) {
+    refuse_for("An array has at most " + std::to_string(most_dimensions) + " dimensions");
+  }
+  if (array.strides.size() != array.shape.size()) refuse_for("An array has a stride for each dimension");
+  if (array.address == nullptr && array.device.is_host()) refuse_for("The address is null, but there are elements");
+  std::uintptr_t before = 0;  // the bytes from the lowest element to the first one, and from there to the highest
+  std::uintptr_t after = array.item_size();
+  for (std::size_t j = 0; j < array.shape.size(); ++j) {
+    const std::int64_t stride = array.strides[j];
+    const auto distance = stride < 0 ? -static_cast<std::uintptr_t>(stride) : static_cast<std::uintptr_t>(stride);
+    std::uintptr_t& bytes = stride < 0 ? before : after;
+    std::uintptr_t span = 0;
+    if (__builtin_mul_overflow(distance, static_cast<std::uintptr_t>(array.shape[j] - 1), &span) ||
+        __builtin_add_overflow(bytes, span, &bytes) || bytes > most_bytes) {
+      refuse_for("The elements of an array must be in memory");
+    }
+  }
+  if (before > reinterpret_cast<std::uintptr_t>(array.address))
+    refuse_for("The elements of an array must be in memory");
+}
+
 }  // namespace
+
+int Array::traverse(visitproc visit, void* arg) const {
+  Py_VISIT(owner.ptr());
+  if (buffer) Py_VISIT(buffer->obj);
+  return 0;
+}
 
 bool Array::is_dense() const {
   if (reinterpret_cast<std::uintptr_t>(address) % item_size() != 0) return false;
@@ -356,7 +499,9 @@ Array array_of(nb::handle object, std::optional<CudaStream> stream) {
     refuse("Weights are of one of these dtypes: " + names + ". Received: an array of " + found.type);
   }
   array.dtype = *dtype;
-  if (array.strides.size() != array.shape.size()) array.strides = dense_strides(array.shape, array.item_size());
+  const bool has_elements = array.count() != 0;  // throws for shapes that no tensor has
+  if (array.strides.empty()) array.strides = dense_strides(array.shape, array.item_size());
+  if (has_elements) check_memory(array, object);
   if (array.is_packed) {
     if (array.shape.empty()) refuse("A tensor of " + std::string(torch_float4) + " must have an axis");
     array.shape.back() *= 2;
@@ -408,10 +553,24 @@ const std::uint64_t* seed_address_of(nb::handle object) {
   return static_cast<const std::uint64_t*>(found.array.address);
 }
 
+// NumPy's dtype of what it takes for one, or null.
+nb::object numpy_dtype(nb::handle object) {
+  try {
+    return nb::module_::import_("numpy").attr("dtype")(object);
+  } catch (nb::python_error& error) {
+    if (!error.matches(PyExc_Exception)) throw;
+  }
+  return {};
+}
+
 DType dtype_of(nb::handle object) {
   if (object.is_none()) return DType::float32;
-  if (nb::isinstance<nb::str>(object)) return parse_dtype(text_from(object));
-  nb::object name = attribute(object, "name");  // NumPy's and TensorFlow's
+  nb::object name = nb::isinstance<nb::str>(object) ? nb::borrow(object) : attribute(object, "name");  // NumPy's, JAX's
+  const bool is_type = object.is(reinterpret_cast<PyObject*>(&PyFloat_Type));
+  if (is_type || (nb::isinstance<nb::str>(object) && !dtype_named(text_from(object)))) {  // "f4", "double", float
+    if (const nb::object numpys = numpy_dtype(object)) return dtype_of(numpys);
+    return parse_dtype(text_of(object));
+  }
   if (!name.is_none() && text_of(attribute(object, "byteorder")) == ">") {
     refuse("Elements have this machine's byte order. Received: dtype=" + text_of(nb::repr(object)));
   }
@@ -441,10 +600,10 @@ nb::object empty_numpy_array(const Shape& shape, DType dtype) {
 Shape dense_strides(const Shape& shape, std::size_t size) {
   Shape strides;
   strides.resize(shape.size());
-  auto stride = static_cast<std::int64_t>(size);
+  std::uint64_t stride = size;  // wraps around in shapes without elements only
   for (std::size_t j = shape.size(); j-- > 0;) {
-    strides[j] = stride;
-    stride *= shape[j] > 0 ? shape[j] : 1;
+    strides[j] = static_cast<std::int64_t>(stride);
+    stride *= static_cast<std::uint64_t>(shape[j] > 0 ? shape[j] : 1);
   }
   return strides;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 
 #include <cstdint>
 #include <memory>
@@ -30,11 +31,12 @@ struct Array {
   Shape strides;                // in bytes, one for each extent; of the bytes, if the array is packed
   bool is_packed = false;       // PyTorch's float4_e2m1fn_x2: each byte of the last axis has two elements
   CudaStream stream = nullptr;  // for device memory: the stream that the fill must be put on
-  nb::object owner;             // keeps the memory
+  nb::object owner;             // keeps the memory, unless a buffer does
   Library library = Library::other;
-  std::shared_ptr<void> lease;  // a buffer or a DLPack tensor, released with the last copy of this object
-  std::optional<Shape> whole;   // of a DTensor, whose local tensor the array is: the shape of the whole
-  std::optional<Shape> offset;  // of that local tensor in it; none: it is the whole
+  std::shared_ptr<Py_buffer> buffer;      // released with the last copy of this object
+  std::shared_ptr<nb::ndarray<>> dlpack;  // the same
+  std::optional<Shape> whole;             // of a DTensor, whose local tensor the array is: the shape of the whole
+  std::optional<Shape> offset;            // of that local tensor in it; none: it is the whole
 
   std::uint64_t count() const { return element_count(shape); }
   // The bytes of an item of the array: of an element that has at least a byte, or of a byte with two elements.
@@ -47,6 +49,10 @@ struct Array {
   std::optional<Layout> layout() const {
     return library == Library::torch ? std::optional<Layout>(Layout::oihw) : std::nullopt;
   }
+
+  // Visits the Python objects that this object keeps, for the garbage collector. Those that a DLPack tensor keeps are
+  // unknown.
+  int traverse(visitproc visit, void* arg) const;
 
   // Whether the items are contiguous in row-major order, and aligned to their size.
   bool is_dense() const;

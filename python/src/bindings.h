@@ -12,6 +12,7 @@
 
 namespace fanin::python {
 
+void bind_builtins(nanobind::module_& m);
 void bind_seed(nanobind::module_& m);
 void bind_description(nanobind::module_& m);
 void bind_initializers(nanobind::module_& m);
@@ -26,6 +27,10 @@ std::string to_text(const Seed& seed);
 // The complete state of a seed, for pickle.
 nanobind::tuple seed_state(const Seed& seed);
 Seed seed_from_state(const nanobind::tuple& state);
+
+// __reduce__ for all protocols of pickle: the class and what __getstate__ returns. nanobind's objects have only that of
+// protocol 2 and newer.
+nanobind::tuple reduce(nanobind::handle self);
 
 // The layout may be None.
 Description describe(const Initializer& initializer, nanobind::handle shape, nanobind::handle layout);

@@ -3,17 +3,24 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <new>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "arguments.h"
 #include "arrays.h"
 #include "bindings.h"
+#include "fanin/error.h"
 
 namespace fanin::python {
 
@@ -71,11 +78,61 @@ std::string text_of(const Description& d) {
          number(moments.stddev);
 }
 
+// What pickle keeps: all but the expression and the matrices of the distribution, which only fills use.
+using Numbers = std::tuple<double, double, double, double, double, double, double>;
+using State = std::tuple<std::string, std::vector<std::int64_t>, std::uint64_t, int, std::uint64_t, std::uint64_t, int,
+                         Numbers, bool, std::uint64_t, std::uint64_t, std::uint64_t, int, std::string>;
+
+State state_of(const Description& d) {
+  const Distribution& drawn = d.distribution;
+  return {d.initializer,
+          d.shape,
+          d.size,
+          static_cast<int>(d.layout),
+          d.fans.fan_in,
+          d.fans.fan_out,
+          static_cast<int>(drawn.kind),
+          {drawn.value, drawn.low, drawn.high, drawn.mean, drawn.stddev, drawn.lower, drawn.upper},
+          drawn.uses_draw,
+          drawn.rows,
+          drawn.columns,
+          d.seed,
+          static_cast<int>(d.seed_kind),
+          d.derivation};
+}
+
+// Throws InvalidArgument for a number outside of the enumeration.
+template <class Enumeration>
+Enumeration enumerator(int number, Enumeration last) {
+  if (number < 0 || number > static_cast<int>(last)) {
+    throw InvalidArgument("This is no state of a Description: it has the enumerator " + std::to_string(number));
+  }
+  return static_cast<Enumeration>(number);
+}
+
+Description description_of(const State& state) {
+  Description d{};
+  Distribution& drawn = d.distribution;
+  std::vector<std::int64_t> shape;
+  Numbers numbers;
+  int layout = 0;
+  int kind = 0;
+  int seed_kind = 0;
+  std::tie(d.initializer, shape, d.size, layout, d.fans.fan_in, d.fans.fan_out, kind, numbers, drawn.uses_draw,
+           drawn.rows, drawn.columns, d.seed, seed_kind, d.derivation) = state;
+  std::tie(drawn.value, drawn.low, drawn.high, drawn.mean, drawn.stddev, drawn.lower, drawn.upper) = numbers;
+  d.shape = shape;
+  d.layout = enumerator(layout, Layout::oihw);
+  drawn.kind = enumerator(kind, Kind::orthogonal);
+  d.seed_kind = enumerator(seed_kind, Seed::Kind::sequence);
+  return d;
+}
+
 }  // namespace
 
 void bind_description(nb::module_& m) {
   using D = Description;
-  nb::class_<D>(m, "Description",
+  nb::class_<D>(m, "Description", nb::is_weak_referenceable(),
                 "The fans, the distribution and its derivation for a tensor. Numbers are in binary64, before rounding "
                 "to a dtype.")
       .def_prop_ro(
@@ -115,6 +172,10 @@ void bind_description(nb::module_& m) {
           "seed_kind", [](const D& d) { return name_of(d.seed_kind); }, "\"fixed\", \"sequence\" or \"none\".")
       .def_prop_ro(
           "derivation", [](const D& d) { return d.derivation; }, "The formula of the distribution, with its numbers.")
+      .def("__reduce__", &reduce)
+      .def("__getstate__", &state_of)
+      .def("__setstate__",
+           [](nb::pointer_and_handle<D> self, const State& state) { new (self.p) D(description_of(state)); })
       .def("__repr__", [](const D& d) { return "<" + text_of(d) + ">"; })
       .def("__str__", &text_of);
 
@@ -125,14 +186,15 @@ void bind_description(nb::module_& m) {
         return describe(*initializer, shape, layout);
       },
       "init"_a, "shape"_a, "layout"_a = nb::none(),
-      nb::sig("def describe(init: InitializerLike, shape: Sequence[int], layout: str | None = None) -> Description"),
+      nb::sig(
+          "def describe(init: InitializerLike, shape: int | Sequence[int], layout: str | None = None) -> Description"),
       "The fans, the distribution and its derivation for a tensor of this shape. The layout is as in draw. Draws\n"
       "nothing. Raises ValueError and TypeError.");
 }
 
 Description describe(const Initializer& initializer, nb::handle shape, nb::handle layout) {
   const TensorOptions options = options_from(nb::none(), nb::none(), layout, std::nullopt);
-  return initializer.describe(shape_from(shape, "shape"), options);
+  return initializer.describe(tensor_shape_from(shape), options);
 }
 
 }  // namespace fanin::python

@@ -4,8 +4,11 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "arguments.h"
@@ -77,7 +80,12 @@ nb::object fill_with(nb::object array, nb::handle init, const std::optional<Limi
   options.rounding = rounding;
   if (target.whole && target.count() == 0) return array;  // this process holds nothing
   const RunOptions run{target.stream, threads, CpuTarget::automatic, seed_address_of(device_seed)};
-  fill(target, *initializer, whole, options, run, limits);
+  try {
+    fill(target, *initializer, whole, options, run, limits);
+  } catch (const nb::python_error&) {  // a signal has ended it
+    tell_of_change(target);
+    throw;
+  }
   tell_of_change(target);
   return array;
 }
@@ -119,6 +127,40 @@ nb::object mx_scales(nb::handle values, nb::handle dtype, std::uint32_t group) {
 FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
                      const std::optional<Limits>& limits);
 
+// Runs the handlers of signals that have come, without the GIL until then. Throws what they raise: KeyboardInterrupt.
+void handle_signals() {
+  const nb::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
+
+// The elements that are filled between two looks for signals: some 10 ms of work for each thread.
+std::uint64_t elements_between_signals(int threads) {
+  const unsigned most = std::thread::hardware_concurrency();
+  return elements_between_pauses * (threads > 0 ? static_cast<unsigned>(threads) : std::max(most, 1U));
+}
+
+// Whether a fill is so long that signals interrupt it. A device works on its own.
+bool is_long(const View& view, std::uint64_t count, const RunOptions& run) {
+  return count > elements_between_pauses && view.device.is_host() && run.threads >= 0 &&
+         count > elements_between_signals(run.threads);
+}
+
+// fanin::fill without the GIL, in parts between which signals are handled. A matrix is written as one.
+void fill_in_parts(const View& view, const FillParams& given, const RunOptions& run) {
+  if (given.kind == FillParams::Kind::orthogonal) return fanin::fill(view, given, run);
+  const FillParams params = checked(given, run.threads);
+  const std::uint64_t part = elements_between_signals(run.threads);
+  for (std::uint64_t first = 0; first < params.index.count; first += part) {
+    if (first > 0) handle_signals();
+    const std::uint64_t count = std::min(part, params.index.count - first);
+    const std::uint64_t before = view.unpacked ? first : bytes_of(view.dtype, first);
+    View to = view;
+    to.address = static_cast<unsigned char*>(view.address) + before;
+    to.capacity -= before;
+    fanin::fill(to, part_of(params, first, count), run);
+  }
+}
+
 // Small fills do not give up the GIL, which takes about as long as they do.
 constexpr std::uint64_t small_count = 1024;
 
@@ -135,6 +177,7 @@ void fill_memory(std::uintptr_t address, std::size_t dtype, const nb::tuple& ext
   if (seed_address != 0) params.seed = *reinterpret_cast<const std::uint64_t*>(seed_address);
   std::optional<nb::gil_scoped_release> release;
   if (count > small_count) release.emplace();
+  if (is_long(view, count, run)) return fill_in_parts(view, params, run);
   fanin::fill(view, params, run);
 }
 
@@ -169,7 +212,7 @@ Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, Tenso
     }
     return array.shape;
   }
-  Shape whole = shape_from(shape, "shape");
+  Shape whole = tensor_shape_from(shape);
   if (!offset.is_none()) {
     options.block = {shape_from(offset, "offset"), array.shape};
   } else if (element_count(whole) != array.count()) {
@@ -185,7 +228,9 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
           const RunOptions& run, const std::optional<Limits>& limits) {
   if (array.is_dense()) {
     const nb::gil_scoped_release release;
-    if (limits) {
+    if (is_long(array.view(), array.count(), run)) {
+      fill_in_parts(array.view(), params_of(initializer, shape, array.dtype, options, limits), run);
+    } else if (limits) {
       fanin::fill(array.view(), params_of(initializer, shape, array.dtype, options, limits), run);
     } else {
       initializer.fill(array.view(), shape, options, run);
@@ -206,7 +251,8 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
   }
   check_no_overlap(array.shape, array.strides, array.item_size());
   const nb::gil_scoped_release release;
-  fill_strided(array.address, array.shape, array.strides, params_of(initializer, shape, array.dtype, options, limits));
+  fill_strided(array.address, array.shape, array.strides, params_of(initializer, shape, array.dtype, options, limits),
+               handle_signals);
 }
 
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,
@@ -214,7 +260,7 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
                 nb::handle output_scale, nb::handle rounding) {
   const InitializerArgument initializer(init, seed);
   TensorOptions options = options_from(name, subsequence, layout, std::nullopt);
-  const Shape whole = shape_from(shape, "shape");
+  const Shape whole = tensor_shape_from(shape);
   if (offset.is_none() != extent.is_none()) {
     throw InvalidArgument(
         "A part of a tensor has an offset and an extent (Keras: partition_offset and partition_shape): "
@@ -236,7 +282,7 @@ void bind_fill(nb::module_& m) {
         "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(), "output_scale"_a = nb::none(),
         "rounding"_a = "nearest",
         nb::sig("def fill(array: ArrayT, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
-                "subsequence: int | None = None, shape: Sequence[int] | None = None, "
+                "subsequence: int | None = None, shape: int | Sequence[int] | None = None, "
                 "offset: Sequence[int] | None = None, layout: str | None = None, stream: object = None, "
                 "threads: int = 0, device_seed: object = None, output_scale: object = None, "
                 "rounding: str = 'nearest') -> ArrayT"),
@@ -271,19 +317,26 @@ output_scale what values are divided by before they are rounded to the dtype: a 
              host memory, one for each 32 elements (OCP MX) or 16 (NVFP4) of the array's last axis; see mx_scales.
 rounding     "nearest" or, for random values and dtypes narrower than float32, "stochastic".
 
-Host memory is filled when the call returns. Device memory is filled asynchronously on the stream. Releases the GIL. Before
-anything is written, raises ValueError for values that are not allowed, TypeError for wrong types, and DeviceError for a
-device that does not exist.)");
-  m.def("draw", &draw, "init"_a, "shape"_a, "dtype"_a = nb::none(), nb::kw_only(), "seed"_a = nb::none(),
-        "name"_a = nb::none(), "subsequence"_a = nb::none(), "offset"_a = nb::none(), "extent"_a = nb::none(),
-        "layout"_a = nb::none(), "threads"_a = 0, "output_scale"_a = nb::none(), "rounding"_a = "nearest",
-        nb::sig("def draw(init: InitializerLike, shape: Sequence[int], dtype: object = None, *, seed: SeedLike = None, "
-                "name: str | None = None, subsequence: int | None = None, offset: Sequence[int] | None = None, "
-                "extent: Sequence[int] | None = None, layout: str | None = None, threads: int = 0, "
-                "output_scale: object = None, rounding: str = 'nearest') -> numpy.ndarray"),
-        R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given offset and extent.
+Host memory is filled when the call returns. Device memory is filled asynchronously on the stream. Releases the GIL. In the
+main thread a signal whose handler raises, such as Ctrl-C, ends a fill of host memory: the first elements then have their new
+values, the others their old ones. Of an object that gives its memory's address itself, shape, strides and device are checked,
+but whether the memory is there is not.
 
-dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow; None is float32. All but float16, float32 and
+Before anything is written, raises ValueError for values that are not allowed, TypeError for wrong types, and DeviceError for
+a device that does not exist.)");
+  m.def(
+      "draw", &draw, "init"_a, "shape"_a, "dtype"_a = nb::none(), nb::kw_only(), "seed"_a = nb::none(),
+      "name"_a = nb::none(), "subsequence"_a = nb::none(), "offset"_a = nb::none(), "extent"_a = nb::none(),
+      "layout"_a = nb::none(), "threads"_a = 0, "output_scale"_a = nb::none(), "rounding"_a = "nearest",
+      nb::sig(
+          "def draw(init: InitializerLike, shape: int | Sequence[int], dtype: object = None, *, seed: SeedLike = None, "
+          "name: str | None = None, subsequence: int | None = None, offset: Sequence[int] | None = None, "
+          "extent: Sequence[int] | None = None, layout: str | None = None, threads: int = 0, "
+          "output_scale: object = None, rounding: str = 'nearest') -> numpy.ndarray"),
+      R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given offset and extent.
+
+dtype is a name, or a dtype of NumPy, ml_dtypes, PyTorch, JAX or TensorFlow, or what NumPy takes for one, such as "f4" or
+float; None is float32. All but float16, float32 and
 float64 need the package ml_dtypes, whose arrays have each element of 4 or 6 bits in a byte of its own. The other arguments
 are those of fill. Raises ValueError, TypeError, ImportError and MemoryError.)");
   m.def("mx_scales", &mx_scales, "values"_a, "dtype"_a, nb::kw_only(), "group"_a = 32,

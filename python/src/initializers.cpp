@@ -254,14 +254,14 @@ void bind_scaled(nb::module_& m, const char* name, const char* alias, const char
 
 void bind_initializers(nb::module_& m) {
   nb::class_<Initializer>(
-      m, "Initializer",
+      m, "Initializer", nb::is_weak_referenceable(),
       R"(Base class of all initializers, which have the arguments, methods and configurations of Keras's.
 
 Two initializers are equal if they have the same class, parameters and seed. Several threads may use one at once. A copy, or
 a pickled one, has the same seed, also if it was drawn, and continues to count the calls of a sequence.)")
       .def(
           "__call__", &call, "shape"_a, "dtype"_a = nb::none(), "kwargs"_a,
-          nb::sig("def __call__(self, shape: Sequence[int], dtype: object = None, *, name: str | None = None, "
+          nb::sig("def __call__(self, shape: int | Sequence[int], dtype: object = None, *, name: str | None = None, "
                   "subsequence: int | None = None, partition_shape: Sequence[int] | None = None, "
                   "partition_offset: Sequence[int] | None = None, layout: str | None = None) -> numpy.ndarray"),
           R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given partition_offset and
@@ -270,7 +270,7 @@ partition_shape, whose values are the slice of the whole tensor. The other argum
           "describe",
           [](const Initializer& self, nb::handle shape, nb::handle layout) { return describe(self, shape, layout); },
           "shape"_a, "layout"_a = nb::none(),
-          nb::sig("def describe(self, shape: Sequence[int], layout: str | None = None) -> Description"),
+          nb::sig("def describe(self, shape: int | Sequence[int], layout: str | None = None) -> Description"),
           "The fans, the distribution and its derivation for a tensor of this shape.")
       .def(
           "get_config", &config_of, "form"_a = "keras3",
@@ -306,6 +306,7 @@ Keras. Raises ValueError for parameters that the form does not have.)")
           },
           nb::is_operator(), nb::sig("def __eq__(self, other: object) -> bool"))
       .def("__hash__", [](const Initializer& self) { return nb::hash(identity_of(self)); })
+      .def("__reduce__", &reduce)
       .def("__getstate__", &get_state<Initializer>)
       .def("__setstate__", &set_state<Initializer>);
 

@@ -31,9 +31,11 @@ using namespace nanobind::literals;
 
 namespace {
 
-// A specification, and the seed that it was read with.
+// A specification, and what it was read from, of which pickle makes another.
 struct SeededSpec : ModelSpec {
   Seed seed;
+  std::string json;
+  nb::dict keywords;
 };
 
 SeededSpec parse(nb::handle text, nb::handle seed_argument, const std::string& source, nb::handle constants,
@@ -51,7 +53,19 @@ SeededSpec parse(nb::handle text, nb::handle seed_argument, const std::string& s
   }
   if (dtype) options.dtype = parse_dtype(*dtype);
   const std::string json = nb::isinstance<nb::str>(text) ? text_from(text) : json_dumps(text);
-  return {parse_model_spec(json, seed.value(), options), seed};
+  SeededSpec spec{parse_model_spec(json, seed.value(), options), seed, json, {}};
+  spec.keywords["source"] = source;
+  spec.keywords["constants"] = constants;
+  spec.keywords["dtype"] = dtype;
+  spec.keywords["classes"] = nb::cast(options.classes);
+  return spec;
+}
+
+// For pickle: the call that makes an equal one.
+nb::tuple reduced(const SeededSpec& self) {
+  const nb::object parse_model_spec = nb::module_::import_("fanin").attr("parse_model_spec");
+  return nb::make_tuple(nb::module_::import_("functools").attr("partial")(parse_model_spec, **self.keywords),
+                        nb::make_tuple(self.json, self.seed));
 }
 
 // The number of the rule that each part takes; None for a part with an initializer of its own.
@@ -85,7 +99,8 @@ void read_elements(const ModelTensor& tensor, std::uint64_t first, nb::handle ar
 }  // namespace
 
 void bind_model(nb::module_& m) {
-  nb::class_<ModelTensor>(m, "ModelTensor", "A tensor of a model's specification, which Plan.add_tensor fills.")
+  nb::class_<ModelTensor>(m, "ModelTensor", nb::is_weak_referenceable(),
+                          "A tensor of a model's specification, which Plan.add_tensor fills.")
       .def_prop_ro("name", [](const ModelTensor& self) { return self.name; })
       .def_prop_ro(
           "shape", [](const ModelTensor& self) { return tuple_of(self.shape); },
@@ -111,7 +126,8 @@ void bind_model(nb::module_& m) {
         return "<ModelTensor " + self.name + " " + to_string(self.shape) + " " + std::string(name_of(self.dtype)) + ">";
       });
 
-  nb::class_<SeededSpec>(m, "ModelSpec", "The tensors of a model's specification, from parse_model_spec.")
+  nb::class_<SeededSpec>(m, "ModelSpec", nb::is_weak_referenceable(),
+                         "The tensors of a model's specification, from parse_model_spec.")
       .def_prop_ro("name", [](const SeededSpec& self) { return self.name; })
       .def_prop_ro(
           "seed", [](const SeededSpec& self) { return self.seed.value(); }, "The seed, given or drawn.")
@@ -129,6 +145,7 @@ void bind_model(nb::module_& m) {
           },
           nb::sig("def tensors(self) -> list[ModelTensor]"), "In the order of the specification.")
       .def("__len__", [](const SeededSpec& self) { return self.tensors.size(); })
+      .def("__reduce__", &reduced)
       .def("__repr__", [](const SeededSpec& self) {
         return "<ModelSpec " + self.name + " of " + std::to_string(self.tensors.size()) + " tensors>";
       });

@@ -68,6 +68,23 @@ class OwningPlan {
     return plan_.workspace_size(device);
   }
 
+  // For Python's garbage collector, which calls these while a thread holds the GIL. Only such threads change the
+  // arrays.
+  int traverse(visitproc visit, void* arg) const {
+    for (const std::vector<Array>* arrays : {&arrays_, &workspaces_}) {
+      for (const Array& array : *arrays) {
+        if (const int result = array.traverse(visit, arg); result != 0) return result;
+      }
+    }
+    return 0;
+  }
+
+  void clear() {
+    plan_ = Plan();                                                // its entries point to the arrays
+    const std::vector<Array> arrays = std::exchange(arrays_, {});  // their end may run Python code
+    const std::vector<Array> workspaces = std::exchange(workspaces_, {});
+  }
+
   void upload(Array workspace) {
     const std::unique_lock lock = locked();
     make_room(workspaces_);
@@ -141,11 +158,25 @@ class OwningPlan {
   mutable std::shared_mutex mutex_;
 };
 
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return nb::inst_ready(self) ? nb::inst_ptr<OwningPlan>(self)->traverse(visit, arg) : 0;
+}
+
+int clear(PyObject* self) {
+  if (nb::inst_ready(self)) nb::inst_ptr<OwningPlan>(self)->clear();
+  return 0;
+}
+
+// An array may hold its plan.
+const PyType_Slot collector_slots[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(&traverse)}, {Py_tp_clear, reinterpret_cast<void*>(&clear)}, {0, nullptr}};
+
 }  // namespace
 
 void bind_plan(nb::module_& m) {
   nb::class_<OwningPlan>(
-      m, "Plan",
+      m, "Plan", nb::is_weak_referenceable(), nb::type_slots(collector_slots),
       R"(Fills many tensors together, for example a whole model. Each entry gets the bits that fill would give it.
 
 All checks happen when an entry is added; an entry that is refused does not change the plan. Entries that share memory are
@@ -167,7 +198,7 @@ gets new memory later (module.to, .data =), make a new plan.)")
           "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(), "layout"_a = nb::none(),
           nb::sig(
               "def add(self, array: object, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
-              "subsequence: int | None = None, shape: Sequence[int] | None = None, "
+              "subsequence: int | None = None, shape: int | Sequence[int] | None = None, "
               "offset: Sequence[int] | None = None, layout: str | None = None) -> int"),
           "Adds an array, which must be dense and row-major, and returns the number of its entry, counted from 0. The\n"
           "arguments are those of fill. Counts as a call of a sequence. Raises as fill does.")

@@ -48,7 +48,7 @@ Seed seed_from_state(const nb::tuple& state) {
 }
 
 void bind_seed(nb::module_& m) {
-  nb::class_<Seed>(m, "Seed",
+  nb::class_<Seed>(m, "Seed", nb::is_weak_referenceable(),
                    R"(The 64-bit number that determines a set of weights, and whether repeated calls draw new values.
 
 Seed(42)           fixed: the same call gives the same values. An integer means this (as in Keras 3 and TF 2.3).
@@ -88,6 +88,7 @@ Seed()             drawn from the operating system now, then fixed; value is the
           },
           nb::is_operator(), nb::sig("def __eq__(self, other: object) -> bool"))
       .def("__hash__", [](const Seed& self) { return nb::hash(seed_state(self)); })
+      .def("__reduce__", &reduce)
       .def("__getstate__", &seed_state)
       .def("__setstate__", [](Seed& self, const nb::tuple& state) { new (&self) Seed(seed_from_state(state)); });
 }

@@ -106,7 +106,8 @@ void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size
   }
 }
 
-void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& prepared) {
+void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& prepared,
+                  const std::function<void()>& pause) {
   const FillParams params = checked(prepared);
   const bool unpacked = facts_of(params.dtype).is_packed();  // packed arrays are dense
   const std::size_t size = unpacked ? 1 : size_of(params.dtype);
@@ -117,6 +118,7 @@ void fill_strided(void* address, const Shape& shape, const Shape& strides, const
   Walk walk(static_cast<unsigned char*>(address), loops_of(shape, strides, size));
   for (std::uint64_t first = 0; first < count; first += piece) {
     const std::uint64_t n = std::min(piece, count - first);
+    if (pause && first > 0 && first % elements_between_pauses == 0) pause();
     fill({memory.get(), params.dtype, n * size, host, 0, unpacked}, part_of(params, first, n), {nullptr, 1});
     switch (size) {
       case 1:

@@ -161,6 +161,105 @@ def test_dlpack_read_only():
         fanin.fill(DLPack(np.zeros(3, np.float32), readonly=True), INIT)
 
 
+class Device(ctypes.Structure):
+    _fields_ = [("type", ctypes.c_int32), ("number", ctypes.c_int32)]
+
+
+class Tensor(ctypes.Structure):
+    """DLTensor of dlpack.h."""
+
+    _fields_ = [("data", ctypes.c_void_p), ("device", Device), ("ndim", ctypes.c_int32), ("code", ctypes.c_uint8),
+                ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16), ("shape", ctypes.POINTER(ctypes.c_int64)),
+                ("strides", ctypes.POINTER(ctypes.c_int64)), ("byte_offset", ctypes.c_uint64)]
+
+
+class Capsule:
+    """An exporter of DLPack whose tensor has the given members, of a correct one of float32 [4, 6] for the others."""
+
+    class Old(ctypes.Structure):
+        _fields_ = [("tensor", Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+
+    class New(ctypes.Structure):
+        _fields_ = [("major", ctypes.c_uint32), ("minor", ctypes.c_uint32), ("context", ctypes.c_void_p),
+                    ("deleter", ctypes.c_void_p), ("flags", ctypes.c_uint64), ("tensor", Tensor)]
+
+    def __init__(self, shape=(4, 6), strides=None, device=(1, 0), major=None, name=None, **members):
+        def numbers(values):
+            return None if values is None else (ctypes.c_int64 * len(values))(*values)
+
+        self.memory = np.zeros((4, 6), np.float32)
+        self.device = device
+        self.managed = self.Old() if major is None else self.New(major=major)
+        self.name = name or (b"dltensor" if major is None else b"dltensor_versioned")
+        correct = {"data": self.memory.ctypes.data, "device": Device(1, 0), "ndim": 2, "code": 2, "bits": 32, "lanes": 1,
+                   "shape": numbers(shape), "strides": numbers(strides)}
+        for member, value in {**correct, **members}.items():
+            setattr(self.managed.tensor, member, value)
+
+    def __dlpack_device__(self):
+        return self.device
+
+    def __dlpack__(self, **_):
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        return new(ctypes.addressof(self.managed), self.name, None)
+
+
+@pytest.mark.parametrize("major", [None, 1])
+@pytest.mark.parametrize("members, error, message", [
+    ({"ndim": 2**30}, ValueError, "ndim=1073741824"), ({"ndim": -1}, ValueError, "ndim=-1"), ({"ndim": 65}, ValueError, "0 to 64"),
+    ({"shape": None}, ValueError, "null pointer"), ({"shape": (-4, 6)}, ValueError, "negative"),
+    ({"shape": (2**40, 2**40)}, ValueError, "2\\^56"), ({"data": None}, ValueError, "address is null"),
+    ({"strides": (2**62, 1)}, ValueError, "in memory"), ({"strides": (-2**63, 1)}, ValueError, "in memory"),
+    ({"strides": (2**60, 1)}, ValueError, "in memory"), ({"byte_offset": 2**64 - 1}, ValueError, "byte_offset"),
+    ({"byte_offset": 2**63}, ValueError, "byte_offset"), ({"bits": 0}, ValueError, "0 bits"),
+    ({"code": 250}, ValueError, "type code 250"), ({"lanes": 0}, ValueError, "dtypes"),
+    ({"device": "cpu"}, TypeError, "two integers.*'cpu'"), ({"device": ("1", "0")}, TypeError, "two integers"),
+    ({"device": (1,)}, TypeError, "two integers"), ({"device": 5}, TypeError, "two integers"),
+    ({"device": (2**70, 0)}, TypeError, "two integers"), ({"device": (2, -5)}, TypeError, "two integers"),
+    ({"device": (3, 0)}, ValueError, "device that __dlpack_device__ gives"), ({"name": b"used_dltensor"}, TypeError, "unused"),
+    ({"name": b"other"}, TypeError, "capsule of DLPack")])
+def test_dlpack_that_lies(major, members, error, message):
+    liar = Capsule(major=major, **members)
+    with pytest.raises(error, match=message):
+        fanin.fill(liar, INIT)
+    assert not liar.memory.any()
+
+
+def test_dlpack_that_is_honest():
+    for major in (None, 1):
+        honest = Capsule(major=major)
+        fanin.fill(honest, INIT)
+        assert same_bits(honest.memory, whole((4, 6)))
+    with pytest.raises(ValueError, match="version 2"):
+        fanin.fill(Capsule(major=2), INIT)
+
+
+class Interface:
+    """NumPy's array interface with the given entries."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, **entries):
+        self.memory = np.zeros((4, 6), np.float32)
+        self.__array_interface__ = {**self.memory.__array_interface__, **entries}
+
+
+@pytest.mark.parametrize("entries, error, message", [
+    ({"shape": (2**40, 2**40)}, ValueError, "2\\^56"), ({"shape": None}, TypeError, "shape"),
+    ({"shape": (4, -6)}, ValueError, "-6"), ({"shape": [1] * 65}, ValueError, "64 dimensions"),
+    ({"strides": (24,)}, ValueError, "a stride for each"),
+    ({"strides": (2**62, 4)}, ValueError, "in memory"), ({"strides": (-2**63, 4)}, ValueError, "in memory"),
+    ({"data": None}, TypeError, "pair"), ({"data": ("a", False)}, TypeError, "integer"), ({"data": (-1, False)}, ValueError, "-1"),
+    ({"data": (0, False)}, ValueError, "null")])
+def test_array_interfaces_that_lie(entries, error, message):
+    liar = Interface(**entries)
+    with pytest.raises(error, match=message):
+        fanin.fill(liar, INIT)
+    assert not liar.memory.any()
+    assert same_bits(fanin.fill(Interface(), INIT).memory, whole((4, 6)))
+
+
 class OtherDevice(DLPack):
     def __dlpack_device__(self):
         return (self.kind, 0)
@@ -241,7 +340,8 @@ REFUSED = [
     (lambda: np.zeros((2, 3), np.float32), {"offset": (0, 0)}, ValueError, "shape="),
     (lambda: np.zeros((2, 3), np.float32), {"shape": (4, 4), "offset": (3, 0)}, ValueError, "outside the tensor"),
     (lambda: np.zeros((2, 3), np.float32), {"shape": (4, 4), "offset": (0,)}, ValueError, "each dimension"),
-    (lambda: np.zeros((2, 3), np.float32), {"shape": 6}, TypeError, "shape must be a tuple"),
+    (lambda: np.zeros((2, 3), np.float32), {"shape": 7}, ValueError, "as many elements"),
+    (lambda: np.zeros((2, 3), np.float32), {"shape": "6"}, TypeError, "shape must be a tuple"),
     (lambda: np.zeros((2, 3), np.float32), {"shape": ("a", 2)}, TypeError, "shape must be a tuple"),
     (lambda: np.zeros((2, 3), np.float32), {"shape": (2**64, 2)}, ValueError, "18446744073709551616"),
     (lambda: np.zeros((2, 3), np.float32), {"shape": (-2, -3)}, ValueError, "-2"),
@@ -301,14 +401,36 @@ def test_draw_dtypes():
     ml_dtypes = pytest.importorskip("ml_dtypes")
     assert same_bits(whole((3,), ml_dtypes.bfloat16), whole((3,), "bfloat16"))
     assert same_bits(whole((3,), np.dtype(ml_dtypes.float8_e5m2)), whole((3,), "float8_e5m2"))
-    for wrong in ("int32", int, np.int8, np.dtype(">f4"), "float", ml_dtypes.float8_e4m3b11fnuz, object()):
+    for wrong in ("int32", int, np.int8, np.dtype(">f4"), ">f4", "flaot", "longdouble", ml_dtypes.float8_e4m3b11fnuz, object()):
         with pytest.raises(ValueError):
             whole((3,), wrong)
 
 
+@pytest.mark.parametrize("given, name", [("f4", "float32"), ("<f8", "float64"), ("f2", "float16"), ("single", "float32"),
+                                         ("double", "float64"), ("half", "float16"), (float, "float64"), ("float", "float64")])
+def test_numpys_names_of_dtypes(given, name):
+    assert same_bits(whole((3,), given), whole((3,), name))
+
+
+def test_dtypes_of_other_libraries():
+    torch = pytest.importorskip("torch")
+    assert same_bits(whole((3,), torch.float64), whole((3,), "float64"))
+    jnp = pytest.importorskip("jax.numpy")
+    assert same_bits(whole((3,), jnp.float16), whole((3,), "float16"))
+    assert same_bits(whole((3,), jnp.zeros(1, "float32").dtype), whole((3,), "float32"))
+
+
+def test_one_extent():
+    assert same_bits(fanin.draw(INIT, 5), whole((5,)))
+    assert same_bits(INIT(np.int64(5)), whole((5,)))
+    assert fanin.describe(INIT, 5).shape == INIT.describe(5).shape == (5,)
+    assert same_bits(fanin.fill(np.zeros((2, 3), np.float32), INIT, shape=6).reshape(6), whole((6,)))
+
+
 def test_draw_refusals():
     for arguments, options, error in [(((3,),), {"offset": (0,)}, ValueError), (((3,),), {"extent": (0,)}, ValueError),
-                                      ((3,), {}, TypeError), (((-3,),), {}, ValueError), (((2**60,),), {}, ValueError),
+                                      (("3",), {}, TypeError), ((-3,), {}, ValueError), (((-3,),), {}, ValueError),
+                                      (((2**60,),), {}, ValueError),
                                       (((2**55,),), {}, MemoryError), (((3,),), {"stream": 0}, TypeError)]:
         with pytest.raises(error):
             fanin.draw(INIT, *arguments, **options)

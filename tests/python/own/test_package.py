@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package itself: its names, stubs and version, and that it imports nothing that a fill does not need."""
 import ast
+import copy
+import gc
 import inspect
 import pathlib
+import pickle
 import subprocess
 import sys
+import weakref
 
 import pytest
 from support import PROJECT
@@ -54,6 +58,126 @@ def test_stubs_say_what_there_is():
     assert [a.arg for a in fill.args] == ["array", "init"]
     assert [a.arg for a in fill.kwonlyargs] == ["seed", "name", "subsequence", "shape", "offset", "layout", "stream",
                                                 "threads", "device_seed", "output_scale", "rounding"]
+
+
+def public_callables():
+    for name in fanin.__all__:
+        value = getattr(fanin, name)
+        if callable(value) and name not in NOT_CALLED:
+            yield name, value
+        if inspect.isclass(value):
+            for member in vars(value):
+                if not member.startswith("_") and callable(getattr(value, member)):
+                    yield f"{name}.{member}", getattr(value, member)
+
+
+NOT_CALLED = {"Availability", "Description", "DeviceError", "Initializer", "ModelSpec", "ModelTensor"}  # have no constructor
+
+
+def test_signatures():
+    """The names, kinds and defaults that the stubs say."""
+    said = {node.name: node for node in ast.parse(STUB.read_text()).body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+
+    def parameters_of(function):
+        arguments = function.args
+        for argument in [*arguments.args, *arguments.kwonlyargs]:
+            argument.annotation = None
+        made = eval(f"lambda {ast.unparse(arguments)}: 0", {})
+        return [(p.name, p.kind, p.default) for p in inspect.signature(made).parameters.values() if p.name != "self"]
+
+    seen = 0
+    for name, value in public_callables():
+        scope, _, member = name.partition(".")
+        node = said.get(getattr(fanin, scope).__name__)
+        if isinstance(node, ast.ClassDef):
+            wanted = member or "__init__"
+            node = next((one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == wanted), None)
+        if node is None:  # inherited
+            assert inspect.signature(value)
+            continue
+        got = [(p.name, p.kind, p.default) for p in inspect.signature(value).parameters.values() if p.name != "self"]
+        assert got == parameters_of(node), name
+        seen += 1
+    assert seen > 60
+    assert list(inspect.signature(fanin.HeNormal(1)).parameters)[:2] == ["shape", "dtype"]
+    assert "self" not in inspect.signature(fanin.Plan().add).parameters
+
+
+def test_signatures_of_subclasses():
+    class Own(fanin.HeNormal):
+        def __init__(self, scale, *, bias=2):
+            super().__init__(1)
+
+    class Plain(fanin.HeNormal):
+        pass
+
+    assert str(inspect.signature(Own)) == "(scale, *, bias=2)"
+    assert inspect.signature(Plain) == inspect.signature(fanin.HeNormal)
+
+
+def test_functions_are_pickled_by_their_names():
+    for function in (fanin.fill, fanin.draw, fanin.describe):
+        assert pickle.loads(pickle.dumps(function)) is function
+
+
+SPECIFICATION = {"tensors": {"w": [3, 4]}, "rules": [{"match": "*", "initializer": "he_normal"}]}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles(protocol):
+    def again(value):
+        return pickle.loads(pickle.dumps(value, protocol))
+
+    for value in (fanin.Seed(3), fanin.Seed.sequence(4, first_call=2), fanin.HeNormal(1), fanin.HeNormal(),
+                  fanin.Formula("n * i[0]", {"n": 2}), fanin.STFT(), fanin.get("torch:kaiming_normal")):
+        assert again(value) == value
+    assert repr(again(fanin.available())) == repr(fanin.available())
+    for init in ("he_normal", "he_uniform", "ones", "identity", "orthogonal", fanin.TruncatedNormal(1, 2, 3, -1, 4),
+                 fanin.Formula("z + i[0]")):
+        description = fanin.describe(init, (3, 4), "oihw")
+        copied = again(description)
+        assert str(copied) == str(description)
+        assert (copied.bounds, copied.seed, copied.fan_in) == (description.bounds, description.seed, description.fan_in)
+    spec = fanin.parse_model_spec(SPECIFICATION, 7, dtype="float16", source="s")
+    copied = again(spec)
+    assert (copied.seed, len(copied), copied.tensors[0].dtype) == (7, 1, "float16")
+
+    with pytest.raises(TypeError, match="pickle"):
+        again(fanin.Plan())  # holds memory
+    for value in (fanin.HeNormal(2), fanin.Seed(1), fanin.describe("ones", 3)):
+        assert repr(copy.deepcopy(copy.copy(value))) == repr(value)
+
+
+def test_weak_references():
+    values = [fanin.HeNormal(1), fanin.Seed(1), fanin.Plan(), fanin.describe("ones", (3,)), fanin.available(),
+              fanin.parse_model_spec(SPECIFICATION, 1)]
+    alive = [weakref.ref(value) for value in values]
+    assert all(one() is value for one, value in zip(alive, values))
+    del values
+    gc.collect()
+    assert not any(one() for one in alive)
+
+
+def test_objects_without_init():
+    """Whatever is done with an object whose __init__ was not called, a plain exception comes."""
+    code = """if True:
+        import copy, pickle, warnings, fanin
+        warnings.simplefilter("ignore")  # nanobind warns of each
+        skipped = {"__class__", "__new__", "__init__", "__setstate__", "__init_subclass__", "__subclasshook__", "__signature__"}
+        for name in fanin.__all__:
+            cls = getattr(fanin, name)
+            if not isinstance(cls, type) or issubclass(cls, Exception):
+                continue
+            calls = [lambda o, m=m: getattr(o, m)() for m in dir(cls) if m not in skipped]
+            calls += [repr, str, hash, pickle.dumps, copy.copy, lambda o: o == o, lambda o: fanin.fill(bytearray(8), o),
+                      lambda o: fanin.Plan().add_tensor(bytearray(4), o), fanin.serialize, fanin.HeNormal, fanin.get]
+            for call in calls:
+                try:
+                    call(cls.__new__(cls))
+                except Exception as error:
+                    assert "bad_cast" not in str(error) and not isinstance(error, (RuntimeError, SystemError)), (name, error)
+        """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_imports_no_array_library():

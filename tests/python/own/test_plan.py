@@ -53,6 +53,46 @@ def test_keeps_memory_and_gives_it_back():
     buffer.append(0)
 
 
+class Holding(np.ndarray):
+    """An array that knows its plan."""
+
+
+@pytest.mark.parametrize("kind", ["array", "buffer", "dlpack"])
+def test_a_cycle_of_an_array_and_its_plan_is_garbage(kind):
+    class Exporter:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **keywords):
+            return self.array.__dlpack__(**keywords)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+    alive = []
+    for _ in range(20):
+        plan = fanin.Plan()
+        memory = np.zeros(1000, np.float32)
+        array = memory.view(Holding) if kind != "dlpack" else Exporter(memory)
+        array.plan = plan
+        plan.add(memoryview(array) if kind == "buffer" else array, fanin.HeNormal(1))
+        plan.fill()
+        assert memory.any()
+        alive += [weakref.ref(plan), weakref.ref(array)]
+    del plan, array
+    gc.collect()
+    assert not any(one() for one in alive)
+
+
+def test_a_plan_that_is_used_is_no_garbage():
+    array = np.zeros(100, np.float32).view(Holding)
+    array.plan = fanin.Plan()
+    array.plan.add(array, fanin.HeNormal(1))
+    gc.collect()
+    array.plan.fill()
+    assert same_bits(np.asarray(array), fanin.draw("he_normal", (100,), seed=1))
+
+
 def test_counts_calls_of_a_sequence():
     init = fanin.HeNormal(fanin.Seed.sequence(3))
     arrays = np.zeros((3, 10), np.float32)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fills of many Python threads: right, and not one after the other."""
 import concurrent.futures
+import signal
 import threading
 
 import numpy as np
@@ -27,6 +28,54 @@ def test_filling_at_once(shape, step):
             assert same_bits(w.copy(), expected[j])
 
     in_threads(8, fill)
+
+
+@pytest.mark.parametrize("kind", ["dense", "strided", "formula", "torch"])
+def test_a_signal_ends_a_long_fill(kind):
+    """The elements before some point have their new values, and the others their old ones. The bytes are float8."""
+    float8 = pytest.importorskip("ml_dtypes").float8_e5m2
+    count = (2 if kind == "formula" else 6) << 24  # a look for signals every 2^24 elements of a thread
+    init = fanin.Formula("i[0] - i[0] + 1") if kind == "formula" else fanin.RandomUniform(1, 2, 1)
+    memory = np.zeros((count, 2) if kind == "strided" else (count,), np.uint8)
+    bytes_of_fill = memory[:, 0] if kind == "strided" else memory
+    target = bytes_of_fill.view(float8)
+    if kind == "torch":
+        torch = pytest.importorskip("torch")
+        target = torch.from_numpy(memory).view(torch.float8_e5m2)
+
+    def raise_interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    def interrupt(thread):
+        while bytes_of_fill[0] == 0:
+            pass
+        signal.pthread_kill(thread, signal.SIGALRM)
+
+    before = signal.signal(signal.SIGALRM, raise_interrupt)
+    watch = threading.Thread(target=interrupt, args=(threading.get_ident(),))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            watch.start()
+            fanin.fill(target, init, threads=1)
+            watch.join()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    written = int(np.count_nonzero(bytes_of_fill))
+    assert written % (1 << 24) == 0 and 0 < written < count
+    assert bytes_of_fill[:written].all() and not bytes_of_fill[written:].any()
+    if kind == "torch":
+        assert target._version > 0  # autograd knows
+    if kind != "formula":  # which takes a second
+        fanin.fill(target, init)
+        assert bytes_of_fill.all()
+
+
+def test_long_fills_in_parts_have_the_bits_of_one():
+    shape = ((5 << 24) + 3,)
+    values = fanin.draw("he_normal", shape, "float16", seed=1, name="w", threads=1)
+    for first in (0, (1 << 24) - 2, (3 << 24) + 1, shape[0] - 5):
+        assert same_bits(values[first:first + 5], fanin.draw("he_normal", shape, "float16", seed=1, name="w", offset=(first,),
+                                                             extent=(5,)))
 
 
 @pytest.mark.parametrize("kind", ["dense", "strided", "plan"])

@@ -157,3 +157,27 @@ def test_cuda(dtype):
     assert bits(t) == expected
     with pytest.raises(ValueError, match="dense and row-major"):
         fanin.fill(t.t(), INIT)
+
+
+def lying_about_data_ptr(cls, function, types, arguments=(), keywords=None):
+    if getattr(function, "__name__", "") == "data_ptr":
+        return 16
+    return super(cls, cls).__torch_function__(function, types, arguments, keywords or {})
+
+
+@pytest.mark.parametrize("name, value", [
+    ("data_ptr", lambda self: 16), ("stride", lambda self: (10**9, 1)), ("element_size", lambda self: 2**40),
+    ("dtype", property(lambda self: torch.float64)), ("device", property(lambda self: "cpu")),
+    ("__torch_function__", classmethod(lying_about_data_ptr))])
+def test_what_a_subclass_says_of_its_memory_does_not_count(name, value):
+    memory = torch.zeros(4, 6)
+    fanin.fill(memory.as_subclass(type("Liar", (torch.Tensor,), {name: value})), "ones")
+    assert bool((memory == 1).all())
+
+
+def test_a_subclass_with_another_shape_is_refused():
+    memory = torch.zeros(4, 6)
+    liar = memory.as_subclass(type("Liar", (torch.Tensor,), {"shape": property(lambda self: torch.Size([10**6, 10**3]))}))
+    with pytest.raises(ValueError, match=r"the shape of its memory, \[4, 6\].*1000000"):
+        fanin.fill(liar, "ones")
+    assert not memory.any()
