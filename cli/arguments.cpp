@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -25,6 +26,14 @@ bool is_name(const std::string& text) {
 
 }  // namespace
 
+void check_once(const std::string& option, const std::vector<std::string>& settings) {
+  std::set<std::string> keys;
+  for (const std::string& setting : settings) {
+    const std::string key = setting.substr(0, setting.find('='));
+    if (!keys.insert(key).second) throw InvalidArgument(option + " " + key + "=... is given twice");
+  }
+}
+
 void InitializerArguments::add_to(Command& command) {
   command.option("--init", name,
                  "An initializer's name, e.g. he_normal, or what a framework calls it, e.g. torch:kaiming_normal");
@@ -39,6 +48,7 @@ Initializer InitializerArguments::make() const {
     throw InvalidArgument("Name an initializer with --init, e.g. --init he_normal, or give --config");
   }
   const Initializer chosen = name ? fanin::make(*name) : read_config_argument(*config);
+  check_once("--set", settings);
   std::vector<std::pair<std::string, std::string>> parameters;
   for (const std::string& setting : settings) {
     const std::size_t equals = setting.find('=');
@@ -91,9 +101,16 @@ Shape parse_extents(const std::string& text, const std::string& option) {
   return shape;
 }
 
-void check_threads(int threads) {
-  if (threads >= 0) return;
-  throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " + std::to_string(threads));
+void add_threads_option(Command& command, int& threads) {
+  const auto read = [&threads](const std::string& text) {
+    int number = -1;
+    const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (result.ec != std::errc() || result.ptr != text.data() + text.size() || number < 0) {
+      throw InvalidArgument("--threads takes a number of threads, or 0 for all. Received: " + text);
+    }
+    threads = number;
+  };
+  command.option("--threads", read, "INT", std::to_string(threads), "Most threads to use; 0: all");
 }
 
 std::uint64_t parse_unsigned(const std::string& text, const std::string& option) {
@@ -132,7 +149,14 @@ Initializer read_config_argument(const std::string& text) {
   const bool is_json = text.find_first_of("{}[]\"") != std::string::npos;
   if (is_json) return deserialize(text);
   const bool is_path = text == "-" || text.find('/') != std::string::npos || text.find(".json") != std::string::npos;
-  if (is_path) return deserialize(read_file(text));
+  if (is_path) {
+    const std::string json = read_file(text);
+    try {
+      return deserialize(json);
+    } catch (const InvalidArgument& error) {
+      throw InvalidArgument((text == "-" ? "standard input" : text) + ": " + error.what());
+    }
+  }
   return is_name(text) ? make(text) : deserialize(text);
 }
 

@@ -36,8 +36,11 @@ struct TensorArguments {
 // Reads extents such as "2,3"; "scalar" is 0-dimensional. Messages name `option`.
 Shape parse_extents(const std::string& text, const std::string& option);
 
-// Throws InvalidArgument for a negative number of threads.
-void check_threads(int threads);
+// --threads: sets `threads`, which must live as long as the command.
+void add_threads_option(Command& command, int& threads);
+
+// Throws InvalidArgument if two of an option's values, which are KEY=VALUE, have one key.
+void check_once(const std::string& option, const std::vector<std::string>& settings);
 
 // Reads an integer from 0 to 2^64 - 1.
 std::uint64_t parse_unsigned(const std::string& text, const std::string& option);

@@ -21,7 +21,6 @@ struct Arguments {
 
 // Returns the exit status.
 int run(const Arguments& arguments) {
-  check_threads(arguments.threads);
   const Checkpoint a = read_checkpoint(arguments.a);
   const Checkpoint b = read_checkpoint(arguments.b);
   const InputFiles files_a(a);
@@ -87,7 +86,7 @@ void add_diff_command(Parser& program) {
   auto arguments = std::make_shared<Arguments>();
   command.require("a", arguments->a, "FILE.safetensors, an index, or a directory");
   command.require("b", arguments->b, "The other one");
-  command.option("--threads", arguments->threads, "Most threads to use; 0: all");
+  add_threads_option(command, arguments->threads);
   command.run([arguments] { return run(*arguments); });
 }
 

@@ -106,7 +106,6 @@ bool is_npy(const Arguments& arguments) {
 }
 
 void run(const Arguments& arguments) {
-  check_threads(arguments.threads);
   const Initializer initializer = arguments.initializer.make();
   const Shape shape = parse_extents(arguments.tensor.shape, "--shape");
   const DType dtype = parse_dtype(arguments.tensor.dtype);
@@ -168,7 +167,7 @@ void add_fill_command(Parser& program) {
   command.option("--name", arguments->name, "The tensor's name; its hash is the subsequence");
   command.exclude("--name", "--subsequence");
   command.option("--device", arguments->device, "auto, cpu, cuda or cuda:N");
-  command.option("--threads", arguments->threads, "Most threads to use; 0: all");
+  add_threads_option(command, arguments->threads);
   command.option("--partition-shape", arguments->partition_shape, "Fill a part: its extents, e.g. 2,3");
   command.option("--partition-offset", arguments->partition_offset, "Where the part begins, e.g. 4,0");
   command.option("--output-scale", arguments->output_scale,

@@ -229,6 +229,7 @@ ModelSpecOptions options_of(const Arguments& arguments) {
   ModelSpecOptions options;
   options.source = arguments.spec == "-" ? "the standard input" : arguments.spec;
   options.folder = std::filesystem::path(arguments.spec).parent_path().string();
+  check_once("--constant", arguments.constants);
   for (const std::string& constant : arguments.constants) options.constants.push_back(constant_of(constant));
   if (arguments.dtype) options.dtype = parse_dtype(*arguments.dtype);
   options.explain = arguments.check || arguments.dry_run || arguments.report;
@@ -236,7 +237,6 @@ ModelSpecOptions options_of(const Arguments& arguments) {
 }
 
 void run(const Arguments& arguments) {
-  check_threads(arguments.threads);
   const bool is_check = arguments.check || arguments.dry_run;
   const std::string& out = arguments.write.out;
   const WriteOptions write = is_check && out.empty() ? WriteOptions() : arguments.write.options(arguments.threads);
@@ -306,7 +306,7 @@ void add_model_command(Parser& program) {
   command.option("--constant", arguments->constants, "NAME=VALUE replaces a constant; may be repeated");
   command.option("--dtype", arguments->dtype, "Replaces the specification's dtype; rules' and tensors' own stay");
   command.option("--report", arguments->report, "Writes the table as JSON, too");
-  command.option("--threads", arguments->threads, "Most threads to use; 0: all");
+  add_threads_option(command, arguments->threads);
   command.run([arguments] {
     run(*arguments);
     return 0;

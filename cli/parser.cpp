@@ -17,8 +17,9 @@ void Command::option(const std::string& name, std::string& value, const std::str
   app_->add_option(name, value, help)->capture_default_str();
 }
 
-void Command::option(const std::string& name, int& value, const std::string& help) {
-  app_->add_option(name, value, help)->capture_default_str();
+void Command::option(const std::string& name, const std::function<void(const std::string&)>& read,
+                     const std::string& type, const std::string& default_text, const std::string& help) {
+  app_->add_option_function<std::string>(name, read, help)->type_name(type)->default_str(default_text);
 }
 
 void Command::option(const std::string& name, std::optional<std::string>& value, const std::string& help) {
@@ -80,7 +81,7 @@ void Parser::check_names(int argc, const char* const* argv) const {
   const std::string known = ". The commands are " + names + "; see " + program + " --help";
   if (argc < 2) throw InvalidArgument("A command is missing" + known);
   const std::string name = argv[1];
-  if (name.empty() || name[0] == '-') return;
+  if (!name.empty() && name[0] == '-') return;
   const auto chosen = std::find_if(commands.begin(), commands.end(),
                                    [&](const CLI::App* command) { return command->get_name() == name; });
   if (chosen == commands.end()) throw InvalidArgument("There is no command \"" + name + "\"" + known);

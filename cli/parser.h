@@ -24,10 +24,13 @@ class Command {
   // An argument that must be given.
   void require(const std::string& name, std::string& value, const std::string& help);
 
-  // An option. The help shows the default of a plain string or number.
+  // An option. The help shows the default of a plain string.
   void option(const std::string& name, std::string& value, const std::string& help);
-  void option(const std::string& name, int& value, const std::string& help);
   void option(const std::string& name, std::optional<std::string>& value, const std::string& help);
+
+  // An option whose text `read` reads, or throws. The help shows the type and the default.
+  void option(const std::string& name, const std::function<void(const std::string&)>& read, const std::string& type,
+              const std::string& default_text, const std::string& help);
 
   // An option that may be repeated, with one value each time.
   void option(const std::string& name, std::vector<std::string>& values, const std::string& help);

@@ -409,11 +409,8 @@ void add_verify_command(Parser& program) {
   command.option("--seed", arguments->seed, "The seed; without it the one in the file");
   command.option("--seeds", arguments->seeds,
                  "Seeds that tensors may have been filled with, e.g. 1,2,3; without --seed the likeliest is taken");
-  command.option("--threads", arguments->threads, "Most threads to use; 0: all");
-  command.run([arguments] {
-    check_threads(arguments->threads);
-    return Verification(*arguments).run();
-  });
+  add_threads_option(command, arguments->threads);
+  command.run([arguments] { return Verification(*arguments).run(); });
 }
 
 }  // namespace fanin::cli

@@ -132,6 +132,15 @@ class Fill(InFolder):
         self.refused(*he, "--shape", "99999999999999999999", says="integers below 2^63")
         self.refused(*he, "--shape", ",".join(["1"] * 65), says="at most 64 dimensions")
         self.refused(*he, "--shape", "3", "--seed", "1", "--set", "seed=7", says="both give the seed")
+        self.refused(*he, "--shape", "3", "--set", "seed=7", "--set", "seed=8", says="--set seed=... is given twice")
+        self.refused("", says='no command ""')
+        for threads in ("-1", "1.5", "x", "", "99999999999"):
+            self.refused(*he, "--shape", "3", "--threads", threads, says="--threads takes a number of threads, or 0 for all")
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as config:
+            config.write('{"class_name": "HeNormal", "config": {"sed": 1}}')
+            config.flush()
+            self.refused("config", config.name, says=config.name + ": ")
+            self.refused("fill", "--config", config.name, "--shape", "3", says=config.name + ": ")
         self.refused(*he, "--shape", "3", "--device", "cuda:999999999", says="Cannot use cuda:999999999")
         self.refused(*he, "--shape", "3", "--device", "cuda:-1", says="N below 2^31")
         constant = ("fill", "--init", "constant", "--shape", "2", "--out", self.out)
@@ -544,7 +553,10 @@ class Help(unittest.TestCase):
 
     def test_a_closed_or_full_standard_output_is_an_error(self):
         with open("/dev/full", "w") as full:
-            self.assertEqual(subprocess.run([PROGRAM, "config", "ones"], stdout=full, stderr=subprocess.PIPE).returncode, 2)
+            for arguments in (["config", "ones"], ["--help"], ["--version"], ["fill", "--help"], ["help"]):
+                result = subprocess.run([PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+                self.assertEqual(result.returncode, 2)
+                self.assertIn("cannot write to standard output", result.stderr)
 
 
 if __name__ == "__main__":
