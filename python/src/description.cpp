@@ -60,7 +60,10 @@ std::string values_text(const Distribution& d) {
 // The least and the largest possible value: the interval of a uniform, the window of a truncated normal.
 std::pair<double, double> bounds_of(const Distribution& d) {
   if (d.kind == Kind::uniform) return {d.low, d.high};
-  if (is_normal(d)) return {d.mean + d.stddev * d.lower, d.mean + d.stddev * d.upper};
+  if (is_normal(d)) {
+    return {std::isinf(d.least) ? d.mean + d.stddev * d.lower : d.least,
+            std::isinf(d.most) ? d.mean + d.stddev * d.upper : d.most};
+  }
   if (d.kind == Kind::identity) return {std::min(d.value, 0.0), std::max(d.value, 0.0)};
   if (d.kind == Kind::orthogonal) return {-std::abs(d.value), std::abs(d.value)};
   if (d.kind == Kind::computed) {

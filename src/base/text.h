@@ -19,6 +19,9 @@ inline bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0x
 // Whether a text has letters, digits and _, and does not begin with a digit.
 bool is_name(std::string_view text);
 
+// The text with small letters in place of A to Z, in any locale.
+std::string lower_case(std::string_view text);
+
 // The shortest decimal that reads back as v.
 std::string to_text(double v);
 

@@ -59,10 +59,8 @@ void check_scaling(Parameters& parameters) {
   const std::string_view mode = text_in(parameters, 1);
   parameters[1].value = literal_of(mode, mode, "mode", {"fan_in", "fan_out", "fan_avg"});
   const std::string_view received = text_in(parameters, 2);
-  std::string lower(received);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  const std::string_view distribution =
-      literal_of(lower, received, "distribution", {"truncated_normal", "untruncated_normal", "uniform", "normal"});
+  const std::string_view distribution = literal_of(lower_case(received), received, "distribution",
+                                                   {"truncated_normal", "untruncated_normal", "uniform", "normal"});
   parameters[2].value = distribution == "normal" ? "truncated_normal" : distribution;  // Keras's older spelling
   // Keras 3.15's axes are written if a configuration stated them or they are set.
   const auto is_given = [](const Parameter& p) { return p.is_stated || std::get<AxisList>(p.value); };

@@ -2,7 +2,9 @@
 // Formulas and defaults of torch/nn/init.py, in its order of operations.
 #include "formulas/torch_schemes.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -64,24 +66,38 @@ constexpr SchemeClass normal_class = scheme_class(
     [](const Parameters& p, const Shape&, Layout, const Fans&) { return normal_of(number_in(p, 0), number_in(p, 1)); },
     parameters_derivation);
 
-// The bounds are values, not standard deviations.
+// The bounds are values, not standard deviations. An infinite one is no bound.
 void check_trunc_normal(Parameters& parameters) {
-  check_std(parameters);
-  if (number_in(parameters, 1) > 0 && number_in(parameters, 2) < number_in(parameters, 3)) return;
+  const double mean = number_in(parameters, 0);
+  const double std = number_in(parameters, 1);
+  const double a = number_in(parameters, 2);
+  const double b = number_in(parameters, 3);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (std::isfinite(mean) && std > 0 && std::isfinite(std) && a <= b && a < infinity && b > -infinity) return;
   throw InvalidArgument(
-      "`std` must be positive and `a` less than `b`. Received: std=" + to_text(number_in(parameters, 1)) +
-      ", a=" + to_text(number_in(parameters, 2)) + ", b=" + to_text(number_in(parameters, 3)));
+      "`mean` must be finite, `std` positive and finite, and `a` not greater than `b`, with a number between them. "
+      "Received: mean=" +
+      to_text(mean) + ", std=" + to_text(std) + ", a=" + to_text(a) + ", b=" + to_text(b));
 }
 
 Distribution trunc_normal_distribution(const Parameters& parameters, const Shape&, Layout, const Fans&) {
   const double mean = number_in(parameters, 0);
   const double std = number_in(parameters, 1);
-  // The window (-2, 2) has a faster sampler, so bounds that differ from 2 by rounding only are 2.
-  const auto bound = [&](std::size_t number) {
-    const double z = (number_in(parameters, number) - mean) / std;
+  const double a = number_in(parameters, 2);
+  const double b = number_in(parameters, 3);
+  // In standard deviations. The window (-2, 2) has a faster sampler, so bounds that differ from 2 by rounding only
+  // are 2. No draw is beyond 1e30, which binary32 can hold.
+  const auto bound = [&](double value) {
+    const double z = (value - mean) / std;
     return std::abs(std::abs(z) - 2) < 1e-9 ? std::round(z) : z;
   };
-  return truncated_normal_of(mean, std, bound(2), bound(3));
+  const double lower = bound(a) < -1e30 ? -std::numeric_limits<double>::infinity() : bound(a);
+  const double upper = bound(b) > 1e30 ? std::numeric_limits<double>::infinity() : bound(b);
+  if (!(lower < upper)) return constant_of(std::min(std::max(mean, a), b));  // a = b, or they are far from the mean
+  Distribution d = truncated_normal_of(mean, std, lower, upper);
+  d.least = a;
+  d.most = b;
+  return d;
 }
 
 constexpr SchemeClass trunc_normal_class =
@@ -162,7 +178,7 @@ double kaiming_std(const Parameters& parameters, const Fans& fans) {
 void check_kaiming(Parameters& parameters) {
   check_finite(parameters);
   const std::string_view mode = text_in(parameters, 1);
-  parameters[1].value = literal_of(mode, mode, "mode", {"fan_in", "fan_out"});
+  parameters[1].value = literal_of(lower_case(mode), mode, "mode", {"fan_in", "fan_out"});  // PyTorch takes any case
   parameters[2].value = nonlinearity_named(text_in(parameters, 2));
 }
 

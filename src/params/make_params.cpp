@@ -28,6 +28,15 @@ struct Compute {
 
   double round(double v) const { return binary64 ? v : static_cast<double>(static_cast<float>(v)); }
   bool finite(double v) const { return std::isfinite(round(v)); }
+  // The outermost number of the compute type that does not pass a bound. `side` is +1 for an upper bound and -1 for a
+  // lower one.
+  double round_inward(double bound, int side) const {
+    if (binary64) return bound;
+    const auto nearest = static_cast<float>(bound);
+    const bool passes = side > 0 ? static_cast<double>(nearest) > bound : static_cast<double>(nearest) < bound;
+    const float inward = side > 0 ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
+    return static_cast<double>(passes ? std::nextafter(nearest, inward) : nearest);
+  }
   std::string name() const { return binary64 ? "float64" : "float32"; }
 };
 
@@ -254,7 +263,9 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
   params.shift = compute.round(d.mean);
   params.lower = truncated ? d.lower : -infinity;
   params.upper = truncated ? d.upper : infinity;
-  set_limits(params, value_at(params.lower, d, compute), value_at(params.upper, d, compute), false, d);
+  const double low = std::isinf(d.least) ? value_at(params.lower, d, compute) : compute.round_inward(d.least, -1);
+  const double high = std::isinf(d.most) ? value_at(params.upper, d, compute) : compute.round_inward(d.most, +1);
+  set_limits(params, low, high, false, d);
   if (params.is_low_precision()) return;
   // A tail's u is at least 2^-25, so its points are at most 25 ln 2 < 18 beyond the nearer bound or, with the table of
   // the whole curve, at most X[0] + 25 ln 2 / X[0] < 9 from 0.

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
 #include "fanin/fanin.hpp"
 #include "formulas/exact_functions.h"
 #include "support/test_support.h"
@@ -367,10 +368,42 @@ TEST(Conventions, MeanWhatTheFrameworkMeans) {
   const auto absolute = fanin::with_parameters(fanin::make("torch:trunc_normal", 1), {{"std", "0.5"}}).describe({9});
   EXPECT_EQ(absolute.distribution.lower, -4);  // the bounds are values
   EXPECT_EQ(absolute.distribution.upper, 4);
+  EXPECT_EQ(absolute.distribution.least, -2);
   const auto relu =
-      fanin::with_parameters(fanin::make("torch:kaiming_normal_", 1), {{"nonlinearity", "tanh"}, {"mode", "fan_out"}});
+      fanin::with_parameters(fanin::make("torch:kaiming_normal_", 1), {{"nonlinearity", "tanh"}, {"mode", "FAN_OUT"}});
   EXPECT_EQ(relu.describe(shape).distribution.stddev, (5.0 / 3) / std::sqrt(1152.0));
   EXPECT_EQ(values(fanin::make("torch:sparse", 5), {20, 30}), values(Sparse(0.1, 0.01, 5), {20, 30}, oihw()));
+}
+
+// PyTorch's a and b are values, which the window in standard deviations, rounded to binary32, would miss by an ulp.
+TEST(Conventions, TruncNormalsAreWithinTheirValues) {
+  const auto floats = [](const Initializer& init) { return values_of<float>(filled(init, {1 << 17}, DType::float32)); };
+  const auto drawn = [&](double mean, double std, double a, double b) {
+    const auto text = [](double v) {
+      return v == -HUGE_VAL ? "-Infinity" : v == HUGE_VAL ? "Infinity" : fanin::detail::to_text(v);
+    };
+    const Initializer init =
+        fanin::with_parameters(fanin::make("torch:trunc_normal", 3),
+                               {{"mean", text(mean)}, {"std", text(std)}, {"a", text(a)}, {"b", text(b)}});
+    EXPECT_EQ(fanin::serialize(fanin::deserialize(fanin::serialize(init))), fanin::serialize(init));
+    return floats(init);
+  };
+  const double cases[][4] = {{100, 0.01, 99.99, 100.03}, {1, 1e-3, 0.999, 1.001}, {1e4, 1, 9999.5, 10000.2},
+                             {100, 0.01, -2, 2},         {0.5, 0.2, 0.1, 0.9},    {1e17, 1, -2, 2}};
+  for (const auto& [mean, std, a, b] : cases) {
+    for (const float v : drawn(mean, std, a, b)) {
+      ASSERT_GE(static_cast<double>(v), a) << mean;
+      ASSERT_LE(static_cast<double>(v), b) << mean;
+    }
+  }
+  const std::vector<float> whole = floats(fanin::RandomNormal(0.25, 2, 3));
+  EXPECT_EQ(drawn(0.25, 2, -HUGE_VAL, HUGE_VAL), whole);
+  EXPECT_EQ(drawn(0.25, 2, -1e300, 1e300), whole);
+  EXPECT_EQ(drawn(0, 1, 2, 2), std::vector<float>(1 << 17, 2.0F));
+  const double refused[][4] = {{0, 1, 2, 1}, {0, 0, -2, 2}, {HUGE_VAL, 1, 0, 1}, {0, 1, HUGE_VAL, HUGE_VAL}};
+  for (const auto& numbers : refused) {
+    expect_refused([&] { drawn(numbers[0], numbers[1], numbers[2], numbers[3]); }, {"`std` positive", "b="});
+  }
 }
 
 TEST(Conventions, EachNameIsMadeAndWritten) {
