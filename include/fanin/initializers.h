@@ -272,10 +272,12 @@ class FANIN_API Sparse : public Initializer {
 /// It needs a build with MPFR, as Formula's functions do: without it a fill refuses it.
 class FANIN_API STFT : public Initializer {
  public:
-  /// Windows by name: those of scipy.signal.windows without parameters, but for taylor.
+  /// Windows by name: those of scipy.signal.windows that need no parameters. "hann_periodic" and "hann_symmetric" are
+  /// as in SciPy 1.16. Throws InvalidArgument for another name.
   explicit STFT(std::string_view side = "real", std::optional<std::string_view> window = "hann",
                 std::optional<std::string_view> scaling = "density", bool periodic = false);
-  /// The values of a window of frame_length points; `periodic` stands only in the configuration.
+  /// The values of a window of frame_length points, finite and at least one; `periodic` stands only in the
+  /// configuration.
   STFT(std::string_view side, std::vector<double> window, std::optional<std::string_view> scaling = "density",
        bool periodic = false);
   static STFT from_config(std::string_view json);

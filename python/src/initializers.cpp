@@ -523,7 +523,11 @@ It needs a build with MPFR, as Formula's functions do.)")
               const std::string name = text_from(window);
               new (self) STFT(side, std::optional<std::string_view>(name), scaling, periodic);
             } else {
-              new (self) STFT(side, array_from(window, "window").second, scaling, periodic);
+              auto [shape, values] = array_from(window, "window");
+              if (shape.size() != 1) {
+                throw InvalidArgument("window must have one axis. Received: an array of shape " + to_string(shape));
+              }
+              new (self) STFT(side, std::move(values), scaling, periodic);
             }
           },
           "side"_a = "real", "window"_a.none() = "hann", "scaling"_a.none() = "density", "periodic"_a = false,

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "api/access.h"
 #include "fanin/error.h"
@@ -20,6 +21,12 @@ const detail::Parameter& scaling_parameter(const detail::Scheme& scheme, std::si
   const detail::Parameters& all = scheme.parameters();
   if (all.size() > number && all[number].name == name) return all[number];
   throw InvalidArgument("This object holds a " + std::string(scheme.class_name()) + " now, which has no scale");
+}
+
+// A window without values would stand for none.
+std::vector<double> not_empty(std::vector<double> window) {
+  if (!window.empty()) return window;
+  throw InvalidArgument("The `window` of an STFT has at least one value. Received: none");
 }
 
 // Only VarianceScaling itself has bounds; its named cases have none.
@@ -115,7 +122,7 @@ STFT::STFT(std::string_view side, std::optional<std::string_view> window, std::o
           Seed(0)) {}
 
 STFT::STFT(std::string_view side, std::vector<double> window, std::optional<std::string_view> scaling, bool periodic)
-    : Initializer(detail::stft(side, {std::nullopt, std::move(window)}, scaling, periodic), Seed(0)) {}
+    : Initializer(detail::stft(side, {std::nullopt, not_empty(std::move(window))}, scaling, periodic), Seed(0)) {}
 
 Formula::Formula(std::string_view value, Constants constants, Seed seed)
     : Initializer(detail::computed(value, std::move(constants)), std::move(seed)) {}

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "base/text.h"
 #include "fanin/error.h"
@@ -21,7 +23,7 @@ struct Window {
   std::string_view value;
 };
 
-constexpr std::array<Window, 16> windows{{
+constexpr std::array<Window, 17> windows{{
     {"barthann brthan bth", "0.62 - 0.48 * abs(n / m - 0.5) + 0.38 * cos(2 * pi * abs(n / m - 0.5))"},
     {"bartlett bart brt", "min(2 * n / m, 2 - 2 * n / m)"},
     {"blackman black blk", "0.42 - 0.5 * cos(t) + 0.08 * cos(2 * t)"},
@@ -42,6 +44,12 @@ constexpr std::array<Window, 16> windows{{
     {"parzen parz par",
      "if(abs(n - m / 2) <= m / 4, 1 - 6 * (abs(n - m / 2) / (points / 2))^2 + 6 * (abs(n - m / 2) / (points / 2))^3, "
      "2 * (1 - abs(n - m / 2) / (points / 2))^3)"},
+    // nbar = 4 and sll = 30 dB, normalized; the factors are SciPy's F_1 to F_3.
+    {"taylor taylorwin",
+     "(1 + 2 * (0.2926560110171551 * cos(2 * pi * (n - m / 2) / points) "
+     "- 0.015783750641053145 * cos(4 * pi * (n - m / 2) / points) "
+     "+ 0.0021810393128200383 * cos(6 * pi * (n - m / 2) / points))) "
+     "/ (1 + 2 * (0.2926560110171551 - 0.015783750641053145 + 0.0021810393128200383))"},
     {"triang triangle tri",
      "if(m == 2 * floor(m / 2), 2 * min(n + 1, points - n) / (points + 1), (2 * min(n, m - n) + 1) / points)"},
     {"tukey tuk", "if(min(n, m - n) <= floor(0.25 * m), 0.5 * (1 + cos(pi * (4 * min(n, m - n) / m - 1))), 1)"},
@@ -63,6 +71,20 @@ const Window& window_named(std::string_view name) {
                         ", or give its values." + suggestion(name, names));
 }
 
+// A name as SciPy 1.16 takes it: "hann", or "hann_periodic" and "hann_symmetric", which do not ask for `periodic`.
+struct NamedWindow {
+  std::string_view name;
+  std::optional<bool> periodic;
+};
+
+NamedWindow without_suffix(std::string_view name) {
+  for (const auto& [suffix, periodic] : {std::pair<std::string_view, bool>{"_periodic", true}, {"_symmetric", false}}) {
+    const std::size_t length = name.size() - std::min(name.size(), suffix.size());
+    if (name.substr(length) == suffix) return {name.substr(0, length), periodic};
+  }
+  return {name, std::nullopt};
+}
+
 // Formulas have no abs(x): it is max(x, -x).
 std::string without_abs(std::string text) {
   for (std::size_t at = text.find("abs("); at != std::string::npos; at = text.find("abs(", at)) {
@@ -75,12 +97,13 @@ std::string without_abs(std::string text) {
 
 }  // namespace
 
-void check_window(std::string_view name) { window_named(name); }
+void check_window(std::string_view name) { window_named(without_suffix(name).name); }
 
 std::vector<double> window_values(std::string_view name, std::int64_t length, bool periodic) {
-  const Window& window = window_named(name);
+  const NamedWindow named = without_suffix(name);
+  const Window& window = window_named(named.name);
   if (length == 1) return {1};
-  const double m = static_cast<double>(length) - (periodic ? 0 : 1);
+  const double m = static_cast<double>(length) - (named.periodic.value_or(periodic) ? 0 : 1);
   const Expression turn("2 * pi * n / m", Functions::all);
   const Expression value(without_abs(std::string(window.value)), Functions::all);
   Scope scope;

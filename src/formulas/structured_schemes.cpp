@@ -115,7 +115,12 @@ constexpr SchemeClass sparse_class{"Sparse", true, check_sparse, sparse_distribu
 void check_stft(Parameters& parameters) {
   const std::string_view side = text_in(parameters, 0);
   parameters[0].value = literal_of(side, side, "side", {"real", "imag"});
-  if (const auto& name = std::get<WindowValue>(parameters[1].value).name) check_window(*name);
+  const auto& window = std::get<WindowValue>(parameters[1].value);
+  if (window.name) check_window(*window.name);
+  for (const double value : window.values) {
+    if (std::isfinite(value)) continue;
+    throw InvalidArgument("The values of the `window` of an STFT must be finite. Received: " + to_text(value));
+  }
   auto& scaling = std::get<std::optional<std::string_view>>(parameters[3].value);
   if (scaling) scaling = literal_of(*scaling, *scaling, "scaling", {"density", "spectrum"});
 }
@@ -126,6 +131,9 @@ Distribution stft_distribution(const Parameters& parameters, const Shape& shape,
   if (shape.size() != 3 || shape[1] != 1) {
     throw InvalidArgument("STFT fills kernels of the shape (frame_length, 1, fft_length / 2 + 1). Received: shape=" +
                           to_string(shape));
+  }
+  if (shape[2] == 1 && shape[0] > 0) {
+    throw InvalidArgument("The fft_length of an STFT must be at least 2. Received: 0, in shape=" + to_string(shape));
   }
   const bool is_real = text_in(parameters, 0) == "real";
   const std::string wave =
@@ -143,6 +151,11 @@ Distribution stft_distribution(const Parameters& parameters, const Shape& shape,
   const auto& scaling = std::get<std::optional<std::string_view>>(parameters[3].value);
   double sum = 0;
   for (const double value : values) sum += scaling == "density" ? value * value : std::abs(value);
+  if (scaling && !(sum > 0 && std::isfinite(sum))) {
+    throw InvalidArgument("The `window` of an STFT with scaling=\"" + std::string(*scaling) +
+                          "\" must have a finite sum of " + (*scaling == "density" ? "squares" : "magnitudes") +
+                          " above 0. Received: " + to_text(sum) + ", shape=" + to_string(shape));
+  }
   constants.emplace_back("scaling", !scaling ? 1 : *scaling == "density" ? std::sqrt(sum) : sum);
   return computed_of(std::make_shared<const ComputedValue>(wave + " * window / scaling", std::move(constants),
                                                            Table{"window", {shape[0], 1, 1}, std::move(values)}),

@@ -331,6 +331,17 @@ TEST(Stft, IsTheTransformOfAWindow) {
   expect_refused([] { fanin::STFT("real", "hann", "loud"); }, {"`scaling`"});
   expect_refused([&] { values(fanin::STFT(), {24, 2, 17}); }, {"frame_length"});
   expect_refused([&] { values(fanin::STFT("real", {1, 2}), {3, 1, 3}); }, {"2 values"});
+  expect_refused([] { fanin::STFT("real", std::vector<double>{}); }, {"`window`", "at least one"});
+  expect_refused([] { fanin::STFT("real", {1, HUGE_VAL}); }, {"`window`", "finite", "inf"});
+  expect_refused([] { values(fanin::STFT(), {4, 1, 1}); }, {"fft_length", "at least 2"});
+  expect_refused([] { values(fanin::STFT(), {2, 1, 3}); }, {"sum of squares", "density"});  // hann(2) is 0, 0
+  expect_refused([] { values(fanin::STFT("imag", {1e200, 1}), {2, 1, 3}); }, {"sum of squares", "inf"});
+  expect_refused([] { values(fanin::STFT("imag", {0, 0}, "spectrum"), {2, 1, 3}); }, {"sum of magnitudes"});
+  EXPECT_EQ(values(fanin::STFT("real", "hann_periodic"), shape),
+            values(fanin::STFT("real", "hann", "density", true), shape));
+  EXPECT_EQ(values(fanin::STFT("real", "hann_symmetric", "density", true), shape), values(fanin::STFT(), shape));
+  EXPECT_EQ(fanin::STFT("real", "taylor_periodic").get_config(),
+            R"({"side":"real","window":"taylor_periodic","periodic":false,"scaling":"density"})");
 }
 
 // ---------------------------------------------------------------- conventions

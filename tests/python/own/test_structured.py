@@ -43,7 +43,8 @@ def test_parameters_are_attributes():
     for wrong in (lambda: fanin.Constant("one"), lambda: fanin.Constant([1, None, "x"]), lambda: fanin.STFT(window=3.5j)):
         with pytest.raises(TypeError):
             wrong()
-    for wrong in (lambda: fanin.Dirac(0), lambda: fanin.Sparse(2), lambda: fanin.STFT("both"), lambda: fanin.Constant([])):
+    for wrong in (lambda: fanin.Dirac(0), lambda: fanin.Sparse(2), lambda: fanin.STFT("both"), lambda: fanin.Constant([]),
+                  lambda: fanin.STFT(window=[]), lambda: fanin.STFT(window=[[1, 2], [3, 4]]), lambda: fanin.STFT(window=[math.nan])):
         with pytest.raises(ValueError):
             wrong()
 
@@ -51,7 +52,7 @@ def test_parameters_are_attributes():
 def test_windows_are_scipys():
     windows = pytest.importorskip("scipy.signal.windows", reason="SciPy is not installed")
     for name in ("barthann", "bartlett", "blackman", "blackmanharris", "bohman", "boxcar", "cosine", "exponential", "flattop",
-                 "hamming", "hann", "lanczos", "nuttall", "parzen", "triang", "tukey"):
+                 "hamming", "hann", "lanczos", "nuttall", "parzen", "taylor", "triang", "tukey"):
         for periodic in (False, True):
             for length in (1, 2, 3, 8, 9, 64, 101):
                 got = fanin.draw(fanin.STFT("real", name, None, periodic), (length, 1, 2), "float64")[:, 0, 0]  # times cos(0)
