@@ -39,7 +39,9 @@ void InitializerArguments::add_to(Command& command) {
                  "An initializer's name, e.g. he_normal, or what a framework calls it, e.g. torch:kaiming_normal");
   command.option("--config", config, "An initializer in Keras's JSON: the text, or a file with it");
   command.exclude("--config", "--init");
-  command.option("--set", settings, "A parameter as key=value, e.g. --set scale=0.5; may be repeated");
+  command.option(
+      "--set", settings,
+      "A parameter as key=value, e.g. --set scale=0.5 or --set 'gain=calculate_gain(tanh)'; may be repeated");
   command.option("--seed", seed, "0 to 2^64 - 1; without it one is drawn and printed");
 }
 

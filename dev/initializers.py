@@ -27,6 +27,7 @@ means: its distribution, truncation, parameters and defaults, and its layout of 
 (…, in, out) for the others. `convention="torch"` beside the name says the same. Parameters have the framework's names:
 
     fanin describe --init torch:kaiming_normal --set nonlinearity=relu --shape 128,64,3,3
+    fanin describe --init torch:orthogonal --set "gain=calculate_gain(tanh)" --shape 128,64
 
 What frameworks do not have by themselves: `torch:linear` is the weight of a new `Linear` or convolution, and parameters without a default get
 one here. `delta_orthogonal`, complex tensors, `in_axis` and `out_axis` of JAX are in `fanin.jax` only.

@@ -39,8 +39,9 @@ FANIN_API Initializer deserialize(std::string_view json);
 FANIN_API std::string serialize(const Initializer& initializer, ConfigForm form = ConfigForm::keras3);
 
 /// The same initializer with other values for some keys of its configuration, for example {"scale", "0.5"}. A value is
-/// JSON; text that is not JSON counts as a string: {"mode", "fan_out"}. The seed stays, drawn or not, and a sequence
-/// continues, unless "seed" is one of the keys. Throws InvalidArgument as deserialize does.
+/// JSON; text that is not JSON is a formula where a number is wanted, {"gain", "calculate_gain(relu)"}, with the
+/// operators and functions of docs/model-spec.md, else a string: {"mode", "fan_out"}. The seed stays, drawn or not, and
+/// a sequence continues, unless "seed" is one of the keys. Throws InvalidArgument as deserialize does.
 FANIN_API Initializer with_parameters(const Initializer& initializer,
                                       const std::vector<std::pair<std::string, std::string>>& parameters);
 

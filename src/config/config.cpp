@@ -7,11 +7,13 @@
 #include <system_error>
 #include <utility>
 
+#include "base/fp_environment.h"
 #include "config/conventions.h"
 #include "config/json_text.h"
 #include "config/keras_classes.h"
 #include "config/keras_json.h"
 #include "fanin/initializers.h"
+#include "formulas/expression.h"
 
 namespace fanin {
 
@@ -21,9 +23,18 @@ Initializer from_text(std::string_view class_name, std::string_view json) {
   return detail::read_config(class_name, detail::parse_json(json));
 }
 
-// The value of a parameter that stands in a text: JSON, a number that JSON spells otherwise, such as ".5" or "+1", or a
-// string.
-detail::Json value_of(const std::string& key, const std::string& text) {
+// The value of a formula without variables.
+double formula_value(const std::string& key, const std::string& text) {
+  try {
+    return detail::in_default_fp_environment([&] { return detail::Expression(text).value({}); });
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument("Argument `" + key + "` must be a number or a formula. " + error.what());
+  }
+}
+
+// The value of a parameter that stands in a text: JSON, a number that JSON spells otherwise, such as ".5" or "+1", a
+// formula if the parameter is a number, or a string.
+detail::Json value_of(const std::string& key, const std::string& text, bool is_number) {
   try {
     return detail::parse_json(text);
   } catch (const InvalidArgument&) {
@@ -31,10 +42,10 @@ detail::Json value_of(const std::string& key, const std::string& text) {
   const bool has_plus = text.size() > 1 && text[0] == '+' && text[1] != '-';
   const char* const begin = text.data() + (has_plus ? 1 : 0);
   const char* const end = text.data() + text.size();
-  if (text.find_first_of("0123456789") == std::string::npos) return text;
   double number = 0;
   const auto result = std::from_chars(begin, end, number);
-  if (result.ptr != end) return text;
+  const bool is_spelled = text.find_first_of("0123456789") != std::string::npos && result.ptr == end;
+  if (!is_spelled) return is_number ? detail::Json(formula_value(key, text)) : detail::Json(text);
   if (result.ec == std::errc::result_out_of_range) {
     throw InvalidArgument("Argument `" + key + "` must be a number that binary64 can hold. Received: " + text);
   }
@@ -58,7 +69,8 @@ Initializer with_parameters(const Initializer& initializer,
                             const std::vector<std::pair<std::string, std::string>>& parameters) {
   detail::Json config = detail::config_of(initializer, ConfigForm::keras3);
   for (const auto& [key, text] : parameters) {
-    config[key] = value_of(key, text);
+    const bool is_number = key != "seed" && config.contains(key) && config[key].is_number();
+    config[key] = value_of(key, text, is_number);
   }
   const Initializer changed = detail::read_config(initializer.class_name(), config);
   const auto is_seed = [](const auto& parameter) { return parameter.first == "seed"; };

@@ -12,6 +12,7 @@
 #include "base/fp_environment.h"
 #include "base/text.h"
 #include "fanin/error.h"
+#include "fanin/gain.h"
 #include "formulas/exact_functions.h"
 
 namespace fanin::detail {
@@ -112,6 +113,7 @@ class ExpressionParser {
   static constexpr std::size_t arithmetic = 5;  // the functions that are always allowed
 
  public:
+  static constexpr std::string_view gain_function = "calculate_gain";  // its argument is a name, and no operand
   static constexpr std::array<Function, 14> functions{{{"if", Op::choose},
                                                        {"sqrt", Op::square_root},
                                                        {"floor", Op::floor},
@@ -274,6 +276,7 @@ class ExpressionParser {
   }
 
   void call(std::string_view name, std::size_t column) {
+    if (name == gain_function && allowed_ == Functions::arithmetic) return gain();
     const Op op = operation(name, column);
     int arguments = 0;
     if (!take(")")) {
@@ -290,6 +293,27 @@ class ExpressionParser {
                  ". Received: " + std::to_string(arguments));
     }
     emit(op);
+  }
+
+  // What follows "calculate_gain(". The gain is known now, unless leaky_relu has a slope, which may have variables.
+  void gain() {
+    const std::size_t begin = column() - 1;
+    while (at_ < text_.size() && is_name_part(text_[at_])) ++at_;
+    const std::string_view nonlinearity = text_.substr(begin, at_ - begin);
+    if (nonlinearity == "leaky_relu" && take(",")) {
+      to_.code_.push_back({Op::number, 0, 2});
+      to_.code_.push_back({Op::number, 0, 1});
+      comparison();
+      to_.code_.push_back({Op::power, 2});
+      for (const Op op : {Op::add, Op::divide, Op::square_root}) emit(op);
+    } else {
+      try {
+        to_.code_.push_back({Op::number, 0, calculate_gain(nonlinearity)});
+      } catch (const InvalidArgument& error) {
+        refuse(text_, begin + 1, error.what());
+      }
+    }
+    if (!take(")")) refuse_here("\")\"");
   }
 
   void variable(std::string_view name, std::size_t column) {
@@ -352,6 +376,7 @@ class ExpressionParser {
 
 bool is_function(std::string_view name) {
   const auto& all = ExpressionParser::functions;
+  if (name == ExpressionParser::gain_function) return true;
   return std::any_of(all.begin(), all.end(), [&](const auto& function) { return function.name == name; });
 }
 

@@ -9,6 +9,9 @@
 // same bits everywhere. x^n squares from left to right: x^5 = ((x * x) * (x * x)) * x; x^-n = 1 / x^n; x^0 = 1. `if` is
 // `a` unless the condition is 0. An operation with a NaN gives NaN; an `if` ignores what it does not choose.
 //
+// Without Functions::all there is calculate_gain(relu), PyTorch's gain of a nonlinearity: fanin/gain.h. leaky_relu may
+// have a slope: calculate_gain(leaky_relu, 0.2).
+//
 // With Functions::all there are also pi, clamp(x, low, high) = min(max(x, low), high), and the functions of
 // formulas/exact_functions.h, which are correctly rounded.
 #pragma once

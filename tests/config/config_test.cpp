@@ -1004,4 +1004,19 @@ TEST(WithParameters, ChangesThemAndKeepsTheSeed) {
   EXPECT_THROW(fanin::with_parameters(drawn, {{"scale", "much"}}), fanin::InvalidArgument);
 }
 
+TEST(WithParameters, NumbersCanBeFormulas) {
+  const auto gain_of = [](const std::string& text) {
+    return fanin::with_parameters(fanin::make("torch:orthogonal", 1), {{"gain", text}})
+        .describe({4, 4})
+        .distribution.value;
+  };
+  EXPECT_EQ(gain_of("calculate_gain(relu)"), std::sqrt(2.0));
+  EXPECT_EQ(gain_of("calculate_gain(leaky_relu, 0.2)"), fanin::calculate_gain("leaky_relu", 0.2));
+  EXPECT_EQ(gain_of("1 / sqrt(2 * 12)"), 1 / std::sqrt(24.0));
+  fanin::test::expect_refused([&] { gain_of("calculate_gain(gelu)"); }, {"`gain`", "\"gelu\"", "\"selu\""});
+  fanin::test::expect_refused([&] { gain_of("1 / 0"); }, {"`gain`", "not finite"});
+  fanin::test::expect_refused([&] { gain_of("layer"); }, {"`gain`", "layer is not known"});
+  EXPECT_THROW(fanin::with_parameters(fanin::make("he_normal", 1), {{"seed", "2 ^ 3"}}), fanin::InvalidArgument);
+}
+
 }  // namespace

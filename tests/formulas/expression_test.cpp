@@ -67,6 +67,18 @@ TEST(Expression, HasKnownValues) {
     EXPECT_FALSE(std::signbit(value(first_is_positive)));
 }
 
+TEST(Expression, HasPyTorchsGains) {
+  EXPECT_EQ(value("calculate_gain(relu)"), std::sqrt(2.0));
+  EXPECT_EQ(value("2 * calculate_gain( tanh ) / width"), 2 * (5.0 / 3) / 768);
+  EXPECT_EQ(value("calculate_gain(leaky_relu)"), fanin::calculate_gain("leaky_relu"));
+  EXPECT_EQ(value("calculate_gain(leaky_relu, x - 1)"), fanin::calculate_gain("leaky_relu", 1.1 - 1));
+  EXPECT_NE(refusal("calculate_gain(gelu)").find("column 16: Unsupported `nonlinearity` \"gelu\""), std::string::npos);
+  EXPECT_NE(refusal("calculate_gain()").find("nonlinearity"), std::string::npos);
+  EXPECT_NE(refusal("calculate_gain(relu, 1)").find("Expected \")\""), std::string::npos)
+      << refusal("calculate_gain(relu, 1)");
+  EXPECT_THROW(Expression("calculate_gain(relu)", Functions::all), InvalidArgument);  // VALUES.md, section 7, has none
+}
+
 TEST(Expression, LosesNoNaN) {
   for (const char* text : {"min(1, 0 / 0)", "min(0 / 0, 1)", "max(1, 0 / 0)", "max(0 / 0, 1)", "clamp(0 / 0, 1, 2)",
                            "0 / 0 < 1", "1 != 0 / 0", "if(0 / 0, 1, 2)", "floor(0 / 0) * 0"}) {
