@@ -496,7 +496,7 @@ Array array_of(nb::handle object, std::optional<CudaStream> stream) {
   if (!dtype) {
     std::string names;
     for (const DTypeFacts& facts : dtypes()) names += (names.empty() ? "" : ", ") + std::string(facts.name);
-    refuse("Weights are of one of these dtypes: " + names + ". Received: an array of " + found.type);
+    refuse("Arrays are of one of these dtypes: " + names + ". Received: an array of " + found.type);
   }
   array.dtype = *dtype;
   const bool has_elements = array.count() != 0;  // throws for shapes that no tensor has
@@ -507,6 +507,13 @@ Array array_of(nb::handle object, std::optional<CudaStream> stream) {
     array.shape.back() *= 2;
   }
   return std::move(array);
+}
+
+Array source_of(nb::handle object) {
+  if (is_torch_tensor(object)) return array_of(object.attr("contiguous")(), std::nullopt);
+  if (nb::hasattr(object, "__cuda_array_interface__")) return array_of(object, std::nullopt);
+  const nb::object require = nb::module_::import_("numpy").attr("require");
+  return array_of(require(object, nb::none(), nb::make_tuple("C_CONTIGUOUS", "WRITEABLE")), std::nullopt);
 }
 
 Array bytes_of(nb::handle object, std::optional<CudaStream> stream) {

@@ -63,6 +63,10 @@ struct Array {
 // ValueError if the array cannot be filled.
 Array array_of(nb::handle object, std::optional<CudaStream> stream);
 
+// Memory that is read and not written: array_of, and also lists of numbers and arrays that are read-only, immutable or
+// not dense. Of those it is a dense copy.
+Array source_of(nb::handle object);
+
 // Device memory as bytes: a dense CUDA array of uint8. Array::dtype has no meaning.
 Array bytes_of(nb::handle object, std::optional<CudaStream> stream);
 

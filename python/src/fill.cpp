@@ -36,27 +36,32 @@ class ScaleArgument {
       scale.number = nb::cast<double>(nb::float_(object));
       return;
     }
-    array_ = array_of(object, std::nullopt);
+    if (nb::isinstance<nb::str>(object) || nb::isinstance<nb::bytes>(object)) refuse(object, "");
+    array_ = source_of(object);
     const Shape& shape = array_->shape;
     for (const std::int64_t group : {32, 16}) {
       Shape wanted = written;
       if (!wanted.empty()) wanted.back() /= group;
       if (written.empty() || written.back() % group != 0 || shape != wanted) continue;
-      if (!array_->device.is_host() || !array_->is_dense()) {
-        throw InvalidArgument("The scales must be a dense array in host memory. Received: a " + type_name_of(object));
+      if (!array_->device.is_host()) {
+        throw InvalidArgument("The scales must be in host memory. Received: a " + type_name_of(object));
       }
       scale = {1, array_->address, array_->dtype, array_->count(), static_cast<std::uint32_t>(group)};
       return;
     }
-    throw InvalidArgument(
-        "output_scale is a number, or an array of scales: one for each 32 elements (OCP MX) or 16 (NVFP4) of the last "
-        "axis. Received: an array of shape " +
-        to_string(shape) + " for values of shape " + to_string(written));
+    refuse(object, " of shape " + to_string(shape) + ", for values of shape " + to_string(written));
   }
 
   OutputScale scale;
 
  private:
+  [[noreturn]] static void refuse(nb::handle object, const std::string& what) {
+    throw InvalidArgument(
+        "output_scale is a number, or an array of scales: one for each 32 elements (OCP MX) or 16 (NVFP4) of the last "
+        "axis. Received: a " +
+        type_name_of(object) + what);
+  }
+
   std::optional<Array> array_;
 };
 
@@ -75,7 +80,7 @@ nb::object fill_with(nb::object array, nb::handle init, const std::optional<Limi
   const Array target = array_of(array, stream_from(stream));
   TensorOptions options = options_from(name, subsequence, layout, target.layout());
   const Shape whole = whole_shape(target, shape, offset, options);
-  const ScaleArgument scale(output_scale, offset.is_none() ? whole : target.shape);
+  const ScaleArgument scale(output_scale, options.block.extent.empty() ? whole : target.shape);
   options.output_scale = scale.scale;
   options.rounding = rounding;
   if (target.whole && target.count() == 0) return array;  // this process holds nothing
@@ -106,10 +111,10 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
 
 // The scales of OCP MX as a new array, one for each `group` elements of the last axis.
 nb::object mx_scales(nb::handle values, nb::handle dtype, std::uint32_t group) {
-  const Array from = array_of(values, std::nullopt);
-  if (from.dtype != DType::float32 || !from.device.is_host() || !from.is_dense()) {
-    throw InvalidArgument("mx_scales takes a dense array of float32 in host memory. Received: a " +
-                          type_name_of(values) + " of " + std::string(name_of(from.dtype)));
+  const Array from = source_of(values);
+  if (from.dtype != DType::float32 || !from.device.is_host()) {
+    throw InvalidArgument("mx_scales takes an array of float32 in host memory. Received: a " + type_name_of(values) +
+                          " of " + std::string(name_of(from.dtype)) + " on " + to_string(from.device));
   }
   if (from.shape.empty() || group == 0 || from.shape.back() % group != 0) {
     throw InvalidArgument("The last axis must be a multiple of the group of a scale. Received: shape=" +

@@ -112,6 +112,29 @@ def test_stochastic_rounding(dtype):
     assert (ours == fanin.draw(drawn, (n,), dtype, rounding="stochastic", threads=1).astype(np.float64)).all()
 
 
+def test_scales_are_read_from_any_array():
+    """Read-only, not dense, immutable, or a list: they are read, not written."""
+    weights = fanin.draw(NORMAL, (8, 64))
+    scales = fanin.mx_scales(weights, "float4_e2m1fn")
+    wanted = fanin.draw(NORMAL, (8, 64), "float4_e2m1fn", output_scale=scales).view(np.uint8)
+    read_only = [weights.copy(), scales.copy()]
+    for array in read_only:
+        array.setflags(write=False)
+    others = [(np.asfortranarray(weights), np.repeat(scales, 2, 0)[::2]), read_only]
+    torch = pytest.importorskip("torch")
+    others.append((torch.tensor(weights.T).T, torch.tensor(scales.astype(np.float32).T.copy()).T))
+    jnp = pytest.importorskip("jax.numpy")
+    others.append((jnp.asarray(weights), jnp.asarray(scales)))
+    for values, theirs in others:
+        assert (fanin.mx_scales(values, "float4_e2m1fn") == scales).all()
+        assert (fanin.draw(NORMAL, (8, 64), "float4_e2m1fn", output_scale=theirs).view(np.uint8) == wanted).all()
+    listed = scales.astype(np.float64).tolist()
+    assert (fanin.draw(NORMAL, (8, 64), "float4_e2m1fn", output_scale=listed).view(np.uint8) == wanted).all()
+    for wrong in ("0.5", [[1.0]], np.ones((8, 3), np.float32)):
+        with pytest.raises(ValueError, match="output_scale is a number, or an array of scales"):
+            fanin.draw(NORMAL, (8, 64), "float4_e2m1fn", output_scale=wrong)
+
+
 def test_numpy_arrays_of_any_strides():
     whole = np.zeros((10, 9), ml_dtypes.float4_e2m1fn)
     fanin.fill(whole[::2, ::-1], NORMAL)
