@@ -572,7 +572,12 @@ not finite in the dtype.)doc")
 
   m.def(
       "calculate_gain",
-      [](std::string_view nonlinearity, std::optional<double> param) { return calculate_gain(nonlinearity, param); },
+      [](std::string_view nonlinearity, nb::handle param) {
+        if (param.is_none()) return calculate_gain(nonlinearity);
+        double slope = 0;
+        if (PyBool_Check(param.ptr()) == 0 && nb::try_cast(param, slope)) return calculate_gain(nonlinearity, slope);
+        throw InvalidArgument("param, the slope of leaky_relu, must be a number. Received: param=" + shown(param));
+      },
       "nonlinearity"_a, "param"_a = nb::none(),
       nb::sig("def calculate_gain(nonlinearity: str, param: float | None = None) -> float"),
       "torch.nn.init.calculate_gain: the gain of a nonlinearity, of which param is leaky_relu's slope (None: 0.01).\n"

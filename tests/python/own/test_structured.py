@@ -79,6 +79,9 @@ def test_gains_are_pytorchs(nonlinearity):
         assert fanin.calculate_gain(nonlinearity, param) == torch.nn.init.calculate_gain(nonlinearity, param)
     with pytest.raises(ValueError, match="selu"):
         fanin.calculate_gain("gelu")
+    for param in (True, [1], "0.2", math.nan):  # as PyTorch, which takes NaN
+        with pytest.raises(ValueError, match="slope of leaky_relu"):
+            fanin.calculate_gain("leaky_relu", param)
 
 
 @pytest.mark.parametrize("shape", [(64, 48), (32, 16, 3, 5)])
