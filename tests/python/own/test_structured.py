@@ -44,7 +44,8 @@ def test_parameters_are_attributes():
         with pytest.raises(TypeError):
             wrong()
     for wrong in (lambda: fanin.Dirac(0), lambda: fanin.Sparse(2), lambda: fanin.STFT("both"), lambda: fanin.Constant([]),
-                  lambda: fanin.STFT(window=[]), lambda: fanin.STFT(window=[[1, 2], [3, 4]]), lambda: fanin.STFT(window=[math.nan])):
+                  lambda: fanin.STFT(window=[]), lambda: fanin.STFT(window=[[1, 2], [3, 4]]),
+                  lambda: fanin.STFT(window=[math.nan])):
         with pytest.raises(ValueError):
             wrong()
 
@@ -105,7 +106,8 @@ def test_names_of_pytorch_are_fanin_torchs_functions(shape):
         expected = getattr(ours, f"{name}_")(torch.empty(shape), **arguments, **options).numpy()
         assert (fanin.draw(init, shape) == expected).all(), name
     for mean, std, a, b in ((100.0, 0.01, 99.99, 100.03), (0.0, 2.0, -math.inf, 1.0), (1.0, 1.0, -math.inf, math.inf)):
-        init = fanin.get({"class_name": "torch:trunc_normal", "config": {"mean": mean, "std": std, "a": a, "b": b}}).with_seed(seed())
+        config = {"mean": mean, "std": std, "a": a, "b": b}
+        init = fanin.get({"class_name": "torch:trunc_normal", "config": config}).with_seed(seed())
         assert init == pickle.loads(pickle.dumps(init)) and fanin.describe(init, shape).bounds == (a, b)
         for dtype in ("float32", "float64", "float16"):
             expected = ours.trunc_normal_(torch.empty(shape, dtype=getattr(torch, dtype)), mean, std, a, b,
