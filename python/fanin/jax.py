@@ -41,7 +41,7 @@ _DISK = f"scale * sqrt(2 * u[0]) * {_DIRECTION}"
 _TRUNCATED_DISK = f"scale * sqrt(-log1p(expm1(-4) * u[0])) * {_DIRECTION}"
 _FORMULAS = (_DISK, _TRUNCATED_DISK)
 
-_DTYPES = _core._dtypes[:_core._dtypes.index("float8_e5m2") + 1]  # the XLA calls write no others
+_DTYPES = _core._dtypes[:_core._dtypes.index("float8_e5m2fnuz") + 1]  # the XLA calls write no others
 _SCALED = ("uniform", "normal", "truncated_normal")  # the distributions of variance_scaling
 
 jax.ffi.register_ffi_target(_TARGET, _core._xla_fill_cpu(), platform="cpu")

@@ -32,9 +32,9 @@ inline std::optional<DType> dtype_of_dlpack(nanobind::dlpack::dtype type) {
 }
 
 inline std::optional<DType> dtype_of_xla(xla::DataType type) {
-  static constexpr std::array<xla::DataType, 6> in_order{xla::DataType::f32,      xla::DataType::f64,
-                                                         xla::DataType::f16,      xla::DataType::bf16,
-                                                         xla::DataType::f8e4m3fn, xla::DataType::f8e5m2};
+  static constexpr std::array<xla::DataType, 8> in_order{
+      xla::DataType::f32,      xla::DataType::f64,    xla::DataType::f16,        xla::DataType::bf16,
+      xla::DataType::f8e4m3fn, xla::DataType::f8e5m2, xla::DataType::f8e4m3fnuz, xla::DataType::f8e5m2fnuz};
   const auto* const found = std::find(in_order.begin(), in_order.end(), type);  // XLA's calls have no others
   return found == in_order.end() ? std::nullopt : std::optional(dtypes()[found - in_order.begin()].dtype);
 }

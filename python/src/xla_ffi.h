@@ -52,7 +52,9 @@ enum class DataType : int {
   f64 = 12,
   bf16 = 16,
   f8e5m2 = 19,
-  f8e4m3fn = 20
+  f8e4m3fn = 20,
+  f8e5m2fnuz = 24,
+  f8e4m3fnuz = 25
 };
 
 struct Buffer {

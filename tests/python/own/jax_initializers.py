@@ -19,7 +19,7 @@ import fanin.jax as ours
 
 theirs = jax.nn.initializers
 KEY = jax.random.key(42)
-DTYPES = ["float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
+DTYPES = ["float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"]
 SCALED = ["glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform"]
 SHAPES = [(1, 7), (64, 33), (3, 3, 5, 8), (0, 4)]
 DEVICES = len(jax.devices())
