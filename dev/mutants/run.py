@@ -123,7 +123,7 @@ class Build:
         programs = {m.program for m in chosen}
         targets = {"fanin_program" if program.endswith(".py") else program for program in programs}
         include = f"-include {ROOT / 'dev/mutants/switch.h'}"
-        options = ["-DFANIN_EXAMPLES=OFF", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1",
+        options = ["-DFANIN_EXAMPLES=OFF", "-DFANIN_UNITY=ON", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1",
                    f"-DFANIN_CUDA={'ON' if cuda else 'OFF'}", f"-DCMAKE_CXX_FLAGS=-w {include}"]
         if cuda:  # the emulator executes PTX
             options += ["-DCMAKE_CUDA_ARCHITECTURES=90-virtual", f"-DCMAKE_CUDA_FLAGS=-w --no-compress {include}"]
