@@ -16,7 +16,8 @@ namespace fanin {
 FANIN_API Availability available();
 
 /// Loads the kernels into a CUDA device. Without it, the first fill on the device loads them and may synchronise. After
-/// it, fills neither allocate nor synchronise. May be called while a stream is captured. Throws DeviceError.
+/// it, fills neither allocate nor synchronise. May be called while a stream is captured. Throws InvalidArgument for a
+/// negative number, and DeviceError.
 FANIN_API void preload(int device = 0);
 
 /// The device that holds an address: the CUDA device for device and managed memory, the host for other memory, pinned

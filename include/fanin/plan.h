@@ -120,7 +120,7 @@ class FANIN_API Plan {
 
   /// The bytes of device memory that upload needs; 0 if an upload would save no launch. A kernel's parameters hold some
   /// 500 entries, or 290 of float64, and fewer blocks: 370 with a copy each, 150 with a copy of a range in the middle,
-  /// which cuts an entry into three. Throws DeviceError.
+  /// which cuts an entry into three. Throws InvalidArgument for a negative number, and DeviceError.
   std::size_t workspace_size(int device) const;
 
   /// Copies the launch data of a device's entries to memory there, in the order of the stream, so that one launch fills

@@ -3,13 +3,17 @@
 
 #include <utility>
 
+#include "api/destination.h"
 #include "cuda/backend.h"
 
 namespace fanin {
 
 Availability available() { return gpu::available(); }
 
-void preload(int device) { gpu::preload(device); }
+void preload(int device) {
+  detail::check_cuda(device);
+  gpu::preload(device);
+}
 
 Device device_of(const void* address) { return gpu::device_of(address); }
 

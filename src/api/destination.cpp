@@ -20,6 +20,11 @@ void check(Device device) {
                         std::to_string(device.cuda_device) + ")");
 }
 
+void check_cuda(int ordinal) {
+  if (ordinal >= 0) return;
+  throw InvalidArgument("CUDA devices are numbered from 0. Received: " + std::to_string(ordinal));
+}
+
 RunOptions checked(RunOptions options, Device device) {
   if (options.threads < 0) {
     throw InvalidArgument("The number of threads must not be negative (0: all). Received: threads=" +

@@ -14,6 +14,9 @@ namespace fanin::detail {
 // Throws InvalidArgument for a number that is no device.
 void check(Device device);
 
+// Throws InvalidArgument for a number that no CUDA device has.
+void check_cuda(int ordinal);
+
 // The options with the CPU target that a fill on the device uses. Throws InvalidArgument for options that are wrong for
 // every fill there, an unusable CPU target included.
 RunOptions checked(RunOptions options, Device device);

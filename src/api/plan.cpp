@@ -367,6 +367,7 @@ void Plan::fill(const std::vector<DeviceStream>& streams, const RunOptions& opti
 }
 
 std::size_t Plan::workspace_size(int device) const {
+  detail::check_cuda(device);
   const gpu::CurrentDevice current(device);
   const auto launches = state_->upload_for(device);
   return launches ? gpu::upload_bytes(*launches) : 0;
@@ -392,7 +393,7 @@ void Plan::upload(const View& workspace, CudaStream stream) {
 }
 
 void Plan::prepare(int device, CudaStream stream) {
-  detail::check(Device{device});
+  detail::check_cuda(device);
   gpu::preload(device);
   const gpu::CurrentDevice current(device);
   if (state_->is_uploaded(device)) return;

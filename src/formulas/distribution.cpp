@@ -59,14 +59,15 @@ Moments narrow_window(double lower, double upper) {
   double first = 0;
   double second = 0;
   for (int i = 0; i <= intervals; ++i) {
-    const double t = length * i / intervals;
+    const double x = static_cast<double>(i) / intervals;  // t / length, whose squares do not underflow
+    const double t = length * x;
     const double weight = (i == 0 || i == intervals ? 1 : i % 2 != 0 ? 4 : 2) * std::exp(-t * (a + t / 2));
     mass += weight;
-    first += weight * t;
-    second += weight * t * t;
+    first += weight * x;
+    second += weight * x * x;
   }
   const double mean = first / mass;
-  return {a + mean, std::sqrt(std::max(second / mass - mean * mean, 0.0))};
+  return {a + length * mean, length * std::sqrt(std::max(second / mass - mean * mean, 0.0))};
 }
 
 Moments moments_in_default_environment(const Distribution& d) {

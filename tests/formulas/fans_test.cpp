@@ -319,6 +319,13 @@ TEST(Describe, MomentsOfIdentity) {
   EXPECT_EQ(moments(1, {5, 0}).stddev, 0);
 }
 
+TEST(Describe, MomentsOfTinyWindows) {
+  const auto described = fanin::TruncatedNormal(0, 1, 1, -1e-300, 3e-300).describe({2});
+  const fanin::Moments moments = fanin::moments_of(described.distribution);  // uniform there
+  EXPECT_NEAR(moments.mean, 1e-300, 1e-312);
+  EXPECT_NEAR(moments.stddev, 4e-300 / std::sqrt(12.0), 1e-312);
+}
+
 TEST(Describe, SeedAsItIs) {
   const auto kind_and_value = [](const Initializer& initializer) {
     const Description d = initializer.describe({2, 2});
