@@ -3,12 +3,13 @@
 """Compares many draws with theory: distributions, tails, joint distributions, spectra of matrices.
 
     battery.py PROGRAM [--draws N] [--threads T] [--write FILE]
-    battery.py PROGRAM [--draws N] --wrong FAULT      draw wrong normals, which the battery must find
+    battery.py PROGRAM [--draws N] --controls       only the deliberate faults
 
 PROGRAM is battery_count. N elements are drawn of each sampler in float32, and a tenth of N of each dtype and for each joint
-distribution. The exit status is 1 if a check fails or, with --wrong, if none does. The faults: "sigma", a standard deviation
-that is wrong by 1e-4 * sqrt(1e10 / N); "entry" and "box", one wrong entry of the sampler's table (fault.h), for N >= 1e10.
-Seeds are fixed, so that a run can be repeated. checks.py has the statistics, laws.py the distributions. Needs NumPy and SciPy.
+distribution. Then samplers with deliberate faults are drawn, which the battery must find: a standard deviation that is wrong by
+1e-4 * sqrt(1e10 / N) and, if N >= 1e10, one wrong entry of the table (fault.h). The exit status is 1 if a check fails or no
+check finds a fault. Seeds are fixed, so that a run can be repeated. checks.py and spectra.py have the statistics, laws.py the
+distributions. Needs NumPy and SciPy.
 """
 import argparse
 import functools
@@ -19,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,11 +28,12 @@ import numpy as np
 try:
     import checks
     import laws
+    import report
+    import spectra
 except ImportError as error:
     print(f"skipped: {error}. The battery needs NumPy and SciPy (Debian: python3-scipy)")
     sys.exit(77)
 
-FALSE_ALARM = 1e-7  # the probability that one check fails for a correct generator
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 
@@ -102,7 +105,8 @@ SAMPLERS = [
 class Battery:
     def __init__(self, program, draws, threads):
         self.program, self.draws, self.threads = program, draws, threads
-        self.sections, self.elements = [], 0
+        self.sections: list[report.Section] = []
+        self.elements = 0
 
     def run(self, mode, classes=(), **keys):
         command = [self.program, mode, f"threads={self.threads}"]
@@ -115,14 +119,15 @@ class Battery:
     def counts(self, mode, classes=(), **keys):
         return np.frombuffer(self.run(mode, classes, **keys), np.uint64).astype(np.int64)
 
-    def section(self, name, seed, draws, found):
-        self.sections.append((name, seed, draws, found))
-        worst = min(found, key=lambda check: check.p)
-        print(f"{name}: {len(found)} checks of {draws:.3g} draws; smallest p {worst.p:.2g} ({worst.name})", flush=True)
+    def section(self, name, seed, draws, found, is_control=False):
+        section = report.Section(name, seed, draws, found, is_control)
+        self.sections.append(section)
+        print(f"{name}: {len(found)} checks of {draws:.3g} draws; smallest p {section.worst.p:.2g} ({section.worst.name})"
+              + ("" if section.is_right else " FAILED"), flush=True)
 
     # ---------------------------------------------------------------- one dimension
 
-    def sampler(self, sampler, seed, fault="none"):
+    def sampler(self, sampler, seed, fault="none", control=""):
         counts = self.counts("cells", init=sampler.init, seed=seed, draws=self.draws, fault=fault, **sampler.grid)
         cells, sixteenths = counts[:-16], counts[-16:]
         probabilities = sampler.probabilities
@@ -132,7 +137,7 @@ class Battery:
         found += [self.sixteenths(sampler, sixteenths)]
         if sampler.name == NORMAL.name:
             found += self.tails(sampler, cells)
-        self.section(sampler.name, seed, self.draws, found)
+        self.section(control or sampler.name, seed, self.draws, found, is_control=bool(control))
 
     def sixteenths(self, sampler, counts):
         """The position within a cell, over all cells. Elements outside of the grid are as good as impossible."""
@@ -241,18 +246,26 @@ class Battery:
         found += checks.joint("replacements in order", counts[4096:], np.outer(share, share).ravel(), (means, means))
         self.section(f"trials: {first.name}, then {second.name}", seed, draws, found)
 
+    # ---------------------------------------------------------------- matrices
 
-def report(battery, seconds):
-    found = [check for _, _, _, section in battery.sections for check in section]
-    failed = [(name, check) for name, _, _, section in battery.sections for check in section if not check.p >= FALSE_ALARM]
-    lines = [f"{battery.elements:.3g} elements in {seconds:.0f} s. {len(found)} checks, each with a false-alarm rate of "
-             f"{FALSE_ALARM:g}, so at most {len(found) * FALSE_ALARM:.2g} in all. The smallest p-value is "
-             f"{min(check.p for check in found):.2g}; {1 / len(found):.2g} is expected. {len(failed)} failed.", ""]
-    for name, seed, draws, section in battery.sections:
-        lines += [f"### {name}", "", f"Seed {seed}, {draws:.4g} draws.", ""]
-        lines += ["| check | statistic | p-value |", "| --- | ---: | ---: |"]
-        lines += [f"| {check.name} | {check.statistic:.5g} | {check.p:.2g} |" for check in section] + [""]
-    return lines, failed
+    def matrices(self, sampler, seed, count, rows, columns, by_row=False):
+        """Matrices that are a tensor each, of consecutive subsequences; or each of their rows is a tensor."""
+        tensors, size = (count * rows, columns) if by_row else (count, rows * columns)
+        numbers = ",".join(map(str, range(tensors)))
+        values = np.frombuffer(self.run("values", init=sampler.init, seed=seed, by="subsequence", list=numbers, draws=size),
+                               np.float32)
+        spread = math.sqrt(sampler.probabilities @ (sampler.centres - sampler.probabilities @ sampler.centres) ** 2)
+        return values.reshape(count, rows, columns) / spread
+
+    def spectra(self, sampler, seed, count, rows, columns, by_row=False):
+        found = spectra.tall(self.matrices(sampler, seed, count, rows, columns, by_row), sampler is NORMAL)
+        rows_are = ", rows of different tensors" if by_row else ""
+        name = f"{sampler.name}: {count} {'matrix' if count == 1 else 'matrices'} of {rows} x {columns}{rows_are}"
+        self.section(name, seed, count * rows * columns, found)
+
+    def smallest_singular_values(self, seed, count, size):
+        found = spectra.square(self.matrices(NORMAL, seed, count, size, size))
+        self.section(f"normal: {count} matrices of {size} x {size}", seed, count * size * size, found)
 
 
 def main():
@@ -260,26 +273,33 @@ def main():
     parser.add_argument("program", help="battery_count")
     parser.add_argument("--draws", type=float, default=1e10, help="elements of each sampler (default 1e10)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--wrong", choices=["sigma", "entry", "box"], help="draw wrong normals, which the battery must find")
-    parser.add_argument("--write", metavar="FILE", help="write the summary there, after the line that begins the results")
+    parser.add_argument("--controls", action="store_true", help="only the deliberate faults")
+    parser.add_argument("--write", metavar="FILE", help="write the summary there")
     arguments = parser.parse_args()
     battery, start = Battery(arguments.program, int(arguments.draws), arguments.threads), time.time()
-    if arguments.wrong:
-        wrong = normal(1 + 1e-4 * math.sqrt(1e10 / battery.draws)) if arguments.wrong == "sigma" else NORMAL
-        battery.sampler(wrong, 1, "none" if arguments.wrong == "sigma" else arguments.wrong)
-    else:
-        run_all(battery)
-    lines, failed = report(battery, time.time() - start)
-    print(lines[0])
-    for name, check in failed:
-        print(f"failed: {name}: {check.name}: {check.statistic:.6g}, p {check.p:.2g}")
+    if not arguments.controls:
+        run_checks(battery)
+    run_controls(battery)
     if arguments.write:
-        with open(arguments.write, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines))
-    return bool(failed) != bool(arguments.wrong)
+        Path(arguments.write).write_text(report.summary(battery.sections, battery.elements), encoding="utf-8")
+    wrong = [section for section in battery.sections if not section.is_right]
+    for section in wrong:
+        print(f"FAILED: {section.name}: " + ("no check finds the fault" if section.is_control else
+              "; ".join(f"{check.name}: {check.statistic:.6g}, p {check.p:.2g}" for check in section.failed)))
+    print(f"{battery.elements:.3g} elements in {time.time() - start:.0f} s: "
+          + (f"{len(wrong)} parts failed" if wrong else "no part failed"))
+    return bool(wrong)
 
 
-def run_all(battery):
+def run_controls(battery):
+    error = 1e-4 * math.sqrt(1e10 / battery.draws)
+    battery.sampler(normal(1 + error), 1, control=f"the standard deviation is too large by {error:.2g} of it")
+    if battery.draws >= 1e10:
+        battery.sampler(NORMAL, 1, "entry", control="one of 252 rectangles is too wide by 1e-3 of it")
+        battery.sampler(NORMAL, 1, "box", control="one of 253 edge boxes begins 2^-8 too far out")
+
+
+def run_checks(battery):
     for number, sampler in enumerate(SAMPLERS):
         battery.sampler(sampler, 100 + number)
     for number, dtype in enumerate(["float64", *laws.FORMATS]):
@@ -300,6 +320,12 @@ def run_all(battery):
         battery.across(sampler, "name", [f"layer_{a}{b}/kernel" for a in LETTERS[:16] for b in LETTERS], 320 + number)
     battery.retried(NORMAL, window(-1.25, 1.25, 2 ** 14, laws.Normal), 331)
     battery.retried(window(-1.75, 1.75, 2 ** 14, laws.Normal), window(-1.25, 1.25, 2 ** 14, laws.Normal), 332)
+    for number, sampler in enumerate([NORMAL, CUT, CENTRED]):
+        battery.spectra(sampler, 400 + number, 32, 512, 256)
+    battery.spectra(NORMAL, 410, 16, 512, 256, by_row=True)
+    battery.smallest_singular_values(420, 256, 100)
+    if battery.draws >= 1e9:
+        battery.spectra(NORMAL, 430, 1, 4096, 2048)
 
 
 if __name__ == "__main__":

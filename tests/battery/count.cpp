@@ -4,22 +4,20 @@
 //
 //   battery_count MODE KEY=VALUE...
 //
-//   cells      how many elements are in each cell of a grid or, for dtypes of 16 bits and less, have each pattern of
-//   bits tuples     how many tuples of d elements are in each combination of classes: the elements i, i + lag, ...,
+//   cells      how many elements are in each cell of a grid; for a dtype of at most 16 bits, have each pattern of bits
+//   tuples     how many tuples of d elements are in each combination of classes: the elements i, i + lag, ...,
 //              i + (d - 1) lag of one tensor, or the elements i of d tensors that follow each other in a list
 //   retried    pairs of classes of a rejected normal and the one that replaced it: of the elements that differ in two
 //              tensors of one seed, which differ in their windows; then pairs of replacements that follow each other
 //   values     the float32 elements themselves
 //
-// Keys: init (JSON of an initializer), dtype, rounding (nearest, stochastic), seed, draws, threads, block (elements of
-// a thread's turn); scale and first (cell j of the grid is [first + j, first + j + 1) / scale), cells; lag, bits (of a
-// class; a tuple has 12 bits in all); by (subsequence, seed, name) and list (comma-separated) of tensors; other (the
-// second initializer of "retried"); fault (none, or one of those in fault.h).
+// Keys: init (JSON of an initializer), dtype, rounding (nearest, stochastic), seed, draws, threads; scale and first
+// (cell j of the grid is [first + j, first + j + 1) / scale), cells; lag, bits (of a class; a tuple has 12 bits in
+// all); by (subsequence, seed, name) and list (comma-separated) of tensors; other (the second initializer of
+// "retried"); fault (none, or one of those in fault.h).
 // Standard input has the class of each cell, from the one below the grid to the one above it, a byte each.
 // Counts are written to standard output as 64-bit integers of this machine's order, elements below the grid first and
 // those above it last; after the cells' counts come those of their sixteenths, counted over all cells.
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -43,6 +41,7 @@ using Counts = std::vector<std::uint64_t>;
 
 constexpr unsigned tuple_bits = 12;
 constexpr unsigned sixteenth_bits = 4;
+constexpr std::size_t turn_size = 1 << 14;  // elements that a thread draws at a time; the cache has room for more
 
 // ---------------------------------------------------------------- arguments
 
@@ -157,7 +156,7 @@ Counts counted(std::size_t size, std::uint64_t turns, std::int64_t threads, cons
       error = std::current_exception();
     }
   };
-  for (std::int64_t j = 0; j < threads; ++j) team.emplace_back(work);
+  for (std::int64_t j = 0; j < std::max<std::int64_t>(1, threads); ++j) team.emplace_back(work);
   for (std::thread& thread : team) thread.join();
   if (error) std::rethrow_exception(error);
   return sum;
@@ -175,10 +174,11 @@ struct Grid {
         cells(arguments.number("cells", 1)) {}
 
   // The sixteenth of a cell that holds x: 16 cell + sixteenth, counted from the cell below the grid. The product is
-  // exact because the scale is a power of two, and the conversion, which truncates, sees no negative number.
+  // exact because the scale is a power of two, and the conversion, which truncates, sees no negative number. NaN counts
+  // as below the grid.
   std::int32_t sixteenth_of(double x) const {
     const double at = x * scale - static_cast<double>(first - 1);
-    const double inside = std::min(std::max(at, 0.0), static_cast<double>(cells + 1));
+    const double inside = std::min(std::max(0.0, at), static_cast<double>(cells + 1));
     return static_cast<std::int32_t>(inside * (1 << sixteenth_bits));
   }
   std::size_t size() const { return static_cast<std::size_t>(cells) + 2; }
@@ -188,14 +188,14 @@ template <class T>
 Counts count_cells(const Arguments& arguments, const Tensor& tensor) {
   const Grid grid(arguments);
   const fanin::FillParams params = tensor.params();
-  const std::size_t block = 1 << 14;
   const auto size = static_cast<std::uint64_t>(tensor.size);
-  return counted(grid.size() + (1U << sixteenth_bits), (size + block - 1) / block, arguments.number("threads", 1),
-                 [&](Tally& tally, std::uint64_t turn) {
-                   thread_local std::vector<T> values(block);
-                   thread_local std::vector<std::int32_t> cells(block);
-                   const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(block, size - turn * block));
-                   draw(values.data(), params, turn * block, count, tensor.fault);
+  return counted(grid.size() + (1U << sixteenth_bits), (size + turn_size - 1) / turn_size,
+                 arguments.number("threads", 1), [&](Tally& tally, std::uint64_t turn) {
+                   thread_local std::vector<T> values(turn_size);
+                   thread_local std::vector<std::int32_t> cells(turn_size);
+                   const auto count =
+                       static_cast<std::size_t>(std::min<std::uint64_t>(turn_size, size - turn * turn_size));
+                   draw(values.data(), params, turn * turn_size, count, tensor.fault);
                    for (std::size_t j = 0; j < count; ++j) cells[j] = grid.sixteenth_of(static_cast<double>(values[j]));
                    std::uint32_t* of_cells = tally.counters(count);
                    std::uint32_t* of_sixteenths = of_cells + grid.size();
@@ -210,13 +210,13 @@ Counts count_cells(const Arguments& arguments, const Tensor& tensor) {
 template <class T>
 Counts count_patterns(const Arguments& arguments, const Tensor& tensor) {
   const fanin::FillParams params = tensor.params();
-  const std::size_t block = 1 << 14;
   const auto size = static_cast<std::uint64_t>(tensor.size);
-  return counted(std::size_t{1} << (8 * sizeof(T)), (size + block - 1) / block, arguments.number("threads", 1),
+  return counted(std::size_t{1} << (8 * sizeof(T)), (size + turn_size - 1) / turn_size, arguments.number("threads", 1),
                  [&](Tally& tally, std::uint64_t turn) {
-                   thread_local std::vector<T> values(block);
-                   const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(block, size - turn * block));
-                   draw(values.data(), params, turn * block, count, tensor.fault);
+                   thread_local std::vector<T> values(turn_size);
+                   const auto count =
+                       static_cast<std::size_t>(std::min<std::uint64_t>(turn_size, size - turn * turn_size));
+                   draw(values.data(), params, turn * turn_size, count, tensor.fault);
                    std::uint32_t* counters = tally.counters(count);
                    for (std::size_t j = 0; j < count; ++j) ++counters[values[j]];
                  });
@@ -230,7 +230,7 @@ class Classes {
       throw std::runtime_error("Standard input ends before the classes of all cells");
   }
   std::uint8_t operator()(float value) const {
-    return of_cell_[grid_.sixteenth_of(static_cast<double>(value)) >> sixteenth_bits];
+    return of_cell_[static_cast<std::size_t>(grid_.sixteenth_of(static_cast<double>(value)) >> sixteenth_bits)];
   }
   void of(const std::vector<float>& values, std::uint8_t* to) const {
     for (std::size_t j = 0; j < values.size(); ++j) to[j] = (*this)(values[j]);
@@ -257,9 +257,9 @@ Counts count_tuples_within(const Arguments& arguments, const Classes& classes) {
   const Tensor tensor(arguments, "init");
   const fanin::FillParams params = tensor.params();
   const auto bits = static_cast<unsigned>(arguments.number("bits"));
-  const auto lag = static_cast<std::size_t>(arguments.number("lag"));
+  const auto lag = static_cast<std::size_t>(std::max<std::int64_t>(1, arguments.number("lag")));
   const std::size_t span = lag * (tuple_bits / bits);  // elements that make `lag` tuples
-  const std::size_t block = std::max<std::size_t>(1, (1 << 14) / span) * span;
+  const std::size_t block = std::max<std::size_t>(1, turn_size / span) * span;
   const std::uint64_t turns = static_cast<std::uint64_t>(tensor.size) / block;
   return counted(std::size_t{1} << tuple_bits, turns, arguments.number("threads", 1),
                  [&](Tally& tally, std::uint64_t turn) {
@@ -315,18 +315,17 @@ Counts count_retried(const Arguments& arguments) {
   const Grid grid(arguments);
   const Classes first_classes(grid);
   const Classes second_classes(grid);
-  const std::size_t block = 1 << 14;
   const std::size_t pairs = std::size_t{1} << tuple_bits;
-  const std::uint64_t turns = static_cast<std::uint64_t>(first.size) / block;
+  const std::uint64_t turns = static_cast<std::uint64_t>(first.size) / turn_size;
   return counted(2 * pairs, turns, arguments.number("threads", 1), [&](Tally& tally, std::uint64_t turn) {
-    thread_local std::vector<float> rejected(block);
-    thread_local std::vector<float> replacing(block);
-    draw(rejected.data(), first_params, turn * block, block, first.fault);
-    draw(replacing.data(), second_params, turn * block, block, second.fault);
-    std::uint32_t* counters = tally.counters(block);
+    thread_local std::vector<float> rejected(turn_size);
+    thread_local std::vector<float> replacing(turn_size);
+    draw(rejected.data(), first_params, turn * turn_size, turn_size, first.fault);
+    draw(replacing.data(), second_params, turn * turn_size, turn_size, second.fault);
+    std::uint32_t* counters = tally.counters(turn_size);
     std::uint32_t before = 0;
     bool is_second = false;
-    for (std::size_t j = 0; j < block; ++j) {
+    for (std::size_t j = 0; j < turn_size; ++j) {
       if (rejected[j] == replacing[j]) continue;
       const std::uint32_t now = second_classes(replacing[j]);
       ++counters[static_cast<std::uint32_t>(first_classes(rejected[j])) << (tuple_bits / 2) | now];
@@ -362,6 +361,8 @@ Counts count(const std::string& mode, const Arguments& arguments) {
   }
   if (mode == "retried") return count_retried(arguments);
   if (mode != "tuples") throw std::invalid_argument("No such mode: " + mode);
+  const std::int64_t bits = arguments.number("bits");
+  if (bits < 1 || tuple_bits % bits != 0) throw std::invalid_argument("A class has 1, 2, 3, 4, 6 or 12 bits");
   const Classes classes{Grid(arguments)};
   return arguments.text("by").empty() ? count_tuples_within(arguments, classes)
                                       : count_tuples_across(arguments, classes);

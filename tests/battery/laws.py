@@ -9,8 +9,8 @@ A law has one function, below(x): the probability that a value is less than x, f
 - Normal is the mathematical distribution, rounded to binary32, plus the difference that the 2^24 fractions of each of the
   table's rectangles make. The edge boxes, which have 1/64 of the area, count as continuous.
 
-What is left out: the 2^24 levels that decide whether a point is kept, and the error of neglog, below 1 ulp. Both change
-the probability of a cell by less than 1e-6 of it, and 10^10 draws in 10^4 cells cannot show less than 1e-4.
+What is left out: the 2^24 levels that decide whether a point is kept, and the rounding of that comparison. Both change the
+probability of a cell by less than 1e-6 of it, and 10^10 draws in 10^4 cells cannot show less than 1e-4.
 """
 import functools
 import json
@@ -72,6 +72,27 @@ def edge_fractions():
     return (2 * np.arange(FRACTIONS) + 1).astype(np.float32).astype(np.float64) / 2 ** 25
 
 
+def fma(a, b, c):
+    """In binary32, of binary32 numbers held as binary64: the product is exact, and the sum almost always is."""
+    return (a * b + c).astype(np.float32).astype(np.float64)
+
+
+def neglog(u):
+    """-log(u) as the contract computes it, in binary32. Far out in the tail, points are further apart than cells, so that an
+    error in the last place would put all draws of a point into the wrong cell."""
+    coefficients = ["-0x1.fffff8p-2", "0x1.55555p-2", "-0x1.000426p-2", "0x1.99a3f6p-3", "-0x1.54275cp-3", "0x1.22716cp-3",
+                    "-0x1.0f37a2p-3", "0x1.08496ap-3", "-0x1.38319p-4"]
+    root_half = 0x3f3504f3  # the bits of sqrt(1/2)
+    bits = u.astype(np.float32).view(np.int32) - root_half
+    exponent = (bits >> 23).astype(np.float64)
+    f = ((bits & 0x7fffff) + root_half).view(np.float32).astype(np.float64) - 1
+    p = np.full(f.shape, float.fromhex(coefficients[-1]))
+    for coefficient in coefficients[-2::-1]:
+        p = fma(p, f, float.fromhex(coefficient))
+    square = (f * f).astype(np.float32).astype(np.float64)
+    return -fma(exponent, float.fromhex("0x1.62e430p-1"), fma(square, p, f))
+
+
 @functools.lru_cache(maxsize=2)
 def narrow_normal(low, high):
     """A normal in a window that has no table: a uniform proposal, or an exponential one (docs/VALUES.md, section 3)."""
@@ -84,8 +105,8 @@ def narrow_normal(low, high):
         weights = np.exp(-(x.astype(np.float64) ** 2 - a * a) / 2)
     else:
         rate = (a + math.sqrt(a * a + 4)) / 2
-        step = -np.log(u) / rate
-        x = (a + step.astype(np.float32)).astype(np.float32)
+        step = (neglog(u) * np.float64(np.float32(1 / rate))).astype(np.float32).astype(np.float64)
+        x = (a + step).astype(np.float32)
         weights = np.exp(-((step - (rate - a)) ** 2) / 2)
     return Points(x, np.where((x >= low) & (x <= high), weights, 0.0))
 
@@ -171,13 +192,3 @@ def up_to_stochastic(values):
     wide = high - low > 2 ** -20  # else the difference cancels, and the function is as good as linear
     gap = np.where(wide, high - low, 1)
     return np.where(wide, np.diff(integral) / gap, ndtr((low + high) / 2))
-
-
-# ---------------------------------------------------------------- spectra
-
-def tracy_widom_1(x):
-    """P(TW1 > x) and P(TW1 < x), by the shifted gamma distribution of Chiani (2014), "Distribution of the largest
-    eigenvalue for real Wishart and Gaussian random matrices": within 1e-3 of the probability."""
-    from scipy.stats import gamma
-    law = gamma(46.446, loc=-9.84801, scale=0.186054)
-    return law.sf(x), law.cdf(x)
