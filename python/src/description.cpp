@@ -82,26 +82,27 @@ std::string text_of(const Description& d) {
 }
 
 // What pickle keeps: all but the expression and the matrices of the distribution, which only fills use.
-using Numbers = std::tuple<double, double, double, double, double, double, double>;
+using Numbers = std::tuple<double, double, double, double, double, double, double, double, double>;
 using State = std::tuple<std::string, std::vector<std::int64_t>, std::uint64_t, int, std::uint64_t, std::uint64_t, int,
                          Numbers, bool, std::uint64_t, std::uint64_t, std::uint64_t, int, std::string>;
 
 State state_of(const Description& d) {
   const Distribution& drawn = d.distribution;
-  return {d.initializer,
-          d.shape,
-          d.size,
-          static_cast<int>(d.layout),
-          d.fans.fan_in,
-          d.fans.fan_out,
-          static_cast<int>(drawn.kind),
-          {drawn.value, drawn.low, drawn.high, drawn.mean, drawn.stddev, drawn.lower, drawn.upper},
-          drawn.uses_draw,
-          drawn.rows,
-          drawn.columns,
-          d.seed,
-          static_cast<int>(d.seed_kind),
-          d.derivation};
+  return {
+      d.initializer,
+      d.shape,
+      d.size,
+      static_cast<int>(d.layout),
+      d.fans.fan_in,
+      d.fans.fan_out,
+      static_cast<int>(drawn.kind),
+      {drawn.value, drawn.low, drawn.high, drawn.mean, drawn.stddev, drawn.lower, drawn.upper, drawn.least, drawn.most},
+      drawn.uses_draw,
+      drawn.rows,
+      drawn.columns,
+      d.seed,
+      static_cast<int>(d.seed_kind),
+      d.derivation};
 }
 
 // Throws InvalidArgument for a number outside of the enumeration.
@@ -123,7 +124,8 @@ Description description_of(const State& state) {
   int seed_kind = 0;
   std::tie(d.initializer, shape, d.size, layout, d.fans.fan_in, d.fans.fan_out, kind, numbers, drawn.uses_draw,
            drawn.rows, drawn.columns, d.seed, seed_kind, d.derivation) = state;
-  std::tie(drawn.value, drawn.low, drawn.high, drawn.mean, drawn.stddev, drawn.lower, drawn.upper) = numbers;
+  std::tie(drawn.value, drawn.low, drawn.high, drawn.mean, drawn.stddev, drawn.lower, drawn.upper, drawn.least,
+           drawn.most) = numbers;
   d.shape = shape;
   d.layout = enumerator(layout, Layout::oihw);
   drawn.kind = enumerator(kind, Kind::orthogonal);

@@ -105,10 +105,12 @@ def test_names_of_pytorch_are_fanin_torchs_functions(shape):
         options = {"generator": torch.Generator().manual_seed(5)} if is_random else {}
         expected = getattr(ours, f"{name}_")(torch.empty(shape), **arguments, **options).numpy()
         assert (fanin.draw(init, shape) == expected).all(), name
-    for mean, std, a, b in ((100.0, 0.01, 99.99, 100.03), (0.0, 2.0, -math.inf, 1.0), (1.0, 1.0, -math.inf, math.inf)):
+    for mean, std, a, b in ((100.0, 0.01, 99.99, 100.03), (0.1, 0.3, -0.2, 0.7), (0.0, 2.0, -math.inf, 1.0),
+                            (1.0, 1.0, -math.inf, math.inf)):
         config = {"mean": mean, "std": std, "a": a, "b": b}
         init = fanin.get({"class_name": "torch:trunc_normal", "config": config}).with_seed(seed())
         assert init == pickle.loads(pickle.dumps(init)) and fanin.describe(init, shape).bounds == (a, b)
+        assert pickle.loads(pickle.dumps(fanin.describe(init, shape))).bounds == (a, b)
         for dtype in ("float32", "float64", "float16"):
             expected = ours.trunc_normal_(torch.empty(shape, dtype=getattr(torch, dtype)), mean, std, a, b,
                                           generator=torch.Generator().manual_seed(5)).numpy()
