@@ -43,8 +43,6 @@ using fanin::test::on_threads;
 using fanin::test::poison;
 using fanin::test::view_of;
 
-constexpr std::array<DType, 5> added{DType::float8_e4m3fnuz, DType::float8_e5m2fnuz, DType::float6_e2m3fn,
-                                     DType::float6_e3m2fn, DType::float4_e2m1fn};
 constexpr std::array<DType, 9> narrow{DType::float16,       DType::bfloat16,        DType::float8_e4m3fn,
                                       DType::float8_e5m2,   DType::float8_e4m3fnuz, DType::float8_e5m2fnuz,
                                       DType::float6_e2m3fn, DType::float6_e3m2fn,   DType::float4_e2m1fn};
