@@ -47,7 +47,8 @@ std::size_t allocations_of(const F& f) {
 }
 
 TEST(Allocations, AreCounted) {
-  EXPECT_GE(allocations_of([] { const std::vector<int> three(3); }), 1u);
+  // Compilers may leave out the allocations of new-expressions and containers, but not a call of the function.
+  EXPECT_GE(allocations_of([] { ::operator delete(::operator new(3)); }), 1u);
 }
 
 TEST(Allocations, AFillOnOneThreadMakesOneAtMost) {
