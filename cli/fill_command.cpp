@@ -84,12 +84,6 @@ OutputScale parse_output_scale(const std::string& text, std::string& scales) {
   return {1, scales.data(), DType::float8_e8m0fnu, scales.size()};
 }
 
-Rounding parse_rounding(const std::string& text) {
-  if (text == "nearest") return Rounding::nearest;
-  if (text == "stochastic") return Rounding::stochastic;
-  throw InvalidArgument("--rounding takes nearest or stochastic. Received: " + text);
-}
-
 // Whether the output has NumPy's header. A stream has no ending that says so.
 bool is_npy(const Arguments& arguments) {
   const std::string& out = *arguments.out;

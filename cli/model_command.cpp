@@ -114,6 +114,7 @@ Json json_of(const ModelSpec& spec, const ModelRow& row) {
       to.update(distribution_json(description.distribution));
       if (!part.reason.empty()) to["reason"] = part.reason;
       to["derivation"] = description.derivation;
+      if (part.output_scale != 1) to["output_scale"] = part.output_scale;
       to["wanted_stddev"] = row.wanted(j);
     }
     if (j >= row.found.size()) return;

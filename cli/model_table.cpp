@@ -159,7 +159,7 @@ bool ModelRow::is_random(std::size_t part) const { return wanted(part) > 0; }
 
 double ModelRow::wanted(std::size_t part) const {
   if (!tensor->parts[part].initializer || !parts[part].distribution.is_random()) return 0;
-  return moments_of(parts[part].distribution).stddev;
+  return moments_of(parts[part].distribution).stddev / tensor->parts[part].output_scale;
 }
 
 bool ModelRow::is_as_wanted() const {

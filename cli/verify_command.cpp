@@ -122,7 +122,10 @@ class Diagnosis {
       if (dtype == wanted_.dtype && dtype == *saved_.dtype) continue;
       ModelTensor other = wanted_;
       other.dtype = dtype;
-      if (has_values_of(other)) return dtype;
+      try {
+        if (has_values_of(other)) return dtype;
+      } catch (const InvalidArgument&) {  // this dtype cannot have them
+      }
     }
     return {};
   }

@@ -28,8 +28,9 @@ struct Distribution {
   /// Truncation to [lower, upper], in standard deviations from the mean; an infinite bound is no bound.
   double lower = -std::numeric_limits<double>::infinity();
   double upper = std::numeric_limits<double>::infinity();
-  /// Truncated normal: the window's ends as values, where the caller gave values (PyTorch's a and b). No element is
-  /// below `least` or above `most`, also after rounding. Infinite: the ends follow from lower and upper.
+  /// The window's ends as values, where the caller gave values (PyTorch's a and b), also if it is so far from the mean
+  /// or so narrow that the distribution is uniform or constant. No element is below `least` or above `most`, also after
+  /// rounding. Infinite: the ends follow from the other members.
   double least = -std::numeric_limits<double>::infinity();
   double most = std::numeric_limits<double>::infinity();
   std::shared_ptr<const detail::ComputedValue> computed;  ///< computed: the expression of the elements' coordinates

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "fanin/dtype.h"
 #include "fanin/export.h"
@@ -14,6 +15,9 @@ enum class Rounding : std::uint8_t {
   nearest,    ///< to the nearest element; of two, to the one whose last bit is 0
   stochastic  ///< to one of the two neighbours, so that the mean is the value; for dtypes narrower than float32
 };
+
+/// "nearest" or "stochastic". Throws InvalidArgument for another text.
+FANIN_API Rounding parse_rounding(std::string_view name);
 
 /// What values are divided by before they are rounded, so that values of any size use the range of a narrow dtype. The
 /// weight is the element times its scale.

@@ -28,6 +28,8 @@ struct ModelPart {
   Layout layout = Layout::hwio;            ///< of its fans
   std::optional<Fans> fans;                ///< instead of those of the shape and the layout
   std::optional<Initializer> initializer;  ///< none: the values are loaded
+  double output_scale = 1;                 ///< what values are divided by before they are rounded
+  Rounding rounding = Rounding::nearest;   ///< of the values to the tensor's dtype
   std::string load_file;                   ///< the safetensors file that the values are loaded from
   std::string load_name;                   ///< the tensor's name there
   std::uint64_t load_offset = 0;           ///< of its first byte in the file

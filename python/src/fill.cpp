@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
@@ -66,47 +64,30 @@ class ScaleArgument {
 };
 
 Rounding rounding_from(nb::handle object) {
-  const std::string name = nb::isinstance<nb::str>(object) ? text_from(object) : "";
-  if (name == "nearest") return Rounding::nearest;
-  if (name == "stochastic") return Rounding::stochastic;
+  if (nb::isinstance<nb::str>(object)) return parse_rounding(text_from(object));
   throw InvalidArgument("rounding is \"nearest\" or \"stochastic\". Received: rounding=" + shown(object));
 }
 
-nb::object fill_with(nb::object array, nb::handle init, const std::optional<Limits>& limits, nb::handle seed,
-                     nb::handle name, nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout,
-                     nb::handle stream, int threads, nb::handle device_seed, nb::handle output_scale,
-                     Rounding rounding) {
+nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::handle name, nb::handle subsequence,
+                      nb::handle shape, nb::handle offset, nb::handle layout, nb::handle stream, int threads,
+                      nb::handle device_seed, nb::handle output_scale, nb::handle rounding) {
   const InitializerArgument initializer(init, seed);
   const Array target = array_of(array, stream_from(stream));
   TensorOptions options = options_from(name, subsequence, layout, target.layout());
   const Shape whole = whole_shape(target, shape, offset, options);
   const ScaleArgument scale(output_scale, options.block.extent.empty() ? whole : target.shape);
   options.output_scale = scale.scale;
-  options.rounding = rounding;
+  options.rounding = rounding_from(rounding);
   if (target.whole && target.count() == 0) return array;  // this process holds nothing
   const RunOptions run{target.stream, threads, CpuTarget::automatic, seed_address_of(device_seed)};
   try {
-    fill(target, *initializer, whole, options, run, limits);
+    fill(target, *initializer, whole, options, run);
   } catch (const nb::python_error&) {  // a signal has ended it
     tell_of_change(target);
     throw;
   }
   tell_of_change(target);
   return array;
-}
-
-nb::object fill_clamped(nb::object array, nb::handle init, const std::optional<Limits>& limits, nb::handle seed,
-                        nb::handle name, nb::handle subsequence, nb::handle shape, nb::handle offset, nb::handle layout,
-                        nb::handle stream, int threads, nb::handle device_seed) {
-  return fill_with(std::move(array), init, limits, seed, name, subsequence, shape, offset, layout, stream, threads,
-                   device_seed, nb::none(), Rounding::nearest);
-}
-
-nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::handle name, nb::handle subsequence,
-                      nb::handle shape, nb::handle offset, nb::handle layout, nb::handle stream, int threads,
-                      nb::handle device_seed, nb::handle output_scale, nb::handle rounding) {
-  return fill_with(std::move(array), init, {}, seed, name, subsequence, shape, offset, layout, stream, threads,
-                   device_seed, output_scale, rounding_from(rounding));
 }
 
 // The scales of OCP MX as a new array, one for each `group` elements of the last axis.
@@ -128,9 +109,6 @@ nb::object mx_scales(nb::handle values, nb::handle dtype, std::uint32_t group) {
                    static_cast<std::uint8_t*>(to.address), group);
   return scales;
 }
-
-FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
-                     const std::optional<Limits>& limits);
 
 // Runs the handlers of signals that have come, without the GIL until then. Throws what they raise: KeyboardInterrupt.
 void handle_signals() {
@@ -170,35 +148,19 @@ void fill_in_parts(const View& view, const FillParams& given, const RunOptions& 
 constexpr std::uint64_t small_count = 1024;
 
 void fill_memory(std::uintptr_t address, std::size_t dtype, const nb::tuple& extents, const Initializer& initializer,
-                 const std::optional<Limits>& limits, std::uintptr_t seed_address, nb::handle name, int threads) {
+                 std::uintptr_t seed_address, nb::handle name, int threads) {
   const DType type = dtypes().at(dtype).dtype;
   Shape shape;
   for (const nb::handle extent : extents) shape.push_back(nb::cast<std::int64_t>(extent));
   const std::uint64_t count = element_count(shape);
   const View view{reinterpret_cast<void*>(address), type, count * size_of(type), host};
   const RunOptions run{nullptr, count > small_count ? threads : 1, CpuTarget::automatic, nullptr};
-  FillParams params =
-      params_of(initializer, shape, type, options_from(name, nb::none(), nb::none(), Layout::oihw), limits);
+  FillParams params = initializer.params(shape, type, options_from(name, nb::none(), nb::none(), Layout::oihw));
   if (seed_address != 0) params.seed = *reinterpret_cast<const std::uint64_t*>(seed_address);
   std::optional<nb::gil_scoped_release> release;
   if (count > small_count) release.emplace();
   if (is_long(view, count, run)) return fill_in_parts(view, params, run);
   fanin::fill(view, params, run);
-}
-
-FillParams params_of(const Initializer& initializer, const Shape& shape, DType dtype, const TensorOptions& options,
-                     const std::optional<Limits>& limits) {
-  if (!limits) return initializer.params(shape, dtype, options);
-  // The parameters of all dtypes differ in the limits only. The compute type has numbers in every window.
-  FillParams params = initializer.params(shape, dtype == DType::float64 ? dtype : DType::float32, options);
-  if (params.kind != FillParams::Kind::normal || !(limits->first <= limits->second)) {
-    throw InvalidArgument("limits= are those of a truncated normal, (least, most)");
-  }
-  params.dtype = dtype;  // also of low precision, where the limits are divided by a scale of 1
-  params.min = limits->first == 0 ? -0.0 : limits->first;
-  params.max = limits->second == 0 ? 0.0 : limits->second;
-  params.clamped = true;
-  return params;
 }
 
 }  // namespace
@@ -230,13 +192,11 @@ Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, Tenso
 }
 
 void fill(const Array& array, const Initializer& initializer, const Shape& shape, const TensorOptions& options,
-          const RunOptions& run, const std::optional<Limits>& limits) {
+          const RunOptions& run) {
   if (array.is_dense()) {
     const nb::gil_scoped_release release;
     if (is_long(array.view(), array.count(), run)) {
-      fill_in_parts(array.view(), params_of(initializer, shape, array.dtype, options, limits), run);
-    } else if (limits) {
-      fanin::fill(array.view(), params_of(initializer, shape, array.dtype, options, limits), run);
+      fill_in_parts(array.view(), initializer.params(shape, array.dtype, options), run);
     } else {
       initializer.fill(array.view(), shape, options, run);
     }
@@ -256,7 +216,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
   }
   check_no_overlap(array.shape, array.strides, array.item_size());
   const nb::gil_scoped_release release;
-  fill_strided(array.address, array.shape, array.strides, params_of(initializer, shape, array.dtype, options, limits),
+  fill_strided(array.address, array.shape, array.strides, initializer.params(shape, array.dtype, options),
                handle_signals);
 }
 
@@ -351,18 +311,11 @@ are those of fill. Raises ValueError, TypeError, ImportError and MemoryError.)")
 The result is an array of ml_dtypes.float8_e8m0fnu, one power of two for each `group` (32 or 16) values of the last axis:
 floor(log2(largest magnitude)) - floor(log2(largest value of dtype)), where dtype is that of the elements, such as
 "float4_e2m1fn". Raises ValueError for values that are not finite and for other shapes, TypeError and ImportError.)");
-  m.def("_fill_memory", &fill_memory, "address"_a, "dtype"_a, "shape"_a, "init"_a, "limits"_a.none(), "seed_address"_a,
-        "name"_a.none(), "threads"_a,
+  m.def("_fill_memory", &fill_memory, "address"_a, "dtype"_a, "shape"_a, "init"_a, "seed_address"_a, "name"_a.none(),
+        "threads"_a,
         "fill of a whole tensor of PyTorch's layout in dense host memory that the caller keeps, with few checks. dtype "
         "is\n"
-        "its place in _dtypes; if seed_address is not 0, the seed is the 64 bits there; limits are those of\n"
-        "_fill_clamped. For fanin.torch.");
-  m.def(
-      "_fill_clamped", &fill_clamped, "array"_a, "init"_a, "limits"_a.none(), nb::kw_only(), "seed"_a = nb::none(),
-      "name"_a = nb::none(), "subsequence"_a = nb::none(), "shape"_a = nb::none(), "offset"_a = nb::none(),
-      "layout"_a = nb::none(), "stream"_a = nb::none(), "threads"_a = 0, "device_seed"_a = nb::none(),
-      "fill, except that the values of a truncated normal are clamped to limits, (least, most), numbers of the dtype,\n"
-      "instead of the ends of its window. For fanin.torch.");
+        "its place in _dtypes; if seed_address is not 0, the seed is the 64 bits there. For fanin.torch.");
 }
 
 }  // namespace fanin::python

@@ -3,9 +3,6 @@
 
 #include <nanobind/nanobind.h>
 
-#include <optional>
-#include <utility>
-
 #include "arrays.h"
 #include "fanin/initializer.h"
 #include "fanin/options.h"
@@ -17,13 +14,9 @@ namespace fanin::python {
 // either may be None. Sets options.block.
 Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options);
 
-// The least and the largest value, numbers of the array's dtype.
-using Limits = std::pair<double, double>;
-
-// Fills an array of any strides. run.stream must be the array's stream. Releases the GIL. With limits, the values
-// of a truncated normal are clamped to these instead of the ends of its window.
+// Fills an array of any strides. run.stream must be the array's stream. Releases the GIL.
 void fill(const Array& array, const Initializer& initializer, const Shape& shape, const TensorOptions& options,
-          const RunOptions& run, const std::optional<Limits>& limits = {});
+          const RunOptions& run);
 
 // fanin.draw: a new NumPy array.
 nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle seed, nb::handle name,

@@ -9,6 +9,13 @@
 
 namespace fanin {
 
+Rounding parse_rounding(std::string_view name) {
+  if (name == "nearest") return Rounding::nearest;
+  if (name == "stochastic") return Rounding::stochastic;
+  throw InvalidArgument("The rounding is \"nearest\" or \"stochastic\". Received: rounding=\"" + std::string(name) +
+                        "\"");
+}
+
 void mx_scales(const float* values, std::size_t count, DType dtype, std::uint8_t* scales, std::uint32_t group) {
   const DTypeFacts& facts = facts_of(dtype);
   if (group != 32 && group != 16) {

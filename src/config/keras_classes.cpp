@@ -22,7 +22,7 @@ Initializer with_defaults() {
 
 // A compile-time constant, so that initializers can be made before main() and after it. dev/initializers.py makes
 // docs/initializers.md from the rows and the comments before them: formula | source.
-constexpr std::array<InitializerClass, 23> classes{{
+constexpr std::array<InitializerClass, 23> initializer_classes{{
     // truncated at 2 sigma, variance 2 / fan_in | keras/src/initializers/random_initializers.py
     {"HeNormal", "he_normal", "", true, true, with_defaults<HeNormal>},
     // U(-l, l), l = sqrt(6 / fan_in) | keras/src/initializers/random_initializers.py
@@ -104,7 +104,7 @@ std::string_view without_module(std::string_view name) {
                                                                                  {"full", "constant"}}};
   const std::string_view stem = !bare.empty() && bare.back() == '_' ? bare.substr(0, bare.size() - 1) : bare;
   std::vector<std::string> candidates;
-  for (const InitializerClass& c : classes) {
+  for (const InitializerClass& c : initializer_classes) {
     const auto names = spellings(c);
     candidates.insert(candidates.end(), names.begin(), names.end());
   }
@@ -114,8 +114,8 @@ std::string_view without_module(std::string_view name) {
   }
   if (hint.empty()) {
     std::vector<std::string> names;
-    names.reserve(classes.size());
-    for (const InitializerClass& c : classes) names.emplace_back(c.snake);
+    names.reserve(initializer_classes.size());
+    for (const InitializerClass& c : initializer_classes) names.emplace_back(c.snake);
     hint = " The names are " + list_of(names) + ".";
   }
   throw InvalidArgument("Could not interpret initializer identifier: " + (text.empty() ? "\"\"" : text) + "." + hint);
@@ -123,12 +123,12 @@ std::string_view without_module(std::string_view name) {
 
 }  // namespace
 
-const std::array<InitializerClass, 23>& keras_classes() { return classes; }
+const std::array<InitializerClass, 23>& keras_classes() { return initializer_classes; }
 
 const InitializerClass& class_named(std::string_view name) {
   if (name.find(':') != std::string_view::npos) return class_by_convention(name);
   const std::string_view bare = without_module(name);
-  for (const InitializerClass& c : classes) {
+  for (const InitializerClass& c : initializer_classes) {
     const auto names = spellings(c);
     if (std::find(names.begin(), names.end(), bare) != names.end()) return c;
   }

@@ -80,21 +80,37 @@ void check_trunc_normal(Parameters& parameters) {
       to_text(mean) + ", std=" + to_text(std) + ", a=" + to_text(a) + ", b=" + to_text(b));
 }
 
+// A tail that begins z standard deviations from the mean is about 1 / z long. From here on that is less than the
+// distance of two numbers of binary32 at z.
+constexpr double far = 5792.618751480198;  // 2^12.5
+
 Distribution trunc_normal_distribution(const Parameters& parameters, const Shape&, Layout, const Fans&) {
   const double mean = number_in(parameters, 0);
   const double std = number_in(parameters, 1);
   const double a = number_in(parameters, 2);
   const double b = number_in(parameters, 3);
   // In standard deviations. The window (-2, 2) has a faster sampler, so bounds that differ from 2 by rounding only
-  // are 2. No draw is beyond 1e30, which binary32 can hold.
+  // are 2.
   const auto bound = [&](double value) {
     const double z = (value - mean) / std;
     return std::abs(std::abs(z) - 2) < 1e-9 ? std::round(z) : z;
   };
-  const double lower = bound(a) < -1e30 ? -std::numeric_limits<double>::infinity() : bound(a);
-  const double upper = bound(b) > 1e30 ? std::numeric_limits<double>::infinity() : bound(b);
-  if (!(lower < upper)) return constant_of(std::min(std::max(mean, a), b));  // a = b, or they are far from the mean
-  Distribution d = truncated_normal_of(mean, std, lower, upper);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  constexpr double largest = std::numeric_limits<float>::max();
+  const double lower = bound(a);
+  const double upper = bound(b);
+  Distribution d;
+  if (static_cast<float>(lower) < static_cast<float>(upper) && std::max(lower, -upper) <= far &&
+      std::abs(mean) <= largest && std <= largest) {
+    // No draw is beyond 1e30, which binary32 can hold.
+    d = truncated_normal_of(mean, std, lower < -1e30 || a <= -largest ? -infinity : lower,
+                            upper > 1e30 || b >= largest ? infinity : upper);
+  } else if (a < b &&
+             (b - a) / std * std::max(std::abs(lower), std::abs(upper)) < 0x1p-24) {  // the density is constant
+    d = uniform_of(a, b);
+  } else {
+    d = constant_of(std::min(std::max(mean, a), b));
+  }
   d.least = a;
   d.most = b;
   return d;

@@ -681,7 +681,10 @@ class Reader {
       return choose_load(part, *choice.rule, choice.texts, wanted);
     }
     const bool is_plain = order.layout() && (choice.rule == nullptr || choice.rule->fans().is_plain());
-    if (is_plain && initializer->is_fixed()) {  // nothing depends on the shape or the fans but the initializer itself
+    const bool is_scaled = choice.rule != nullptr && choice.rule->output_scale();
+    if (choice.rule != nullptr) part.rounding = choice.rule->rounding();
+    // Nothing depends on the shape or the fans but the initializer itself.
+    if (is_plain && !is_scaled && initializer->is_fixed()) {
       part.initializer = initializer->make(variables);
       return;
     }
@@ -709,9 +712,20 @@ class Reader {
                          " depend on the layout, which must be HWIO or OIHW. Received: layout \"" + order.name() +
                          "\"");
     }
+    if (is_scaled) part.output_scale = scale_of(*choice.rule, variables);
     if (!options_.explain) return;
     part.reason = initializer->explanation(variables);
-    if (!fan_reason.empty()) part.reason += (part.reason.empty() ? "" : "; ") + fan_reason;
+    const auto add_reason = [&](const std::string& text) { part.reason += (part.reason.empty() ? "" : "; ") + text; };
+    if (!fan_reason.empty()) add_reason(fan_reason);
+    if (!is_scaled) return;
+    const std::string formula = choice.rule->output_scale()->formula();
+    add_reason("output_scale = " + (formula.empty() ? "" : formula + " = ") + detail::to_text(part.output_scale));
+  }
+
+  static double scale_of(const Rule& rule, const Variables& variables) {
+    const double scale = rule.output_scale()->value(variables);
+    if (scale > 0) return scale;
+    rule.place().at("output_scale").refuse("a scale is positive. It is " + detail::to_text(scale));
   }
 
   // A name that a rule makes of its captures.
@@ -834,6 +848,8 @@ TensorOptions ModelPart::options() const {
   options.name = name;
   options.layout = layout;
   options.fans = fans;
+  options.output_scale.number = output_scale;
+  options.rounding = rounding;
   return options;
 }
 

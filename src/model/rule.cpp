@@ -227,7 +227,8 @@ Rule::Rule(const Place& place, const std::string& match)
     : place_(place), pattern_(match, NamePattern::Globs::allowed), fans_(place) {}
 
 Rule Rule::of_model(const Place& place, const Variables& constants, std::uint64_t seed, bool classes_are_known) {
-  std::vector<std::string> keys{"match", "class", "initializer", "load", "shape", "rank", "dtype"};
+  std::vector<std::string> keys{"match", "class", "initializer",  "load",    "shape",
+                                "rank",  "dtype", "output_scale", "rounding"};
   for (std::string& key : FanRule::keys()) keys.push_back(std::move(key));
   if (place.json().is_object() && place.has("class") && !classes_are_known) {
     place.at("class").refuse("rules by a module's class work from Python, where there are modules; match names here");
@@ -267,6 +268,11 @@ Rule Rule::of_model(const Place& place, const Variables& constants, std::uint64_
       rule.shape_->push_back(shape.json()[j].is_null() ? std::nullopt : std::optional<Number>(shape.at(j)));
     }
   }
+  for (const char* key : {"output_scale", "rounding"}) {
+    if (place.has("load") && place.has(key)) place.at(key).refuse("loaded values are not converted");
+  }
+  if (place.has("output_scale")) rule.output_scale_.emplace(place.at("output_scale"));
+  if (place.has("rounding")) rule.rounding_ = place.at("rounding").parsed(parse_rounding);
   if (place.has("load")) {
     rule.load_ = place.at("load");
     if (rule.load_->json().is_object()) {

@@ -12,6 +12,7 @@
 #include "fanin/dtype.h"
 #include "fanin/fans.h"
 #include "fanin/initializer.h"
+#include "fanin/low_precision.h"
 #include "model/axis_order.h"
 #include "model/name_pattern.h"
 #include "model/number.h"
@@ -89,6 +90,8 @@ class Rule {
   const NamePattern& pattern() const { return pattern_; }
   const FanRule& fans() const { return fans_; }
   const std::optional<DType>& dtype() const { return dtype_; }
+  const std::optional<Number>& output_scale() const { return output_scale_; }
+  Rounding rounding() const { return rounding_; }
   const std::optional<InitializerTemplate>& initializer() const { return initializer_; }
   const std::optional<Place>& load() const { return load_; }
 
@@ -103,6 +106,8 @@ class Rule {
   NamePattern pattern_;
   FanRule fans_;
   std::optional<DType> dtype_;
+  std::optional<Number> output_scale_;
+  Rounding rounding_ = Rounding::nearest;
   std::optional<InitializerTemplate> initializer_;
   std::optional<Place> load_;
   std::optional<std::vector<std::optional<Number>>> shape_;

@@ -199,18 +199,32 @@ void check_value(const Distribution& d, DType dtype, Compute compute) {
     refuse("The value becomes zero in " + compute.name() + ".", d, dtype);
 }
 
-void set_value(FillParams& params, const Distribution& d, Compute compute) {
-  check_value(d, params.dtype, compute);
-  set_constant(params, d.value);
+// Returns an end of a distribution in the compute type: `bound`, or the caller's value, which no element passes.
+double end_of(double value, double bound, int side, Compute compute) {
+  return std::isinf(value) ? bound : compute.round_inward(value, side);
+}
+
+bool has_ends(const Distribution& d) { return !std::isinf(d.least) || !std::isinf(d.most); }
+
+// Sets the constant, or the number of the dtype inside the distribution's ends that is nearest to it.
+void set_value(FillParams& params, double v, const Distribution& d, Compute compute) {
+  if (!has_ends(d)) return set_constant(params, v);
+  set_limits(params, end_of(d.least, -infinity, -1, compute), end_of(d.most, infinity, +1, compute), false, d);
+  const double low = params.min;
+  const double high = params.max;
+  set_constant(params, std::min(std::max(compute.round(v), low), high));
+  if (!params.is_low_precision()) return;
+  params.min = low;  // the constant is divided by a scale yet
+  params.max = high;
 }
 
 void set_uniform(FillParams& params, const Distribution& d, Compute compute) {
   if (!compute.finite(d.low) || !compute.finite(d.high) || d.low > d.high) {
     refuse("A uniform distribution needs minval <= maxval, both finite in " + compute.name() + ".", d, params.dtype);
   }
-  if (d.low == d.high) return set_constant(params, d.low);
-  const double low = compute.round(d.low);
-  const double high = compute.round(d.high);
+  const double low = end_of(d.least, compute.round(d.low), -1, compute);
+  const double high = end_of(d.most, compute.round(d.high), +1, compute);
+  if (d.low == d.high || (has_ends(d) && low >= high)) return set_value(params, d.low, d, compute);
   const double width = compute.round(d.high - d.low);
   if (low == high || !std::isfinite(width)) {
     refuse("The interval is empty or too wide in " + compute.name() + ".", d, params.dtype);
@@ -219,7 +233,7 @@ void set_uniform(FillParams& params, const Distribution& d, Compute compute) {
   params.shifted = d.low != -d.high;
   params.scale = params.shifted ? width : high;
   params.shift = params.shifted ? low : 0.0;
-  set_limits(params, low, high, true, d);
+  set_limits(params, low, high, !has_ends(d), d);
   if (params.is_low_precision()) return;
   const double most = compute.binary64 ? 1 - 0x1p-53 : 1 - 0x1p-24;
   params.clamped = clamping_matters(params.shifted ? 0 : -most, most, params);
@@ -252,6 +266,7 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
     refuse("A normal needs a mean and a stddev >= 0 that are finite in " + compute.name() + ".", d, params.dtype);
   }
   if (d.stddev > 0 && compute.round(d.stddev) == 0) {
+    if (has_ends(d)) return set_value(params, std::min(std::max(d.mean, d.least), d.most), d, compute);
     refuse("The stddev becomes zero in " + compute.name() + ".", d, params.dtype);
   }
   const bool truncated = d.kind == Distribution::Kind::truncated_normal;
@@ -263,8 +278,8 @@ void set_normal(FillParams& params, const Distribution& d, Compute compute) {
   params.shift = compute.round(d.mean);
   params.lower = truncated ? d.lower : -infinity;
   params.upper = truncated ? d.upper : infinity;
-  const double low = std::isinf(d.least) ? value_at(params.lower, d, compute) : compute.round_inward(d.least, -1);
-  const double high = std::isinf(d.most) ? value_at(params.upper, d, compute) : compute.round_inward(d.most, +1);
+  const double low = end_of(d.least, value_at(params.lower, d, compute), -1, compute);
+  const double high = end_of(d.most, value_at(params.upper, d, compute), +1, compute);
   set_limits(params, low, high, false, d);
   if (params.is_low_precision()) return;
   // A tail's u is at least 2^-25, so its points are at most 25 ln 2 < 18 beyond the nearer bound or, with the table of
@@ -339,10 +354,12 @@ FillParams make_params(const Distribution& distribution, const Shape& shape, con
   const Compute compute{dtype == DType::float64};
   switch (distribution.kind) {
     case Distribution::Kind::constant:
-      set_value(params, distribution, compute);
+      check_value(distribution, dtype, compute);
+      set_value(params, distribution.value, distribution, compute);
       break;
     case Distribution::Kind::identity:
-      set_value(params, distribution, compute);
+      check_value(distribution, dtype, compute);
+      set_constant(params, distribution.value);
       params.kind = FillParams::Kind::identity;
       params.columns = static_cast<std::uint64_t>(shape.back());
       break;

@@ -411,6 +411,15 @@ TEST(Conventions, TruncNormalsAreWithinTheirValues) {
   EXPECT_EQ(drawn(0.25, 2, -HUGE_VAL, HUGE_VAL), whole);
   EXPECT_EQ(drawn(0.25, 2, -1e300, 1e300), whole);
   EXPECT_EQ(drawn(0, 1, 2, 2), std::vector<float>(1 << 17, 2.0F));
+  // Far from the mean every value is the nearer end, and where the density does not change, values are uniform.
+  for (const double far : {1e4, 30000001.0, 1e10, 1e17, 1e300}) {
+    EXPECT_EQ(drawn(far, 1, -2, 2), std::vector<float>(1 << 17, 2.0F)) << far;
+    EXPECT_EQ(drawn(-far, 1, -2, 2), std::vector<float>(1 << 17, -2.0F)) << far;
+    EXPECT_EQ(drawn(0, 1 / far, 1, 2), std::vector<float>(1 << 17, 1.0F)) << far;
+  }
+  EXPECT_EQ(drawn(1.25, 1e-300, -1, 2), std::vector<float>(1 << 17, 1.25F));  // the stddev is 0 in binary32
+  EXPECT_EQ(drawn(-1e8, 1e8, 0, 1), floats(fanin::RandomUniform(0, 1, 3)));
+  EXPECT_EQ(drawn(0, 1e39, -1, 2), floats(fanin::RandomUniform(-1, 2, 3)));
   const double refused[][4] = {{0, 1, 2, 1}, {0, 0, -2, 2}, {HUGE_VAL, 1, 0, 1}, {0, 1, HUGE_VAL, HUGE_VAL}};
   for (const auto& numbers : refused) {
     expect_refused([&] { drawn(numbers[0], numbers[1], numbers[2], numbers[3]); }, {"`std` positive", "b="});

@@ -517,6 +517,22 @@ class Verify(InFolder):
         write_safetensors(path, tensors)
         self.assertIn("scalar [] F32: missing", self.verify(1, "--spec", self.spec, "--seed", "7", path=path))
 
+    def test_scaled_values(self):
+        rule = {"match": "*", "dtype": "float8_e4m3fn", "output_scale": "0.1 / 448", "rounding": "stochastic",
+                "initializer": {"class_name": "RandomNormal", "config": {"stddev": 0.02}}}
+        spec = self.write_spec({"tensors": {"w": [300, 200]}, "rules": [rule]}, "scaled.json")
+        report = self.folder / "report.json"
+        result = self.model("--report", report, spec=spec, out=self.folder / "scaled.safetensors")
+        self.assertIn("every standard deviation is as wanted", result.stdout)
+        tensor = json.loads(report.read_text())["tensors"][0]
+        self.assertAlmostEqual(tensor["output_scale"], 0.1 / 448)
+        self.assertAlmostEqual(tensor["wanted_stddev"], 0.02 * 448 / 0.1)
+        self.verify(0, path=self.folder / "scaled.safetensors")
+        header, begin = header_of(self.folder / "scaled.safetensors")
+        wide = self.folder / "wide.safetensors"
+        write_safetensors(wide, {"w": ("F32", [300, 200], bytes(4 * 300 * 200))})
+        self.assertIn("the specification says [300, 200] F8_E4M3", self.verify(1, "--spec", spec, "--seed", "7", path=wide))
+
     def test_another_dtype(self):
         name = "layers.0.attn.weight"
         narrow = {"tensors": {name: [64, 192]}, "dtype": "bfloat16", "rules": SPEC["rules"]}

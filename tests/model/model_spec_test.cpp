@@ -339,6 +339,37 @@ TEST(ModelSpec, Explanations) {
   EXPECT_EQ(model.tensors[0].parts[0].reason, "stddev = 1 / (l + 1) = 0.25; groups = 2");
 }
 
+// A tensor of a specification is what a fill with these options writes.
+TEST(ModelSpec, ScalesAndRounding) {
+  ModelSpecOptions options;
+  options.explain = true;
+  const std::string rule = R"json({"match": "w", "dtype": "float8_e4m3fn", "output_scale": "sqrt(2 / fan_in) / c",
+      "rounding": "stochastic", "initializer": "he_normal"})json";
+  const auto model = read(spec(R"("w": [128, 32], "s": [1])", rule, R"("constants": {"c": 100},)"), options);
+  const auto& part = model.tensors[0].parts[0];
+  EXPECT_EQ(part.output_scale, 0.00125);
+  EXPECT_EQ(part.rounding, fanin::Rounding::stochastic);
+  EXPECT_EQ(part.reason, "output_scale = sqrt(2 / fan_in) / c = 0.00125");
+  fanin::TensorOptions tensor;
+  tensor.name = "w";
+  tensor.output_scale.number = 0.00125;
+  tensor.rounding = fanin::Rounding::stochastic;
+  std::vector<unsigned char> expected(128 * 32), found(128 * 32);
+  fanin::HeNormal(7).fill({expected.data(), DType::float8_e4m3fn, expected.size()}, {128, 32}, tensor);
+  fanin::fill(model.tensors[0], 0, 1000, found.data());
+  fanin::fill(model.tensors[0], 1000, found.size() - 1000, found.data() + 1000, 2);
+  EXPECT_EQ(found, expected);
+
+  const auto refused = [](const std::string& more, std::initializer_list<std::string_view> words) {
+    fanin::test::expect_refused([&] { read(spec(R"("w": [4])", R"({"match": "w", )" + more + "}")); }, words);
+  };
+  refused(R"("initializer": "he_normal", "output_scale": 0)", {"rules[0].output_scale", "positive", "0"});
+  refused(R"("initializer": "he_normal", "output_scale": true)", {"rules[0].output_scale", "a number or a formula"});
+  refused(R"("initializer": "he_normal", "rounding": "up")", {"rules[0].rounding", "stochastic", "up"});
+  refused(R"("initializer": "he_normal", "rounding": "stochastic")", {"narrower than float32"});
+  refused(R"("load": "f.safetensors", "output_scale": 2)", {"rules[0].output_scale", "not converted"});
+}
+
 TEST(ModelSpec, ManyTensorsAreReadInLinearTime) {
   const auto seconds = [](int count) {
     std::string tensors;

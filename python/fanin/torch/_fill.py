@@ -49,11 +49,11 @@ def address_of(tensor: torch.Tensor) -> int | None:
     return None
 
 
-def fill_at(address: int, tensor: torch.Tensor, initializer: _core.Initializer, limits: tuple[float, float] | None,
+def fill_at(address: int, tensor: torch.Tensor, initializer: _core.Initializer,
             generator: torch.Generator | None) -> None:
     """Takes a seed from a generator of the CPU, as draw_seed does, and fills the tensor at its address_of with it."""
     _thread.seed.random_(-2**63, 2**63 - 1, generator=generator)  # torch.randint makes a tensor and calls random_
-    _core._fill_memory(address, _NUMBERS[tensor.dtype], tensor.shape, initializer, limits, _thread.seed_address, None,
+    _core._fill_memory(address, _NUMBERS[tensor.dtype], tensor.shape, initializer, _thread.seed_address, None,
                        torch.get_num_threads())
     _tell_of_change(tensor)
 
@@ -101,11 +101,10 @@ def staging_for(local: torch.Tensor, dense: bool = False) -> torch.Tensor:
 
 
 def fill(block: LocalBlock, initializer: _core.Initializer, device_seed: torch.Tensor | None = None,
-         limits: tuple[float, float] | None = None, name: str | None = None) -> None:
+         name: str | None = None) -> None:
     """Fills in place, asynchronously on the current stream of a CUDA device. The layout is oihw, PyTorch's.
 
     device_seed   a tensor that holds the seed on the tensor's device
-    limits        the least and the largest value, for truncated normals
     name          its hash is the subsequence; None: subsequence 0
 
     Raises ValueError and fanin.DeviceError.
@@ -114,12 +113,12 @@ def fill(block: LocalBlock, initializer: _core.Initializer, device_seed: torch.T
     if local.numel() == 0:
         return
     if offset is None and device_seed is None and (address := address_of(local)) is not None:
-        _core._fill_memory(address, _NUMBERS[local.dtype], shape, initializer, limits, 0, name, torch.get_num_threads())
+        _core._fill_memory(address, _NUMBERS[local.dtype], shape, initializer, 0, name, torch.get_num_threads())
         _tell_of_change(local)
         return
     target = staging_for(local)
-    _core._fill_clamped(target, initializer, limits, shape=shape, offset=offset, layout="oihw",
-                       threads=torch.get_num_threads(), device_seed=device_seed, name=name)
+    _core.fill(target, initializer, shape=shape, offset=offset, layout="oihw", threads=torch.get_num_threads(),
+               device_seed=device_seed, name=name)
     if target is not local:
         with torch.no_grad():
             local.copy_(target)

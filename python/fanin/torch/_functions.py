@@ -48,13 +48,13 @@ def _public(function: Callable) -> Callable:
     return call
 
 
-def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], limits: tuple[float, float] | None,
-            generator: torch.Generator | None, same_in_torch: Callable[[Tensor], object]) -> Tensor:
+def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], generator: torch.Generator | None,
+            same_in_torch: Callable[[Tensor], object]) -> Tensor:
     """Fills with of_seed(seed). same_in_torch(sample) does what PyTorch would do, and so raises PyTorch's own errors.
 
     Within fanin.torch.keyed the seed is the block's, not the generator's.
     """
-    return _sample(tensor, Sampler(of_seed, limits), generator, same_in_torch)
+    return _sample(tensor, Sampler(of_seed), generator, same_in_torch)
 
 
 def _sample(tensor: Tensor, sampler: Sampler, generator: torch.Generator | None,
@@ -62,12 +62,12 @@ def _sample(tensor: Tensor, sampler: Sampler, generator: torch.Generator | None,
     if blocks := open_blocks():
         blocks[-1].draw(tensor, sampler)
         return tensor
-    of_seed, limits = sampler.of_seed, sampler.limits
+    of_seed = sampler.of_seed
     initializer = getattr(of_seed, "initializer", None)
     if initializer is not None and (generator is None or generator.device.type == "cpu"):
         address = address_of(tensor)
         if address is not None:
-            fill_at(address, tensor, initializer, limits, generator)
+            fill_at(address, tensor, initializer, generator)
             return tensor
     if not has_memory(tensor):
         return tensor
@@ -81,7 +81,7 @@ def _sample(tensor: Tensor, sampler: Sampler, generator: torch.Generator | None,
         seed, device_seed = draw_seed(tensor, generator)
         if sampler.is_matrix and device_seed is not None:  # the host computes the values
             seed, device_seed = int(device_seed) % 2**64, None
-        fill(block, of_seed(seed), device_seed, limits)
+        fill(block, of_seed(seed), device_seed)
     except (TypeError, ValueError):
         # PyTorch cannot draw float8.
         drawn_as = torch.float32 if DTYPES.get(tensor.dtype, "").startswith("float8") else tensor.dtype
@@ -112,65 +112,23 @@ def _uniform(tensor: Tensor, a: float, b: float, generator: torch.Generator | No
     if tensor.is_complex():  # both parts, as in PyTorch
         _uniform(torch.view_as_real(tensor.detach()), a, b, generator)
         return tensor
-    return _random(tensor, _of_seed(_core.RandomUniform, a, b), None, generator, lambda sample: sample.uniform_(a, b))
+    return _random(tensor, _of_seed(_core.RandomUniform, a, b), generator, lambda sample: sample.uniform_(a, b))
 
 
 def _normal(tensor: Tensor, mean: float, std: float, generator: torch.Generator | None) -> Tensor:
     if tensor.is_complex():  # each part has half of the variance, as in PyTorch
         _normal(torch.view_as_real(tensor.detach()), mean, std / math.sqrt(2), generator)
         return tensor
-    return _random(tensor, _of_seed(_core.RandomNormal, mean, std), None, generator, lambda sample: sample.normal_(mean, std))
+    return _random(tensor, _of_seed(_core.RandomNormal, mean, std), generator, lambda sample: sample.normal_(mean, std))
 
 
-# A tail that begins z standard deviations from the mean is about 1 / z long. From here on that is less than the distance of
-# two float32 numbers at z.
-FAR = 2.0**12.5
+def _truncated_normal(mean: float, std: float, a: float, b: float, seed: int) -> _core.Initializer:
+    return _truncated(mean, std, a, b).with_seed(seed)
 
 
 @functools.lru_cache(maxsize=256)
-def _truncated(mean: float, std: float, a: float, b: float,
-               dtype: torch.dtype) -> tuple[Callable[[int], _core.Initializer], tuple[float, float] | None]:
-    """The arguments of_seed and limits of _random for a normal that is truncated to [a, b]. Raises ValueError."""
-    least, most = _inside(a, dtype, up=True), _inside(b, dtype, up=False)
-    if least > most:
-        raise ValueError(f"No number of {DTYPES[dtype]} is in [a, b]. Received: a={a}, b={b}")
-    # The bounds in standard deviations. The window (-2, 2) has a faster sampler, so bounds that differ from 2 by rounding only
-    # are 2. Values that are outside [a, b] by that rounding are clamped.
-    lower, upper = (float(round(z)) if abs(abs(z) - 2) < 1e-9 else z for z in ((a - mean) / std, (b - mean) / std))
-    compute = np.float64 if dtype == torch.float64 else np.float32
-    with np.errstate(over="ignore", under="ignore"):
-        apart = compute(lower) < compute(upper)
-        sampled = apart and 0 < compute(std) < math.inf and math.isfinite(compute(mean))
-    if sampled and max(lower, -upper) <= FAR:
-        huge = float(np.finfo(compute).max)
-        lower = -math.inf if lower < -1e30 or a <= -huge else lower
-        upper = math.inf if upper > 1e30 or b >= huge else upper
-        return _allowed(_truncated_normal, mean, std, lower, upper), (least, most)
-    if (b - a) / std * max(abs(lower), abs(upper)) < 2**-24 and least < most:  # the density is constant
-        return _allowed(_core.RandomUniform, least, most), None
-    nearest = float(compute(min(max(mean, least), most)))
-    return lambda seed: _core.Constant(nearest), None
-
-
-def _truncated_normal(mean: float, std: float, lower: float, upper: float, seed: int) -> _core.Initializer:
-    return _core.TruncatedNormal(mean, std, seed, lower, upper)
-
-
-def _inside(bound: float, dtype: torch.dtype, up: bool) -> float:
-    """The smallest number of the dtype >= bound if up, else the largest <= bound; finite if there is one."""
-    if not up:
-        return -_inside(-bound, dtype, up=True)
-    largest = torch.finfo(dtype).max
-    if bound < -largest:
-        return -largest
-    if bound > largest:
-        return math.inf
-    number = torch.tensor(bound, dtype=torch.float64, device="cpu").to(dtype)
-    if number.double() < bound:
-        integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[number.element_size()]
-        bits = number.view(integers)
-        number = (bits - 1 if number.double() < 0 else bits + 1).view(dtype)
-    return number.item()
+def _truncated(mean: float, std: float, a: float, b: float) -> _core.Initializer:
+    return _core.get({"class_name": "torch:trunc_normal", "config": {"mean": mean, "std": std, "a": a, "b": b}})
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
@@ -240,7 +198,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         raise ValueError("trunc_normal_ needs a finite mean, a finite std > 0, a <= b with a number between them, and a "
                          f"tensor of {', '.join(DTYPES.values())}. Received: mean={mean}, std={std}, a={a}, b={b}, "
                          f"{tensor.dtype}")
-    return _random(tensor, *_truncated(mean, std, a, b, tensor.dtype), generator, same_in_torch)
+    return _random(tensor, _allowed(_truncated_normal, mean, std, a, b), generator, same_in_torch)
 
 
 @_public

@@ -111,7 +111,7 @@ class Block(TorchDispatchMode):
         member = self.members.whole(tensor)
         if member is not None and member.is_simple and sampler.transform is None:  # most calls: no part, no copy, no other block
             initializer = sampler.of_seed(self._seed)  # raises for wrong parameters before the draw counts
-            fill(member.block, initializer, None, sampler.limits, member.next_draw())
+            fill(member.block, initializer, name=member.next_draw())
             member.was_filled()
             return
         if sampler.is_matrix:

@@ -28,7 +28,7 @@ def fill_part(block: LocalBlock, part: Tensor, sampler: Sampler, seed: _core.See
         return
     rows = _rows_that_hold(block, part)
     if sampler.transform is None and _same_elements(part, rows.local):
-        return fill(rows, sampler.of_seed(seed), None, sampler.limits, name)
+        return fill(rows, sampler.of_seed(seed), name=name)
     drawn = _draw(rows, sampler, seed, name)
     values = drawn.as_strided(part.shape, part.stride(), part.storage_offset() - rows.local.storage_offset())
     part.copy_(values if sampler.transform is None else sampler.transform(values))
@@ -41,7 +41,7 @@ def _draw(block: LocalBlock, sampler: Sampler, seed: _core.Seed, name: str) -> T
     if sampler.transform is not None:  # on the host, so that all devices have the same values
         options = {"dtype": torch.float64, "device": torch.device("cpu")}
     drawn = torch.empty_strided(local.shape, local.stride(), **options)
-    fill(LocalBlock(drawn, block.shape, block.offset), sampler.of_seed(seed), None, sampler.limits, name)
+    fill(LocalBlock(drawn, block.shape, block.offset), sampler.of_seed(seed), name=name)
     return drawn
 
 

@@ -279,14 +279,7 @@ def _normal(tensor: torch.Tensor, mean: float, std: float) -> dict:
 
 
 def _truncated_normal(tensor: torch.Tensor, mean: float, std: float, a: float, b: float) -> dict:
-    if not (math.isfinite(mean) and 0 < std < math.inf and a <= b):
-        raise ValueError("trunc_normal_ needs a finite mean, a finite std > 0 and a <= b. "
-                         f"Received: mean={mean}, std={std}, a={a}, b={b}")
-    of_seed, _ = _functions._truncated(float(mean), float(std), float(a), float(b), tensor.dtype)
-    initializer = of_seed(0)
-    config = initializer.get_config()
-    config.pop("seed", None)  # a constant has none
-    return _config(type(initializer).__name__, **config)
+    return _config("torch:trunc_normal", mean=float(mean), std=float(std), a=float(a), b=float(b))
 
 
 def _xavier_uniform(tensor: torch.Tensor, gain: float) -> dict:

@@ -16,7 +16,6 @@ class Sampler(typing.NamedTuple):
     """A distribution that fanin has, or a function of one that it has."""
 
     of_seed: Callable[[typing.Any], _core.Initializer]  # of an integer or a fanin.Seed
-    limits: tuple[float, float] | None = None  # the least and the largest value, for truncated normals
     transform: Callable[[Tensor], Tensor] | None = None  # from float64 values on the host to those asked for
     is_matrix: bool = False  # values that depend on the whole tensor's shape, also if it is a view of another
 
@@ -41,7 +40,7 @@ def sparse(sparsity: float, std: float) -> Sampler:
 
 def _of_unit(transform: Callable[[Tensor], Tensor]) -> Sampler:
     """transform(u) with u uniform on [0, 1), a multiple of 2**-53."""
-    return Sampler(lambda seed: _core.RandomUniform(0.0, 1.0, seed), None, transform)
+    return Sampler(lambda seed: _core.RandomUniform(0.0, 1.0, seed), transform)
 
 
 def _positive(u: Tensor) -> Tensor:
@@ -72,7 +71,7 @@ def _geometric(tensor: Tensor, p: float) -> Sampler:
 
 
 def _log_normal(tensor: Tensor, mean: float = 1.0, std: float = 2.0) -> Sampler:
-    return Sampler(lambda seed: _core.RandomNormal(mean, std, seed), None, torch.exp)
+    return Sampler(lambda seed: _core.RandomNormal(mean, std, seed), torch.exp)
 
 
 def _bernoulli(tensor: Tensor, p: float = 0.5) -> Sampler:
@@ -107,7 +106,7 @@ def _integer_tensor(size: typing.Any, dtype: torch.dtype | None = None, **option
 def _about(mean: typing.Any, std: typing.Any) -> tuple[Tensor, Sampler]:
     """torch.normal with a tensor of means or of standard deviations."""
     either = torch.as_tensor(mean) + torch.as_tensor(std)
-    return torch.empty_like(either), Sampler(lambda seed: _core.RandomNormal(0.0, 1.0, seed), None,
+    return torch.empty_like(either), Sampler(lambda seed: _core.RandomNormal(0.0, 1.0, seed),
                                              lambda z: z * torch.as_tensor(std).cpu() + torch.as_tensor(mean).cpu())
 
 

@@ -436,14 +436,11 @@ def test_draw_refusals():
             fanin.draw(INIT, *arguments, **options)
 
 
-def test_limits(dtype):
-    """Of fanin.torch's truncated normals: values beyond the limits, of any strides, are the limits."""
-    limits = (-0.125, 0.25)
+def test_windows_of_values(dtype):
+    """PyTorch's truncated normals, in arrays of any strides: values beyond the ends are the ends."""
+    init = fanin.get({"class_name": "torch:trunc_normal", "config": {"std": 0.125, "a": -0.125, "b": 0.25, "seed": 42}})
     base = np.zeros((60, 50), numpy_dtype(dtype))
     for target in (base, base[::2, ::-3]):
-        assert fanin._core._fill_clamped(target, INIT, limits) is target
-        inner = np.clip(whole(target.shape, dtype).astype("f8"), *limits)
-        assert (target.astype("f8") == inner).all() and {target.min(), target.max()} == set(limits)
-    for init, wrong in [(fanin.RandomUniform(seed=1), limits), (INIT, (1.0, 0.0)), (INIT, (float("nan"), 1.0))]:
-        with pytest.raises(ValueError, match="limits"):
-            fanin._core._fill_clamped(base, init, wrong)
+        assert fanin.fill(target, init) is target
+        assert same_bits(target, fanin.draw(init, target.shape, dtype))
+        assert -0.125 <= target.min() < -0.06 and 0.12 < target.max() <= 0.25

@@ -165,10 +165,15 @@ def test_refused():
     assert not w.get().any()
 
 
-def test_limits():
-    w = Array((80, 80), "float64")
-    fanin._core._fill_clamped(w, INIT, (-0.125, 0.25))
-    assert same_bits(w.get(), np.clip(INIT((80, 80), "float64"), -0.125, 0.25))
+def test_windows_of_values():
+    """PyTorch's truncated normals, also where they are uniform or constant."""
+    for mean, std, a, b in [(100, 0.01, 99.99, 100.03), (-1e8, 1e8, 0, 1), (1e8, 1, -2, 2)]:
+        config = {"mean": float(mean), "std": float(std), "a": float(a), "b": float(b), "seed": 42}
+        init = fanin.get({"class_name": "torch:trunc_normal", "config": config})
+        for dtype in ("float32", "float64", "float16"):
+            w = Array((80, 80), dtype)
+            fanin.fill(w, init)
+            assert same_bits(w.get(), init((80, 80), dtype)), config
 
 
 class DLPack:
