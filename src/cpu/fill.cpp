@@ -10,7 +10,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "base/fp_environment.h"
@@ -19,6 +18,7 @@
 #include "cpu/orthogonal.h"
 #include "cpu/run.h"
 #include "cpu/shares.h"
+#include "cpu/threads.h"
 #include "fanin/dtype.h"
 #include "params/index_map.h"
 #include "params/output_scale.h"
@@ -171,21 +171,9 @@ void in_shares(std::uint64_t total, int threads, const Share& share) {
   if (shares > 1) {
     shares = std::min(shares, static_cast<std::uint64_t>(threads > 0 ? threads : available_threads()));
   }
-  const auto bound = [&](std::uint64_t number) { return share_begin(number, shares, total); };
-
-  std::vector<std::thread> workers;
-  workers.reserve(shares - 1);
-  std::uint64_t started = 1;
-  try {
-    for (; started < shares; ++started) {
-      workers.emplace_back([&share, first = bound(started), last = bound(started + 1)] { share(first, last); });
-    }
-  } catch (...) {
-    // The system gives no more threads, so the caller does the rest.
-  }
-  share(0, bound(1));
-  if (started < shares) share(bound(started), total);
-  for (std::thread& worker : workers) worker.join();
+  on_threads(shares, [&](std::uint64_t number) {
+    share(share_begin(number, shares, total), share_begin(number + 1, shares, total));
+  });
 }
 
 // Throws InvalidArgument for the first element of a job that is not finite.

@@ -11,11 +11,11 @@
 #include <memory>
 #include <new>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/fp_environment.h"
 #include "cpu/orthogonal_kernels.h"
+#include "cpu/threads.h"
 #include "fanin/core/arithmetic.h"
 #include "fanin/core/values.h"
 #include "fanin/error.h"
@@ -42,20 +42,11 @@ constexpr double least_products_per_thread = 2e6;
 template <class F>
 void for_tasks(std::size_t count, std::size_t threads, const F& f) {
   std::atomic<std::size_t> next{0};
-  const auto work = [&](std::size_t thread) {
+  on_threads(std::min(threads, count), [&](std::size_t thread) {
     detail::in_default_fp_environment([&] {
       for (std::size_t task = next++; task < count; task = next++) f(task, thread);
     });
-  };
-  std::vector<std::thread> workers;
-  workers.reserve(threads);
-  try {
-    for (std::size_t thread = 1; thread < std::min(threads, count); ++thread) workers.emplace_back(work, thread);
-  } catch (...) {
-    // The system gives no more threads, so those that run do the rest.
-  }
-  work(0);
-  for (std::thread& worker : workers) worker.join();
+  });
 }
 
 std::size_t round_up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }

@@ -15,17 +15,7 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 rm -rf "$work" && mkdir -p "$work"
 root=$work/root
 
-check() {  # check TEXT COMMAND...: prints one line if the command succeeds; else prints its output and exits
-  local what=$1
-  shift
-  if "$@" >"$work/log" 2>&1; then
-    echo "ok: $what"
-  else
-    cat "$work/log" >&2
-    echo "FAILED: $what: $*" >&2
-    exit 1
-  fi
-}
+. "$source/tests/package/check.sh"
 version=$(sed -n 's/.*define FANIN_VERSION "\(.*\)".*/\1/p' "$source/include/fanin/version.h")
 architecture=$(dpkg --print-architecture)
 debs=()

@@ -26,19 +26,7 @@ done
 rm -rf "$work"
 mkdir -p "$work"
 
-# check TEXT COMMAND...: prints one line if the command succeeds; else prints its output and exits.
-check() {
-  local what=$1
-  shift
-  if "$@" >"$work/log" 2>&1; then
-    echo "ok: $what"
-  else
-    cat "$work/log" >&2
-    echo "FAILED: $what" >&2
-    echo "        $*" >&2
-    exit 1
-  fi
-}
+. "$source/tests/package/check.sh"
 fails_with() {  # fails_with TEXT COMMAND...: the command fails, and says TEXT
   local text=$1 said
   shift
