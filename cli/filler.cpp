@@ -12,7 +12,9 @@ namespace fanin::cli {
 
 Statistics fill_in_pieces(const FillParams& prepared, Device device, int threads, OutputFile* out,
                           const std::function<void(std::uint64_t)>& progress) {
-  const FillParams params = checked(prepared, threads);
+  RunOptions run;
+  run.threads = threads;
+  const FillParams params = checked(prepared, run);
   // Pieces have whole units: an element, or the packed elements that have whole bytes.
   const std::uint64_t together = facts_of(params.dtype).elements_together();
   const std::uint64_t unit = bytes_of(params.dtype, together);

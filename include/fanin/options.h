@@ -52,6 +52,10 @@ struct RunOptions {
   /// The device reads it when the stream reaches the fill. A kernel in a captured graph can count it up, so that each
   /// replay draws anew without the host.
   DeviceCall device_call = nullptr;
+  /// Host memory only: a function that the calling thread calls about every 10 ms of a fill that takes longer. What it
+  /// throws ends the fill: the elements up to one have their new values, the others their old ones. The one matrix of
+  /// an Orthogonal of which only a block is filled is computed without pauses.
+  void (*pause)() = nullptr;
 };
 
 }  // namespace fanin

@@ -2,11 +2,9 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "arguments.h"
@@ -79,7 +77,11 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
   options.output_scale = scale.scale;
   options.rounding = rounding_from(rounding);
   if (target.whole && target.count() == 0) return array;  // this process holds nothing
-  const RunOptions run{target.stream, threads, CpuTarget::automatic, seed_address_of(device_seed)};
+  RunOptions run;
+  run.stream = target.stream;
+  run.threads = threads;
+  run.pause = handle_signals;
+  run.device_seed = seed_address_of(device_seed);
   try {
     fill(target, *initializer, whole, options, run);
   } catch (const nb::python_error&) {  // a signal has ended it
@@ -110,40 +112,6 @@ nb::object mx_scales(nb::handle values, nb::handle dtype, std::uint32_t group) {
   return scales;
 }
 
-// Runs the handlers of signals that have come, without the GIL until then. Throws what they raise: KeyboardInterrupt.
-void handle_signals() {
-  const nb::gil_scoped_acquire acquire;
-  if (PyErr_CheckSignals() != 0) throw nb::python_error();
-}
-
-// The elements that are filled between two looks for signals: some 10 ms of work for each thread.
-std::uint64_t elements_between_signals(int threads) {
-  const unsigned most = std::thread::hardware_concurrency();
-  return elements_between_pauses * (threads > 0 ? static_cast<unsigned>(threads) : std::max(most, 1U));
-}
-
-// Whether a fill is so long that signals interrupt it. A device works on its own.
-bool is_long(const View& view, std::uint64_t count, const RunOptions& run) {
-  return count > elements_between_pauses && view.device.is_host() && run.threads >= 0 &&
-         count > elements_between_signals(run.threads);
-}
-
-// fanin::fill without the GIL, in parts between which signals are handled. A matrix is written as one.
-void fill_in_parts(const View& view, const FillParams& given, const RunOptions& run) {
-  if (given.kind == FillParams::Kind::orthogonal) return fanin::fill(view, given, run);
-  const FillParams params = checked(given, run.threads);
-  const std::uint64_t part = elements_between_signals(run.threads);
-  for (std::uint64_t first = 0; first < params.index.count; first += part) {
-    if (first > 0) handle_signals();
-    const std::uint64_t count = std::min(part, params.index.count - first);
-    const std::uint64_t before = view.unpacked ? first : bytes_of(view.dtype, first);
-    View to = view;
-    to.address = static_cast<unsigned char*>(view.address) + before;
-    to.capacity -= before;
-    fanin::fill(to, part_of(params, first, count), run);
-  }
-}
-
 // Small fills do not give up the GIL, which takes about as long as they do.
 constexpr std::uint64_t small_count = 1024;
 
@@ -154,16 +122,24 @@ void fill_memory(std::uintptr_t address, std::size_t dtype, const nb::tuple& ext
   for (const nb::handle extent : extents) shape.push_back(nb::cast<std::int64_t>(extent));
   const std::uint64_t count = element_count(shape);
   const View view{reinterpret_cast<void*>(address), type, count * size_of(type), host};
-  const RunOptions run{nullptr, count > small_count ? threads : 1, CpuTarget::automatic, nullptr};
+  RunOptions run;
+  run.threads = count > small_count ? threads : 1;
   FillParams params = initializer.params(shape, type, options_from(name, nb::none(), nb::none(), Layout::oihw));
   if (seed_address != 0) params.seed = *reinterpret_cast<const std::uint64_t*>(seed_address);
   std::optional<nb::gil_scoped_release> release;
-  if (count > small_count) release.emplace();
-  if (is_long(view, count, run)) return fill_in_parts(view, params, run);
+  if (count > small_count) {
+    release.emplace();
+    run.pause = handle_signals;
+  }
   fanin::fill(view, params, run);
 }
 
 }  // namespace
+
+void handle_signals() {
+  const nb::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
 
 Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options) {
   if (array.whole) {
@@ -195,12 +171,7 @@ void fill(const Array& array, const Initializer& initializer, const Shape& shape
           const RunOptions& run) {
   if (array.is_dense()) {
     const nb::gil_scoped_release release;
-    if (is_long(array.view(), array.count(), run)) {
-      fill_in_parts(array.view(), initializer.params(shape, array.dtype, options), run);
-    } else {
-      initializer.fill(array.view(), shape, options, run);
-    }
-    return;
+    return initializer.fill(array.view(), shape, options, run);
   }
   const std::string received =
       "Received: shape=" + to_string(array.shape) + ", strides in bytes " + to_string(array.strides);

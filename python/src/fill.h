@@ -14,6 +14,9 @@ namespace fanin::python {
 // either may be None. Sets options.block.
 Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options);
 
+// Runs the handlers of signals that have come, without the GIL until then. Throws what they raise: KeyboardInterrupt.
+void handle_signals();
+
 // Fills an array of any strides. run.stream must be the array's stream. Releases the GIL.
 void fill(const Array& array, const Initializer& initializer, const Shape& shape, const TensorOptions& options,
           const RunOptions& run);

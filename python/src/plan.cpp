@@ -120,11 +120,18 @@ class OwningPlan {
 
   template <class Fill>
   void release_and_fill(const Fill& fill) {
-    {
+    try {
       const nb::gil_scoped_release release;
       const std::shared_lock lock(mutex_);
       fill();
+    } catch (const nb::python_error&) {  // a signal has ended it
+      tell_of_changes();
+      throw;
     }
+    tell_of_changes();
+  }
+
+  void tell_of_changes() const {
     for (std::size_t j = 0; j < arrays_.size(); ++j) {
       const Array array = arrays_[j];  // a copy: another thread may add an array
       tell_of_change(array);
@@ -236,7 +243,10 @@ gets new memory later (module.to, .data =), make a new plan.)")
       .def(
           "fill",
           [](OwningPlan& self, nb::handle stream, int threads, nb::handle device_seed) {
-            const RunOptions run{nullptr, threads, CpuTarget::automatic, seed_address_of(device_seed)};
+            RunOptions run;
+            run.threads = threads;
+            run.device_seed = seed_address_of(device_seed);
+            run.pause = handle_signals;
             if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream), run);
             std::vector<Plan::DeviceStream> streams;
             for (const auto& [device, one] : nb::cast<nb::dict>(stream)) {

@@ -17,6 +17,7 @@ namespace fanin::python {
 namespace {
 
 constexpr std::uint64_t piece_bytes = 64 * 1024;
+constexpr std::uint64_t elements_between_pauses = std::uint64_t{1} << 24;
 
 // One of the nested loops over the elements.
 struct Loop {
@@ -107,8 +108,10 @@ void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size
 }
 
 void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& prepared,
-                  const std::function<void()>& pause) {
-  const FillParams params = checked(prepared);
+                  void (*pause)()) {
+  RunOptions run;
+  run.pause = pause;
+  const FillParams params = checked(prepared, run);
   const bool unpacked = facts_of(params.dtype).is_packed();  // packed arrays are dense
   const std::size_t size = unpacked ? 1 : size_of(params.dtype);
   const std::uint64_t count = params.index.count;

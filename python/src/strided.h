@@ -2,7 +2,7 @@
 // Fills of host memory that is not contiguous.
 #pragma once
 
-#include <functional>
+#include <cstdint>
 
 #include "fanin/fill_params.h"
 #include "fanin/shape.h"
@@ -15,9 +15,8 @@ void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size
 
 // Writes the elements of a fill, in row-major order, to host memory of any strides and alignment. The shape must have
 // as many elements as the fill. The calling thread draws them in pieces of at most 64 KiB, and calls `pause`, if
-// given, after every `elements_between_pauses` of them.
-constexpr std::uint64_t elements_between_pauses = std::uint64_t{1} << 24;
+// given, after every 2^24 of them.
 void fill_strided(void* address, const Shape& shape, const Shape& strides, const FillParams& params,
-                  const std::function<void()>& pause = {});
+                  void (*pause)() = nullptr);
 
 }  // namespace fanin::python

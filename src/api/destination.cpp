@@ -115,8 +115,8 @@ void Destination::fill_from_host(const FillJob& job) const {
         "precision");
   }
   gpu::check_not_captured(*current_, options_.stream, "A fill with values that the host computes");
-  const CpuTarget target = cpu_target(options_.cpu_target);
-  cpu::check(&job, 1, options_.threads, target);
+  const cpu::HostRun run{options_.threads, cpu_target(options_.cpu_target), options_.pause};
+  cpu::check(&job, 1, run);
   const auto bytes = [&](std::uint64_t elements) { return bytes_in_memory(job.params, elements); };
   const std::uint64_t count = job.params.index.count;
   const std::uint64_t row = job.pitch == 0 ? count : job.params.index.extent[job.params.index.rank - 1];
@@ -125,7 +125,7 @@ void Destination::fill_from_host(const FillJob& job) const {
   for (std::uint64_t first = 0; first < count; first += most) {
     FillJob piece{staged.get(), part_of(job.params, first, std::min(most, count - first))};
     piece.params.finite = true;
-    cpu::fill(&piece, 1, options_.threads, target);
+    cpu::fill(&piece, 1, run);
     const std::uint64_t end = first + piece.params.index.count;
     for (std::uint64_t at = first; at < end;) {  // row by row
       const std::uint64_t n = std::min(end - at, row - at % row);
@@ -143,7 +143,7 @@ void Destination::fill(const FillJob& job) const {
   } else if (current_) {
     gpu::fill(job, *current_, {options_.stream, options_.device_seed, options_.device_call});
   } else {
-    cpu::fill(&job, 1, options_.threads, options_.cpu_target);
+    cpu::fill(&job, 1, {options_.threads, options_.cpu_target, options_.pause});
   }
 }
 

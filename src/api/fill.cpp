@@ -22,13 +22,14 @@ void fill(const View& view, const FillParams& params, const RunOptions& options)
   destination.fill(destination.job_for(view, params));
 }
 
-FillParams checked(const FillParams& params, int threads) {
+FillParams checked(const FillParams& params, const RunOptions& options) {
   FillParams result = params;
   if (!params.is_from_host()) return result;
-  RunOptions options;
-  options.threads = threads;
-  options = detail::checked(options, host);
-  cpu::prepare(params, threads, options.cpu_target);
+  RunOptions run = options;
+  run.device_seed = nullptr;  // the parts may be of device memory
+  run.device_call = nullptr;
+  run = detail::checked(run, host);
+  cpu::prepare(params, {run.threads, run.cpu_target, run.pause});
   result.finite = true;
   return result;
 }

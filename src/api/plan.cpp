@@ -185,7 +185,7 @@ struct Plan::State {
     }
     for (const auto& [device, device_jobs] : jobs) {
       if (Device{device}.is_host()) {
-        cpu::fill(device_jobs.data(), device_jobs.size(), run.threads, run.cpu_target);
+        cpu::fill(device_jobs.data(), device_jobs.size(), {run.threads, run.cpu_target, run.pause});
       } else {
         gpu::fill(*launches_for(device), gpu::CurrentDevice(device),
                   {stream_of(device), run.device_seed, run.device_call});
@@ -217,7 +217,7 @@ struct Plan::State {
           "those of low precision. Fill this tensor with Initializer::fill, which copies them. Received: memory on " +
           to_string(device));
     }
-    cpu::check(&job, 1, 0, cpu_target(CpuTarget::automatic));
+    cpu::check(&job, 1, {0, cpu_target(CpuTarget::automatic)});
   }
 
   // The leader's element with which the copy begins; negative if the copy begins before the leader. Nothing if neither

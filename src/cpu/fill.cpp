@@ -164,20 +164,28 @@ void fill_share(const FillJob* jobs, const AllComputed& computed, std::uint64_t 
   });
 }
 
-// Calls share(first, last) for equal shares of work, on up to `threads` threads.
+// Calls share(first, last) for equal shares of work, on several threads if it is worth that. With run.pause, it does so
+// for one slice of the work after the other.
 template <class Share>
-void in_shares(std::uint64_t total, int threads, const Share& share) {
-  std::uint64_t shares = std::max<std::uint64_t>(total / least_work_per_thread, 1);
-  if (shares > 1) {
-    shares = std::min(shares, static_cast<std::uint64_t>(threads > 0 ? threads : available_threads()));
+void in_shares(std::uint64_t total, const HostRun& run, const Share& share) {
+  std::uint64_t threads = std::max<std::uint64_t>(total / least_work_per_thread, 1);
+  if (threads > 1) {
+    threads = std::min(threads, static_cast<std::uint64_t>(run.threads > 0 ? run.threads : available_threads()));
   }
-  on_threads(shares, [&](std::uint64_t number) {
-    share(share_begin(number, shares, total), share_begin(number + 1, shares, total));
-  });
+  const std::uint64_t slice = run.pause == nullptr ? total : threads * work_between_pauses;
+  std::uint64_t begin = 0;
+  do {
+    if (begin > 0) run.pause();
+    const std::uint64_t work = std::min(slice, total - begin);
+    on_threads(threads, [&](std::uint64_t number) {
+      share(begin + share_begin(number, threads, work), begin + share_begin(number + 1, threads, work));
+    });
+    begin += work;
+  } while (begin < total);
 }
 
 // Throws InvalidArgument for the first element of a job that is not finite.
-void check(const FillJob& job, const Computed& computed, int threads, Run run) {
+void check(const FillJob& job, const Computed& computed, const HostRun& run) {
   bool is_finite = job.params.finite;
   if (!is_finite) {
     with_arithmetic(computed, [&](Arithmetic* arithmetic) { is_finite = computed.is_finite(arithmetic); });
@@ -185,7 +193,8 @@ void check(const FillJob& job, const Computed& computed, int threads, Run run) {
   if (is_finite) return;
   std::atomic<std::uint64_t> first_element{Computed::none}, its_index{Computed::none};
   std::mutex finding;
-  in_shares(work_of(&job, 1), threads, [&](std::uint64_t begin, std::uint64_t end) {
+  const Run loop = vector_run(run.target);
+  in_shares(work_of(&job, 1), run, [&](std::uint64_t begin, std::uint64_t end) {
     detail::in_default_fp_environment([&] {
       for_parts(&job, begin, end, [&](const FillJob&, std::uint64_t from, std::uint64_t count) {
         with_arithmetic(computed, [&](Arithmetic* arithmetic) {
@@ -193,7 +202,7 @@ void check(const FillJob& job, const Computed& computed, int threads, Run run) {
           for_rows(job.params.index, from, count, piece,
                    [&](std::uint64_t element, std::uint64_t index, std::uint64_t n) {
                      if (element > first_element.load(std::memory_order_relaxed)) return;
-                     const std::uint64_t found = computed.first_not_finite(index, n, run, arithmetic);
+                     const std::uint64_t found = computed.first_not_finite(index, n, loop, arithmetic);
                      if (found == Computed::none) return;
                      const std::lock_guard lock(finding);
                      if (element + (found - index) > first_element) return;
@@ -208,17 +217,16 @@ void check(const FillJob& job, const Computed& computed, int threads, Run run) {
 }
 
 // Computes the matrix of a job and writes its elements.
-void fill_orthogonal(const FillJob& job, int threads, CpuTarget target, Round round) {
+void fill_orthogonal(const FillJob& job, const HostRun& run, Round round) {
   if (job.params.index.count == 0) return;
   const bool is_low_precision = job.params.is_low_precision();
-  const Orthogonal matrix(is_low_precision ? values_of(job.params) : job.params, job.params.index.count, threads,
-                          target);
+  const Orthogonal matrix(is_low_precision ? values_of(job.params) : job.params, job.params.index.count, run);
   const auto write_low_precision = [&](auto real, std::uint64_t element, std::uint64_t count) {
     fill_low_precision<decltype(real)>(job, element, count, round, [&](void* to, std::uint64_t index, std::uint64_t n) {
       matrix.write(to, index, n, round_portable);  // the vector loop's large fills bypass the cache
     });
   };
-  in_shares(job.params.index.count * round_work, threads, [&](std::uint64_t first, std::uint64_t last) {
+  in_shares(job.params.index.count * round_work, run, [&](std::uint64_t first, std::uint64_t last) {
     const auto element_at = [&](std::uint64_t work) {
       const std::uint64_t all = job.params.index.count;
       return work == all * round_work ? all : work / round_work / share_granularity * share_granularity;
@@ -240,7 +248,7 @@ void fill_orthogonal(const FillJob& job, int threads, CpuTarget target, Round ro
   });
 }
 
-AllComputed checked(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
+AllComputed checked(const FillJob* jobs, std::size_t count, const HostRun& run) {
   for (std::size_t j = 0; j < count; ++j) {
     const FillParams& params = jobs[j].params;
     if (params.kind == FillParams::Kind::orthogonal && params.index.count != 0) check_orthogonal(params);
@@ -248,7 +256,7 @@ AllComputed checked(const FillJob* jobs, std::size_t count, int threads, CpuTarg
   return detail::in_default_fp_environment([&] {
     AllComputed all = computed_of(jobs, count);
     for (std::size_t j = 0; j < all.size(); ++j) {
-      if (all[j] != nullptr) check(jobs[j], *all[j], threads, vector_run(target));
+      if (all[j] != nullptr) check(jobs[j], *all[j], run);
     }
     return all;
   });
@@ -256,25 +264,23 @@ AllComputed checked(const FillJob* jobs, std::size_t count, int threads, CpuTarg
 
 }  // namespace
 
-void check(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
-  checked(jobs, count, threads, target);
-}
+void check(const FillJob* jobs, std::size_t count, const HostRun& run) { checked(jobs, count, run); }
 
-void prepare(const FillParams& params, int threads, CpuTarget target) {
+void prepare(const FillParams& params, const HostRun& run) {
   const FillJob job{nullptr, params};
-  checked(&job, 1, threads, target);
+  checked(&job, 1, run);
   const std::uint64_t size = params.rows * params.columns;
-  if (params.kind == FillParams::Kind::orthogonal && size != 0) Orthogonal(params, 0, threads, target);
+  if (params.kind == FillParams::Kind::orthogonal && size != 0) Orthogonal(params, 0, run);
 }
 
-void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target) {
-  const Round round = vector_round(target);
-  const Loops loops{vector_run(target), round != nullptr ? round : round_portable};
-  const AllComputed computed = checked(jobs, count, threads, target);
+void fill(const FillJob* jobs, std::size_t count, const HostRun& run) {
+  const Round round = vector_round(run.target);
+  const Loops loops{vector_run(run.target), round != nullptr ? round : round_portable};
+  const AllComputed computed = checked(jobs, count, run);
   for (std::size_t j = 0; j < count; ++j) {
-    if (jobs[j].params.kind == FillParams::Kind::orthogonal) fill_orthogonal(jobs[j], threads, target, loops.round);
+    if (jobs[j].params.kind == FillParams::Kind::orthogonal) fill_orthogonal(jobs[j], run, loops.round);
   }
-  in_shares(work_of(jobs, count), threads,
+  in_shares(work_of(jobs, count), run,
             [&](std::uint64_t first, std::uint64_t last) { fill_share(jobs, computed, first, last, loops); });
 }
 

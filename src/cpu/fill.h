@@ -8,18 +8,24 @@
 
 namespace fanin::cpu {
 
-// Fills host memory on up to `threads` threads, including the caller's, and returns when the memory is full. If
-// `threads` is 0, it uses as many threads as the process may run on. The work of all jobs is split evenly, and the
-// split changes only speed. `target` is a result of cpu_target(). It throws std::bad_alloc, and InvalidArgument for the
-// same reasons as check(), only before it writes anything.
-void fill(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
+// How the host fills.
+struct HostRun {
+  int threads;                // the most, with the caller's; 0: as many as the process may run on
+  CpuTarget target;           // a result of cpu_target()
+  void (*pause)() = nullptr;  // RunOptions::pause
+};
+
+// Fills host memory and returns when it is full. The work of all jobs is split evenly, and the split changes only
+// speed. It throws std::bad_alloc, and InvalidArgument for the same reasons as check(), only before it writes anything,
+// and what run.pause throws.
+void fill(const FillJob* jobs, std::size_t count, const HostRun& run);
 
 // Throws InvalidArgument for computed values that this build cannot compute, or that are not finite in the dtype, and
 // for an orthogonal matrix that needs more memory than the machine has. It evaluates all values that are not known to
 // be finite, and keeps none of them.
-void check(const FillJob* jobs, std::size_t count, int threads, CpuTarget target);
+void check(const FillJob* jobs, std::size_t count, const HostRun& run);
 
 // Does the same for one fill, and computes an orthogonal matrix, which its store then keeps for fills of its parts.
-void prepare(const FillParams& params, int threads, CpuTarget target);
+void prepare(const FillParams& params, const HostRun& run);
 
 }  // namespace fanin::cpu

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <exception>
 #include <limits>
 #include <memory>
 #include <new>
@@ -38,15 +40,48 @@ constexpr std::size_t strip_columns = 128;
 // A thread with fewer multiplications than this costs more to start than it saves.
 constexpr double least_products_per_thread = 2e6;
 
+// Calls RunOptions::pause on the caller's thread, number 0, every 10 ms or so. When that has thrown, all threads end.
+class Pauses {
+ public:
+  explicit Pauses(void (*pause)()) : pause_(pause) {}
+
+  // Whether the thread, which asks between two steps of its work, goes on.
+  bool go_on(std::size_t thread) noexcept {
+    if (pause_ != nullptr && thread == 0 && !thrown_ && Clock::now() > next_) {
+      try {
+        pause_();
+      } catch (...) {
+        thrown_ = std::current_exception();
+        has_ended_ = true;
+      }
+      next_ = Clock::now() + std::chrono::milliseconds(10);
+    }
+    return !has_ended_.load(std::memory_order_relaxed);
+  }
+
+  void rethrow() const {
+    if (thrown_) std::rethrow_exception(thrown_);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void (*pause_)();
+  Clock::time_point next_ = Clock::now() + std::chrono::milliseconds(10);
+  std::exception_ptr thrown_;
+  std::atomic<bool> has_ended_{false};
+};
+
 // Calls f(task) for all tasks, on up to `threads` threads. Tasks begin in ascending order.
 template <class F>
-void for_tasks(std::size_t count, std::size_t threads, const F& f) {
+void for_tasks(std::size_t count, std::size_t threads, Pauses& pauses, const F& f) {
   std::atomic<std::size_t> next{0};
   on_threads(std::min(threads, count), [&](std::size_t thread) {
     detail::in_default_fp_environment([&] {
-      for (std::size_t task = next++; task < count; task = next++) f(task, thread);
+      for (std::size_t task = next++; task < count && pauses.go_on(thread); task = next++) f(task, thread);
     });
   });
+  pauses.rethrow();
 }
 
 std::size_t round_up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }
@@ -172,14 +207,15 @@ class Strip {
         slivers_(new Real[columns * sizes.m]),
         sums_(new Real[columns * panel_width]) {}
 
-  // Computes the columns [first, last) of Q D.
-  void compute(const Reflections<Real>& reflections, std::size_t first, std::size_t last) {
+  // Computes the columns [first, last) of Q D while go_on().
+  template <class GoOn>
+  void compute(const Reflections<Real>& reflections, std::size_t first, std::size_t last, const GoOn& go_on) {
     const std::size_t width = kernels_.width, m = sizes_.m;
     const std::size_t count = round_up(last - first, width) / width;
     std::fill_n(slivers_.get(), count * m * width, Real{0});
     for (std::size_t j = first; j < last; ++j) *at(j, j - first) = 1;
     // A panel that begins after a column finds zeros there, and leaves them.
-    for (std::size_t p = std::min(sizes_.panels, (last + panel_width - 1) / panel_width); p-- > 0;) {
+    for (std::size_t p = std::min(sizes_.panels, (last + panel_width - 1) / panel_width); p-- > 0 && go_on();) {
       apply(reflections, p, count);
     }
     for (std::size_t j = first; j < last; ++j) {
@@ -234,14 +270,14 @@ FillParams draws_of(const FillParams& params) {
 }
 
 template <class Real>
-std::shared_ptr<const void> computed(const FillParams& params, int wanted_threads, CpuTarget target) {
+std::shared_ptr<const void> computed(const FillParams& params, const HostRun& how) {
   const Sizes sizes(params);
   const std::size_t m = sizes.m, n = sizes.n;
-  const OrthogonalTable<Real>& table = orthogonal_table<Real>(target);
+  const OrthogonalTable<Real>& table = orthogonal_table<Real>(how.target);
   const OrthogonalKernels<Real>& kernels = n < least_columns ? table.narrow : table.slivers;
 
   const double products = 2 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(n);
-  const int available = wanted_threads > 0 ? wanted_threads : available_threads();
+  const int available = how.threads > 0 ? how.threads : available_threads();
   const auto threads = static_cast<std::size_t>(
       std::max(1.0, std::min(static_cast<double>(available), products / least_products_per_thread)));
   // Two strips or more for each thread, so that they end together.
@@ -257,18 +293,19 @@ std::shared_ptr<const void> computed(const FillParams& params, int wanted_thread
 
   const std::unique_ptr<Real[]> drawn(new Real[threads * n]);  // a row for each thread
   const FillParams draws = draws_of(params);
-  const Run run = vector_run(target);
+  const Run run = vector_run(how.target);
+  Pauses pauses(how.pause);
   const std::size_t rows_each = std::max<std::size_t>(1, std::min<std::size_t>(chunk_rows, m / threads / 4));
-  for_tasks((m + rows_each - 1) / rows_each, threads, [&](std::size_t task, std::size_t thread) {
+  for_tasks((m + rows_each - 1) / rows_each, threads, pauses, [&](std::size_t task, std::size_t thread) {
     draw_rows(draws, sizes, task * rows_each, std::min(m, (task + 1) * rows_each), run, drawn.get() + thread * n,
               reflections);
   });
-  for_tasks(sizes.panels, threads, [&](std::size_t p, std::size_t) { reflect(sizes, p, table, reflections); });
-  for_tasks(strips, work.size(), [&](std::size_t task, std::size_t thread) {
+  for_tasks(sizes.panels, threads, pauses, [&](std::size_t p, std::size_t) { reflect(sizes, p, table, reflections); });
+  for_tasks(strips, work.size(), pauses, [&](std::size_t task, std::size_t thread) {
     const std::size_t first = (strips - 1 - task) * strip;  // the last ones take the longest
     const std::size_t last = std::min(n, first + strip);
     Strip<Real>& q = work[thread];
-    q.compute(reflections, first, last);
+    q.compute(reflections, first, last, [&] { return pauses.go_on(thread); });
     if (sizes.is_wide) {
       for (std::size_t j = first; j < last; ++j) {
         for (std::size_t i = 0; i < m; ++i) out[j * m + i] = *q.at(i, j - first);
@@ -300,9 +337,12 @@ void check_orthogonal(const FillParams& params) {
   ::operator delete(::operator new(static_cast<std::size_t>(bytes)));
 }
 
-Orthogonal::Orthogonal(const FillParams& params, std::uint64_t count, int threads, CpuTarget target) : params_(params) {
+Orthogonal::Orthogonal(const FillParams& params, std::uint64_t count, const HostRun& run) : params_(params) {
   const bool is_binary64 = params.dtype == DType::float64;
-  const auto make = [&] { return (is_binary64 ? computed<double> : computed<float>)(params, threads, target); };
+  HostRun how = run;
+  // Other threads wait for a matrix of which parts are needed, so the caller's must not wait for them in a pause.
+  if (count != params.rows * params.columns) how.pause = nullptr;
+  const auto make = [&] { return (is_binary64 ? computed<double> : computed<float>)(params, how); };
   matrix_ =
       params.matrices->get({params.rows, params.columns, params.seed, params.subsequence, is_binary64}, count, make);
 }

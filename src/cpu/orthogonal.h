@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "cpu/fill.h"
 #include "cpu/run.h"
 #include "fanin/cpu.h"
 #include "fanin/fill_params.h"
@@ -18,9 +19,9 @@ void check_orthogonal(const FillParams& params);
 // The matrix of a fill, without its gain, in the compute type and in the order of the tensor's elements. Immutable.
 class Orthogonal {
  public:
-  // Takes the matrix from params.matrices, or computes it on up to `threads` threads (0: all) and leaves it there for
-  // fills of other parts, if this one is of `count` elements. Throws std::bad_alloc.
-  Orthogonal(const FillParams& params, std::uint64_t count, int threads, CpuTarget target);
+  // Takes the matrix from params.matrices, or computes it and leaves it there for fills of other parts, if this one is
+  // of `count` elements. Throws std::bad_alloc and what run.pause throws.
+  Orthogonal(const FillParams& params, std::uint64_t count, const HostRun& run);
 
   // Writes the elements with indices [index, index + count), rounded once, to dense memory. Requires the default
   // floating-point environment.

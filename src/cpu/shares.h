@@ -30,6 +30,9 @@ inline constexpr std::uint64_t exact_work = 10000;
 // A thread with less work than this costs more to start than it saves.
 inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
 
+// The work of each thread between two pauses (RunOptions::pause), which takes some 10 ms.
+inline constexpr std::uint64_t work_between_pauses = std::uint64_t{1} << 29;
+
 // Shares begin at multiples of this many elements, so that threads rarely share a cache line or a Philox block.
 inline constexpr std::uint64_t share_granularity = 64;
 

@@ -51,7 +51,7 @@ class Jobs {
   }
 
   void flush() {
-    if (!jobs_.empty()) cpu::fill(jobs_.data(), jobs_.size(), threads_, cpu_target());
+    if (!jobs_.empty()) cpu::fill(jobs_.data(), jobs_.size(), {threads_, cpu_target()});
     jobs_.clear();
   }
 

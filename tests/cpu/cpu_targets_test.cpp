@@ -124,7 +124,7 @@ std::vector<unsigned char> filled(const FillParams& params, std::uint64_t shift,
     EXPECT_NE(fanin::cpu::vector_run(target), nullptr) << name_of(target);
     EXPECT_EQ(fanin::cpu::suits_vectors(params, params.index.count), params.index.count >= 32);
   }
-  fanin::cpu::fill(&job, 1, threads, target);
+  fanin::cpu::fill(&job, 1, {threads, target});
   return {bytes.begin() + static_cast<std::ptrdiff_t>(offset - shift * size),
           bytes.begin() + static_cast<std::ptrdiff_t>(offset + (params.index.count + shift) * size)};
 }
@@ -160,7 +160,7 @@ TEST(CpuTargets, SameBitsAsThePortableLoop) {
               std::vector<unsigned char> got(count * size_of(dtype));
               const fanin::FillJob job{got.data(), params};
               EXPECT_FALSE(fanin::cpu::suits_vectors(params, count));
-              fanin::cpu::fill(&job, 1, 1, target);
+              fanin::cpu::fill(&job, 1, {1, target});
               ASSERT_EQ(std::memcmp(got.data(), expected.data() + shift * size_of(dtype), got.size()), 0);
             } else {
               ASSERT_TRUE(filled(params, shift, target) == expected)
@@ -252,7 +252,7 @@ TEST(CpuTargets, LongRunsInAnyPieces) {
         for (std::uint64_t at = 0; at < count; at += piece, piece = piece * 5 / 3 + 1) {
           const std::uint64_t n = std::min(piece, count - at);
           const fanin::FillJob job{got.data() + at * size_of(dtype), fanin::part_of(whole, at, n)};
-          fanin::cpu::fill(&job, 1, 1, target);
+          fanin::cpu::fill(&job, 1, {1, target});
         }
         EXPECT_TRUE(got == expected) << name_of(target) << " in pieces";
       }

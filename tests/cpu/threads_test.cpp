@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -398,6 +399,65 @@ TEST(Limit, NoThreadsLeft) {
 }
 
 // ---------------------------------------------------------------- a user's own threads
+
+// What a pause sees and does: RunOptions has a function without state.
+struct Paused {
+  std::thread::id thread;
+  int calls = 0;
+  int throws_at = 0;  // the number of the call that throws; 0: none
+};
+Paused paused;
+
+void pause() {
+  EXPECT_EQ(std::this_thread::get_id(), paused.thread);
+  if (++paused.calls == paused.throws_at) throw std::runtime_error("a pause");
+}
+
+RunOptions with_pauses(int threads, int throws_at) {
+  paused = {std::this_thread::get_id(), 0, throws_at};
+  RunOptions run;
+  run.threads = threads;
+  run.pause = pause;
+  return run;
+}
+
+TEST(Pauses, ChangeNoBit) {
+  const Initializer init = fanin::HeNormal(1);
+  const Shape shape{(3 << 24) + 5};
+  for (const int threads : {1, 2}) {
+    const Bytes found = filled(init, shape, DType::bfloat16, {}, with_pauses(threads, 0));
+    EXPECT_EQ(paused.calls, threads == 1 ? 3 : 1);  // 2^24 normals of a thread are a slice
+    EXPECT_EQ(found, filled(init, shape, DType::bfloat16));
+  }
+  filled(init, {1 << 20}, DType::float32, {}, with_pauses(1, 0));
+  EXPECT_EQ(paused.calls, 0);
+}
+
+TEST(Pauses, EndAFillByThrowing) {
+  const Shape shape{4 << 24};
+  Bytes bytes(shape[0], poison);
+  const Initializer init = fanin::RandomUniform(1, 2, 1);
+  EXPECT_THROW(init.fill(view_of(bytes, DType::float8_e5m2), shape, {}, with_pauses(1, 1)), std::runtime_error);
+  const auto written = bytes.begin() + (2 << 24);
+  EXPECT_EQ(std::count(bytes.begin(), written, poison), 0);
+  EXPECT_EQ(std::count(written, bytes.end(), poison), 2 << 24);
+
+  // A plan goes on from its first entry when it is filled again.
+  Plan plan;
+  Bytes first(1 << 24), second(4 << 24);
+  plan.add(init, view_of(first, DType::float8_e5m2), {1 << 24}, fanin::test::with_name("a"));
+  plan.add(init, view_of(second, DType::float8_e5m2), {4 << 24}, fanin::test::with_name("b"));
+  EXPECT_THROW(plan.fill(with_pauses(1, 2)), std::runtime_error);
+  EXPECT_EQ(second.back(), 0);
+  plan.fill(with_pauses(1, 0));
+  EXPECT_EQ(paused.calls, 2);
+  EXPECT_EQ(second, filled(init, {4 << 24}, DType::float8_e5m2, fanin::test::with_name("b")));
+
+  Bytes matrix(4 * 1500 * 1500);
+  EXPECT_THROW(fanin::Orthogonal(1.0, 1).fill(view_of(matrix, DType::float32), {1500, 1500}, {}, with_pauses(2, 1)),
+               std::runtime_error);
+  EXPECT_EQ(matrix, Bytes(matrix.size()));
+}
 
 TEST(UsersThreads, FillAllAtOnce) {
   std::vector<Sample> samples(8);

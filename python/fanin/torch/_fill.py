@@ -53,9 +53,11 @@ def fill_at(address: int, tensor: torch.Tensor, initializer: _core.Initializer,
             generator: torch.Generator | None) -> None:
     """Takes a seed from a generator of the CPU, as draw_seed does, and fills the tensor at its address_of with it."""
     _thread.seed.random_(-2**63, 2**63 - 1, generator=generator)  # torch.randint makes a tensor and calls random_
-    _core._fill_memory(address, _NUMBERS[tensor.dtype], tensor.shape, initializer, _thread.seed_address, None,
-                       torch.get_num_threads())
-    _tell_of_change(tensor)
+    try:
+        _core._fill_memory(address, _NUMBERS[tensor.dtype], tensor.shape, initializer, _thread.seed_address, None,
+                           torch.get_num_threads())
+    finally:  # also if a signal ends it
+        _tell_of_change(tensor)
 
 
 def _tell_of_change(tensor: torch.Tensor) -> None:
@@ -113,8 +115,10 @@ def fill(block: LocalBlock, initializer: _core.Initializer, device_seed: torch.T
     if local.numel() == 0:
         return
     if offset is None and device_seed is None and (address := address_of(local)) is not None:
-        _core._fill_memory(address, _NUMBERS[local.dtype], shape, initializer, 0, name, torch.get_num_threads())
-        _tell_of_change(local)
+        try:
+            _core._fill_memory(address, _NUMBERS[local.dtype], shape, initializer, 0, name, torch.get_num_threads())
+        finally:
+            _tell_of_change(local)
         return
     target = staging_for(local)
     _core.fill(target, initializer, shape=shape, offset=offset, layout="oihw", threads=torch.get_num_threads(),
