@@ -55,11 +55,15 @@ std::uint64_t unsigned_from(nb::handle object, const char* what) {
 
 Shape shape_from(nb::handle object, const char* what) {
   const std::string name(what);
-  if (nb::isinstance<nb::str>(object) || PySequence_Check(object.ptr()) == 0) {
-    refuse_type(name + " must be a tuple or list of integers. Received: " + shown(object));
-  }
+  const auto refuse = [&] { refuse_type(name + " must be a tuple or list of integers. Received: " + shown(object)); };
+  const bool is_text = nb::isinstance<nb::str>(object) || nb::isinstance<nb::bytes>(object);
+  if (is_text || PySequence_Check(object.ptr()) == 0) refuse();
   const nb::object items = nb::steal(PySequence_Tuple(object.ptr()));  // a copy: __index__ may change a list
-  if (!items) throw nb::python_error();
+  if (!items) {
+    if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) throw nb::python_error();
+    PyErr_Clear();  // an array without axes
+    refuse();
+  }
   Shape shape;
   shape.resize(static_cast<std::size_t>(PyTuple_Size(items.ptr())));
   for (std::size_t j = 0; j < shape.size(); ++j) {
@@ -122,6 +126,21 @@ std::optional<CudaStream> stream_from(nb::handle object) {
   return reinterpret_cast<CudaStream>(unsigned_from(number, "stream"));
 }
 
+std::vector<std::pair<std::string, double>> constants_from(nb::handle object) {
+  std::vector<std::pair<std::string, double>> constants;
+  if (object.is_none()) return constants;
+  const auto refuse = [&] {
+    refuse_type("constants must be a dictionary of names and numbers. Received: " + shown(object));
+  };
+  if (!nb::isinstance<nb::dict>(object)) refuse();
+  for (auto [name, value] : nb::cast<nb::dict>(object)) {
+    double number = 0;
+    if (!nb::isinstance<nb::str>(name) || !nb::try_cast(value, number)) refuse();
+    constants.emplace_back(text_from(name), number);
+  }
+  return constants;
+}
+
 Layout layout_from(nb::handle object) {
   if (!nb::isinstance<nb::str>(object)) refuse_type("layout must be \"hwio\" or \"oihw\". Received: " + shown(object));
   return parse_layout(text_from(object));
@@ -171,7 +190,17 @@ nb::tuple reduce(nb::handle self) {
 nb::object json_loads(const std::string& text) { return nb::module_::import_("json").attr("loads")(text); }
 
 std::string json_dumps(nb::handle object) {
-  return nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(object));
+  const auto plain = [](nb::handle value) {
+    if (!nb::hasattr(value, "tolist")) {
+      refuse_type(
+          "A configuration or specification consists of dictionaries, lists, text, numbers, True, False and None. "
+          "Received: " +
+          shown(value) + ", of type " + type_name_of(value));
+    }
+    return nb::object(value.attr("tolist")());
+  };
+  return nb::cast<std::string>(
+      nb::module_::import_("json").attr("dumps")(object, nb::arg("default") = nb::cpp_function(plain)));
 }
 
 }  // namespace fanin::python

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "fanin/initializer.h"
 #include "fanin/options.h"
@@ -40,6 +42,9 @@ Seed seed_from(nb::handle object);
 // The stream at an address, or of an object of CUDA Python, PyTorch, CuPy or another library. None gives no stream.
 std::optional<CudaStream> stream_from(nb::handle object);
 
+// Names and numbers, from a dictionary, or none from None.
+std::vector<std::pair<std::string, double>> constants_from(nb::handle object);
+
 Layout layout_from(nb::handle object);
 
 // The tensor's name or subsequence, of which at most one may be given, and its layout, which is `usual` if it is None.
@@ -60,7 +65,8 @@ class InitializerArgument {
 
 [[noreturn]] void refuse_device(Device device);
 
-// JSON text as Python's dictionaries and lists, and back.
+// JSON text as Python's dictionaries and lists, and back. Numbers and arrays of NumPy and other libraries become
+// Python's.
 nb::object json_loads(const std::string& text);
 std::string json_dumps(nb::handle object);
 

@@ -44,19 +44,6 @@ FanAxes axes_from(nb::handle input, nb::handle output) {
   return axes;
 }
 
-Formula::Constants constants_from(const std::optional<nb::dict>& given) {
-  Formula::Constants constants;
-  if (!given) return constants;
-  for (auto [name, value] : *given) {
-    double number = 0;
-    if (!nb::isinstance<nb::str>(name) || !nb::try_cast(value, number)) {
-      throw nb::type_error(("constants must be a dictionary of names and numbers. Received: " + shown(*given)).c_str());
-    }
-    constants.emplace_back(text_from(name), number);
-  }
-  return constants;
-}
-
 // The shape and the row-major values of what NumPy takes for an array of numbers. It would also read text, and drop the
 // imaginary part of complex numbers.
 std::pair<Shape, std::vector<double>> array_from(nb::handle object, const char* what) {
@@ -559,7 +546,7 @@ All dtypes get the same binary64 number, rounded once. The host computes it for 
 not finite in the dtype.)doc")
       .def(
           "__init__",
-          [](Formula* self, std::string_view value, const std::optional<nb::dict>& constants, nb::handle seed) {
+          [](Formula* self, std::string_view value, nb::handle constants, nb::handle seed) {
             new (self) Formula(value, constants_from(constants), seed_from(seed));
           },
           "value"_a, "constants"_a = nb::none(), "seed"_a = nb::none(),

@@ -39,24 +39,19 @@ struct SeededSpec : ModelSpec {
 };
 
 SeededSpec parse(nb::handle text, nb::handle seed_argument, const std::string& source, nb::handle constants,
-                 const std::optional<std::string>& dtype,
-                 std::optional<std::map<std::string, std::vector<std::string>>> classes) {
+                 nb::handle dtype, std::optional<std::map<std::string, std::vector<std::string>>> classes) {
   const Seed seed = seed_from(seed_argument);
   ModelSpecOptions options;
   options.classes = std::move(classes);
   options.source = source;
   options.folder = std::filesystem::path(source).parent_path().string();
-  if (!constants.is_none()) {
-    for (const auto& [name, value] : nb::cast<nb::dict>(constants)) {
-      options.constants.emplace_back(text_from(name), nb::cast<double>(value));
-    }
-  }
-  if (dtype) options.dtype = parse_dtype(*dtype);
+  options.constants = constants_from(constants);
+  if (!dtype.is_none()) options.dtype = dtype_of(dtype);
   const std::string json = nb::isinstance<nb::str>(text) ? text_from(text) : json_dumps(text);
   SeededSpec spec{parse_model_spec(json, seed.value(), options), seed, json, {}};
   spec.keywords["source"] = source;
   spec.keywords["constants"] = constants;
-  spec.keywords["dtype"] = dtype;
+  if (options.dtype) spec.keywords["dtype"] = std::string(name_of(*options.dtype));
   spec.keywords["classes"] = nb::cast(options.classes);
   return spec;
 }
@@ -154,7 +149,7 @@ void bind_model(nb::module_& m) {
         "constants"_a = nb::none(), "dtype"_a = nb::none(), "classes"_a = nb::none(),
         nb::sig("def parse_model_spec(spec: str | dict[str, object], seed: SeedLike = None, *, "
                 "source: str = 'the specification', constants: dict[str, float] | None = None, "
-                "dtype: str | None = None, classes: dict[str, list[str]] | None = None) -> ModelSpec"),
+                "dtype: object = None, classes: dict[str, list[str]] | None = None) -> ModelSpec"),
         R"(Reads a model's specification, which `fanin model` reads, from JSON text or the object that it stands for.
 
 seed       of every tensor, unless its rule has one; None draws one

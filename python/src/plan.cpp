@@ -5,6 +5,8 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
@@ -250,8 +252,11 @@ gets new memory later (module.to, .data =), make a new plan.)")
             if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream), run);
             std::vector<Plan::DeviceStream> streams;
             for (const auto& [device, one] : nb::cast<nb::dict>(stream)) {
-              streams.push_back(
-                  {static_cast<int>(unsigned_from(device, "A device's number")), stream_from(one).value_or(nullptr)});
+              const std::uint64_t number = unsigned_from(device, "A device's number");
+              if (number > std::numeric_limits<int>::max()) {
+                throw InvalidArgument("stream has a device that no machine has. Received: stream=" + shown(stream));
+              }
+              streams.push_back({static_cast<int>(number), stream_from(one).value_or(nullptr)});
             }
             self.fill(streams, run);
           },

@@ -120,6 +120,55 @@ def test_functions_are_pickled_by_their_names():
         assert pickle.loads(pickle.dumps(function)) is function
 
 
+WRONG_ARGUMENTS = [
+    (lambda: fanin.fill(bytearray(4), "ones", name="said", seeed=3), "fill() has no argument 'seeed'. Did you mean 'seed'?"),
+    (lambda: fanin.draw("ones", (3,), dtpe="float32"), "draw() has no argument 'dtpe'. Did you mean 'dtype'?"),
+    (lambda: fanin.HeNormal(sed=3), "HeNormal() has no argument 'sed'. Did you mean 'seed'?"),
+    (lambda: fanin.he_normal(axes=3), "HeNormal() has no argument 'axes'."),
+    (lambda: fanin.Plan().add(bytearray(4), "ones", nam="x"), "add() has no argument 'nam'. Did you mean 'name'?"),
+    (lambda: fanin.Plan().fill(thread=2), "fill() has no argument 'thread'. Did you mean 'threads'?"),
+    (lambda: fanin.Seed(vlue=2), "Seed() has no argument 'vlue'. Did you mean 'value'?"),
+    (lambda: fanin.Seed.sequence(2, nme="x"), "sequence() has no argument 'nme'. Did you mean 'name'?"),
+    (lambda: fanin.HeNormal(1).with_seed(sed=3), "with_seed() has no argument 'sed'. Did you mean 'seed'?"),
+    (lambda: fanin.parse_model_spec(SPECIFICATION, constant={}), "has no argument 'constant'. Did you mean 'constants'?"),
+    (lambda: fanin.available(device=3), "available() has no argument 'device'. It has: none"),
+    (lambda: fanin.fill(bytearray(4)), "fill(): missing a required argument: 'init'"),
+    (lambda: fanin.fill(bytearray(4), "ones", 3), "fill(): too many positional arguments"),
+    (lambda: fanin.HeNormal(1)(3, "float32", (3,)), "Initializer.__call__(): too many positional arguments"),
+    (lambda: fanin.TruncatedNormal(0, 1, 1, 2, 3, 4), "TruncatedNormal(): too many positional arguments"),
+    (lambda: fanin.fill(bytearray(4), None), "fill() needs init, an initializer. Received: init=None"),
+    (lambda: fanin.draw("ones", None), "draw() needs shape, an integer or a sequence of integers. Received: shape=None"),
+    (lambda: fanin.fill(bytearray(4), "ones", threads=1.5), "threads must be an integer. Received: threads=1.5, of type float"),
+    (lambda: fanin.fill(bytearray(4), "ones", threads=2**40), "out of range or of a wrong type. Received: threads=1099511627776"),
+    (lambda: fanin.RandomNormal(stddev="a"), "stddev must be a number. Received: stddev='a', of type str"),
+    (lambda: fanin.VarianceScaling(1.0, 3), "mode must be a string. Received: mode=3, of type int"),
+    (lambda: fanin.Plan().add_tensor(bytearray(4), "x"), "tensor must be a fanin.ModelTensor. Received: tensor='x', of type str"),
+    (lambda: fanin.Seed.sequence(2, first_call=-1), "out of range or of a wrong type. Received: value=2, first_call=-1"),
+    (lambda: fanin.subsequence_of("\ud800"), "name must be a string that UTF-8 can encode. Received: name='\\ud800', of type str"),
+    (lambda: fanin.parse_model_spec(SPECIFICATION, constants=[1]), "constants must be a dictionary of names and numbers"),
+    (lambda: fanin.parse_model_spec({"tensors": {1, 2}}), "consists of dictionaries, lists, text, numbers"),
+    (lambda: fanin.draw("ones", b"ab"), "shape must be a tuple or list of integers. Received: b'ab'"),
+]
+
+
+@pytest.mark.parametrize("call, message", WRONG_ARGUMENTS)
+def test_messages_name_the_wrong_argument(call, message):
+    with pytest.raises(TypeError) as error:
+        call()
+    assert message in str(error.value)
+    assert "incompatible function arguments" not in str(error.value)
+
+
+def test_types_of_other_libraries_in_configurations():
+    np = pytest.importorskip("numpy")
+    config = {"class_name": "RandomNormal", "config": {"stddev": np.float32(2), "seed": np.int64(3)}}
+    assert fanin.get(config) == fanin.RandomNormal(stddev=2.0, seed=3)
+    for dtype in (np.float16, np.dtype("float16"), "f2", "float16"):
+        assert fanin.parse_model_spec(SPECIFICATION, 7, dtype=dtype).tensors[0].dtype == "float16"
+    with pytest.raises(TypeError, match="shape must be a tuple or list of integers"):
+        fanin.draw("ones", np.array(3))
+
+
 SPECIFICATION = {"tensors": {"w": [3, 4]}, "rules": [{"match": "*", "initializer": "he_normal"}]}
 
 

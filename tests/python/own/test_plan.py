@@ -117,11 +117,12 @@ def test_refusals():
         (ValueError, "dense and row-major", lambda: plan.add(other.T, init, name="b")),
         (ValueError, "read-only", lambda: plan.add(np.broadcast_to(other, (2, 4, 6)), init, name="b")),
         (ValueError, "no entry 7", lambda: plan.add_copy(7, other)),
-        (TypeError, "entry: int", lambda: plan.add_copy("a", other)),
+        (TypeError, "entry must be an integer", lambda: plan.add_copy("a", other)),
         (TypeError, "list", lambda: plan.add([1.0], init)),
         (ValueError, "threads=-1", lambda: plan.fill(threads=-1)),
         (ValueError, "seed in device memory", lambda: plan.fill(device_seed=4096)),
         (TypeError, "stream", lambda: plan.fill(stream="s")),
+        (ValueError, "no machine has", lambda: plan.fill(stream={2**32: 0})),
         (ValueError, "uint8", lambda: plan.upload(other)),
     ]:
         with pytest.raises(error, match=message):
