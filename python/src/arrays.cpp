@@ -122,6 +122,22 @@ void refuse_without_memory(nb::handle tensor) {
   if (nb::hasattr(tensor, "__tensor_flatten__")) refuse_for("consists of other tensors. Fill those");
 }
 
+// Not of wrappers of torch.func, which have no address, or a null pointer where functionalize makes them.
+void* address_of_tensor(nb::handle tensor) {
+  std::uintptr_t address = 0;
+  try {
+    address = nb::cast<std::uintptr_t>(tensor.attr("data_ptr")());
+  } catch (const nb::python_error& error) {
+    if (!error.matches(PyExc_RuntimeError)) throw;
+  }
+  if (address == 0 && nb::cast<std::int64_t>(tensor.attr("numel")()) != 0) {
+    refuse("A PyTorch tensor must have memory. Received: a " + type_name_of(tensor) +
+           " without an address, because torch.func (vmap, grad, functionalize) or a compiler transforms the code that "
+           "uses it. Fill tensors outside of that code");
+  }
+  return reinterpret_cast<void*>(address);
+}
+
 Found torch_array(nb::handle tensor, std::optional<CudaStream> stream);
 
 // The local tensor of a DTensor, and where it is in the whole.
@@ -166,7 +182,7 @@ Found torch_array(nb::handle given, std::optional<CudaStream> stream) {
   Found found{{}, without_prefix(text_of(tensor.attr("dtype")), "torch.")};
   Array& array = found.array;
   const auto item_size = nb::cast<std::int64_t>(tensor.attr("element_size")());
-  array.address = reinterpret_cast<void*>(nb::cast<std::uintptr_t>(tensor.attr("data_ptr")()));
+  array.address = address_of_tensor(tensor);
   array.shape = shape_from(tensor.attr("shape"), "shape");
   array.strides = in_bytes(shape_from(tensor.attr("stride")(), "stride"), item_size);
   array.owner = nb::borrow(given);

@@ -181,3 +181,13 @@ def test_a_subclass_with_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"the shape of its memory, \[4, 6\].*1000000"):
         fanin.fill(liar, "ones")
     assert not memory.any()
+
+
+@pytest.mark.parametrize("transform", [
+    lambda f: torch.func.vmap(f, randomness="different"), lambda f: torch.func.grad(lambda w: f(w).sum()), torch.func.functionalize,
+    lambda f: lambda w: torch.func.jvp(f, (w,), (w,))])
+def test_wrappers_of_torch_func(transform):
+    """They have no address, which neither PyTorch's message nor that of a null pointer says."""
+    for fill in (lambda w: fanin.fill(w, INIT), lambda w: fanin.Plan().add(w, INIT)):
+        with pytest.raises(ValueError, match="without an address, because torch.func"):
+            transform(lambda w, fill=fill: fill(w.clone()))(torch.zeros(3, 3))
