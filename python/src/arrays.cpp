@@ -431,6 +431,10 @@ void refuse_immutable(nb::handle object) {
         "JAX arrays cannot be changed in place. Use fanin.jax, or make an array of what fanin.draw returns with "
         "jax.numpy.asarray");
   }
+  if (library == "keras") {
+    throw nb::type_error(
+        "Keras's variables are not filled in place. Assign what fanin.draw returns to the variable, or use fanin.keras");
+  }
   if (library == "tensorflow") {
     throw nb::type_error(
         "TensorFlow's tensors cannot be changed in place. Assign what fanin.draw returns to the tf.Variable");

@@ -78,8 +78,18 @@ class LocalBlock(typing.NamedTuple):
     offset: tuple[int, ...] | None = None  # of the local tensor in the whole; None: the local tensor is the whole
 
 
+def refuse_nested(tensor: torch.Tensor) -> None:
+    if tensor.is_nested:
+        raise TypeError("fanin fills tensors that have a shape. Received: a nested tensor. Fill its values(), or the tensors of "
+                        "unbind()")
+
+
 def local_block_of(tensor: torch.Tensor) -> LocalBlock:
     """Raises ValueError for a DTensor whose local tensor is no block, TypeError for a tensor without strides."""
+    refuse_nested(tensor)
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        raise TypeError("fanin fills tensors that have an address. Received: a tensor of code that torch.func transforms (vmap, "
+                        "grad). Fill tensors outside of that code")
     if _sharding.is_dtensor(tensor):
         return LocalBlock(*_sharding.local_block(tensor))
     if hasattr(tensor, "__tensor_flatten__"):

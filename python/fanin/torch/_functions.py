@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import math
+import typing
 import warnings
 from collections.abc import Callable
 
@@ -17,12 +18,14 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .. import _core
 from ._blocks import open_blocks
-from ._fill import DTYPES, address_of, draw_seed, fill, fill_at, has_memory, local_block_of
+from ._fill import DTYPES, address_of, draw_seed, fill, fill_at, has_memory, local_block_of, refuse_nested
 from ._operators import define
 from ._samplers import Sampler, orthogonal, sparse
 
+P = typing.ParamSpec("P")
 
-def _public(function: Callable) -> Callable:
+
+def _public(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """Hands calls with tensors that define __torch_function__, or under a torch function mode, to them, as PyTorch does.
 
     torch.compile and torch.export see one operator.
@@ -31,7 +34,7 @@ def _public(function: Callable) -> Callable:
     operator = define(function, signature)
 
     @functools.wraps(function)
-    def call(*args, **kwargs):
+    def call(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
         if torch.compiler.is_compiling():
             with torch.no_grad():
                 operator(*args, **kwargs)
@@ -45,7 +48,7 @@ def _public(function: Callable) -> Callable:
             return handle_torch_function(call, (tensor,), **bound.arguments)
         return function(*args, **kwargs)
 
-    return call
+    return typing.cast(Callable[P, Tensor], call)
 
 
 def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], generator: torch.Generator | None,
@@ -132,6 +135,7 @@ def _truncated(mean: float, std: float, a: float, b: float) -> _core.Initializer
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
+    refuse_nested(tensor)
     if tensor.dim() < 2:
         raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
     field = math.prod(tensor.shape[2:])
@@ -295,10 +299,10 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return _fixed(tensor, _core.Dirac(groups), lambda tensor: torch.nn.init.dirac_(tensor, groups))
 
 
-def _deprecated(function: Callable) -> Callable:
+def _deprecated(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     name = function.__name__[:-1]
 
-    def call(*args, **kwargs):
+    def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         warnings.warn(f"`nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`.", FutureWarning, stacklevel=2)
         return function(*args, **kwargs)
 

@@ -22,13 +22,13 @@ from . import _functions
 from ._blocks import drawing, is_drawing, open_blocks
 from ._fill import DTYPES, LocalBlock, fill, has_memory, local_block_of
 from ._members import Member, Members, local_of, storage_of
-from ._model import _seed_of
+from ._model import M, _seed_of
 from ._parts import GatheredSlice, Slice, copy_into_block, fill_part, is_dtensor, real_block
 from ._samplers import IN_PLACE, NEW, Sampler, normal
 
 
 @contextlib.contextmanager
-def keyed(module: Module, seed: int | _core.Seed, *, prefix: str = "") -> Iterator[Module]:
+def keyed(module: M, seed: int | _core.Seed, *, prefix: str = "") -> Iterator[M]:
     """Within the block, PyTorch's random functions fill the parameters and buffers of a module with fanin's values.
 
         with fanin.torch.keyed(model, seed=42):

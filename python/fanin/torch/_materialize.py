@@ -18,7 +18,7 @@ from . import _sharding
 from ._fill import DTYPES
 from ._keyed import Block, Entered, open_block
 from ._members import Member
-from ._model import Device, Slot, _empty_like, _slots
+from ._model import Device, M, Slot, _empty_like, _slots
 
 # Methods that initialise the module itself, and of which the first that a module has is called.
 RESETS = ("reset_parameters", "_reset_parameters", "reset_running_stats")
@@ -28,8 +28,8 @@ INITIALISING = (*RESETS, "init_weights", "init_states", "_init_weights", "_initi
 Keep: typing.TypeAlias = str | Iterable[str] | Callable[[str, Tensor], bool]
 
 
-def materialize_(module: Module, seed: int | _core.Seed, *, device: Device = None, keep: Keep = (),
-                 init: Callable[[Module], object] | None = None, prefix: str = "") -> Module:
+def materialize_(module: M, seed: int | _core.Seed, *, device: Device = None, keep: Keep = (),
+                 init: Callable[[M], object] | None = None, prefix: str = "") -> M:
     """Gives memory to what is on the meta device, runs the model's own initialisation within keyed(), and returns the module.
 
         with torch.device("meta"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import typing
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,16 +15,17 @@ from torch.nn import Module, Parameter
 from .. import _core
 from . import _sharding
 from ._buffers import Given, give_values
-from ._fill import DTYPES, LocalBlock, local_block_of, staging_for
+from ._fill import DTYPES, LocalBlock, local_block_of, refuse_nested, staging_for
 from ._rules import Drawn, choose, named
 from ._rules import Slot as Slot
 
+M = typing.TypeVar("M", bound=Module)
 Device: typing.TypeAlias = torch.device | str | int | None
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
-def init_model_(module: Module, seed: int | _core.Seed | None, rules: typing.Any, *, prefix: str = "", device: Device = None,
-                buffers: Given = None) -> Module:
+def init_model_(module: M, seed: int | _core.Seed | None, rules: typing.Any, *, prefix: str = "", device: Device = None,
+                buffers: Given = None) -> M:
     """Fills the parameters of a module in place and returns the module.
 
     seed     an integer in [0, 2**64), or a fixed fanin.Seed: the seed of all parameters whose initializer has none. None if
@@ -67,6 +69,7 @@ def init_model_(module: Module, seed: int | _core.Seed | None, rules: typing.Any
     entries = choose(slots, {slot.name: names[id(slot.tensor)][1:] for slot in slots}, rules, model_seed)
     for drawn in entries:
         _check(drawn)
+    _warn_of_frozen(entries)
     missing = [slot for slot in _slots(module, "_buffers", prefix) if slot.tensor.is_meta]
     made = {id(slot.tensor): _empty_like(slot.tensor, device)
             for slot in (*(drawn.slot for drawn in entries), *missing) if slot.tensor.is_meta}
@@ -103,6 +106,10 @@ def _is_wrapper(module: Module, key: str) -> bool:
 def _slots(module: Module, kind: str, prefix: str, *, ties: bool = False) -> Iterator[Slot]:
     """The parameters (kind "_parameters") or buffers ("_buffers"), in the order of named_parameters: each once, or with ties
     under all its names."""
+    if not isinstance(module, Module):
+        raise TypeError(f"The module must be a torch.nn.Module. Received: {module!r}, of type {type(module).__name__}")
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix must be a string. Received: prefix={prefix!r}")
     seen: set[int] = set()
     names: dict[str, int] = {}
 
@@ -151,6 +158,10 @@ def _floats(slots: list[Slot]) -> list[Slot]:
         warnings.warn(f"{len(left)} parameters are not of floating-point numbers and are left alone: {shown}", stacklevel=3)
     floats = [slot for slot in slots if slot.tensor.is_floating_point() or slot.tensor.is_complex()]
     for slot in floats:
+        try:
+            refuse_nested(slot.tensor)
+        except TypeError as error:
+            raise named(error, slot) from None
         if slot.tensor.dtype not in DTYPES:
             raise TypeError(f"Parameter {slot.name!r}: fanin fills {', '.join(DTYPES.values())}. Received: {slot.tensor.dtype}")
         if torch.nn.parameter.is_lazy(slot.tensor):
@@ -168,11 +179,21 @@ def _check(drawn: Drawn) -> None:
     try:
         if not tensor.is_meta or _sharding.is_dtensor(tensor):
             local = local_block_of(tensor).local
-            if any(stride == 0 and n > 1 for stride, n in zip(local.stride(), local.shape)):
-                raise ValueError("its elements share memory, as an expanded tensor's do")
+            if local.numel() and _overlaps(local):
+                raise ValueError("its elements share memory, as those of an expanded or overlapping view do")
         values._check(DTYPES[tensor.dtype])
     except (ValueError, TypeError) as error:
         raise named(error, slot) from error
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    span = 0  # from the first element to the last, along the dimensions with smaller strides
+    for stride, n in sorted(zip(tensor.stride(), tensor.shape)):
+        if n > 1:
+            if stride <= span:
+                return True
+            span += (n - 1) * stride
+    return False
 
 
 def _empty_like(tensor: Tensor, device: Device) -> Tensor:
@@ -194,6 +215,7 @@ class _Fill:
 
     def __init__(self, entries: list[Drawn], made: Mapping[int, Tensor]) -> None:
         self.plans: dict[torch.device, _core.Plan] = {}
+        names: dict[torch.device, list[str]] = {}  # of the plans' entries
         self.copies: list[tuple[Tensor, Tensor]] = []
         self.loads: list[tuple[LocalBlock, _core.ModelTensor]] = []
         for slot, values in entries:
@@ -207,10 +229,15 @@ class _Fill:
             target = staging_for(detached, dense=True)
             if target is not detached:
                 self.copies.append((block.local, target))
+            plan, entries_of = self.plans.setdefault(target.device, _core.Plan()), names.setdefault(target.device, [])
             try:
-                self.plans.setdefault(target.device, _core.Plan()).add_tensor(target, values, offset=block.offset)
+                plan.add_tensor(target, values, offset=block.offset)
             except (ValueError, TypeError, _core.DeviceError) as error:
+                if other := re.search(r"overlaps that of entry (\d+) of the plan", str(error)):
+                    error = ValueError(f"its memory overlaps that of {entries_of[int(other[1])]!r}. Tie them as one parameter, or "
+                                       'leave one alone with "keep"')
                 raise named(error, slot) from error
+            entries_of += [slot.name] * (len(plan) - len(entries_of))
 
     def run(self) -> None:
         for device, plan in self.plans.items():
@@ -234,14 +261,24 @@ def _loaded(block: LocalBlock, values: _core.ModelTensor) -> Tensor:
                       for axis, (begin, extent) in enumerate(zip(offset, local.shape)))]
 
 
+def _warn_of_frozen(entries: list[Drawn]) -> None:
+    frozen = [slot.name for slot, values in entries if not slot.tensor.requires_grad and not values._is_loaded]
+    if frozen and len(frozen) < len(entries):
+        warnings.warn(f"{len(frozen)} parameters that need no gradient get their values by rules: "
+                      f"{', '.join(map(repr, frozen[:5]))}{', ...' if len(frozen) > 5 else ''}. If the model computes them, as "
+                      'tables of sines, leave them alone with "keep", or use fanin.torch.materialize_', stacklevel=3)
+
+
 def _restore_guarantees(module: Module, filled: set[int]) -> None:
     """Sets the row padding_idx of embeddings to 0, as their own code does; it gets no gradient."""
     for owner in module.modules():
         row = getattr(owner, "padding_idx", None)
-        weight = owner._parameters.get("weight")
-        if isinstance(owner, (torch.nn.Embedding, torch.nn.EmbeddingBag)) and row is not None and id(weight) in filled:
-            local, _, offset = local_block_of(typing.cast(Tensor, weight))
+        weight = owner._parameters.get("weight", owner._parameters.get("weight_orig"))  # the latter of pruned modules
+        if torch.nn.utils.parametrize.is_parametrized(owner, "weight"):
+            weight = typing.cast(typing.Any, owner).parametrizations.weight._parameters.get("original")
+        if isinstance(row, int) and weight is not None and weight.dim() == 2 and id(weight) in filled:
+            local, shape, offset = local_block_of(weight)
             first = offset[0] if offset else 0
-            if local.numel() and 0 <= row - first < local.shape[0]:
+            if local.numel() and 0 <= row % shape[0] - first < local.shape[0]:
                 with torch.no_grad():
-                    local[row - first].zero_()
+                    local[row % shape[0] - first].zero_()

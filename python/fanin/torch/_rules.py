@@ -132,6 +132,7 @@ def _by_rules(slots: list[Slot], rules: list[Rule], seed: _core.Seed) -> Values:
     for number, rule in enumerate(rules):
         if number not in numbers:
             warnings.warn(f"No parameter takes the rule for {rule.pattern!r}", stacklevel=4)
+    _warn_of_fans((slot, rules[number]) for slot, number in zip(slots, numbers) if not callable(rules[number].given))
     given = {slot.name: rules[number].given for slot, number in zip(slots, numbers)}
     chosen = {slot.name: tensor for slot, tensor in zip(slots, tensors) if given[slot.name] != KEEP}
     functions = {name: function for name, function in given.items() if callable(function)}
@@ -144,6 +145,7 @@ def _by_function(slots: list[Slot], function: Callable, seed: _core.Seed) -> Val
     """Rules that are a function of each parameter. Equal rules are one for the reader, and a class says who takes it."""
     classes: dict[str, list[str]] = {}
     numbers: dict[str, int] = {}  # of the rules, by their text
+    chosen = []
     for slot in slots:
         given = function(slot.name, slot.tensor, slot.owner)
         try:
@@ -153,8 +155,10 @@ def _by_function(slots: list[Slot], function: Callable, seed: _core.Seed) -> Val
             initializer = _of_parameter(rule.given, slot) if callable(rule.given) else rule.given
         except (ValueError, TypeError) as error:
             raise named(error, slot) from error
+        chosen.append((slot, rule))
         text = json.dumps(rule.keys if "load" in rule.keys else {**rule.keys, "initializer": initializer}, sort_keys=True)
         classes[slot.name] = [*_classes(slot.owner), f"#{numbers.setdefault(text, len(numbers))}"]
+    _warn_of_fans(chosen)
     entries = []
     for text, number in numbers.items():
         entry = json.loads(text)
@@ -170,6 +174,39 @@ def _read(slots: list[Slot], classes: dict[str, list[str]], rules: list[dict], s
     tensors = {slot.name: {"shape": list(slot.tensor.shape), "dtype": DTYPES[slot.tensor.dtype]} for slot in slots}
     spec: dict[str, object] = {"layout": "OI", "tensors": tensors, "rules": rules}
     return _core.parse_model_spec(spec, seed, source=SOURCE, classes=classes).tensors
+
+
+# A rule with one of these says which axes are inputs and outputs.
+FANS = {"layout", "input_axes", "output_axes", "batch_axes", "groups", "transposed", "fan_in", "fan_out", "fan_of"}
+
+
+def _warn_of_fans(chosen: Iterable[tuple[Slot, Rule]]) -> None:
+    """Names the parameters whose scale follows from fans that PyTorch's layout gives, and whose layout may be another."""
+    doubtful = [f"{slot.name!r} of shape {tuple(slot.tensor.shape)}, in a {type(slot.owner).__name__}" for slot, rule in chosen
+                if _has_own_layout(slot) and not FANS & set(rule.keys) and _follows_from_fans(rule.given)]
+    if doubtful:
+        warnings.warn("The scale of these parameters follows from fans that are read as (out, in, ...), PyTorch's layout for "
+                      f"Linear and Conv, which may not be theirs: {'; '.join(doubtful[:5])}{'; ...' if len(doubtful) > 5 else ''}. "
+                      'Say in the rule what it is: "layout": "OI" or "IO", or "input_axes" and "output_axes"', stacklevel=5)
+
+
+def _has_own_layout(slot: Slot) -> bool:
+    bases = type(slot.owner).__mro__
+    if any(base.__name__ == "Conv1D" and base.__module__.startswith("transformers.") for base in bases):
+        return True  # (in, out)
+    if "/" in slot.key and "kernel" in slot.key:  # Keras's on PyTorch, (..., in, out)
+        return slot.tensor.dim() >= 2
+    return slot.tensor.dim() >= 3 and not isinstance(slot.owner, (torch.nn.modules.conv._ConvNd, torch.nn.Bilinear))
+
+
+def _follows_from_fans(given: typing.Any) -> bool:
+    if callable(given):
+        return (_function_name(given) or "").startswith(("kaiming", "xavier"))
+    try:
+        small, large = (_core.describe(given, shape, "oihw") for shape in ((2, 3), (4, 6)))
+    except (ValueError, TypeError):  # with formulas, or for other ranks
+        return False
+    return small.distribution in ("uniform", "normal", "truncated_normal") and small.stddev != large.stddev
 
 
 def _classes(owner: Module) -> list[str]:

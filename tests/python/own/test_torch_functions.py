@@ -472,9 +472,12 @@ def test_tensors_without_strides_or_memory():
     with torch._subclasses.FakeTensorMode():
         fake = torch.empty(3, 3)
     assert ours.normal_(fake) is fake and ours.trunc_normal_(fake) is fake
-    nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged)
-    with pytest.raises(TypeError, match="consists of other tensors"):
-        ours.normal_(nested)
+    for layout in (torch.jagged, torch.strided):
+        for fill in (ours.normal_, ours.xavier_uniform_, ours.orthogonal_):
+            with pytest.raises(TypeError, match="a nested tensor. Fill its values"):
+                fill(torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(3, 3)], layout=layout))
+    with pytest.raises(TypeError, match="torch.func transforms"):
+        torch.func.vmap(ours.normal_, randomness="different")(torch.zeros(2, 3))
 
 
 # ---------------------------------------------------------------- CUDA

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from torch import nn  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
 
 import fanin  # noqa: E402
 from fanin.torch import init_model_  # noqa: E402
@@ -271,6 +272,74 @@ def test_padding_rows(make, row):
     assert np.array_equal(got, expected)
 
 
+class Quantised(nn.Module):  # an embedding that is no nn.Embedding, as transformers' QuantEmbedding
+    def __init__(self):
+        super().__init__()
+        self.weight, self.padding_idx = nn.Parameter(torch.ones(7, 5)), 3
+
+
+@pytest.mark.parametrize("make, name", [
+    (Quantised, "weight"),
+    (lambda: prune.identity(nn.Embedding(7, 5, padding_idx=3), "weight"), "weight_orig"),
+    (lambda: torch.nn.utils.parametrizations.spectral_norm(nn.Embedding(7, 5, padding_idx=3)), "parametrizations.weight.original")])
+def test_padding_rows_of_other_embeddings(make, name):
+    assert not filled(make(), {"*": "random_normal"})[name][3].any()
+
+
+def test_padding_rows_that_are_set_later():
+    embedding = nn.Embedding(7, 5)
+    embedding.padding_idx = -2
+    got = filled(embedding, {"*": "random_normal"})["weight"]
+    assert not got[-2].any() and got.any(1).sum() == 6
+
+
+def test_parameters_without_gradient_are_named():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Embedding(3, 2))
+    model[1].weight.requires_grad_(False)  # as tables of sines are
+    with pytest.warns(UserWarning, match=r"1 parameters that need no gradient get their values by rules: '1.weight'"):
+        init_model_(model, 1, {"*": "ones"})
+    init_model_(model, 1, {"1.weight": "keep", "*": "ones"})
+    init_model_(model.requires_grad_(False), 1, {"*": "ones"})  # a model that is not trained
+
+
+# ---------------------------------------------------------------- layouts that a rule does not say
+
+class Experts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.experts = nn.Parameter(torch.zeros(4, 6, 10))
+
+
+class Conv1D(nn.Module):
+    """transformers': (in, out)"""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(6, 10))
+
+
+Conv1D.__module__ = "transformers.pytorch_utils"
+
+
+@pytest.mark.parametrize("make", [Experts, Conv1D, lambda: nn.ParameterDict({"dense/kernel": torch.zeros(6, 10)})])
+@pytest.mark.parametrize("given", ["he_normal", "torch:kaiming_uniform", fanin.GlorotUniform(), nn.init.xavier_normal_])
+def test_fans_of_doubtful_layouts_are_named(make, given):
+    for rules in ({"*": given}, lambda name, parameter, module: given):
+        with pytest.warns(UserWarning, match="fans that are read as .out, in, .* layout.*(experts|weight|kernel)' of shape"):
+            init_model_(make(), 1, rules)
+
+
+@pytest.mark.parametrize("make, rule", [
+    (Experts, {"initializer": "he_normal", "input_axes": [1], "output_axes": [2]}),
+    (Experts, {"initializer": "he_normal", "layout": "OI"}),
+    (Conv1D, {"initializer": "he_normal", "layout": "IO"}),
+    (Experts, fanin.TruncatedNormal(stddev=0.02)), (Experts, nn.init.normal_), (Experts, "zeros"), (Experts, "orthogonal"),
+    (lambda: nn.Conv2d(4, 6, 3, bias=False), "he_normal"), (lambda: nn.Bilinear(3, 4, 5, bias=False), "he_normal")])
+@pytest.mark.filterwarnings("error")
+def test_fans_that_are_sure(make, rule):
+    init_model_(make(), 1, {"*": rule})
+
+
 # ---------------------------------------------------------------- all or nothing
 
 def test_values_that_the_dtype_lacks_are_refused_before_there_is_memory():
@@ -289,9 +358,29 @@ def test_values_that_the_dtype_lacks_are_refused_before_there_is_memory():
 def test_overlaps_are_refused_before_there_is_memory():
     model = nn.ParameterList([torch.zeros(4), torch.zeros(4, device="meta")])
     model.append(nn.Parameter(model[0].detach()[1:]))
-    with pytest.raises(ValueError, match="Parameter '2'.*overlaps"):
+    with pytest.raises(ValueError, match="Parameter '2': its memory overlaps that of '0'"):
         init_model_(model, 1, {"*": "ones"})
     assert model[1].is_meta and not model[0].any()
+    model[2] = nn.Parameter(torch.zeros(10).as_strided((3, 4), (2, 1)))
+    with pytest.raises(ValueError, match="Parameter '2': its elements share memory"):
+        init_model_(model, 1, {"*": "ones"})
+    assert model[1].is_meta and not model[0].any()
+
+
+@pytest.mark.parametrize("module, options, error, message", [
+    (object(), {}, TypeError, "must be a torch.nn.Module"), (nn.Linear(2, 2), {"prefix": 3}, TypeError, "prefix=3"),
+    (nn.Linear(2, 2), {"buffers": 3}, TypeError, "buffers= is a dictionary")])
+def test_wrong_arguments(module, options, error, message):
+    with pytest.raises(error, match=message):
+        init_model_(module, 1, {"*": "ones"}, **options)
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_parameters(layout):
+    model = nn.Module()
+    model.w = nn.Parameter(torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(4, 3)], layout=layout))
+    with pytest.raises(TypeError, match="Parameter 'w'.*nested"):
+        init_model_(model, 1, {"*": "ones"})
 
 
 # ---------------------------------------------------------------- buffers
@@ -347,3 +436,44 @@ def test_buffers_that_the_caller_gives():
         with pytest.raises(ValueError, match=message):
             init_model_(model, 1, {"*": "ones"}, buffers=given)
         assert all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
+
+
+class Masked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(3)
+        self.register_buffer("mask", torch.zeros(3))
+
+    def init_non_persistent_buffers(self):  # timm's name; the device is that of a parameter
+        self.register_buffer("mask", torch.arange(3.0, device=self.norm.weight.device))
+
+
+class Unusable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.zeros(3))
+
+    def _init_weights(self):  # torchvision's MaxVit
+        self.mask.fill_(1)
+
+
+class Failing(Unusable):
+    def reset_parameters(self):
+        raise ZeroDivisionError("no")
+
+
+def test_buffers_on_the_device_of_a_parameter():
+    with torch.device("meta"):
+        model = nn.Sequential(Masked())
+    assert torch.equal(init_model_(model, 1, {"*": "ones"})[0].mask, torch.arange(3.0))
+
+
+@pytest.mark.parametrize("make, message", [(Unusable, "no reset_parameters"), (Failing, "raises ZeroDivisionError: no. Give")])
+def test_buffers_that_no_code_gives(make, message):
+    with torch.device("meta"):
+        model = make()
+    with pytest.raises(ValueError, match=f"The buffer 'mask' .*{message}"):
+        init_model_(model, 1, {"*": "ones"})
+    with pytest.raises(TypeError, match="The value of the buffer 'mask' must be a tensor. Received: 'x'"):
+        init_model_(model, 1, {"*": "ones"}, buffers={"mask": "x"})
+    assert model.mask.is_meta
