@@ -9,7 +9,7 @@ The seed, the name (or subsequence), the shape and the distribution determine a 
 
 from . import _core
 from ._core import *  # noqa: F403
-from ._core import __version__  # noqa: F401
+from ._core import __version__ as __version__
 from ._signatures import add_signatures
 
 __all__ = [name for name in dir(_core) if not name.startswith("_")] + ["__version__"]

@@ -60,6 +60,17 @@ def test_stubs_say_what_there_is():
                                                 "threads", "device_seed", "output_scale", "rounding"]
 
 
+@pytest.mark.parametrize("user", ["typed_user.py", "typed_torch_user.py"])
+def test_types(user, tmp_path):
+    """For mypy --strict, which is not installed with the tests' other requirements."""
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    if user == "typed_torch_user.py":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path, pathlib.Path(__file__).with_name(user)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def public_callables():
     for name in fanin.__all__:
         value = getattr(fanin, name)

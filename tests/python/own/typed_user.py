@@ -19,6 +19,8 @@ def weights(seed: int) -> dict[str, Array]:
 def main() -> None:
     initializer: fanin.Initializer = fanin.VarianceScaling(2.0, "fan_out", seed=3)
     config: dict[str, object] = initializer.get_config()
+    assert fanin.get("he_normal").with_seed(np.int64(3)) == fanin.HeNormal(3) and fanin.get(None) is None
+    print(fanin.__version__)
     assert fanin.describe(initializer, (64, 256)).distribution
     assert config
     assert weights(1)["up"].shape == (64, 256)
