@@ -80,6 +80,7 @@ struct Question {
   double lower, upper;
   double histogram_lower, histogram_upper, bins_per_unit;
   std::uint32_t bins;
+  double scale = 1;  // a power of two: the sums are those of the elements of float64 times it
 
   __host__ __device__ std::uint32_t counter(double x) const {
     if (x < histogram_lower) return 0;
@@ -125,7 +126,7 @@ __global__ void __launch_bounds__(threads) tally(const T* __restrict__ data, std
         continue;
       }
       if (fabs(x) <= DBL_MAX) {
-        sums.add(x);
+        sums.add(std::is_same_v<T, double> ? x * question.scale : x);
       } else {
         ++own.infinities;
       }
@@ -148,7 +149,7 @@ inline void refuse(bool wrong, const std::string& what) {
 inline Question checked(double lower, double upper, const HistogramRange& range) {
   refuse(!(lower <= upper), "The bounds must be numbers with lower <= upper. Received: lower=" + std::to_string(lower) +
                                 ", upper=" + std::to_string(upper));
-  if (range.bins == 0) return {lower, upper, 0, 0, 0, 0};
+  if (range.bins == 0) return {lower, upper, 0, 0, 0, 0, 1};
   refuse(range.bins > HistogramRange::max_bins, "A histogram has at most " + std::to_string(HistogramRange::max_bins) +
                                                     " bins. Received: bins=" + std::to_string(range.bins) +
                                                     ". Take fewer, or a narrower range");
@@ -156,7 +157,7 @@ inline Question checked(double lower, double upper, const HistogramRange& range)
   refuse(!(range.upper > range.lower && bins_per_unit > 0 && bins_per_unit <= DBL_MAX),
          "A histogram's range must be finite numbers with lower < upper. Received: lower=" +
              std::to_string(range.lower) + ", upper=" + std::to_string(range.upper));
-  return {lower, upper, range.lower, range.upper, bins_per_unit, range.bins};
+  return {lower, upper, range.lower, range.upper, bins_per_unit, range.bins, 1};
 }
 
 // Runs the kernel, merges the tallies of all blocks in order, and reads the counters.
@@ -228,7 +229,7 @@ inline void check_readable(const View& tensor) {
 
 inline Statistics statistics_of(const View& tensor, Tallied compute, double lower, double upper,
                                 const HistogramRange& histogram, CudaStream stream) {
-  const Question question = checked(lower, upper, histogram);
+  Question question = checked(lower, upper, histogram);
   std::vector<std::uint64_t> counters(histogram.bins == 0 ? 0 : histogram.bins + 2);
   Tally all{};
   Statistics result;
@@ -237,18 +238,26 @@ inline Statistics statistics_of(const View& tensor, Tallied compute, double lowe
     check_readable(tensor);
     all = compute(tensor, result.count, question, stream, counters);
   }
+  const double min = all.moments.min;
+  const double max = all.moments.max;
+  // Fourth powers of very large and very small elements of float64 leave its range.
+  const double largest = std::max(std::abs(min), std::abs(max));
+  if (all.moments.count != 0 && largest != 0 && !(largest > 0x1p-200 && largest < 0x1p200)) {
+    question.scale = std::ldexp(1.0, std::min(-std::ilogb(largest), 1000));
+    all = compute(tensor, result.count, question, stream, counters);
+  }
   const MomentSums& moments = all.moments;
   const auto n = static_cast<double>(moments.count);  // 0 / 0 gives NaN if none is finite
   const double variance = moments.m2 / n;
   result.nans = all.nans;
   result.infinities = all.infinities;
   result.out_of_bounds = all.out_of_bounds;
-  result.mean = moments.count == 0 ? variance : moments.mean;
-  result.standard_deviation = std::sqrt(variance);
-  result.skewness = moments.m3 / n / (variance * result.standard_deviation);
+  result.mean = moments.count == 0 ? variance : moments.mean / question.scale;
+  result.standard_deviation = std::sqrt(variance) / question.scale;
+  result.skewness = moments.m3 / n / (variance * std::sqrt(variance));
   result.kurtosis = moments.m4 / n / (variance * variance);
-  result.min = moments.count == 0 ? variance : moments.min;
-  result.max = moments.count == 0 ? variance : moments.max;
+  result.min = moments.count == 0 ? variance : min;
+  result.max = moments.count == 0 ? variance : max;
   if (!counters.empty()) {
     result.below_histogram = counters.front();
     result.above_histogram = counters.back();
@@ -259,15 +268,15 @@ inline Statistics statistics_of(const View& tensor, Tallied compute, double lowe
 
 }  // namespace detail::device
 
-/// Computes the statistics of all whole elements of a view in one pass. The view names a CUDA device and memory that it
+/// Computes the statistics of all whole elements of a view in one pass (two for elements of float64 that are all less
+/// than 2^-200 or of which one is more than 2^200). The view names a CUDA device and memory that it
 /// can read: device, managed or pinned memory. Each thread block sums powers of deviations in binary64 and counts the
 /// histogram in shared memory. CUB reduces each block, and the host merges the results of at most 1024 blocks.
 ///
 /// Bounds and range are in the elements' units. out_of_bounds counts elements outside [lower, upper]; the histogram has
 /// its own range. Repeated runs of one program on one kind of device give the same bits, because the order of additions
 /// depends only on the number of elements and counts are integers. Another compiler, or other flags, may change the
-/// moments' last bits, but no count, minimum or maximum. Fourth powers of deviations over 1e77, which only float64
-/// holds, overflow: the kurtosis may then be infinite or NaN.
+/// moments' last bits, but no count, minimum or maximum.
 ///
 /// Runs on `stream`, after earlier work there, and synchronises it; cannot be captured. Allocates and frees less than
 /// 200 KiB of device memory, which may synchronise the device. Throws InvalidArgument for invalid bounds or histograms

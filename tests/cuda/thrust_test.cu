@@ -278,6 +278,23 @@ TEST_F(Thrust, StatisticsBearALargeMeanAndAnOutlier) {
 }
 
 // The largest number of blocks, with more than one tile for each.
+TEST_F(Thrust, StatisticsOfNumbersWhosePowersLeaveBinary64) {
+  const std::vector<double> units = on_host<double>(RandomNormal(1.0, 2.0, 3), {5000});
+  const Statistics expected = expected_of(units, -infinity, infinity);
+  for (const int exponent : {-1070, -600, -210, 210, 600, 1020}) {
+    std::vector<double> elements;
+    for (const double x : units) elements.push_back(std::ldexp(x, exponent));
+    const thrust::device_vector<double> vector(elements.begin(), elements.end());
+    const Statistics got = statistics(vector);
+    const double tolerance = exponent == -1070 ? 1e-2 : 1e-12;  // subnormal elements have few digits
+    EXPECT_NEAR(std::ldexp(got.mean, -exponent), expected.mean, tolerance);
+    EXPECT_NEAR(std::ldexp(got.standard_deviation, -exponent), expected.standard_deviation, tolerance);
+    EXPECT_NEAR(got.kurtosis, expected.kurtosis, 10 * tolerance);
+    EXPECT_EQ(got.max, *std::max_element(elements.begin(), elements.end()));
+    EXPECT_EQ(got.count, elements.size());
+  }
+}
+
 TEST_F(Thrust, StatisticsOfMoreThanTheBlocksTakeAtOnce) {
   std::vector<__nv_fp8_e5m2> elements(detail::device::max_blocks * detail::device::tile + 5000);
   for (std::size_t j = 0; j < elements.size(); ++j) {
