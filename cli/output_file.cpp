@@ -8,12 +8,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -59,11 +61,14 @@ void forget_unfinished(const std::string& path) {
 }
 
 void prepare_process() {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM, SIGVTALRM, SIGPROF, SIGUSR1, SIGUSR2}) {
-    // A signal that the parent ignores (nohup, a background job) stays ignored.
-    if (std::signal(signal, remove_and_die) == SIG_IGN) std::signal(signal, SIG_IGN);
-  }
   for (const int signal : {SIGXFSZ, SIGPIPE}) std::signal(signal, SIG_IGN);
+  for (int signal = 1; signal < NSIG; ++signal) {
+    constexpr int harmless[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU};
+    if (std::find(std::begin(harmless), std::end(harmless), signal) != std::end(harmless)) continue;
+    // What the parent ignores (nohup, a background job) stays ignored, and what a sanitizer handles stays with it.
+    struct sigaction action = {};
+    if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) std::signal(signal, remove_and_die);
+  }
   // Opened the wrong way round, so that their use goes on to be an error.
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) < 0 && errno == EBADF) {

@@ -330,7 +330,8 @@ class Interruptions(InFolder):
     def test_signals_leave_nothing(self):
         self.out.write_bytes(b"precious")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
-                       signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2):
+                       signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS,
+                       signal.SIGFPE, signal.SIGSEGV, signal.SIGIO, signal.SIGSYS, signal.SIGRTMIN, signal.SIGRTMAX):
             process = subprocess.Popen([PROGRAM, "model", str(self.spec), "--seed", "7", "--threads", "1", "--out", str(self.out)],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
