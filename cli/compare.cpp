@@ -84,13 +84,13 @@ void InputFile::read(std::uint64_t offset, std::size_t bytes, void* memory) cons
   throw std::runtime_error("Cannot read \"" + path_ + "\": it became shorter meanwhile");
 }
 
-InputFiles::InputFiles(const Checkpoint& checkpoint) {
-  for (const std::string& path : checkpoint.files) files_.push_back(std::make_unique<InputFile>(path));
-}
-
 void InputFiles::read(const SavedTensor& tensor, std::uint64_t first, std::uint64_t count, void* memory) const {
   const std::uint64_t size = element_bytes(tensor);
-  files_[tensor.file]->read(tensor.offset + first * size, count * size, memory);
+  InputFile(paths_[tensor.file]).read(tensor.offset + first * size, count * size, memory);
+}
+
+Checkpoint read_checkpoint_argument(const std::string& path) {
+  return read_checkpoint(path == "-" ? "/dev/stdin" : path);
 }
 
 std::uint64_t element_bytes(const SavedTensor& tensor) {

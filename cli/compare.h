@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,19 +28,22 @@ class InputFile {
   int descriptor_;
 };
 
-// The files of a checkpoint, open.
+// The files of a checkpoint. Each is open only while it is read: there can be more than a process may have open.
 class InputFiles {
  public:
-  explicit InputFiles(const Checkpoint& checkpoint);
+  explicit InputFiles(const Checkpoint& checkpoint) : paths_(checkpoint.files) {}
   // Elements [first, first + count) of a tensor.
   void read(const SavedTensor& tensor, std::uint64_t first, std::uint64_t count, void* memory) const;
 
  private:
-  std::vector<std::unique_ptr<InputFile>> files_;
+  std::vector<std::string> paths_;
 };
 
 // The bytes of an element; 1 for elements of less than a byte.
 std::uint64_t element_bytes(const SavedTensor& tensor);
+
+// Reads the headers of a checkpoint; "-" is the standard input, which must be a file.
+Checkpoint read_checkpoint_argument(const std::string& path);
 
 // A tensor and what it is compared with: wanted(first, count, memory) writes elements, and may be called from many
 // threads.

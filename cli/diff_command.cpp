@@ -21,8 +21,8 @@ struct Arguments {
 
 // Returns the exit status.
 int run(const Arguments& arguments) {
-  const Checkpoint a = read_checkpoint(arguments.a);
-  const Checkpoint b = read_checkpoint(arguments.b);
+  const Checkpoint a = read_checkpoint_argument(arguments.a);
+  const Checkpoint b = read_checkpoint_argument(arguments.b);
   const InputFiles files_a(a);
   const InputFiles files_b(b);
   std::unordered_map<std::string, const SavedTensor*> others;
@@ -84,7 +84,7 @@ void add_diff_command(Parser& program) {
   Command command =
       program.add_command("diff", "Compares the tensors of two checkpoints; exit status 0: equal, 1: not");
   auto arguments = std::make_shared<Arguments>();
-  command.require("a", arguments->a, "FILE.safetensors, an index, or a directory");
+  command.require("a", arguments->a, "FILE.safetensors, an index, a directory, or - for a file on standard input");
   command.require("b", arguments->b, "The other one");
   add_threads_option(command, arguments->threads);
   command.run([arguments] { return run(*arguments); });

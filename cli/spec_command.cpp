@@ -14,7 +14,7 @@ namespace {
 
 void run(const std::string& path) {
   std::vector<StoredTensor> tensors;
-  for (const SavedTensor& saved : read_checkpoint(path).tensors) {
+  for (const SavedTensor& saved : read_checkpoint_argument(path).tensors) {
     if (saved.dtype) {
       tensors.push_back({saved.name, saved.shape, *saved.dtype});
     } else {
@@ -30,7 +30,7 @@ void run(const std::string& path) {
 void add_spec_command(Parser& program) {
   Command command = program.add_command("spec", "Prints a specification of a checkpoint's names, shapes and dtypes");
   auto path = std::make_shared<std::string>();
-  command.require("path", *path, "FILE.safetensors, an index, or a directory");
+  command.require("path", *path, "FILE.safetensors, an index, a directory, or - for a file on standard input");
   command.run([path] {
     run(*path);
     return 0;

@@ -112,6 +112,8 @@ class Diagnosis {
     });
   }
 
+  const Bytes& first_values() const { return sample_[0].second; }
+
   // The dtype whose values these are, up to rounding to the dtype of the file.
   std::optional<DType> other_dtype() const {
     std::vector<DType> candidates{wanted_.dtype, *saved_.dtype};
@@ -206,7 +208,7 @@ class Diagnosis {
 std::vector<std::uint64_t> seeds_of(const Arguments& arguments) {
   std::vector<std::uint64_t> seeds;
   if (!arguments.seeds) return seeds;
-  std::istringstream parts(*arguments.seeds);
+  std::istringstream parts(*arguments.seeds + ",");
   for (std::string part; std::getline(parts, part, ',');) seeds.push_back(parse_unsigned(part, "--seeds"));
   return seeds;
 }
@@ -221,7 +223,7 @@ class Verification {
  public:
   explicit Verification(const Arguments& arguments)
       : arguments_(arguments),
-        checkpoint_(read_checkpoint(arguments.path)),
+        checkpoint_(read_checkpoint_argument(arguments.path)),
         files_(checkpoint_),
         seeds_(seeds_of(arguments)) {
     const StoredSpec stored = stored_spec(checkpoint_);
@@ -360,14 +362,22 @@ class Verification {
       std::cout << "  the tensor is permuted " << order << '\n';
       return;
     }
-    std::size_t left = most_looked_at;
-    for (const ModelTensor& other : specs_->with_seed(seed_).tensors) {
-      if (other.shape != wanted.shape || other.dtype != wanted.dtype || &other == &wanted) continue;
-      if (left-- == 0) return;
-      if (!diagnosis.is(other)) continue;
-      std::cout << "  a sample has the values of the tensor " << printable(other.name) << '\n';
-      return;
+    if (by_values_.empty()) {
+      for (const ModelTensor& tensor : specs_->with_seed(seed_).tensors) {
+        Bytes values(std::min(sample_elements, element_count(tensor.shape)) * size_of(tensor.dtype));
+        fanin::fill(tensor, 0, values.size() / size_of(tensor.dtype), values.data());
+        by_values_.emplace(values_key(tensor, values), &tensor);
+      }
     }
+    const auto other = by_values_.find(values_key(wanted, diagnosis.first_values()));
+    if (other == by_values_.end() || !diagnosis.is(*other->second)) return;
+    std::cout << "  a sample has the values of the tensor " << printable(other->second->name) << '\n';
+  }
+
+  // The same for tensors of one shape, one dtype and equal first values.
+  static std::uint64_t values_key(const ModelTensor& tensor, const Bytes& first) {
+    return subsequence_of(to_string(tensor.shape) + std::string(name_of(tensor.dtype)) +
+                          std::string(reinterpret_cast<const char*>(first.data()), first.size()));
   }
 
   // The one of --seeds whose values most tensors have.
@@ -386,8 +396,6 @@ class Verification {
     return best.second;
   }
 
-  static constexpr std::size_t most_looked_at = 1000;
-
   const Arguments& arguments_;
   Checkpoint checkpoint_;
   InputFiles files_;
@@ -395,7 +403,8 @@ class Verification {
   std::optional<Specs> specs_;
   std::unordered_map<std::string, const SavedTensor*> saved_;
   std::uint64_t seed_ = 0;
-  bool is_shard_ = false;  // one file of several, which has not all tensors
+  bool is_shard_ = false;                                            // one file of several, which has not all tensors
+  std::unordered_map<std::uint64_t, const ModelTensor*> by_values_;  // the specification's tensors, when asked for
   std::size_t missing_ = 0;
   std::size_t extra_ = 0;
 };
@@ -407,7 +416,8 @@ void add_verify_command(Parser& program) {
                                         "Recomputes a checkpoint from its specification and seed and compares; exit "
                                         "status 0: equal, 1: different, 2: cannot tell");
   auto arguments = std::make_shared<Arguments>();
-  command.require("path", arguments->path, "FILE.safetensors, an index, or a directory");
+  command.require("path", arguments->path,
+                  "FILE.safetensors, an index, a directory, or - for a file on standard input");
   command.option("--spec", arguments->spec, "The specification; without it the one in the file");
   command.option("--seed", arguments->seed, "The seed; without it the one in the file");
   command.option("--seeds", arguments->seeds,

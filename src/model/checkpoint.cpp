@@ -300,6 +300,7 @@ Checkpoint read_indexed(const std::string& path) {
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
     refuse_index("it needs \"weight_map\", an object of file names by tensor");
   }
+  if (json["weight_map"].empty()) refuse_index("its \"weight_map\" names no tensor");
   std::map<std::string, std::size_t> numbers;  // of the files, in the order of their names
   std::unordered_map<std::string, std::string> wanted;
   for (const auto& item : json["weight_map"].items()) {

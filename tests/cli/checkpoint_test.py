@@ -534,6 +534,43 @@ class Verify(InFolder):
         write_safetensors(wide, {"w": ("F32", [300, 200], bytes(4 * 300 * 200))})
         self.assertIn("the specification says [300, 200] F8_E4M3", self.verify(1, "--spec", spec, "--seed", "7", path=wide))
 
+    def test_standard_input(self):
+        with self.out.open("rb") as file:
+            self.assertEqual(run("verify", "-", stdin=file).returncode, 0)
+        with self.out.open("rb") as file:
+            self.assertEqual(run("diff", self.out, "-", stdin=file).returncode, 0)
+        result = run("spec", "-", input="x")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("a pipe", result.stderr)
+
+    def test_more_files_than_a_process_may_open(self):
+        spec = self.write_spec({"tensors": {f"t{j}": [2] for j in range(200)}, "rules": [{"match": "*", "initializer": "he_normal"}]}, "many.json")
+        self.model("--shard-size", "1", spec=spec, out=self.folder / "many")
+        for command in (["verify", self.folder / "many"], ["diff", self.folder / "many", self.folder / "many"]):
+            result = run(*command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+            self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_many_different_tensors_are_explained_in_linear_time(self):
+        spec = self.write_spec({"tensors": {f"t{j}": [4, 4] for j in range(5000)}, "rules": [{"match": "*", "initializer": "he_normal"}]}, "many.json")
+        path = self.folder / "many.safetensors"
+        self.model(spec=spec, out=path)
+        data = bytearray(path.read_bytes())
+        begin = header_of(path)[1]
+        data[begin:] = data[begin + 64:] + data[begin:begin + 64]  # each tensor has the next one's values
+        path.write_bytes(data)
+        start = time.monotonic()
+        said = self.verify(1, path=path)
+        self.assertEqual(said.count("has the values of the tensor t"), 5000)
+        self.assertLess(time.monotonic() - start, 20)
+
+    def test_an_index_without_tensors(self):
+        path = self.folder / "empty.safetensors.index.json"
+        path.write_text('{"weight_map": {}}')
+        for command in (["verify", path], ["spec", path], ["diff", path, path]):
+            result = run(*command)
+            self.assertEqual(result.returncode, 2, result)
+            self.assertIn("names no tensor", result.stderr)
+
     def test_another_dtype(self):
         name = "layers.0.attn.weight"
         narrow = {"tensors": {name: [64, 192]}, "dtype": "bfloat16", "rules": SPEC["rules"]}
