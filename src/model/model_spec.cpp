@@ -54,7 +54,7 @@ std::vector<Loop> loops_of(const Place& object) {
   const Place repeat = object.at("repeat");
   if (!repeat.json().is_object()) repeat.refuse_value("expected an object such as {\"layer\": 32}");
   for (const auto& item : repeat.json().items()) {
-    const Place count = repeat.at(item.key());
+    const Place count = repeat.of(item.value());
     check_variable(count, item.key());
     if (count.json().is_array()) {
       if (count.json().size() != 2) count.refuse_value("expected a count or [first, end)");
@@ -272,40 +272,38 @@ class Reader {
   };
 
   void read_constants() {
+    std::map<std::string, double> given;  // the last one of a name counts
+    for (const auto& [name, value] : options_.constants) given[name] = value;
     std::vector<std::string> names;
     if (root_.has("constants")) {
       const Place constants = root_.at("constants");
       if (!constants.json().is_object()) constants.refuse_value("expected an object such as {\"layers\": 32}");
       for (const auto& item : constants.json().items()) {
-        const Place place = constants.at(item.key());
+        const Place place = constants.of(item.value());  // a search by key would take time linear in their number
         check_variable(place, item.key());
         names.push_back(item.key());
-        const auto given = std::find_if(options_.constants.rbegin(), options_.constants.rend(),
-                                        [&](const auto& constant) { return constant.first == item.key(); });
         const Number number(place);
-        variables_.bind(item.key(), given != options_.constants.rend() ? given->second : number.value(variables_));
+        const auto replaced = given.extract(item.key());
+        variables_.bind(item.key(), replaced ? replaced.mapped() : number.value(variables_));
       }
     }
-    for (const auto& constant : options_.constants) {
-      if (std::find(names.begin(), names.end(), constant.first) != names.end()) continue;
-      root_.refuse("there is no constant \"" + constant.first + "\" to replace; " +
-                   (names.empty() ? "there are none" : "the constants are " + detail::list_of(names)) + "." +
-                   detail::suggestion(constant.first, names));
-    }
+    if (given.empty()) return;
+    const std::string& name = given.begin()->first;
+    root_.refuse("there is no constant \"" + name + "\" to replace; " +
+                 (names.empty() ? "there are none" : "the constants are " + detail::list_of(names)) + "." +
+                 detail::suggestion(name, names));
   }
 
   void read_rules() {
     const Place rules = root_.at("rules");
     rules.check_list("a list of rules");
     for (std::size_t j = 0; j < rules.json().size(); ++j) {
-      rules_.push_back(Rule::of_model(rules.at(j), variables_, seed_, options_.classes.has_value()));
+      rules_.push_back(rules.at(j).with_errors(
+          [&] { return Rule::of_model(rules.at(j), variables_, seed_, options_.classes.has_value()); }));
       const NamePattern& pattern = rules_.back().pattern();
       spec_.rules.push_back(pattern.text());
-      if (pattern.is_literal()) {
-        literal_rules_[pattern.text()].push_back(j);
-      } else {
-        pattern_rules_.push_back(j);
-      }
+      const std::string_view begin = pattern.begin(), end = pattern.end();
+      rules_by_ends_[{begin.size(), end.size()}][std::string(begin).append(end)].push_back(j);
     }
     matched_.resize(rules_.size());
     chosen_.resize(rules_.size());
@@ -326,7 +324,8 @@ class Reader {
     with_shape.reserve(count);
     // A search by key would take time linear in the number of keys.
     for (const auto& item : tensors.json().items()) {
-      entries_.push_back(entry_of(tensors.of(item.value()), item.key(), variables_, seed_));
+      const Place place = tensors.of(item.value());
+      entries_.push_back(place.with_errors([&] { return entry_of(place, item.key(), variables_, seed_); }));
       const Entry& entry = entries_.back();
       spec_.entries.push_back({item.key(), {}});
       for (const Loop& loop : entry.loops) spec_.entries.back().captures.push_back(loop.capture);
@@ -535,25 +534,29 @@ class Reader {
 
   // The first rule that matches a part. Also notes which rules match anything.
   Choice choose(const ModelTensor& tensor, const ModelPart& part, const Variables& variables) {
-    const auto literal = [&](const std::string& name) -> const std::vector<std::size_t>* {
-      const auto at = literal_rules_.find(name);
-      return at == literal_rules_.end() ? nullptr : &at->second;
+    struct Numbers {
+      std::vector<std::size_t>::const_iterator next, end;
     };
-    const std::vector<std::size_t>* lists[] = {&pattern_rules_, literal(part.name),
-                                               part.name == tensor.name ? nullptr : literal(tensor.name)};
-    std::size_t next[] = {0, 0, 0};
+    std::vector<Numbers> lists;  // of the rules whose patterns begin and end as a name does
+    const auto add_lists = [&](const std::string& name) {
+      for (const auto& [sizes, by_ends] : rules_by_ends_) {
+        if (sizes.first + sizes.second > name.size()) continue;
+        const auto at = by_ends.find(name.substr(0, sizes.first) + name.substr(name.size() - sizes.second));
+        if (at != by_ends.end()) lists.push_back({at->second.begin(), at->second.end()});
+      }
+    };
+    add_lists(part.name);
+    if (part.name != tensor.name) add_lists(tensor.name);
     Choice choice;
     for (;;) {
-      std::size_t number = rules_.size();  // the next rule of the three lists
-      std::size_t list = 0;
-      for (std::size_t j = 0; j < 3; ++j) {
-        if (lists[j] != nullptr && next[j] < lists[j]->size() && (*lists[j])[next[j]] < number) {
-          number = (*lists[j])[next[j]];
-          list = j;
-        }
+      std::size_t number = rules_.size();  // the next rule of the lists
+      for (const Numbers& list : lists) {
+        if (list.next != list.end) number = std::min(number, *list.next);
       }
       if (number == rules_.size()) return choice;
-      ++next[list];
+      for (Numbers& list : lists) {
+        if (list.next != list.end && *list.next == number) ++list.next;
+      }
       if (choice.rule != nullptr && (matched_[number] || all_matched_from_ <= number)) {
         if (all_matched_from_ <= number) return choice;
         continue;
@@ -826,8 +829,9 @@ class Reader {
   const AxisOrder oihw_{"OIHW"};
   DType dtype_ = DType::float32;
   std::deque<Rule> rules_;
-  std::unordered_map<std::string, std::vector<std::size_t>> literal_rules_;
-  std::vector<std::size_t> pattern_rules_;
+  // The rules' numbers by what the names that they match begin and end with, and by the sizes of these texts.
+  std::map<std::pair<std::size_t, std::size_t>, std::unordered_map<std::string, std::vector<std::size_t>>>
+      rules_by_ends_;
   std::vector<bool> matched_, chosen_;  // by any tensor
   std::vector<std::size_t> taker_;      // a rule that took a tensor that this one matches
   std::size_t all_matched_from_ = 0;    // all rules from this one on match a tensor

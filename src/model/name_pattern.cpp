@@ -5,10 +5,13 @@
 #include <utility>
 
 #include "base/text.h"
+#include "fanin/error.h"
 
 namespace fanin::detail {
 
 namespace {
+
+constexpr std::size_t max_captures = 100;
 
 // The bytes of the character that begins at name[at].
 std::size_t character_size(std::string_view name, std::size_t at) {
@@ -45,6 +48,9 @@ NamePattern::NamePattern(std::string_view text, Globs globs) : text_(text) {
         const auto known = std::find(captures_.begin(), captures_.end(), name);
         const auto number = static_cast<std::size_t>(known - captures_.begin());
         if (known == captures_.end()) captures_.push_back(name);
+        if (captures_.size() > max_captures) {
+          throw InvalidArgument("a name has at most " + std::to_string(max_captures) + " captures");
+        }
         add({is_run ? Kind::run : Kind::segment, {}, number});
         at = end;
         continue;
@@ -109,7 +115,8 @@ class NamePattern::Match {
       if (rest == Result::yes && p.capture) texts_[*p.capture] = name_.substr(at, end - at);
       return rest;
     }
-    if (!failed_.empty()) failed_[key] = true;
+    // What starts later has fewer ends to try, and no others.
+    if (!failed_.empty()) std::fill_n(failed_.begin() + static_cast<std::ptrdiff_t>(key), end - at + 1, true);
     return is_run ? Result::never : Result::no;
   }
 
@@ -118,6 +125,15 @@ class NamePattern::Match {
   std::vector<std::string> texts_;
   std::vector<bool> failed_;  // wildcards that cannot begin at a place; several segments would try a place repeatedly
 };
+
+std::string_view NamePattern::begin() const {
+  if (is_literal_) return text_;
+  return pieces_.front().kind == Kind::literal ? pieces_.front().text : std::string_view();
+}
+
+std::string_view NamePattern::end() const {
+  return !is_literal_ && pieces_.back().kind == Kind::literal ? pieces_.back().text : std::string_view();
+}
 
 std::optional<std::vector<std::string>> NamePattern::match(std::string_view name) const {
   if (is_literal_) return name == text_ ? std::optional(std::vector<std::string>()) : std::nullopt;

@@ -21,6 +21,7 @@ class NamePattern {
  public:
   enum class Globs : bool { none, allowed };
 
+  // Throws InvalidArgument for more than 100 captures.
   explicit NamePattern(std::string_view text, Globs globs);
 
   const std::string& text() const { return text_; }
@@ -28,6 +29,10 @@ class NamePattern {
   const std::vector<std::string>& captures() const { return captures_; }
   // Whether the only name it matches is text().
   bool is_literal() const { return is_literal_; }
+
+  // What every name that it matches begins and ends with. The two do not overlap.
+  std::string_view begin() const;
+  std::string_view end() const;
 
   // The captures' texts if the whole name matches: each as short as possible, the first ones before the later ones. A
   // capture that occurs twice gets the text of its last place.

@@ -72,9 +72,29 @@ TEST(NamePattern, ManyWildcardsTakePolynomialTime) {
     globs += "*a";
     captures += "{c" + std::to_string(j) + "}a";
   }
-  const std::string name(200, 'a');
+  for (int j = 40; j < 100; ++j) captures += "{c" + std::to_string(j) + "}a";
+  const std::string name(20000, 'a');
   EXPECT_FALSE(match((globs + "b").c_str(), name.c_str()));
   EXPECT_FALSE(match((captures + "b").c_str(), name.c_str()));
+}
+
+TEST(NamePattern, BeginsAndEndsOfAllNames) {
+  const auto ends = [](const char* pattern) {
+    const NamePattern p(pattern, NamePattern::Globs::allowed);
+    return std::string(p.begin()) + "|" + std::string(p.end());
+  };
+  EXPECT_EQ(ends("h.{layer}.weight"), "h.|.weight");
+  EXPECT_EQ(ends("h.*"), "h.|");
+  EXPECT_EQ(ends("?.weight"), "|.weight");
+  EXPECT_EQ(ends("weight"), "weight|");
+  EXPECT_EQ(ends(""), "|");
+}
+
+TEST(NamePattern, ManyCapturesAreRefused) {
+  std::string name;
+  for (int j = 0; j < 100; ++j) name += "{c" + std::to_string(j) + "}";
+  EXPECT_EQ(NamePattern(name, NamePattern::Globs::none).captures().size(), 100u);
+  EXPECT_THROW(NamePattern(name + "{c}", NamePattern::Globs::none), fanin::InvalidArgument);
 }
 
 TEST(NamePattern, NamesAreMadeOfCaptures) {
@@ -376,7 +396,8 @@ TEST(ModelSpec, ManyTensorsAreReadInLinearTime) {
     std::string rules;
     for (int j = 0; j < count; ++j) {
       tensors += (j > 0 ? ", \"t." : "\"t.") + std::to_string(j) + ".weight\": [8, 8]";
-      rules += R"({"match": "t.)" + std::to_string(j) + R"(.weight", "initializer": "he_normal"}, )";
+      const char* const end = j % 3 == 0 ? ".weight" : j % 3 == 1 ? ".*" : ".{x}";
+      rules += R"({"match": "t.)" + std::to_string(j) + end + R"(", "initializer": "he_normal"}, )";
     }
     const auto start = std::chrono::steady_clock::now();
     EXPECT_EQ(
@@ -387,6 +408,24 @@ TEST(ModelSpec, ManyTensorsAreReadInLinearTime) {
   };
   seconds(1000);
   EXPECT_LT(seconds(16000), 10 * seconds(4000) + 0.1);  // quadratic time would be 16 times as long
+}
+
+TEST(ModelSpec, ManyConstantsAreReadInLinearTime) {
+  const auto seconds = [](int count) {
+    std::string constants = "\"c\": 1";
+    fanin::ModelSpecOptions options;
+    for (int j = 0; j < count; ++j) {
+      constants += ", \"c" + std::to_string(j) + "\": 1";
+      options.constants.emplace_back("c" + std::to_string(j), 2);
+    }
+    const auto start = std::chrono::steady_clock::now();
+    fanin::parse_model_spec("{\"constants\": {" + constants + R"(}, "tensors": {"a": [2]},
+      "rules": [{"match": "*", "initializer": "ones"}]})",
+                            7, options);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  seconds(1000);
+  EXPECT_LT(seconds(16000), 10 * seconds(4000) + 0.1);
 }
 
 // The bytes of a whole tensor of its own.
