@@ -205,6 +205,8 @@ void check_siren_hidden(Parameters& parameters) {
   check_finite(parameters);
   if (const double w0 = number_in(parameters, 0); !(w0 > 0)) {
     throw InvalidArgument("Argument `w0` must be positive. Received: w0=" + to_text(w0));
+  } else if (!std::isfinite(std::sqrt(6 / static_cast<double>(max_elements)) / w0)) {
+    throw InvalidArgument("Argument `w0` gives every shape a limit that is not finite. Received: w0=" + to_text(w0));
   }
 }
 

@@ -51,9 +51,11 @@ void check_std(Parameters& parameters) {
 
 void check_uniform(Parameters& parameters) {
   check_finite(parameters);
-  if (number_in(parameters, 0) <= number_in(parameters, 1)) return;
-  throw InvalidArgument("Argument `a` must not be greater than `b`. Received: a=" + to_text(number_in(parameters, 0)) +
-                        ", b=" + to_text(number_in(parameters, 1)));
+  const double a = number_in(parameters, 0), b = number_in(parameters, 1);
+  if (a <= b && std::isfinite(b - a)) return;
+  throw InvalidArgument(std::string(a <= b ? "Arguments `a` and `b` are too wide apart for float64"
+                                           : "Argument `a` must not be greater than `b`") +
+                        ". Received: a=" + to_text(a) + ", b=" + to_text(b));
 }
 
 constexpr SchemeClass uniform_class = scheme_class(
