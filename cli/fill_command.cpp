@@ -80,7 +80,11 @@ OutputScale parse_output_scale(const std::string& text, std::string& scales) {
   double number = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
   if (result.ec == std::errc() && result.ptr == text.data() + text.size()) return {number};
-  scales = read_file(text);
+  try {
+    scales = read_file(text);
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(std::string("--output-scale takes a positive number or a file of scales. ") + error.what());
+  }
   return {1, scales.data(), DType::float8_e8m0fnu, scales.size()};
 }
 

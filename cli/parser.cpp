@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "fanin/error.h"
@@ -64,6 +65,16 @@ Task Parser::parse(int argc, const char* const* argv, int refused) {
       check_names(argc, argv);
       app_->parse(argc, argv);
     }
+  } catch (const CLI::RequiredError&) {
+    for (const CLI::App* command : app_->get_subcommands()) {
+      for (const CLI::Option* option : command->get_options()) {
+        if (!option->get_required() || option->count() > 0) continue;
+        const std::string name = app_->get_name() + " " + command->get_name();
+        throw InvalidArgument(name + " needs " + option->get_name() + ": " + option->get_description() + ". " + name +
+                              " --help lists its options");
+      }
+    }
+    throw;
   } catch (const CLI::ParseError& error) {
     const int status = app_->exit(error) == 0 ? 0 : refused;
     return [status] { return status; };
@@ -81,21 +92,35 @@ void Parser::check_names(int argc, const char* const* argv) const {
   const std::string known = ". The commands are " + names + "; see " + program + " --help";
   if (argc < 2) throw InvalidArgument("A command is missing" + known);
   const std::string name = argv[1];
-  if (!name.empty() && name[0] == '-') return;
+  if (!name.empty() && name[0] == '-') {
+    if (app.get_option_no_throw(name) != nullptr) return;
+    throw InvalidArgument(program + " has no option " + name + known);
+  }
   const auto chosen = std::find_if(commands.begin(), commands.end(),
                                    [&](const CLI::App* command) { return command->get_name() == name; });
   if (chosen == commands.end()) throw InvalidArgument("There is no command \"" + name + "\"" + known);
   const std::string command = program + " " + name;
+  std::set<const CLI::Option*> given;
   for (int j = 2; j < argc && std::string(argv[j]) != "--"; ++j) {
     const std::string argument = argv[j];
-    if (argument.size() < 3 || argument.compare(0, 2, "--") != 0) continue;
+    if (argument.size() < 2 || argument[0] != '-') continue;
     const std::size_t equals = argument.find('=');
-    const CLI::Option* option = (*chosen)->get_option_no_throw(argument.substr(0, equals));
+    const std::string key = argument.substr(0, equals);
+    const CLI::Option* option = (*chosen)->get_option_no_throw(key);
     if (option == nullptr) {
-      throw InvalidArgument(command + " has no option " + argument.substr(0, equals) + "; " + command +
-                            " --help lists its options");
+      throw InvalidArgument(command + " has no option " + key + "; " + command + " --help lists its options");
     }
-    if (equals == std::string::npos && option->get_items_expected_min() > 0) ++j;  // its value
+    if (option->get_items_expected_min() == 0) continue;  // a flag
+    const bool may_repeat = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
+    if (!given.insert(option).second && !may_repeat) throw InvalidArgument(command + ": " + key + " is given twice");
+    const bool is_next = equals == std::string::npos;
+    const std::string value = !is_next ? argument.substr(equals + 1) : j + 1 < argc ? argv[j + 1] : "--";
+    const bool is_option = is_next && value.substr(0, 2) == "--" &&
+                           (value == "--" || (*chosen)->get_option_no_throw(value.substr(0, value.find('='))));
+    if (is_option || (!is_next && value.empty())) {
+      throw InvalidArgument(command + ": " + key + " needs a value: " + option->get_description());
+    }
+    if (is_next) ++j;
   }
 }
 

@@ -68,7 +68,11 @@ std::string serialize(const Initializer& initializer, ConfigForm form) {
 Initializer with_parameters(const Initializer& initializer,
                             const std::vector<std::pair<std::string, std::string>>& parameters) {
   detail::Json config = detail::config_of(initializer, ConfigForm::keras3);
+  // More keys than any class has parameters: the first ones are enough for read_config to refuse them.
+  constexpr std::size_t most = 100;
   for (const auto& [key, text] : parameters) {
+    if (key == "dtype") throw InvalidArgument("A dtype is the tensor's, not a parameter. Received: dtype=" + text);
+    if (config.size() > most) break;
     const bool is_number = key != "seed" && config.contains(key) && config[key].is_number();
     config[key] = value_of(key, text, is_number);
   }

@@ -20,7 +20,7 @@ Seed seed_of(const Json& value, const std::string& owner) {
   const auto refuse = [&]() {
     throw InvalidArgument(
         "The `seed` of " + owner +
-        " must be an integer from 0 to 2^64 - 1, null or a SeedGenerator. Received: seed=" + dump_json(value));
+        " must be an integer from 0 to 2^64 - 1, null or a SeedGenerator. Received: seed=" + shown_json(value));
   };
   if (value.is_null()) return {};
   if (value.is_boolean()) return {value.get<bool>() ? 1 : 0};
@@ -66,7 +66,7 @@ ConfigReader::ConfigReader(std::string_view class_name, Json config)
     : class_name_(class_name), config_(std::move(config)) {
   if (config_.is_null()) config_ = Json::object();
   if (!config_.is_object()) {
-    throw InvalidArgument("The config of " + class_name_ + " must be an object. Received: " + dump_json(config_));
+    throw InvalidArgument("The config of " + class_name_ + " must be an object. Received: " + shown_json(config_));
   }
   config_.erase("dtype");
 }
@@ -79,7 +79,7 @@ const Json* ConfigReader::find(const std::string& key) {
 
 void ConfigReader::refuse(const std::string& key, const std::string& wanted) const {
   throw InvalidArgument("The `" + key + "` of " + class_name_ + " must be " + wanted + ". Received: " + key + "=" +
-                        dump_json(config_[key]));
+                        shown_json(config_[key]));
 }
 
 void ConfigReader::read(Parameter& parameter) {
@@ -132,7 +132,7 @@ ConstantValue ConfigReader::constant(const Json& value) const {
   double number = 0;
   if (number_of(value, number, true)) return {number, dump_json(value), nullptr};
   if (!value.is_array() && !value.is_object()) {
-    throw InvalidArgument("Argument `value` must be a number or an array. Received: value=" + dump_json(value));
+    throw InvalidArgument("Argument `value` must be a number or an array. Received: value=" + shown_json(value));
   }
   Table array{"value", {}, {}};
   const bool is_array = read_array(array_in(value), array, 0) && array.shape.size() <= ComputedValue::max_axes;

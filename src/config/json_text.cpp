@@ -258,6 +258,15 @@ std::string dump_json(const Json& value) {
   });
 }
 
+std::string shown_json(const Json& value) {
+  constexpr std::size_t most = 160;
+  std::string text = dump_json(value);
+  if (text.size() <= most) return text;
+  std::size_t end = most;
+  while (is_continuation(text[end])) --end;  // between characters
+  return text.substr(0, end) + "...";
+}
+
 bool number_of(const Json& value, double& number, bool allow_boolean) {
   if (!value.is_number() && !(allow_boolean && value.is_boolean())) return false;
   number = value.is_boolean() ? (value.get<bool>() ? 1.0 : 0.0) : value.get<double>();

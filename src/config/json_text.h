@@ -18,6 +18,9 @@ Json parse_json(std::string_view text, std::string_view source = {});
 // Writes a value on one line, with the shortest decimals of floating-point numbers.
 std::string dump_json(const Json& value);
 
+// A value for a message, cut if it is long.
+std::string shown_json(const Json& value);
+
 // Reads a number and returns whether the value is one. If `allow_boolean`, Booleans count as 0 and 1, as in Python.
 bool number_of(const Json& value, double& number, bool allow_boolean = false);
 

@@ -94,21 +94,26 @@ std::string_view without_module(std::string_view name) {
   const std::string text(name);
   const std::string_view bare = without_module(name);
   // Other libraries' names for the same.
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> others{{{"xavier_normal", "glorot_normal"},
-                                                                                 {"xavier_uniform", "glorot_uniform"},
-                                                                                 {"kaiming_normal", "he_normal"},
-                                                                                 {"kaiming_uniform", "he_uniform"},
-                                                                                 {"trunc_normal", "truncated_normal"},
-                                                                                 {"gaussian", "random_normal"},
-                                                                                 {"eye", "identity"},
-                                                                                 {"full", "constant"}}};
-  const std::string_view stem = !bare.empty() && bare.back() == '_' ? bare.substr(0, bare.size() - 1) : bare;
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 12> others{{{"xavier_normal", "glorot_normal"},
+                                                                                  {"xavier_uniform", "glorot_uniform"},
+                                                                                  {"kaiming_normal", "he_normal"},
+                                                                                  {"kaiming_uniform", "he_uniform"},
+                                                                                  {"trunc_normal", "truncated_normal"},
+                                                                                  {"gaussian", "random_normal"},
+                                                                                  {"eye", "identity"},
+                                                                                  {"full", "constant"},
+                                                                                  {"xavier", "glorot_uniform"},
+                                                                                  {"kaiming", "he_normal"},
+                                                                                  {"msra", "he_normal"},
+                                                                                  {"const", "constant"}}};
+  const std::string_view last = bare.substr(bare.rfind('.') + 1);  // of "torch.nn.init.xavier_uniform_"
+  const std::string_view stem = !last.empty() && last.back() == '_' ? last.substr(0, last.size() - 1) : last;
   std::vector<std::string> candidates;
   for (const InitializerClass& c : initializer_classes) {
     const auto names = spellings(c);
     candidates.insert(candidates.end(), names.begin(), names.end());
   }
-  std::string hint = suggestion(bare, candidates);
+  std::string hint = suggestion(last, candidates);
   for (const auto& [theirs, keras] : others) {
     if (stem == theirs) hint = " Its name in Keras is \"" + std::string(keras) + "\"; PyTorch's is \"torch:NAME\".";
   }

@@ -49,7 +49,7 @@ std::vector<std::string> outer_keys() {
 Initializer read_object(const Json& object) {
   if (!object.contains("class_name")) {
     throw InvalidArgument("Unknown `config` as a `dict`: it needs \"class_name\", and perhaps \"config\". Received: " +
-                          dump_json(object));
+                          shown_json(object));
   }
   const std::vector<std::string> keys = outer_keys();
   for (const auto& item : object.items()) {
@@ -58,7 +58,7 @@ Initializer read_object(const Json& object) {
                           suggestion(item.key(), keys));
   }
   const Json& name = object["class_name"];
-  if (!name.is_string()) throw InvalidArgument("\"class_name\" must be a string. Received: " + dump_json(name));
+  if (!name.is_string()) throw InvalidArgument("\"class_name\" must be a string. Received: " + shown_json(name));
   return read_inner(class_named(name.get<std::string>()), object.value("config", Json()));
 }
 
@@ -132,7 +132,7 @@ Initializer read_initializer(const Json& json) {
   return in_default_fp_environment([&]() -> Initializer {
     if (json.is_string()) return make(json.get<std::string>());
     if (json.is_object()) return read_object(json);
-    throw InvalidArgument("Could not interpret initializer identifier: " + dump_json(json) +
+    throw InvalidArgument("Could not interpret initializer identifier: " + shown_json(json) +
                           ". Give a name or an object with \"class_name\" and \"config\"");
   });
 }

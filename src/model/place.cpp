@@ -10,16 +10,6 @@ namespace fanin::detail {
 
 namespace {
 
-// A value for a message, cut if it is long.
-std::string shown(const Json& json) {
-  constexpr std::size_t most = 160;
-  std::string text = dump_json(json);
-  if (text.size() <= most) return text;
-  std::size_t end = most;
-  while (is_continuation(text[end])) --end;  // between characters
-  return text.substr(0, end) + "...";
-}
-
 // A key in a path: word, or ["two words"].
 std::string key_text(const std::string& key) {
   const bool is_word = !key.empty() && std::all_of(key.begin(), key.end(), is_name_part);
@@ -49,7 +39,7 @@ void Place::refuse(const std::string& what) const {
   throw Placed(document_->source + ": " + path + (path.empty() ? "" : ": ") + what);
 }
 
-void Place::refuse_value(const std::string& what) const { refuse(what + ". Received: " + shown(*json_)); }
+void Place::refuse_value(const std::string& what) const { refuse(what + ". Received: " + shown_json(*json_)); }
 
 void Place::check_object(const std::vector<std::string>& keys) const {
   if (!json_->is_object()) refuse_value("expected an object with the keys " + list_of(keys));

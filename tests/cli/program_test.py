@@ -128,7 +128,15 @@ class Fill(InFolder):
         self.refused(says="The commands are fill, describe")
         self.refused("fil", says='no command "fil"')
         self.refused("fill", "--shap", "3", says="fanin fill has no option --shap")
-        self.refused("fill", "--init", "he_normal", says="fanin: --shape is required")
+        self.refused("fill", "--init", "he_normal", says="fanin fill needs --shape: Extents of the whole tensor")
+        self.refused("diff", "a.safetensors", says="fanin diff needs b: ")
+        self.refused("--verison", says="fanin has no option --verison. The commands are fill")
+        self.refused("verify", "a.safetensors", "-t", "1", says="fanin verify has no option -t")
+        for missing in (["--shape"], ["--shape="], ["--shape", "--seed", "1"]):
+            self.refused("fill", *missing, "--init", "zeros", says="fanin fill: --shape needs a value: Extents")
+        self.refused(*he, "--shape", "3", "--shape", "4", says="--shape is given twice")
+        self.refused(*he, "--shape", "3", "--set", "dtype=float16", says="dtype=float16")
+        self.refused(*he, "--shape", "3", "--output-scale", "1e999", says="--output-scale takes a positive number or a file")
         self.refused(*he, "--shape", "99999999999999999999", says="integers below 2^63")
         self.refused(*he, "--shape", ",".join(["1"] * 65), says="at most 64 dimensions")
         self.refused(*he, "--shape", "3", "--seed", "1", "--set", "seed=7", says="both give the seed")
@@ -145,7 +153,8 @@ class Fill(InFolder):
         self.refused(*he, "--shape", "3", "--device", "cuda:-1", says="N below 2^31")
         constant = ("fill", "--init", "constant", "--shape", "2", "--out", self.out)
         self.refused(*constant, "--set", "value=1e999", says="binary64 can hold")
-        for theirs, ours in (("trunc_normal", "truncated_normal"), ("eye", "identity"), ("gaussian", "random_normal"), ("", "he_normal")):
+        for theirs, ours in (("trunc_normal", "truncated_normal"), ("eye", "identity"), ("gaussian", "random_normal"), ("", "he_normal"), ("xavier", "glorot_uniform"),
+                             ("torch.nn.init.kaiming_normal_", "he_normal")):
             self.refused("describe", "--init", theirs, "--shape", "3", says=f'"{ours}"')
         for text in (".5", "+0.5", "5e-1"):
             self.assertEqual(self.fill("--init", "constant", "--shape", "2", "--set", "value=" + text)[-8:], struct.pack("<2f", 0.5, 0.5))

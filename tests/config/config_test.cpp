@@ -851,6 +851,22 @@ TEST(Parameters, ConstructorsRefuseTheSame) {
   EXPECT_NO_THROW(fanin::TruncatedNormal(1.7e308, 1.7e308, 1, -1, infinity));
   EXPECT_THROW(fanin::RandomUniform(-1e308, 1.1e308), InvalidArgument);
   EXPECT_NO_THROW(fanin::RandomUniform(-1e308, 0.7e308));
+  EXPECT_THROW(fanin::SirenHidden(1e-320), InvalidArgument);
+  EXPECT_THROW(fanin::deserialize(R"({"class_name": "torch:uniform", "config": {"a": -1e308, "b": 1.1e308}})"),
+               InvalidArgument);
+}
+
+TEST(Parameters, ManyAndLongOnesAreRefusedAtOnce) {
+  std::vector<std::pair<std::string, std::string>> parameters;
+  for (int j = 0; j < 100000; ++j) parameters.emplace_back("p" + std::to_string(j), "1");
+  EXPECT_THROW(fanin::with_parameters(fanin::HeNormal(), parameters), InvalidArgument);
+  EXPECT_THROW(fanin::with_parameters(fanin::HeNormal(), {{"dtype", "float16"}}), InvalidArgument);
+  try {
+    fanin::deserialize("[\"" + std::string(100000, 'x') + "\"]");
+    FAIL();
+  } catch (const InvalidArgument& error) {
+    EXPECT_LT(std::string(error.what()).size(), 500u);  // a long value is cut
+  }
 }
 
 // ---------------------------------------------------------------- the text itself
