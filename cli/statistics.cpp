@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <tuple>
+#include <type_traits>
 #include <vector>
 
 namespace fanin::cli {
@@ -24,27 +26,23 @@ std::vector<double> all_values(DType dtype) {
   return values;
 }
 
-// Elements of the dtypes whose values values_of lists.
+// Whether values_of lists the dtype's elements: those of 8 and 16 bits.
 bool is_listed(DType dtype) {
-  return dtype == DType::float16 || dtype == DType::bfloat16 || dtype == DType::float8_e4m3fn ||
-         dtype == DType::float8_e5m2;
+  const std::size_t bits = facts_of(dtype).bits;
+  return bits == 8 || bits == 16;
 }
 
 const double* values_of(DType dtype) {
-  static const std::vector<double> float16 = all_values<std::uint16_t>(DType::float16);
-  static const std::vector<double> bfloat16 = all_values<std::uint16_t>(DType::bfloat16);
-  static const std::vector<double> e4m3 = all_values<std::uint8_t>(DType::float8_e4m3fn);
-  static const std::vector<double> e5m2 = all_values<std::uint8_t>(DType::float8_e5m2);
-  switch (dtype) {
-    case DType::float16:
-      return float16.data();
-    case DType::bfloat16:
-      return bfloat16.data();
-    case DType::float8_e4m3fn:
-      return e4m3.data();
-    default:
-      return e5m2.data();
-  }
+  static const auto tables = [] {
+    std::array<std::vector<double>, std::tuple_size_v<std::decay_t<decltype(dtypes())>>> all;
+    for (const DTypeFacts& facts : dtypes()) {
+      if (!is_listed(facts.dtype)) continue;
+      all[static_cast<std::size_t>(facts.dtype)] =
+          facts.bits == 16 ? all_values<std::uint16_t>(facts.dtype) : all_values<std::uint8_t>(facts.dtype);
+    }
+    return all;
+  }();
+  return tables[static_cast<std::size_t>(dtype)].data();
 }
 
 }  // namespace

@@ -44,6 +44,21 @@ TEST(Statistics, NarrowElements) {
   EXPECT_NEAR(statistics.mean(), std::ldexp(1.0, -24) / 3, 1e-15);
 }
 
+TEST(Statistics, ManyElementsAreCountedAndFewConverted) {
+  for (const fanin::DTypeFacts& facts : fanin::dtypes()) {
+    if (facts.bits != 8) continue;
+    std::vector<unsigned char> elements(1000);
+    for (std::size_t j = 0; j < elements.size(); ++j) elements[j] = static_cast<unsigned char>(1 + j * 7 % 100);
+    fanin::cli::Statistics many;
+    fanin::cli::Statistics few;
+    many.add(elements.data(), elements.size(), facts.dtype);
+    for (std::size_t j = 0; j < elements.size(); j += 100) few.add(elements.data() + j, 100, facts.dtype);
+    EXPECT_EQ(many.count(), few.count());
+    EXPECT_EQ(many.max(), few.max()) << facts.name;
+    EXPECT_NEAR(many.stddev() / few.stddev(), 1, 1e-12) << facts.name;
+  }
+}
+
 TEST(Npy, HeadersAreWhole64Bytes) {
   for (const fanin::Shape& shape :
        {fanin::Shape{}, {3}, {0, 4}, {1, 2, 3}, fanin::Shape(std::vector<std::int64_t>(40, 1))}) {
