@@ -34,7 +34,7 @@ void check_once(const std::string& option, const std::vector<std::string>& setti
   }
 }
 
-void InitializerArguments::add_to(Command& command) {
+void InitializerArguments::add_to(Command& command, const std::string& without_seed) {
   command.option("--init", name,
                  "An initializer's name, e.g. he_normal, or what a framework calls it, e.g. torch:kaiming_normal");
   command.option("--config", config, "An initializer in Keras's JSON: the text, or a file with it");
@@ -42,7 +42,7 @@ void InitializerArguments::add_to(Command& command) {
   command.option(
       "--set", settings,
       "A parameter as key=value, e.g. --set scale=0.5 or --set 'gain=calculate_gain(tanh)'; may be repeated");
-  command.option("--seed", seed, "0 to 2^64 - 1; without it one is drawn and printed");
+  command.option("--seed", seed, "0 to 2^64 - 1; " + without_seed);
 }
 
 Initializer InitializerArguments::make() const {

@@ -19,7 +19,7 @@ struct InitializerArguments {
   std::vector<std::string> settings;
   std::optional<std::string> seed;
 
-  void add_to(Command& command);
+  void add_to(Command& command, const std::string& without_seed = "without it one is drawn and printed");
   Initializer make() const;
 };
 

@@ -44,7 +44,7 @@ void add_describe_command(Parser& program) {
   };
   Command command = program.add_command("describe", "Says what an initializer draws for a shape, and why");
   auto arguments = std::make_shared<Arguments>();
-  arguments->initializer.add_to(command);
+  arguments->initializer.add_to(command, "without it a fill draws one");
   arguments->tensor.add_to(command);
   command.flag("--json", arguments->json, "One JSON object instead of text");
   command.run([arguments] {
@@ -59,6 +59,8 @@ void add_describe_command(Parser& program) {
     const bool limited = params.kind == FillParams::Kind::uniform ||
                          (params.kind == FillParams::Kind::normal &&
                           description.distribution.kind == Distribution::Kind::truncated_normal);
+    const bool has_seed = params.is_random() && initializer.seed().kind() != Seed::Kind::none;
+    const std::string misfit = misfit_of(description.distribution, dtype, 1);
 
     if (arguments->json) {
       Json object{{"initializer", description.initializer},
@@ -70,7 +72,9 @@ void add_describe_command(Parser& program) {
       object.update(distribution_json(description.distribution));
       object["value_mean"] = moments.mean;
       object["value_stddev"] = moments.stddev;
-      if (limited) object["limits"] = {params.min, params.max};
+      object["limits"] = limited ? Json{params.min, params.max} : Json();
+      object["seed"] = has_seed ? Json(initializer.seed().value()) : Json();
+      object["note"] = misfit.empty() ? Json() : Json(misfit);
       object["derivation"] = description.derivation;
       std::cout << object.dump() << '\n';
       return 0;
@@ -88,6 +92,8 @@ void add_describe_command(Parser& program) {
       std::cout << "limits       " << exact_number(params.min) << " to " << exact_number(params.max)
                 << ", the outermost " << name_of(dtype) << " values that can occur\n";
     }
+    if (has_seed) std::cout << "seed         " << initializer.seed().value() << '\n';
+    if (!misfit.empty()) std::cout << "note: " << misfit << '\n';
     return 0;
   });
 }

@@ -2,20 +2,23 @@
 #include "cli/distribution_json.h"
 
 #include <cmath>
+#include <string>
+
+#include "cli/table.h"
 
 namespace fanin::cli {
 
 Json distribution_json(const Distribution& d) {
   const auto bound = [](double v) { return std::isinf(v) ? Json() : Json(v); };
-  Json json{{"kind", name_of(d.kind)}};
+  const Moments moments = moments_of(d);
+  // All kinds have all keys.
+  Json json{{"kind", name_of(d.kind)}, {"value", nullptr}, {"mean", moments.mean}, {"stddev", moments.stddev},
+            {"lower", nullptr},        {"upper", nullptr}, {"low", nullptr},       {"high", nullptr},
+            {"gain", nullptr},         {"rows", nullptr},  {"columns", nullptr}};
   switch (d.kind) {
     case Distribution::Kind::constant:
     case Distribution::Kind::identity:
       json["value"] = d.value;
-      json["mean"] = moments_of(d).mean;
-      json["stddev"] = moments_of(d).stddev;
-      json["lower"] = nullptr;
-      json["upper"] = nullptr;
       break;
     case Distribution::Kind::uniform:
       json["low"] = d.low;
@@ -37,6 +40,26 @@ Json distribution_json(const Distribution& d) {
       break;
   }
   return json;
+}
+
+std::string misfit_of(const Distribution& d, DType dtype, double scale) {
+  const DTypeFacts& facts = facts_of(dtype);
+  const std::string name(facts.name);
+  const double largest = facts.largest * scale;
+  const double half_of_smallest = std::ldexp(scale, 1 - facts.exponent_bias - facts.significant_bits);
+  const bool is_one_value = d.kind == Distribution::Kind::constant || d.kind == Distribution::Kind::identity;
+  const Moments moments = moments_of(d);
+  const double size = is_one_value ? std::abs(d.value) : std::abs(moments.mean) + moments.stddev;
+  const std::string values =
+      is_one_value ? exact_number(d.value)
+                   : "a mean of " + exact_number(moments.mean) + " and a stddev of " + exact_number(moments.stddev);
+  if (std::isfinite(size) && size > largest) {
+    return values + " is outside " + name + ", whose largest value is " + exact_number(largest);
+  }
+  // float8_e8m0fnu has no 0.
+  if (size > 0 && size <= half_of_smallest && dtype != DType::float8_e8m0fnu)
+    return values + " is too small for " + name + ", in which it is 0";
+  return "";
 }
 
 }  // namespace fanin::cli

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <charconv>
-#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -10,11 +9,11 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/distribution_json.h"
 #include "cli/filler.h"
 #include "cli/npy.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
-#include "cli/table.h"
 
 namespace fanin::cli {
 
@@ -146,11 +145,8 @@ void run(const Arguments& arguments) {
               << found.min() << ", max " << found.max();
   }
   std::cout << '\n';
-  const double limit = facts_of(dtype).largest * options.output_scale.number;
-  if (!params.is_random() && std::isfinite(asked.value) && std::abs(asked.value) > limit) {
-    std::cout << "note: " << exact_number(asked.value) << " is outside " << name_of(dtype)
-              << ", whose largest value is " << exact_number(limit) << '\n';
-  }
+  const std::string misfit = scales.empty() ? misfit_of(asked, dtype, options.output_scale.number) : "";
+  if (!misfit.empty()) std::cout << "note: " << misfit << '\n';
   if (out) std::cout << "written to " << *arguments.out << '\n';
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -190,6 +191,20 @@ double fill_seconds(const std::vector<ModelRow>& rows, int threads) {
   return seconds;
 }
 
+// Prints a note for each rule, or part without one, whose values its tensors' dtype cannot hold.
+void print_misfits(const ModelSpec& spec, const std::vector<ModelRow>& rows) {
+  std::set<std::pair<std::size_t, std::string>> noted;
+  for (const ModelRow& row : rows) {
+    for (std::size_t j = 0; j < row.parts.size(); ++j) {
+      const ModelPart& part = row.tensor->parts[j];
+      const std::string misfit =
+          part.initializer ? misfit_of(row.parts[j].distribution, row.tensor->dtype, 1) : std::string();
+      if (misfit.empty() || !noted.emplace(part.rule.value_or(spec.rules.size()), misfit).second) continue;
+      std::fprintf(stderr, "fanin: note: %s: %s\n", printable(part.name).c_str(), misfit.c_str());
+    }
+  }
+}
+
 // What --check prints.
 void print_check(const ModelSpec& spec, const std::vector<ModelRow>& rows) {
   std::cout << explanation_of(spec, rows);
@@ -247,6 +262,7 @@ void run(const Arguments& arguments) {
   const ModelSpec spec = parse_model_spec(text, seed.value(), options);
   std::vector<ModelRow> rows = rows_of(spec);
   for (const std::string& note : spec.notes) std::fprintf(stderr, "fanin: note: %s\n", printable(note).c_str());
+  print_misfits(spec, rows);
   if (!out.empty()) check_different(arguments.spec, out);
   if (arguments.report) {
     check_different(arguments.spec, *arguments.report);

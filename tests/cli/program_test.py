@@ -160,6 +160,12 @@ class Fill(InFolder):
             self.assertEqual(self.fill("--init", "constant", "--shape", "2", "--set", "value=" + text)[-8:], struct.pack("<2f", 0.5, 0.5))
         note = run("fill", "--init", "constant", "--set", "value=1e6", "--shape", "2", "--dtype", "float16")
         self.assertIn("note: 1e+06 is outside float16, whose largest value is 65504", note.stdout)
+        for init, setting, says in (("constant", "value=1e-10", "1e-10 is too small for float16, in which it is 0"),
+                                    ("random_normal", "stddev=1e6", "stddev of 1e+06 is outside float16"),
+                                    ("orthogonal", "gain=1e6", "is outside float16"), ("random_uniform", "maxval=1e6", "is outside float16")):
+            for command in ("fill", "describe"):
+                note = run(command, "--init", init, "--set", setting, "--shape", "2,2", "--dtype", "float16")
+                self.assertIn(says, note.stdout, note)
         self.assertNotIn("note", run("fill", "--init", "constant", "--set", "value=-65504", "--shape", "2", "--dtype", "float16").stdout)
         self.assertEqual(run("help").stdout, run("--help").stdout)
         self.assertEqual(run("version").stdout, run("--version").stdout)
@@ -328,6 +334,19 @@ class Describe(unittest.TestCase):
         self.assertEqual((oihw["fan_in"], oihw["fan_out"]), (576, 1152))
         axes = self.describe("--init", "he_normal", "--shape", "512,8,64", "--set", "input_axes=[0]", "--set", "output_axes=[1,2]")
         self.assertEqual((axes["fan_in"], axes["fan_out"]), (512, 512))
+
+    def test_all_kinds_have_the_same_keys(self):
+        kinds = [self.describe("--init", init, *settings, "--shape", "4,4") for init, *settings in (
+            ("zeros",), ("identity",), ("he_uniform",), ("random_normal",), ("he_normal",), ("orthogonal",), ("formula", "--set", "value=u"))]
+        self.assertEqual(len({kind["kind"] for kind in kinds}), 7)
+        for kind in kinds:
+            self.assertEqual(list(kind), list(kinds[0]))
+
+    def test_the_seed(self):
+        self.assertEqual(self.describe("--init", "he_normal", "--shape", "3", "--seed", "7")["seed"], 7)
+        self.assertIsNone(self.describe("--init", "he_normal", "--shape", "3")["seed"])
+        self.assertIn("seed         7", run("describe", "--init", "he_normal", "--shape", "3", "--seed", "7").stdout)
+        self.assertNotIn("drawn and printed", run("describe", "--help").stdout)
 
     def test_formula(self):
         settings = ("--init", "formula", "--set", "value=n * i[0] + i[1]", "--set", 'constants={"n": 10}')
