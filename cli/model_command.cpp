@@ -274,15 +274,14 @@ void run(const Arguments& arguments) {
   const Metadata metadata = model_metadata(text, seed.value(), options);
   std::optional<OutputFile> report;
   if (is_check) {
+    const std::vector<FileLayout> files = layout_of(tensors, write.shard_bytes, metadata);  // throws as writing does
     if (arguments.report) {
       report.emplace(*arguments.report);
       write_report(*report, spec, seed.value(), rows, nullptr);
       report->commit();
     }
     print_check(spec, rows);
-    if (arguments.dry_run) {
-      print_plan(rows, layout_of(tensors, write.shard_bytes, metadata), arguments.threads);
-    }
+    if (arguments.dry_run) print_plan(rows, files, arguments.threads);
     return;
   }
 

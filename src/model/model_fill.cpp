@@ -88,14 +88,11 @@ class File {
   std::ifstream file_;
 };
 
-}  // namespace
-
-void fill(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, void* out, int threads) {
+void fill_range(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, void* out, int threads) {
   const std::uint64_t size = element_count(tensor.shape);
   if (first > size || count > size - first) {
-    throw InvalidArgument("The tensor \"" + tensor.name + "\" of " + std::to_string(size) +
-                          " elements has no range of " + std::to_string(count) + " elements from number " +
-                          std::to_string(first) + " on");
+    throw InvalidArgument("A tensor of " + std::to_string(size) + " elements has no range of " + std::to_string(count) +
+                          " elements from number " + std::to_string(first) + " on");
   }
   if (count == 0) return;
   const std::uint64_t last = first + count;
@@ -142,6 +139,16 @@ void fill(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, v
     add(whole_to, high);
   }
   jobs.flush();
+}
+
+}  // namespace
+
+void fill(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, void* out, int threads) {
+  try {
+    fill_range(tensor, first, count, out, threads);
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(std::string(error.what()) + " (for the tensor \"" + tensor.name + "\")");
+  }
 }
 
 }  // namespace fanin

@@ -429,6 +429,20 @@ class Model(InFolder):
         self.assertEqual(header["b.weight"]["dtype"], "BF16")
         self.assertEqual([t["name"] for t in json.loads(pathlib.Path(report).read_text())["tensors"]], list(header))
 
+    def test_what_a_dtype_cannot_hold_is_noted(self):
+        big = {"class_name": "Constant", "config": {"value": 1e6}}
+        for more in (["--check"], ["--seed", "1", "--out", os.path.join(self.folder.name, "m.safetensors")]):
+            result = run("model", self.spec(dtype="float16", rules=[{"match": "*", "initializer": big}]), *more)
+            self.assertIn("fanin: note: a.weight: 1e+06 is outside float16, whose largest value is 65504", result.stderr)
+            self.assertEqual(result.stderr.count("is outside"), 1)  # once for a rule and dtype
+        formula = {"class_name": "Formula", "config": {"value": "1e6"}}
+        self.refused("model", self.spec(dtype="float16", rules=[{"match": "*", "initializer": formula}]), "--seed", "1",
+                     "--out", os.path.join(self.folder.name, "n.safetensors"), says='(for the tensor "a.weight")')
+
+    def test_check_refuses_what_cannot_be_written(self):
+        self.refused("model", self.spec(tensors={"a": [1] * 65}), "--check", says="NumPy loads at most 64")
+        self.refused("model", self.spec(tensors={f"t{j}": [1 << 31, 1 << 25] for j in range(64)}), "--check", says="at most 2^63 - 1 bytes")
+
     def test_bad_specifications(self):
         out = os.path.join(self.folder.name, "m.safetensors")
         pathlib.Path(out).write_bytes(b"precious")
