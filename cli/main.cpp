@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program fanin. It exits with 0 on success and with 2, after a message on standard error, on any failure;
 // verify and diff exit with 1 if there are differences, doctor if something is wrong.
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -23,7 +25,7 @@ int run(int argc, char** argv) {
   const int status = program.parse(argc, argv, failed)();
   std::cout.flush();
   // A reader that has enough, such as `head`, is no failure: files are complete by now.
-  if (!std::cout && !fanin::cli::is_reader_gone()) {
+  if (!std::cout && !fanin::cli::is_reader_gone(STDOUT_FILENO)) {
     std::fputs("fanin: cannot write to standard output\n", stderr);
     return failed;
   }

@@ -155,7 +155,7 @@ void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, c
   report["tensors"] = Json::array();
   for (const ModelRow& row : rows) report["tensors"].push_back(json_of(spec, row));
   const std::string text = report.dump(1) + "\n";
-  file.write(text.data(), text.size());
+  file.write_text(text);
 }
 
 std::string counted(std::uint64_t count, const char* noun) {

@@ -81,9 +81,9 @@ void prepare_process() {
   }
 }
 
-bool is_reader_gone() {
-  struct pollfd standard = {STDOUT_FILENO, POLLOUT, 0};
-  return poll(&standard, 1, 0) == 1 && (standard.revents & (POLLERR | POLLHUP)) != 0;
+bool is_reader_gone(int descriptor) {
+  struct pollfd state = {descriptor, POLLOUT, 0};
+  return poll(&state, 1, 0) == 1 && (state.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 void fail_with(const std::string& doing, const std::string& path) {
@@ -267,6 +267,14 @@ void OutputFile::expect(std::uint64_t bytes) const {
 }
 
 void OutputFile::write(const void* bytes, std::size_t count) { write_all(descriptor_, bytes, count, path_); }
+
+void OutputFile::write_text(const std::string& text) {
+  try {
+    write(text.data(), text.size());
+  } catch (const std::runtime_error&) {
+    if (!temporary_.empty() || !is_reader_gone(descriptor_)) throw;
+  }
+}
 
 void OutputFile::commit() {
   if (temporary_.empty()) {

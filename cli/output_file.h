@@ -46,6 +46,8 @@ class OutputFile {
   // Throws if the disk has no room for so many bytes.
   void expect(std::uint64_t bytes) const;
   void write(const void* bytes, std::size_t count);
+  // For people and their tools: a reader that has enough, such as `head`, is no failure.
+  void write_text(const std::string& text);
   void commit();
 
  private:
@@ -90,7 +92,7 @@ void forget_unfinished(const std::string& path);
 // write() instead of a signal. Opens what the parent closed of the standard streams, so that no file takes its number.
 void prepare_process();
 
-// Whether the reader of the standard output has gone, for example `head -1`.
-bool is_reader_gone();
+// Whether the reader of a pipe or socket has gone, for example `head -1`.
+bool is_reader_gone(int descriptor);
 
 }  // namespace fanin::cli

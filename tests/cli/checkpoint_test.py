@@ -732,6 +732,15 @@ class Streams(InFolder):
         self.assertEqual(process.wait(), 0, errors)
         self.verify(0)
 
+    def test_a_reader_of_the_report_that_has_enough_loses_no_model(self):
+        process = subprocess.Popen([PROGRAM, "model", str(self.spec), "--seed", "7", "--out", str(self.out), "--report", "-"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.stderr.close()
+        self.assertEqual(process.wait(), 0, errors)
+        self.verify(0)
+
     def test_huge_tensors_are_refused_before(self):
         result = run("fill", "--init", "zeros", "--shape", "10000000,10000000", "--out", self.folder / "x.npy")
         self.assertEqual(result.returncode, 2)
