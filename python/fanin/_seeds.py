@@ -2,8 +2,6 @@
 """Seeds of whole models and of other libraries' initializers."""
 from __future__ import annotations
 
-import operator
-
 from . import _core
 
 
@@ -12,9 +10,10 @@ def number_of(seed: int | _core.Seed) -> int:
 
     Raises ValueError for a sequence and for other integers, and TypeError.
     """
-    if not isinstance(seed, _core.Seed):
-        return _core.Seed(operator.index(seed)).value
-    if seed.kind == "sequence":
+    if seed is None:
+        raise TypeError("The seed must be given: an integer from 0 to 2^64 - 1, or a fanin.Seed")
+    made = _core.Seed(seed)
+    if made.kind == "sequence":
         raise ValueError("The seed must be fixed: with a sequence the values would depend on the order of calls. "
                          f"Received: {seed!r}")
-    return seed.value
+    return made.value

@@ -387,7 +387,7 @@ def _first_match(rules: list[tuple[re.Pattern, typing.Any]]) -> Callable[[str, t
 
 def _init_of(given: typing.Any) -> tuple[Initializer, int | None]:
     """A function of (key, shape, dtype), and the seed that the initializer has of its own."""
-    if not isinstance(given, (str, type, _core.Initializer)):
+    if not isinstance(given, (str, type, _core.Initializer)) and not hasattr(given, "get_config"):  # Keras's have that
         if not callable(given):
             raise TypeError("An initializer is a function of (key, shape, dtype), a fanin.Initializer, a name or a configuration. "
                             f"Received: {given!r}")

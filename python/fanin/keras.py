@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import operator
 import sys
 import threading
 import typing
@@ -52,12 +53,22 @@ def _outside_of_traces() -> contextlib.AbstractContextManager:
 
 def _dtype_of(dtype: object) -> str:
     """The name of the dtype in Keras; None is floatx. Raises ValueError for dtypes that fanin does not support."""
-    name = keras.backend.standardize_dtype(dtype)
+    try:
+        name = keras.backend.standardize_dtype(dtype)
+    except ValueError:  # "f4", "double", which NumPy knows
+        try:
+            name = np.dtype(typing.cast(typing.Any, dtype)).name
+        except TypeError:
+            name = ""
     if name not in _DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}. Received: dtype={dtype}")
     if name == "float64" and _BACKEND == "jax":
         name = str(jax.dtypes.canonicalize_dtype(name))  # float32 unless jax_enable_x64 is set
     return name
+
+
+def _extents(shape: typing.SupportsIndex | typing.Iterable[typing.SupportsIndex]) -> tuple[int, ...]:
+    return tuple(map(operator.index, shape)) if isinstance(shape, typing.Iterable) else (operator.index(shape),)
 
 
 def _numbers_of(seed: int | keras.random.SeedGenerator) -> tuple[typing.Any, typing.Any]:
@@ -179,8 +190,8 @@ class _Drawn:
     def _tensor(self, shape: typing.Sequence[int], dtype: object, partition_shape: typing.Sequence[int] | None,
                 partition_offset: typing.Sequence[int] | None, numbers: typing.Callable[[], tuple]) -> typing.Any:
         """A call with the seed and the subsequence that numbers gives."""
-        shape = tuple(int(extent) for extent in shape)
-        part = shape if partition_shape is None else tuple(int(extent) for extent in partition_shape)
+        shape = _extents(shape)
+        part = shape if partition_shape is None else _extents(partition_shape)
         if min(shape + part, default=0) < 0:
             raise ValueError(f"Extents must not be negative. Received: shape={shape}, partition_shape={partition_shape}")
         if (partition_shape is None) != (partition_offset is None):

@@ -79,9 +79,9 @@ Shape shape_from(nb::handle object, const char* what) {
   return shape;
 }
 
-Shape tensor_shape_from(nb::handle object) {
+Shape extents_from(nb::handle object, const char* what) {
   const bool is_integer = PyIndex_Check(object.ptr()) != 0 && PySequence_Check(object.ptr()) == 0;
-  return shape_from(is_integer ? nb::make_tuple(nb::borrow(object)) : nb::borrow(object), "shape");
+  return shape_from(is_integer ? nb::make_tuple(nb::borrow(object)) : nb::borrow(object), what);
 }
 
 Seed seed_from(nb::handle object) {
@@ -161,6 +161,20 @@ TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle l
   return options;
 }
 
+nb::object keras_config(nb::handle object) {
+  if (!nb::hasattr(object, "get_config") || nb::isinstance<nb::type_object>(object)) return {};
+  for (const nb::handle base : nb::object(object.type().attr("__mro__"))) {
+    if (nb::cast<std::string>(nb::str(nb::object(base.attr("__module__")))).rfind("keras.src.initializers", 0) != 0) {
+      continue;
+    }
+    nb::dict config;
+    config["class_name"] = base.attr("__name__");
+    config["config"] = object.attr("get_config")();
+    return std::move(config);
+  }
+  return {};
+}
+
 InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
   const bool replaced = !seed.is_none();
   if (nb::isinstance<Initializer>(object)) {
@@ -172,9 +186,14 @@ InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
   } else if (nb::isinstance<nb::dict>(object)) {
     made_.emplace(deserialize(json_dumps(object)));
     if (replaced) made_.emplace(made_->with_seed(seed_from(seed)));
+  } else if (const nb::object config = keras_config(object)) {
+    made_.emplace(*InitializerArgument(config, seed));
+  } else if (nb::isinstance<nb::type_object>(object)) {
+    made_.emplace(*InitializerArgument(object(), seed));
   } else {
     refuse_type(
-        "An initializer is a fanin.Initializer, a name such as \"he_normal\", or a configuration of Keras's as a "
+        "An initializer is a fanin.Initializer or Keras's, a name such as \"he_normal\", or a configuration of Keras's "
+        "as a "
         "dictionary. Received: " +
         shown(object) + ", a " + type_name_of(object));
   }

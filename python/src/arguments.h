@@ -33,8 +33,8 @@ std::uint64_t unsigned_from(nb::handle object, const char* what);
 // A tuple or list of integers.
 Shape shape_from(nb::handle object, const char* what);
 
-// The shape of a tensor: a tuple or list of integers, or one integer, as NumPy takes them.
-Shape tensor_shape_from(nb::handle object);
+// Likewise, or one integer, as NumPy takes them from callers.
+Shape extents_from(nb::handle object, const char* what);
 
 // None gives a drawn seed, an integer a fixed one.
 Seed seed_from(nb::handle object);
@@ -49,6 +49,9 @@ Layout layout_from(nb::handle object);
 
 // The tensor's name or subsequence, of which at most one may be given, and its layout, which is `usual` if it is None.
 TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout, std::optional<Layout> usual);
+
+// The configuration of an initializer of Keras's. Null for other objects.
+nb::object keras_config(nb::handle object);
 
 // An initializer: borrowed from its Python object, or made for one call from a name or a configuration.
 class InitializerArgument {

@@ -199,7 +199,7 @@ void bind_description(nb::module_& m) {
 
 Description describe(const Initializer& initializer, nb::handle shape, nb::handle layout) {
   const TensorOptions options = options_from(nb::none(), nb::none(), layout, std::nullopt);
-  return initializer.describe(tensor_shape_from(shape), options);
+  return initializer.describe(extents_from(shape, "shape"), options);
 }
 
 }  // namespace fanin::python

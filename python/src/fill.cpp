@@ -155,9 +155,9 @@ Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, Tenso
     }
     return array.shape;
   }
-  Shape whole = tensor_shape_from(shape);
+  Shape whole = extents_from(shape, "shape");
   if (!offset.is_none()) {
-    options.block = {shape_from(offset, "offset"), array.shape};
+    options.block = {extents_from(offset, "offset"), array.shape};
   } else if (element_count(whole) != array.count()) {
     throw InvalidArgument(
         "The array must have as many elements as the tensor, or lie in it at an offset=. Received: an "
@@ -196,13 +196,13 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
                 nb::handle output_scale, nb::handle rounding) {
   const InitializerArgument initializer(init, seed);
   TensorOptions options = options_from(name, subsequence, layout, std::nullopt);
-  const Shape whole = tensor_shape_from(shape);
+  const Shape whole = extents_from(shape, "shape");
   if (offset.is_none() != extent.is_none()) {
     throw InvalidArgument(
         "A part of a tensor has an offset and an extent (Keras: partition_offset and partition_shape): "
         "give both or neither");
   }
-  if (!offset.is_none()) options.block = {shape_from(offset, "offset"), shape_from(extent, "extent")};
+  if (!offset.is_none()) options.block = {extents_from(offset, "offset"), extents_from(extent, "extent")};
   const Shape written = offset.is_none() ? whole : options.block.extent;
   const ScaleArgument scale(output_scale, written);
   options.output_scale = scale.scale;
@@ -219,7 +219,7 @@ void bind_fill(nb::module_& m) {
         "rounding"_a = "nearest",
         nb::sig("def fill(array: ArrayT, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
                 "subsequence: int | None = None, shape: int | Sequence[int] | None = None, "
-                "offset: Sequence[int] | None = None, layout: str | None = None, stream: object = None, "
+                "offset: int | Sequence[int] | None = None, layout: str | None = None, stream: object = None, "
                 "threads: int = 0, device_seed: object = None, output_scale: object = None, "
                 "rounding: str = 'nearest') -> ArrayT"),
         R"(Fills an array in place and returns it.
@@ -266,8 +266,8 @@ a device that does not exist.)");
       "layout"_a = nb::none(), "threads"_a = 0, "output_scale"_a = nb::none(), "rounding"_a = "nearest",
       nb::sig(
           "def draw(init: InitializerLike, shape: int | Sequence[int], dtype: object = None, *, seed: SeedLike = None, "
-          "name: str | None = None, subsequence: int | None = None, offset: Sequence[int] | None = None, "
-          "extent: Sequence[int] | None = None, layout: str | None = None, threads: int = 0, "
+          "name: str | None = None, subsequence: int | None = None, offset: int | Sequence[int] | None = None, "
+          "extent: int | Sequence[int] | None = None, layout: str | None = None, threads: int = 0, "
           "output_scale: object = None, rounding: str = 'nearest') -> numpy.ndarray"),
       R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given offset and extent.
 

@@ -39,8 +39,8 @@ ConfigForm form_from(std::string_view name) {
 
 FanAxes axes_from(nb::handle input, nb::handle output) {
   FanAxes axes;
-  if (!input.is_none()) axes.input = shape_from(input, "input_axes");
-  if (!output.is_none()) axes.output = shape_from(output, "output_axes");
+  if (!input.is_none()) axes.input = extents_from(input, "input_axes");
+  if (!output.is_none()) axes.output = extents_from(output, "output_axes");
   return axes;
 }
 
@@ -164,6 +164,7 @@ nb::object get(nb::handle identifier, std::string_view convention = {}) {
   if (identifier.is_none() || nb::isinstance<Initializer>(identifier)) return nb::borrow(identifier);
   if (nb::isinstance<nb::str>(identifier)) return wrapped(make(text_from(identifier), {}, convention));
   if (nb::isinstance<nb::dict>(identifier)) return wrapped(deserialize(json_dumps(identifier)));
+  if (const nb::object config = keras_config(identifier)) return get(config);
   if (nb::isinstance<nb::type_object>(identifier)) return get(identifier());
   throw nb::type_error(("Could not interpret initializer identifier: " + shown(identifier) +
                         ". Give a name, a configuration as a dictionary, or an initializer")
@@ -233,8 +234,8 @@ void bind_scaled(nb::module_& m, const char* name, const char* alias, const char
             new (self) Class(seed_from(seed), axes_from(input_axes, output_axes));
           },
           "seed"_a = nb::none(), "input_axes"_a = nb::none(), "output_axes"_a = nb::none(),
-          nb::sig("def __init__(self, seed: SeedLike = None, input_axes: Sequence[int] | None = None, "
-                  "output_axes: Sequence[int] | None = None) -> None"));
+          nb::sig("def __init__(self, seed: SeedLike = None, input_axes: int | Sequence[int] | None = None, "
+                  "output_axes: int | Sequence[int] | None = None) -> None"));
 }
 
 }  // namespace
@@ -249,8 +250,8 @@ a pickled one, has the same seed, also if it was drawn, and continues to count t
       .def(
           "__call__", &call, "shape"_a, "dtype"_a = nb::none(), "kwargs"_a,
           nb::sig("def __call__(self, shape: int | Sequence[int], dtype: object = None, *, name: str | None = None, "
-                  "subsequence: int | None = None, partition_shape: Sequence[int] | None = None, "
-                  "partition_offset: Sequence[int] | None = None, layout: str | None = None) -> numpy.ndarray"),
+                  "subsequence: int | None = None, partition_shape: int | Sequence[int] | None = None, "
+                  "partition_offset: int | Sequence[int] | None = None, layout: str | None = None) -> numpy.ndarray"),
           R"(Returns a new NumPy array: the tensor of this shape, or the block of it with the given partition_offset and
 partition_shape, whose values are the slice of the whole tensor. The other arguments are those of fanin.draw.)")
       .def(
@@ -318,10 +319,11 @@ lower, upper   bounds of a truncated_normal in place of -2 and 2, both or neithe
           },
           "scale"_a = 1.0, "mode"_a = "fan_in", "distribution"_a = "truncated_normal", "seed"_a = nb::none(),
           "input_axes"_a = nb::none(), "output_axes"_a = nb::none(), "lower"_a = nb::none(), "upper"_a = nb::none(),
-          nb::sig("def __init__(self, scale: float = 1.0, mode: str = 'fan_in', distribution: str = "
-                  "'truncated_normal', seed: SeedLike = None, input_axes: Sequence[int] | None = None, "
-                  "output_axes: Sequence[int] | None = None, lower: float | None = None, upper: float | None = None) "
-                  "-> None"))
+          nb::sig(
+              "def __init__(self, scale: float = 1.0, mode: str = 'fan_in', distribution: str = "
+              "'truncated_normal', seed: SeedLike = None, input_axes: int | Sequence[int] | None = None, "
+              "output_axes: int | Sequence[int] | None = None, lower: float | None = None, upper: float | None = None) "
+              "-> None"))
       .def_prop_ro("scale", &VarianceScaling::scale)
       .def_prop_ro("mode", &VarianceScaling::mode)
       .def_prop_ro("distribution", &VarianceScaling::distribution)

@@ -208,7 +208,7 @@ gets new memory later (module.to, .data =), make a new plan.)")
           nb::sig(
               "def add(self, array: object, init: InitializerLike, *, seed: SeedLike = None, name: str | None = None, "
               "subsequence: int | None = None, shape: int | Sequence[int] | None = None, "
-              "offset: Sequence[int] | None = None, layout: str | None = None) -> int"),
+              "offset: int | Sequence[int] | None = None, layout: str | None = None) -> int"),
           "Adds an array, which must be dense and row-major, and returns the number of its entry, counted from 0. The\n"
           "arguments are those of fill. Counts as a call of a sequence. Raises as fill does.")
       .def(
@@ -226,7 +226,7 @@ gets new memory later (module.to, .data =), make a new plan.)")
             Array target = array_of(array, CudaStream{nullptr});
             Block block;
             if (!offset.is_none()) {
-              block.offset = shape_from(offset, "offset");
+              block.offset = extents_from(offset, "offset");
               block.extent = target.shape;
             } else if (target.offset) {
               block = {*target.offset, target.shape};
@@ -238,7 +238,8 @@ gets new memory later (module.to, .data =), make a new plan.)")
             self.add_tensor(std::move(target), tensor, block);
           },
           "array"_a, "tensor"_a, nb::kw_only(), "offset"_a = nb::none(),
-          nb::sig("def add_tensor(self, array: object, tensor: ModelTensor, *, offset: Sequence[int] | None = None) -> "
+          nb::sig("def add_tensor(self, array: object, tensor: ModelTensor, *, offset: int | Sequence[int] | None = "
+                  "None) -> "
                   "None"),
           "Adds a tensor of a model's specification, or with offset the block of it that the array holds, in any\n"
           "dtype. Raises as add does; a fused tensor becomes an entry for each part.")

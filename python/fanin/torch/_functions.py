@@ -40,7 +40,13 @@ def _public(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
                 operator(*args, **kwargs)
             return args[0] if args else kwargs["tensor"]
         if args and not has_torch_function_variadic(args[0]):
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except AttributeError:
+                if not isinstance(args[0], Tensor):
+                    raise TypeError(f"{function.__name__} fills a torch.Tensor. Received: {args[0]!r}, of type "
+                                    f"{type(args[0]).__name__}. fanin.fill fills arrays of other libraries") from None
+                raise
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         tensor = bound.arguments["tensor"]

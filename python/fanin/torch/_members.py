@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from . import _sharding
 from ._fill import DTYPES, LocalBlock, has_memory, local_block_of
-from ._model import Slot, _is_wrapper, _slots
+from ._model import Slot, _is_wrapper, _slots, check_module
 from ._parts import real_block
 
 
@@ -74,6 +74,7 @@ class Members:
     """All parameters and buffers of a module, found by their names, or by the memory that a tensor shows."""
 
     def __init__(self, module: Module, prefix: str):
+        check_module(module, prefix)
         self._module, self._prefix = module, prefix
         self.by_name: dict[str, Member] = {}
         self.refresh()

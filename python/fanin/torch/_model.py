@@ -103,13 +103,17 @@ def _is_wrapper(module: Module, key: str) -> bool:
     return key in WRAPPERS or key == "module" and len(module._modules) == 1 and not module._parameters
 
 
-def _slots(module: Module, kind: str, prefix: str, *, ties: bool = False) -> Iterator[Slot]:
-    """The parameters (kind "_parameters") or buffers ("_buffers"), in the order of named_parameters: each once, or with ties
-    under all its names."""
+def check_module(module: object, prefix: object) -> None:
     if not isinstance(module, Module):
         raise TypeError(f"The module must be a torch.nn.Module. Received: {module!r}, of type {type(module).__name__}")
     if not isinstance(prefix, str):
         raise TypeError(f"prefix must be a string. Received: prefix={prefix!r}")
+
+
+def _slots(module: Module, kind: str, prefix: str, *, ties: bool = False) -> Iterator[Slot]:
+    """The parameters (kind "_parameters") or buffers ("_buffers"), in the order of named_parameters: each once, or with ties
+    under all its names."""
+    check_module(module, prefix)
     seen: set[int] = set()
     names: dict[str, int] = {}
 

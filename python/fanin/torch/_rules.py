@@ -259,13 +259,10 @@ def _initializer(given: typing.Any) -> typing.Any:
         return dict(given)
     if _function_name(given):
         return given
-    if any(base.__module__.startswith("keras.") and base.__name__ == "Initializer" for base in type(given).__mro__):
-        names = [base.__name__ for base in type(given).__mro__ if base.__module__.startswith("keras.")]
-        return {"class_name": names[0], "config": given.get_config()}
     if given is None:
         raise TypeError("A rule gives an initializer: a fanin.Initializer, a name or a configuration. Received: None, which only a "
                         "function returns, to leave a parameter alone. In other rules that is \"keep\"")
-    if callable(given) and not isinstance(given, (type, _core.Initializer)):
+    if callable(given) and not hasattr(given, "get_config") and not isinstance(given, type):
         raise TypeError("A rule's function is one of torch.nn.init or fanin.torch, or a functools.partial of one. Received: "
                         f"{given!r}")
     initializer = typing.cast(_core.Initializer, _core.get(given))

@@ -76,6 +76,26 @@ def test_refusals(rules, error, message):
         keyed_params(tree(kernel=(4, 8)), 42, rules)
 
 
+def test_seeds_that_are_no_integers():
+    for seed, message in ((1.5, "seed=1.5"), ("a", "seed='a'"), (None, "must be given")):
+        with pytest.raises(TypeError, match=message):
+            keyed_params(tree(kernel=(4, 8)), seed, RULES)
+        with pytest.raises(TypeError, match=message):
+            fanin.jax.key(seed)
+
+
+def test_initializers_of_keras():
+    class Initializer:
+        """As Keras's, with what fanin knows them by."""
+
+        def get_config(self):
+            return {"stddev": 2.0, "seed": 5}
+
+    Initializer.__module__, Initializer.__name__ = "keras.src.initializers.random_initializers", "RandomNormal"
+    got = keyed_params(tree(kernel=(4, 8)), 42, {"*": Initializer()})["kernel"]
+    assert np.array_equal(got, fanin.draw(fanin.RandomNormal(stddev=2.0), (4, 8), seed=5, name="kernel"))
+
+
 def test_abstract_integers_are_refused():
     with pytest.raises(ValueError, match="'steps' is abstract and of int32"):
         keyed_params({"steps": jax.ShapeDtypeStruct((), jnp.int32)}, 42, RULES)

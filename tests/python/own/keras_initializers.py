@@ -428,8 +428,29 @@ def test_dtypes_of_the_framework():
         assert same(ours.HeNormal(1)((4, 4)), fanin.draw("he_normal", (4, 4), "float16", seed=1))
     finally:
         keras.config.set_floatx("float32")
+    for name, known_as in (("f4", "float32"), ("half", "float16"), (np.float16, "float16")):
+        assert same(ours.HeNormal(1)((4, 4), name), fanin.draw("he_normal", (4, 4), known_as, seed=1))
     dtype = keras.ops.zeros((), "bfloat16").dtype
     assert same(ours.HeNormal(1)([4, 4], dtype), fanin.draw("he_normal", (4, 4), "bfloat16", seed=1))
+
+
+def test_one_integer_is_a_shape():
+    assert same(ours.HeNormal(1)(5), ours.HeNormal(1)((5,)))
+    with pytest.raises(TypeError, match="float"):
+        ours.HeNormal(1)((2.5,))
+
+
+def test_the_core_takes_initializers_of_keras():
+    for module in (keras.initializers, ours):
+        assert fanin.get(module.HeNormal(3)) == fanin.HeNormal(3)
+        assert same(fanin.draw(module.RandomNormal(1.0, 2.0, seed=3), (5,)), fanin.draw(fanin.RandomNormal(1.0, 2.0, 3), (5,)))
+    assert fanin.get(keras.initializers.Zeros) == fanin.Zeros()
+
+
+def test_seeds_that_are_no_integers():
+    for seed in (1.5, "a"):
+        with pytest.raises(TypeError, match=f"The seed must be an integer.*seed={seed!r}"):
+            ours.install(seed)
 
 
 def test_parameters_may_be_tensors():

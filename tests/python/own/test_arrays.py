@@ -381,7 +381,7 @@ def test_refused(number):
 
 @pytest.mark.parametrize("init, error, message", [
     ("he_norml", ValueError, "he_normal"), ("torch:he_normal", ValueError, "kaiming_normal"),
-    (3, TypeError, "Received: 3"), (None, TypeError, "None"), (fanin.HeNormal, TypeError, "HeNormal"),
+    (3, TypeError, "Received: 3"), (None, TypeError, "None"), (int, TypeError, "int"),
     ({}, ValueError, "class_name"), ({"class_name": "HeNormal", "config": {"sed": 1}}, ValueError, "seed"),
     ({"class_name": object()}, TypeError, "dictionaries, lists, text"), (lambda shape, dtype: None, TypeError, "function"),
     (fanin.Constant.from_config({"value": float("nan")}), ValueError, "finite|NaN|number")])
@@ -444,3 +444,15 @@ def test_windows_of_values(dtype):
         assert fanin.fill(target, init) is target
         assert same_bits(target, fanin.draw(init, target.shape, dtype))
         assert -0.125 <= target.min() < -0.06 and 0.12 < target.max() <= 0.25
+
+
+def test_one_integer_is_a_shape_an_offset_and_an_extent():
+    expected = fanin.draw(INIT, (7,))
+    assert same_bits(fanin.draw(INIT, 7, offset=2, extent=np.int64(3)), expected[2:5])
+    assert same_bits(INIT(7, partition_offset=2, partition_shape=3), expected[2:5])
+    assert same_bits(fanin.fill(np.zeros(3, np.float32), INIT, shape=7, offset=2), expected[2:5])
+    assert fanin.HeNormal(1, 0, 1) == fanin.HeNormal(1, [0], [1])
+
+
+def test_a_class_is_an_initializer():
+    assert same_bits(fanin.draw(fanin.HeNormal, (7,), seed=42), fanin.draw(INIT, (7,)))

@@ -171,7 +171,7 @@ def test_call():
     (lambda: fanin.VarianceScaling("2"), TypeError, "scale must be a number"),
     (lambda: fanin.HeNormal(-1), ValueError, "seed=-1"),
     (lambda: fanin.HeNormal("a"), TypeError, "seed='a'"),
-    (lambda: fanin.HeNormal(1, input_axes=3), TypeError, "input_axes"),
+    (lambda: fanin.HeNormal(1, input_axes="3"), TypeError, "input_axes"),
     (lambda: fanin.RandomUniform(1, -1), ValueError, "minval"),
     (lambda: fanin.RandomNormal(stddev=-1), ValueError, "stddev"),
     (lambda: fanin.TruncatedNormal(lower=3, upper=2), ValueError, "lower"),

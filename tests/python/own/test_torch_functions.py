@@ -476,6 +476,9 @@ def test_tensors_without_strides_or_memory():
         for fill in (ours.normal_, ours.xavier_uniform_, ours.orthogonal_):
             with pytest.raises(TypeError, match="a nested tensor. Fill its values"):
                 fill(torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(3, 3)], layout=layout))
+    for given in ([1.0], np.zeros(3), None):
+        with pytest.raises(TypeError, match="normal_ fills a torch.Tensor. Received: .*, of type"):
+            ours.normal_(given)
     with pytest.raises(TypeError, match="torch.func transforms"):
         torch.func.vmap(ours.normal_, randomness="different")(torch.zeros(2, 3))
 
