@@ -526,6 +526,7 @@ class Verify(InFolder):
         result = self.model("--report", report, spec=spec, out=self.folder / "scaled.safetensors")
         self.assertIn("every standard deviation is as wanted", result.stdout)
         tensor = json.loads(report.read_text())["tensors"][0]
+        self.assertNotIn("note", result.stderr)
         self.assertAlmostEqual(tensor["output_scale"], 0.1 / 448)
         self.assertAlmostEqual(tensor["wanted_stddev"], 0.02 * 448 / 0.1)
         self.verify(0, path=self.folder / "scaled.safetensors")
