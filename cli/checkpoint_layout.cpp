@@ -10,6 +10,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <unordered_map>
 
 #include "fanin/error.h"
 #include "fanin/safetensors.h"
@@ -164,12 +165,11 @@ std::vector<PartFound> statistics_of(const FileLayout& file, const std::vector<c
               [&](std::size_t number, std::uint64_t element, std::uint64_t count, std::uint64_t offset) {
                 const ModelTensor& tensor = *tensors[number];
                 const std::byte* next = memory + offset;
-                const std::size_t before = found.size();
+                std::unordered_map<std::size_t, std::size_t> places;  // of the tensor's parts in `found`
                 for_parts(tensor, element, count, [&](std::size_t part, std::uint64_t length) {
-                  auto entry = std::find_if(found.begin() + static_cast<std::ptrdiff_t>(before), found.end(),
-                                            [&](const PartFound& f) { return f.part == part; });
-                  if (entry == found.end()) entry = found.insert(entry, {number, part, {}});
-                  entry->found.add(next, length, tensor.dtype);
+                  const auto [place, is_new] = places.emplace(part, found.size());
+                  if (is_new) found.push_back({number, part, {}});
+                  found[place->second].found.add(next, length, tensor.dtype);
                   next += length * size_of(tensor.dtype);
                 });
               });

@@ -781,6 +781,16 @@ class Numbers(InFolder):
         for one, three in zip(*reports):
             self.assertAlmostEqual(one["found_stddev"] / three["found_stddev"], 1, delta=1e-12)
 
+    def test_many_parts_take_linear_time(self):
+        def processor_seconds(count):
+            spec = self.write_spec({"tensors": {"a": {"shape": [count], "parts": [{"name": "p{k}", "size": 1, "repeat": {"k": count}}]}},
+                                    "rules": [{"match": "*", "initializer": "he_normal"}]}, "parts.json")
+            before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            self.model(spec=spec)
+            return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+        self.assertLess(processor_seconds(100000), 25 * processor_seconds(10000) + 1)
+
     def test_no_statistics(self):
         result = self.model("--no-stats")
         self.assertNotIn(" !", result.stdout)
