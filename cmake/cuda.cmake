@@ -26,7 +26,7 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
     enable_language(CUDA)
     if(CMAKE_CUDA_ARCHITECTURES STREQUAL "native" AND NOT CMAKE_CUDA_ARCHITECTURES_NATIVE)
       message(FATAL_ERROR "CMAKE_CUDA_ARCHITECTURES is \"native\", but this machine has no usable GPU. Name the architecture of the GPU that "
-                          "the program will run on, for example -DCMAKE_CUDA_ARCHITECTURES=90.")
+                          "the program will run on, for example ${fanin_setting}CMAKE_CUDA_ARCHITECTURES=90.")
     endif()
     find_package(CUDAToolkit 12.1 REQUIRED)  # the first version with 32 KiB of kernel parameters
     set(FANIN_CUDA_FOUND TRUE)
@@ -36,7 +36,7 @@ if(NOT FANIN_CUDA STREQUAL "OFF")
       $<IF:$<STREQUAL:$<TARGET_PROPERTY:CUDA_RUNTIME_LIBRARY>,Shared>,CUDA::cudart,CUDA::cudart_static>)
   elseif(FANIN_CUDA STREQUAL "ON")
     message(FATAL_ERROR "FANIN_CUDA=ON, but no CUDA compiler was found. Install the CUDA toolkit, put nvcc on the PATH "
-                        "or set CUDACXX; or configure with FANIN_CUDA=AUTO or OFF to fill only host memory.")
+                        "or set CUDACXX; or fill only host memory: ${fanin_setting}FANIN_CUDA=OFF.")
   else()
     message(STATUS "fanin: no CUDA compiler found; the library fills only host memory")
   endif()

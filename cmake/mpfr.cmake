@@ -19,8 +19,8 @@ if(NOT FANIN_MPFR STREQUAL "OFF")
     set(FANIN_MPFR_LINK $<BUILD_INTERFACE:${FANIN_MPFR_LIBRARY}> $<INSTALL_INTERFACE:mpfr>)
   elseif(FANIN_MPFR STREQUAL "ON")
     message(FATAL_ERROR "FANIN_MPFR=ON, but MPFR was not found. Install it (Debian: apt-get install libmpfr-dev), or set "
-                        "FANIN_MPFR_INCLUDE_DIR, FANIN_GMP_INCLUDE_DIR and FANIN_MPFR_LIBRARY. With FANIN_MPFR=OFF, fills refuse log, "
-                        "exp and their relatives in a Formula.")
+                        "FANIN_MPFR_INCLUDE_DIR, FANIN_GMP_INCLUDE_DIR and FANIN_MPFR_LIBRARY. With ${fanin_setting}FANIN_MPFR=OFF, fills "
+                        "refuse log, exp and their relatives in a Formula.")
   else()
     message(STATUS "fanin: MPFR not found; a Formula has no log, exp and their relatives")
   endif()
