@@ -161,6 +161,14 @@ TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle l
   return options;
 }
 
+nb::object instance_of(nb::handle type) {
+  nb::object instance = type();
+  if (nb::isinstance<nb::type_object>(instance)) {  // also of another class, without an end
+    refuse_type("A class of initializers must make an initializer. Received: " + shown(type));
+  }
+  return instance;
+}
+
 nb::object keras_config(nb::handle object) {
   if (!nb::hasattr(object, "get_config") || nb::isinstance<nb::type_object>(object)) return {};
   for (const nb::handle base : nb::object(object.type().attr("__mro__"))) {
@@ -189,7 +197,7 @@ InitializerArgument::InitializerArgument(nb::handle object, nb::handle seed) {
   } else if (const nb::object config = keras_config(object)) {
     made_.emplace(*InitializerArgument(config, seed));
   } else if (nb::isinstance<nb::type_object>(object)) {
-    made_.emplace(*InitializerArgument(object(), seed));
+    made_.emplace(*InitializerArgument(instance_of(object), seed));
   } else {
     refuse_type(
         "An initializer is a fanin.Initializer or Keras's, a name such as \"he_normal\", or a configuration of Keras's "

@@ -50,6 +50,9 @@ Layout layout_from(nb::handle object);
 // The tensor's name or subsequence, of which at most one may be given, and its layout, which is `usual` if it is None.
 TensorOptions options_from(nb::handle name, nb::handle subsequence, nb::handle layout, std::optional<Layout> usual);
 
+// What a class without arguments makes. Throws TypeError if that is a class.
+nb::object instance_of(nb::handle type);
+
 // The configuration of an initializer of Keras's. Null for other objects.
 nb::object keras_config(nb::handle object);
 

@@ -165,7 +165,7 @@ nb::object get(nb::handle identifier, std::string_view convention = {}) {
   if (nb::isinstance<nb::str>(identifier)) return wrapped(make(text_from(identifier), {}, convention));
   if (nb::isinstance<nb::dict>(identifier)) return wrapped(deserialize(json_dumps(identifier)));
   if (const nb::object config = keras_config(identifier)) return get(config);
-  if (nb::isinstance<nb::type_object>(identifier)) return get(identifier());
+  if (nb::isinstance<nb::type_object>(identifier)) return get(instance_of(identifier));
   throw nb::type_error(("Could not interpret initializer identifier: " + shown(identifier) +
                         ". Give a name, a configuration as a dictionary, or an initializer")
                            .c_str());

@@ -456,3 +456,13 @@ def test_one_integer_is_a_shape_an_offset_and_an_extent():
 
 def test_a_class_is_an_initializer():
     assert same_bits(fanin.draw(fanin.HeNormal, (7,), seed=42), fanin.draw(INIT, (7,)))
+
+
+def test_a_class_that_makes_classes_is_no_initializer():
+    class Endless(type):
+        def __call__(cls):
+            return cls
+
+    for call in (fanin.get, lambda init: fanin.draw(init, 3)):
+        with pytest.raises(TypeError, match="must make an initializer"):
+            call(Endless("Endless", (), {}))
