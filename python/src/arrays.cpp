@@ -433,7 +433,8 @@ void refuse_immutable(nb::handle object) {
   }
   if (library == "keras") {
     throw nb::type_error(
-        "Keras's variables are not filled in place. Assign what fanin.draw returns to the variable, or use fanin.keras");
+        "Keras's variables are not filled in place. Assign what fanin.draw returns to the variable, or use "
+        "fanin.keras");
   }
   if (library == "tensorflow") {
     throw nb::type_error(

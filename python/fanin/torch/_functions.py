@@ -10,7 +10,6 @@ import typing
 import warnings
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.init import calculate_gain
