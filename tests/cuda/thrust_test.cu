@@ -281,12 +281,12 @@ TEST_F(Thrust, StatisticsBearALargeMeanAndAnOutlier) {
 TEST_F(Thrust, StatisticsOfNumbersWhosePowersLeaveBinary64) {
   const std::vector<double> units = on_host<double>(RandomNormal(1.0, 2.0, 3), {5000});
   const Statistics expected = expected_of(units, -infinity, infinity);
-  for (const int exponent : {-1070, -600, -210, 210, 600, 1020}) {
+  for (const int exponent : {-1060, -600, -210, 210, 600, 1020}) {
     std::vector<double> elements;
     for (const double x : units) elements.push_back(std::ldexp(x, exponent));
     const thrust::device_vector<double> vector(elements.begin(), elements.end());
     const Statistics got = statistics(vector);
-    const double tolerance = exponent == -1070 ? 1e-2 : 1e-12;  // subnormal elements have few digits
+    const double tolerance = exponent == -1060 ? 1e-3 : 1e-12;  // subnormal elements have few digits
     EXPECT_NEAR(std::ldexp(got.mean, -exponent), expected.mean, tolerance);
     EXPECT_NEAR(std::ldexp(got.standard_deviation, -exponent), expected.standard_deviation, tolerance);
     EXPECT_NEAR(got.kurtosis, expected.kurtosis, 10 * tolerance);
