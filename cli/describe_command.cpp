@@ -60,7 +60,7 @@ void add_describe_command(Parser& program) {
                          (params.kind == FillParams::Kind::normal &&
                           description.distribution.kind == Distribution::Kind::truncated_normal);
     const bool has_seed = params.is_random() && initializer.seed().kind() != Seed::Kind::none;
-    const std::string misfit = misfit_of(description.distribution, dtype, 1);
+    const std::string misfit = misfit_of(description.distribution, dtype);
 
     if (arguments->json) {
       Json object{{"initializer", description.initializer},

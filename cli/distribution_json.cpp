@@ -42,7 +42,7 @@ Json distribution_json(const Distribution& d) {
   return json;
 }
 
-std::string misfit_of(const Distribution& d, DType dtype, double scale) {
+std::string misfit_of(const Distribution& d, DType dtype, double scale, Rounding rounding) {
   const DTypeFacts& facts = facts_of(dtype);
   const std::string name(facts.name);
   const double largest = facts.largest * scale;
@@ -57,8 +57,9 @@ std::string misfit_of(const Distribution& d, DType dtype, double scale) {
     return values + " is outside " + name + ", whose largest value is " + exact_number(largest);
   }
   // float8_e8m0fnu has no 0.
-  if (size > 0 && size <= half_of_smallest && dtype != DType::float8_e8m0fnu)
+  if (rounding == Rounding::nearest && size > 0 && size <= half_of_smallest && dtype != DType::float8_e8m0fnu) {
     return values + " is too small for " + name + ", in which it is 0";
+  }
   return "";
 }
 

@@ -6,6 +6,7 @@
 
 #include "fanin/distribution.h"
 #include "fanin/dtype.h"
+#include "fanin/low_precision.h"
 
 namespace fanin::cli {
 
@@ -16,7 +17,8 @@ using Json = nlohmann::ordered_json;
 // gain, rows and columns.
 Json distribution_json(const Distribution& distribution);
 
-// Says why a dtype cannot hold most of the values, which are divided by `scale` before they are rounded; "" if it can.
-std::string misfit_of(const Distribution& distribution, DType dtype, double scale);
+// Says why a dtype cannot hold many of the values, which are divided by `scale` before they are rounded; "" if it can.
+std::string misfit_of(const Distribution& distribution, DType dtype, double scale = 1,
+                      Rounding rounding = Rounding::nearest);
 
 }  // namespace fanin::cli

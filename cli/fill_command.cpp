@@ -145,7 +145,8 @@ void run(const Arguments& arguments) {
               << found.min() << ", max " << found.max();
   }
   std::cout << '\n';
-  const std::string misfit = scales.empty() ? misfit_of(asked, dtype, options.output_scale.number) : "";
+  const std::string misfit =
+      scales.empty() ? misfit_of(asked, dtype, options.output_scale.number, options.rounding) : "";
   if (!misfit.empty()) std::cout << "note: " << misfit << '\n';
   if (out) std::cout << "written to " << *arguments.out << '\n';
 }

@@ -198,7 +198,8 @@ void print_misfits(const ModelSpec& spec, const std::vector<ModelRow>& rows) {
     for (std::size_t j = 0; j < row.parts.size(); ++j) {
       const ModelPart& part = row.tensor->parts[j];
       const std::string misfit =
-          part.initializer ? misfit_of(row.parts[j].distribution, row.tensor->dtype, part.output_scale) : "";
+          part.initializer ? misfit_of(row.parts[j].distribution, row.tensor->dtype, part.output_scale, part.rounding)
+                           : "";
       if (misfit.empty() || !noted.emplace(part.rule.value_or(spec.rules.size()), misfit).second) continue;
       std::fprintf(stderr, "fanin: note: %s: %s\n", printable(part.name).c_str(), misfit.c_str());
     }

@@ -364,6 +364,9 @@ class Verification {
     }
     if (by_values_.empty()) {
       for (const ModelTensor& tensor : specs_->with_seed(seed_).tensors) {
+        const bool is_drawn = std::all_of(tensor.parts.begin(), tensor.parts.end(),
+                                          [](const ModelPart& part) { return part.initializer.has_value(); });
+        if (!is_drawn) continue;  // what is loaded is no draw of another tensor
         Bytes values(std::min(sample_elements, element_count(tensor.shape)) * size_of(tensor.dtype));
         fanin::fill(tensor, 0, values.size() / size_of(tensor.dtype), values.data());
         by_values_.emplace(values_key(tensor, values), &tensor);

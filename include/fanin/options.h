@@ -52,9 +52,10 @@ struct RunOptions {
   /// The device reads it when the stream reaches the fill. A kernel in a captured graph can count it up, so that each
   /// replay draws anew without the host.
   DeviceCall device_call = nullptr;
-  /// Host memory only: a function that the calling thread calls about every 10 ms of a fill that takes longer. What it
-  /// throws ends the fill: the elements up to one have their new values, the others their old ones. The one matrix of
-  /// an Orthogonal of which only a block is filled is computed without pauses.
+  /// For fills by the host: the calling thread calls this about every 10 ms of a fill that takes longer. What it throws
+  /// ends the fill. Then the first elements of a tensor have their new values, and the others their old ones; of a
+  /// plan's tensors, matrices of an Orthogonal are filled first, then the others in the order in which they were added.
+  /// The matrix of an Orthogonal of which only a block is filled is computed without pauses.
   void (*pause)() = nullptr;
 };
 

@@ -268,8 +268,8 @@ inline Statistics statistics_of(const View& tensor, Tallied compute, double lowe
 
 }  // namespace detail::device
 
-/// Computes the statistics of all whole elements of a view in one pass (two for elements of float64 that are all less
-/// than 2^-200 or of which one is more than 2^200). The view names a CUDA device and memory that it
+/// Computes the statistics of all whole elements of a view in one pass, or in two for float64 whose largest magnitude
+/// is not between 2^-200 and 2^200. The view names a CUDA device and memory that it
 /// can read: device, managed or pinned memory. Each thread block sums powers of deviations in binary64 and counts the
 /// histogram in shared memory. CUB reduces each block, and the host merges the results of at most 1024 blocks.
 ///

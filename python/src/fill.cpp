@@ -208,7 +208,10 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
   options.output_scale = scale.scale;
   options.rounding = rounding_from(rounding);
   const nb::object array = empty_numpy_array(written, dtype_of(dtype));
-  fill(array_of(array, std::nullopt), *initializer, whole, options, {nullptr, threads});
+  RunOptions run;
+  run.threads = threads;
+  run.pause = handle_signals;
+  fill(array_of(array, std::nullopt), *initializer, whole, options, run);
   return array;
 }
 

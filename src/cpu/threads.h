@@ -7,8 +7,7 @@
 
 namespace fanin::cpu {
 
-// Calls f(0) to f(count - 1), each on a thread of its own, the first on the caller's. If the system starts no more
-// threads, the caller's does the rest. f must not throw.
+// Calls f(0) on the caller's thread, and f(1) to f(count - 1) each on a thread of its own. f must not throw.
 template <class F>
 void on_threads(std::size_t count, const F& f) {
   std::vector<std::thread> workers;
@@ -17,6 +16,7 @@ void on_threads(std::size_t count, const F& f) {
   try {
     for (; started < count; ++started) workers.emplace_back(f, started);
   } catch (...) {
+    // The system starts no more threads, so the caller's does the rest.
   }
   f(0);
   for (; started < count; ++started) f(started);

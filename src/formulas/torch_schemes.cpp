@@ -84,7 +84,7 @@ void check_trunc_normal(Parameters& parameters) {
 
 // A tail that begins z standard deviations from the mean is about 1 / z long. From here on that is less than the
 // distance of two numbers of binary32 at z.
-constexpr double far = 5792.618751480198;  // 2^12.5
+constexpr double farthest_tail = 5792.618751480198;  // 2^12.5
 
 Distribution trunc_normal_distribution(const Parameters& parameters, const Shape&, Layout, const Fans&) {
   const double mean = number_in(parameters, 0);
@@ -101,15 +101,15 @@ Distribution trunc_normal_distribution(const Parameters& parameters, const Shape
   constexpr double largest = std::numeric_limits<float>::max();
   const double lower = bound(a);
   const double upper = bound(b);
+  const bool can_be_sampled =
+      static_cast<float>(lower) < static_cast<float>(upper) && std::max(lower, -upper) <= farthest_tail;
+  const bool is_flat = a < b && (b - a) / std * std::max(std::abs(lower), std::abs(upper)) < 0x1p-24;
   Distribution d;
-  if (static_cast<float>(lower) < static_cast<float>(upper) && std::max(lower, -upper) <= far &&
-      std::abs(mean) <= largest && std <= largest) {
-    // No draw is beyond 1e30, which binary32 can hold.
-    d = truncated_normal_of(mean, std, lower < -1e30 || a <= -largest ? -infinity : lower,
-                            upper > 1e30 || b >= largest ? infinity : upper);
-  } else if (a < b &&
-             (b - a) / std * std::max(std::abs(lower), std::abs(upper)) < 0x1p-24) {  // the density is constant
+  if (is_flat && !(can_be_sampled && std::abs(mean) <= largest && std <= largest)) {
     d = uniform_of(a, b);
+  } else if (can_be_sampled) {
+    // No draw is beyond 1e30, which binary32 can hold.
+    d = truncated_normal_of(mean, std, lower < -1e30 ? -infinity : lower, upper > 1e30 ? infinity : upper);
   } else {
     d = constant_of(std::min(std::max(mean, a), b));
   }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "base/formats.h"
 #include "base/number_format.h"
@@ -214,7 +215,7 @@ void set_value(FillParams& params, double v, const Distribution& d, Compute comp
   const double high = params.max;
   set_constant(params, std::min(std::max(compute.round(v), low), high));
   if (!params.is_low_precision()) return;
-  params.min = low;  // the constant is divided by a scale yet
+  params.min = low;  // the constant is still to be divided by a scale
   params.max = high;
 }
 
@@ -250,12 +251,12 @@ double value_at(double bound, const Distribution& d, Compute compute) {
 
 void check_window(const Distribution& d, DType dtype, Compute compute) {
   if (!(d.lower < d.upper)) refuse("A truncated normal needs lower < upper.", d, dtype);
-  for (const double bound : {d.lower, d.upper}) {
+  for (const auto& [bound, end] : {std::pair{d.lower, d.least}, std::pair{d.upper, d.most}}) {
     if (std::isinf(bound)) continue;
     if (!std::isfinite(static_cast<float>(bound))) {
       refuse("A bound of the truncated normal is finite, but not in float32, in which values are accepted.", d, dtype);
     }
-    if (!std::isfinite(value_at(bound, d, compute))) {
+    if (std::isinf(end) && !std::isfinite(value_at(bound, d, compute))) {
       refuse("A bound of the truncated normal is not finite in " + compute.name() + ".", d, dtype);
     }
   }

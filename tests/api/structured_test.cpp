@@ -420,6 +420,14 @@ TEST(Conventions, TruncNormalsAreWithinTheirValues) {
   EXPECT_EQ(drawn(1.25, 1e-300, -1, 2), std::vector<float>(1 << 17, 1.25F));  // the stddev is 0 in binary32
   EXPECT_EQ(drawn(-1e8, 1e8, 0, 1), floats(fanin::RandomUniform(0, 1, 3)));
   EXPECT_EQ(drawn(0, 1e39, -1, 2), floats(fanin::RandomUniform(-1, 2, 3)));
+  EXPECT_EQ(drawn(0, 2, -3.4028234663852886e38, 1e308), floats(fanin::RandomNormal(0, 2, 3)));
+  // In float64 neither the stddev nor the ends need be numbers of float32.
+  const Initializer wide = fanin::with_parameters(fanin::make("torch:trunc_normal", 3),
+                                                  {{"mean", "1e39"}, {"std", "3e38"}, {"a", "7e38"}, {"b", "1.3e39"}});
+  const auto doubles = values_of<double>(filled(wide, {1 << 12}, DType::float64));
+  EXPECT_EQ(doubles, values_of<double>(
+                         filled(fanin::TruncatedNormal(1e39, 3e38, 3, (7e38 - 1e39) / 3e38, (1.3e39 - 1e39) / 3e38),
+                                {1 << 12}, DType::float64)));
   const double refused[][4] = {{0, 1, 2, 1}, {0, 0, -2, 2}, {HUGE_VAL, 1, 0, 1}, {0, 1, HUGE_VAL, HUGE_VAL}};
   for (const auto& numbers : refused) {
     expect_refused([&] { drawn(numbers[0], numbers[1], numbers[2], numbers[3]); }, {"`std` positive", "b="});
