@@ -99,8 +99,8 @@ std::string scaling_derivation(const Parameters& parameters, const Fans& fans, c
         return "stddev = sqrt(scale / " + mode + ") = sqrt(" + scale + " / " + fan + ") = " + to_text(d.stddev) +
                ", cut at " + to_text(d.lower) + " and " + to_text(d.upper) + " stddev";
       }
-      return "stddev = sqrt(scale / " + mode + ") / " + to_text(stddev_cut_at_2) + " = sqrt(" + scale + " / " + fan +
-             ") / " + to_text(stddev_cut_at_2) + " = " + to_text(d.stddev) + ", cut at 2 stddev";
+      return "stddev = sqrt(scale / " + mode + ") / 0.87962566103423978 = sqrt(" + scale + " / " + fan +
+             ") / 0.87962566103423978 = " + to_text(d.stddev) + ", cut at 2 stddev";
     case Distribution::Kind::normal:
       return "stddev = sqrt(scale / " + mode + ") = sqrt(" + scale + " / " + fan + ") = " + to_text(d.stddev);
     default:

@@ -220,7 +220,7 @@ def check_bars():
 
     unaligned = "HeNormal float32 2^28 unaligned"
     assert count.missed_bars({count.DENSE: summary(22, 4.2), unaligned: summary(30, 3.1)}) == []
-    missed = count.missed_bars({count.DENSE: summary(22.1, 3.9), unaligned: summary(30, 2.7)})
+    missed = count.missed_bars({count.DENSE: summary(22.4, 3.9), unaligned: summary(30, 2.7)})
     assert [m.partition(":")[0] for m in missed] == [count.DENSE, count.DENSE, unaligned], missed
     assert set(count.BARS) <= {w.name for w in count.WORKLOADS}
 
