@@ -6,6 +6,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/distribution_json.h"
+#include "cli/misfit.h"
 #include "cli/table.h"
 
 namespace fanin::cli {

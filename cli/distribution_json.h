@@ -2,11 +2,8 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <string>
 
 #include "fanin/distribution.h"
-#include "fanin/dtype.h"
-#include "fanin/low_precision.h"
 
 namespace fanin::cli {
 
@@ -16,9 +13,5 @@ using Json = nlohmann::ordered_json;
 // distribution before it is cut), lower and upper (in standard deviations; null: no bound), low and high, value, and
 // gain, rows and columns.
 Json distribution_json(const Distribution& distribution);
-
-// Says why a dtype cannot hold many of the values, which are divided by `scale` before they are rounded; "" if it can.
-std::string misfit_of(const Distribution& distribution, DType dtype, double scale = 1,
-                      Rounding rounding = Rounding::nearest);
 
 }  // namespace fanin::cli

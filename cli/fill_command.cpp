@@ -9,8 +9,8 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
-#include "cli/distribution_json.h"
 #include "cli/filler.h"
+#include "cli/misfit.h"
 #include "cli/npy.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"

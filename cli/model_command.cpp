@@ -20,6 +20,7 @@
 #include "cli/commands.h"
 #include "cli/compare.h"
 #include "cli/distribution_json.h"
+#include "cli/misfit.h"
 #include "cli/model_metadata.h"
 #include "cli/model_table.h"
 #include "cli/model_writer.h"
