@@ -7,7 +7,6 @@
 #include <memory>
 #include <string>
 
-#include "cpu/fill.h"
 #include "fanin/error.h"
 #include "params/index_map.h"
 #include "params/output_scale.h"
@@ -38,6 +37,8 @@ RunOptions checked(RunOptions options, Device device) {
   options.cpu_target = cpu_target(options.cpu_target);
   return options;
 }
+
+cpu::HostRun host_run(const RunOptions& options) { return {options.threads, options.cpu_target, options.pause}; }
 
 Destination::Destination(Device device) {
   check(device);
@@ -115,7 +116,8 @@ void Destination::fill_from_host(const FillJob& job) const {
         "precision");
   }
   gpu::check_not_captured(*current_, options_.stream, "A fill with values that the host computes");
-  const cpu::HostRun run{options_.threads, cpu_target(options_.cpu_target), options_.pause};
+  cpu::HostRun run = host_run(options_);
+  run.target = cpu_target(run.target);
   cpu::check(&job, 1, run);
   const auto bytes = [&](std::uint64_t elements) { return bytes_in_memory(job.params, elements); };
   const std::uint64_t count = job.params.index.count;
@@ -143,7 +145,7 @@ void Destination::fill(const FillJob& job) const {
   } else if (current_) {
     gpu::fill(job, *current_, {options_.stream, options_.device_seed, options_.device_call});
   } else {
-    cpu::fill(&job, 1, {options_.threads, options_.cpu_target, options_.pause});
+    cpu::fill(&job, 1, host_run(options_));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "cpu/fill.h"
 #include "cuda/backend.h"
 #include "fanin/options.h"
 #include "fanin/view.h"
@@ -20,6 +21,9 @@ void check_cuda(int ordinal);
 // The options with the CPU target that a fill on the device uses. Throws InvalidArgument for options that are wrong for
 // every fill there, an unusable CPU target included.
 RunOptions checked(RunOptions options, Device device);
+
+// What the host's back end takes of options that are checked for the host.
+cpu::HostRun host_run(const RunOptions& options);
 
 // A device to write to: hands a fill to its back end. While it lives, a CUDA device is the calling thread's current
 // one.

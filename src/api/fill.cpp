@@ -28,8 +28,7 @@ FillParams checked(const FillParams& params, const RunOptions& options) {
   RunOptions run = options;
   run.device_seed = nullptr;  // the parts may be of device memory
   run.device_call = nullptr;
-  run = detail::checked(run, host);
-  cpu::prepare(params, {run.threads, run.cpu_target, run.pause});
+  cpu::prepare(params, detail::host_run(detail::checked(run, host)));
   result.finite = true;
   return result;
 }

@@ -185,7 +185,7 @@ struct Plan::State {
     }
     for (const auto& [device, device_jobs] : jobs) {
       if (Device{device}.is_host()) {
-        cpu::fill(device_jobs.data(), device_jobs.size(), {run.threads, run.cpu_target, run.pause});
+        cpu::fill(device_jobs.data(), device_jobs.size(), detail::host_run(run));
       } else {
         gpu::fill(*launches_for(device), gpu::CurrentDevice(device),
                   {stream_of(device), run.device_seed, run.device_call});

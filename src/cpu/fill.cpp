@@ -170,7 +170,7 @@ template <class Share>
 void in_shares(std::uint64_t total, const HostRun& run, const Share& share) {
   std::uint64_t threads = std::max<std::uint64_t>(total / least_work_per_thread, 1);
   if (threads > 1) {
-    threads = std::min(threads, static_cast<std::uint64_t>(run.threads > 0 ? run.threads : available_threads()));
+    threads = std::min(threads, static_cast<std::uint64_t>(run.most_threads()));
   }
   const std::uint64_t slice = run.pause == nullptr ? total : threads * work_between_pauses;
   std::uint64_t begin = 0;

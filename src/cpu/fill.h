@@ -13,6 +13,8 @@ struct HostRun {
   int threads;                // the most, with the caller's; 0: as many as the process may run on
   CpuTarget target;           // a result of cpu_target()
   void (*pause)() = nullptr;  // RunOptions::pause
+
+  int most_threads() const { return threads > 0 ? threads : available_threads(); }
 };
 
 // Fills host memory and returns when it is full. The work of all jobs is split evenly, and the split changes only

@@ -54,7 +54,7 @@ class Pauses {
         thrown_ = std::current_exception();
         has_ended_ = true;
       }
-      next_ = Clock::now() + std::chrono::milliseconds(10);
+      next_ = Clock::now() + interval;
     }
     return !has_ended_.load(std::memory_order_relaxed);
   }
@@ -65,9 +65,10 @@ class Pauses {
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds interval{10};
 
   void (*pause_)();
-  Clock::time_point next_ = Clock::now() + std::chrono::milliseconds(10);
+  Clock::time_point next_ = Clock::now() + interval;
   std::exception_ptr thrown_;
   std::atomic<bool> has_ended_{false};
 };
@@ -277,9 +278,8 @@ std::shared_ptr<const void> computed(const FillParams& params, const HostRun& ho
   const OrthogonalKernels<Real>& kernels = n < least_columns ? table.narrow : table.slivers;
 
   const double products = 2 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(n);
-  const int available = how.threads > 0 ? how.threads : available_threads();
   const auto threads = static_cast<std::size_t>(
-      std::max(1.0, std::min(static_cast<double>(available), products / least_products_per_thread)));
+      std::max(1.0, std::min(static_cast<double>(how.most_threads()), products / least_products_per_thread)));
   // Two strips or more for each thread, so that they end together.
   const std::size_t strip = std::min(strip_columns, round_up((n + 2 * threads - 1) / (2 * threads), kernels.width));
   const std::size_t strips = (n + strip - 1) / strip;
