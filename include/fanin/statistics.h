@@ -80,7 +80,7 @@ struct Question {
   double lower, upper;
   double histogram_lower, histogram_upper, bins_per_unit;
   std::uint32_t bins;
-  double scale = 1;  // a power of two: the sums are those of the elements of float64 times it
+  double scale;  // a power of two: the sums are those of the elements of float64 times it
 
   __host__ __device__ std::uint32_t counter(double x) const {
     if (x < histogram_lower) return 0;
@@ -269,9 +269,9 @@ inline Statistics statistics_of(const View& tensor, Tallied compute, double lowe
 }  // namespace detail::device
 
 /// Computes the statistics of all whole elements of a view in one pass, or in two for float64 whose largest magnitude
-/// is not between 2^-200 and 2^200. The view names a CUDA device and memory that it
-/// can read: device, managed or pinned memory. Each thread block sums powers of deviations in binary64 and counts the
-/// histogram in shared memory. CUB reduces each block, and the host merges the results of at most 1024 blocks.
+/// is not between 2^-200 and 2^200. The view names a CUDA device and memory that it can read: device, managed or pinned
+/// memory. Each thread block sums powers of deviations in binary64 and counts the histogram in shared memory. CUB
+/// reduces each block, and the host merges the results of at most 1024 blocks.
 ///
 /// Bounds and range are in the elements' units. out_of_bounds counts elements outside [lower, upper]; the histogram has
 /// its own range. Repeated runs of one program on one kind of device give the same bits, because the order of additions

@@ -667,6 +667,7 @@ class Reader {
             .refuse("no rule matches it; a last rule {\"match\": \"*\", ...} would");
       }
       part.rule = choice.number;
+      part.rounding = choice.rule->rounding();
       bind(variables, choice.rule->pattern(), choice.texts);
       if (choice.rule->initializer()) initializer = &*choice.rule->initializer();
       if (const auto& dtype = choice.rule->dtype()) {
@@ -685,7 +686,6 @@ class Reader {
     }
     const bool is_plain = order.layout() && (choice.rule == nullptr || choice.rule->fans().is_plain());
     const bool is_scaled = choice.rule != nullptr && choice.rule->output_scale();
-    if (choice.rule != nullptr) part.rounding = choice.rule->rounding();
     // Nothing depends on the shape or the fans but the initializer itself.
     if (is_plain && !is_scaled && initializer->is_fixed()) {
       part.initializer = initializer->make(variables);
