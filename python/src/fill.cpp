@@ -77,10 +77,8 @@ nb::object fill_array(nb::object array, nb::handle init, nb::handle seed, nb::ha
   options.output_scale = scale.scale;
   options.rounding = rounding_from(rounding);
   if (target.whole && target.count() == 0) return array;  // this process holds nothing
-  RunOptions run;
+  RunOptions run = interruptible(threads);
   run.stream = target.stream;
-  run.threads = threads;
-  run.pause = handle_signals;
   run.device_seed = seed_address_of(device_seed);
   try {
     fill(target, *initializer, whole, options, run);
@@ -122,16 +120,11 @@ void fill_memory(std::uintptr_t address, std::size_t dtype, const nb::tuple& ext
   for (const nb::handle extent : extents) shape.push_back(nb::cast<std::int64_t>(extent));
   const std::uint64_t count = element_count(shape);
   const View view{reinterpret_cast<void*>(address), type, count * size_of(type), host};
-  RunOptions run;
-  run.threads = count > small_count ? threads : 1;
   FillParams params = initializer.params(shape, type, options_from(name, nb::none(), nb::none(), Layout::oihw));
   if (seed_address != 0) params.seed = *reinterpret_cast<const std::uint64_t*>(seed_address);
-  std::optional<nb::gil_scoped_release> release;
-  if (count > small_count) {
-    release.emplace();
-    run.pause = handle_signals;
-  }
-  fanin::fill(view, params, run);
+  if (count <= small_count) return fanin::fill(view, params, {nullptr, 1});
+  const nb::gil_scoped_release release;
+  fanin::fill(view, params, interruptible(threads));
 }
 
 }  // namespace
@@ -139,6 +132,13 @@ void fill_memory(std::uintptr_t address, std::size_t dtype, const nb::tuple& ext
 void handle_signals() {
   const nb::gil_scoped_acquire acquire;
   if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
+
+RunOptions interruptible(int threads) {
+  RunOptions run;
+  run.threads = threads;
+  run.pause = handle_signals;
+  return run;
 }
 
 Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, TensorOptions& options) {
@@ -208,10 +208,7 @@ nb::object draw(nb::handle init, nb::handle shape, nb::handle dtype, nb::handle 
   options.output_scale = scale.scale;
   options.rounding = rounding_from(rounding);
   const nb::object array = empty_numpy_array(written, dtype_of(dtype));
-  RunOptions run;
-  run.threads = threads;
-  run.pause = handle_signals;
-  fill(array_of(array, std::nullopt), *initializer, whole, options, run);
+  fill(array_of(array, std::nullopt), *initializer, whole, options, interruptible(threads));
   return array;
 }
 

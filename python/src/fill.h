@@ -17,6 +17,9 @@ Shape whole_shape(const Array& array, nb::handle shape, nb::handle offset, Tenso
 // Runs the handlers of signals that have come, without the GIL until then. Throws what they raise: KeyboardInterrupt.
 void handle_signals();
 
+// Options of a fill without the GIL, which signals end.
+RunOptions interruptible(int threads);
+
 // Fills an array of any strides. run.stream must be the array's stream. Releases the GIL.
 void fill(const Array& array, const Initializer& initializer, const Shape& shape, const TensorOptions& options,
           const RunOptions& run);

@@ -246,10 +246,8 @@ gets new memory later (module.to, .data =), make a new plan.)")
       .def(
           "fill",
           [](OwningPlan& self, nb::handle stream, int threads, nb::handle device_seed) {
-            RunOptions run;
-            run.threads = threads;
+            RunOptions run = interruptible(threads);
             run.device_seed = seed_address_of(device_seed);
-            run.pause = handle_signals;
             if (!nb::isinstance<nb::dict>(stream)) return self.fill(stream_from(stream), run);
             std::vector<Plan::DeviceStream> streams;
             for (const auto& [device, one] : nb::cast<nb::dict>(stream)) {

@@ -56,17 +56,12 @@ def _public(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     return typing.cast(Callable[P, Tensor], call)
 
 
-def _random(tensor: Tensor, of_seed: Callable[[int], _core.Initializer], generator: torch.Generator | None,
+def _sample(tensor: Tensor, sampler: Sampler, generator: torch.Generator | None,
             same_in_torch: Callable[[Tensor], object]) -> Tensor:
-    """Fills with of_seed(seed). same_in_torch(sample) does what PyTorch would do, and so raises PyTorch's own errors.
+    """Fills with sampler.of_seed(seed). same_in_torch(sample) does what PyTorch would do, and so raises PyTorch's own errors.
 
     Within fanin.torch.keyed the seed is the block's, not the generator's.
     """
-    return _sample(tensor, Sampler(of_seed), generator, same_in_torch)
-
-
-def _sample(tensor: Tensor, sampler: Sampler, generator: torch.Generator | None,
-            same_in_torch: Callable[[Tensor], object]) -> Tensor:
     if blocks := open_blocks():
         blocks[-1].draw(tensor, sampler)
         return tensor
@@ -120,14 +115,15 @@ def _uniform(tensor: Tensor, a: float, b: float, generator: torch.Generator | No
     if tensor.is_complex():  # both parts, as in PyTorch
         _uniform(torch.view_as_real(tensor.detach()), a, b, generator)
         return tensor
-    return _random(tensor, _of_seed(_core.RandomUniform, a, b), generator, lambda sample: sample.uniform_(a, b))
+    return _sample(tensor, Sampler(_of_seed(_core.RandomUniform, a, b)), generator, lambda sample: sample.uniform_(a, b))
 
 
 def _normal(tensor: Tensor, mean: float, std: float, generator: torch.Generator | None) -> Tensor:
     if tensor.is_complex():  # each part has half of the variance, as in PyTorch
         _normal(torch.view_as_real(tensor.detach()), mean, std / math.sqrt(2), generator)
         return tensor
-    return _random(tensor, _of_seed(_core.RandomNormal, mean, std), generator, lambda sample: sample.normal_(mean, std))
+    return _sample(tensor, Sampler(_of_seed(_core.RandomNormal, mean, std)), generator,
+                   lambda sample: sample.normal_(mean, std))
 
 
 def _truncated_normal(mean: float, std: float, a: float, b: float, seed: int) -> _core.Initializer:
@@ -207,7 +203,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         raise ValueError("trunc_normal_ needs a finite mean, a finite std > 0, a <= b with a number between them, and a "
                          f"tensor of {', '.join(DTYPES.values())}. Received: mean={mean}, std={std}, a={a}, b={b}, "
                          f"{tensor.dtype}")
-    return _random(tensor, _allowed(_truncated_normal, mean, std, a, b), generator, same_in_torch)
+    return _sample(tensor, Sampler(_allowed(_truncated_normal, mean, std, a, b)), generator, same_in_torch)
 
 
 @_public
