@@ -53,36 +53,65 @@ std::optional<std::size_t> index_in(const std::vector<double>& list, std::int64_
   return static_cast<std::size_t>(subscript < 0 ? subscript + size : subscript);
 }
 
-double value_of(std::string_view text, const Variable& variable, const Scope& scope) {
-  if (!variable.subscript) {
-    if (const auto at = scope.numbers.find(variable.name); at != scope.numbers.end()) return at->second;
-    if (scope.lists.count(variable.name) != 0) {
-      refuse(text, variable.column, variable.name + " is a list. Write " + variable.name + "[0] for its first element");
-    }
-  } else if (const auto list = scope.lists.find(variable.name); list != scope.lists.end()) {
-    if (const auto index = index_in(list->second, *variable.subscript)) return list->second[*index];
-    const std::size_t size = list->second.size();
-    refuse(text, variable.column,
-           "There is no " + variable.text() + ": " + variable.name + " has " + std::to_string(size) +
-               (size == 1 ? " element" : " elements"));
-  } else if (scope.numbers.count(variable.name) != 0) {
-    refuse(text, variable.column, variable.name + " is a number and has no elements");
+[[noreturn]] void refuse_unknown(std::string_view text, const Variable& variable, const Scope& scope) {
+  std::vector<std::string> known, numbers, elements;
+  for (const auto& [name, value] : scope.all()) {
+    if (std::holds_alternative<double>(*value)) numbers.push_back(name);
+    const auto* list = std::get_if<Scope::List>(value);
+    for (std::size_t k = 0; list != nullptr && k < list->size(); ++k)
+      elements.push_back(name + "[" + std::to_string(k) + "]");
+    known.push_back(name);
   }
-  std::vector<std::string> known;
-  for (const auto& [name, number] : scope.numbers) known.push_back(name);
-  for (const auto& [name, list] : scope.lists) known.push_back(name);
+  numbers.insert(numbers.end(), elements.begin(), elements.end());
+  constexpr std::size_t most = 20;  // a specification can have thousands
   std::string all;
-  for (const auto& [name, number] : scope.numbers) all += (all.empty() ? "" : ", ") + name;
-  for (const auto& [name, list] : scope.lists) {
-    for (std::size_t k = 0; k < list.size(); ++k)
-      all += (all.empty() ? "" : ", ") + name + "[" + std::to_string(k) + "]";
-  }
+  for (std::size_t k = 0; k < std::min(numbers.size(), most); ++k) all += (k > 0 ? ", " : "") + numbers[k];
+  if (numbers.size() > most) all += " and " + std::to_string(numbers.size() - most) + " more";
   refuse(text, variable.column,
          variable.text() + " is not known here. " + (all.empty() ? "There are no variables." : "Known: " + all + ".") +
              suggestion(variable.name, known));
 }
 
+double value_of(std::string_view text, const Variable& variable, const Scope& scope) {
+  const Scope::Value* value = scope.find(variable.name);
+  if (value == nullptr) refuse_unknown(text, variable, scope);
+  if (const auto* word = std::get_if<std::string>(value)) {
+    refuse(text, variable.column, "the capture \"" + variable.name + "\" is \"" + *word + "\" here, not a number");
+  }
+  if (const auto* number = std::get_if<double>(value)) {
+    if (variable.subscript) refuse(text, variable.column, variable.name + " is a number and has no elements");
+    return *number;
+  }
+  const auto& list = std::get<Scope::List>(*value);
+  if (!variable.subscript) {
+    refuse(text, variable.column, variable.name + " is a list. Write " + variable.name + "[0] for its first element");
+  }
+  if (const auto index = index_in(list, *variable.subscript)) return list[*index];
+  refuse(text, variable.column,
+         "There is no " + variable.text() + ": " + variable.name + " has " + std::to_string(list.size()) +
+             (list.size() == 1 ? " element" : " elements"));
+}
+
 }  // namespace
+
+// ---------------------------------------------------------------- variables
+
+const Scope::Value* Scope::find(std::string_view name) const {
+  for (const Scope* scope = this; scope != nullptr; scope = scope->outer_) {
+    if (const auto at = scope->values_.find(name); at != scope->values_.end()) return &at->second;
+  }
+  return nullptr;
+}
+
+const double* Scope::number(std::string_view name) const { return std::get_if<double>(find(name)); }
+
+std::map<std::string, const Scope::Value*> Scope::all() const {
+  std::map<std::string, const Value*> all;
+  for (const Scope* scope = this; scope != nullptr; scope = scope->outer_) {
+    for (const auto& [name, value] : scope->values_) all.emplace(name, &value);
+  }
+  return all;
+}
 
 std::string Variable::text() const { return subscript ? name + "[" + std::to_string(*subscript) + "]" : name; }
 

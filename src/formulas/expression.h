@@ -22,6 +22,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace fanin::detail {
@@ -30,10 +32,28 @@ namespace exact {
 class Arithmetic;
 }
 
-// The values of variables where an expression is evaluated.
-struct Scope {
-  std::map<std::string, double, std::less<>> numbers;             // layer
-  std::map<std::string, std::vector<double>, std::less<>> lists;  // shape[0], shape[1] ...
+// The values of variables where an expression is evaluated. A variable hides those of its name in outer scopes.
+class Scope {
+ public:
+  using List = std::vector<double>;                       // shape[0], shape[1] ...
+  using Value = std::variant<double, List, std::string>;  // a text is a capture that is no number
+
+  Scope() = default;
+  // `outer` must outlive this one.
+  explicit Scope(const Scope* outer) : outer_(outer) {}
+
+  void set(const std::string& name, Value value) { values_[name] = std::move(value); }
+
+  // Null if there is no such variable.
+  const Value* find(std::string_view name) const;
+  // As find, and null if the variable is no number.
+  const double* number(std::string_view name) const;
+  // All variables, by name.
+  std::map<std::string, const Value*> all() const;
+
+ private:
+  const Scope* outer_ = nullptr;
+  std::map<std::string, Value, std::less<>> values_;
 };
 
 // A variable in an expression.
@@ -69,7 +89,7 @@ class Expression {
   std::size_t operations() const { return code_.size(); }
   std::size_t exact_functions() const;
 
-  // Throws InvalidArgument, with the column and what the scope has, for a variable that the scope lacks.
+  // Throws InvalidArgument, with the column, for a variable that the scope lacks, with what it has, or that is a text.
   void check(const Scope& scope) const;
 
   // The value. Throws InvalidArgument as check does, for a value that is not finite, and for a function that this build

@@ -107,11 +107,12 @@ std::vector<double> window_values(std::string_view name, std::int64_t length, bo
   const Expression turn("2 * pi * n / m", Functions::all);
   const Expression value(without_abs(std::string(window.value)), Functions::all);
   Scope scope;
-  scope.numbers = {{"m", m}, {"points", m + 1}, {"n", 0}, {"t", 0}};
+  scope.set("m", m);
+  scope.set("points", m + 1);
   std::vector<double> values;
   for (std::int64_t n = 0; n < length; ++n) {
-    scope.numbers["n"] = static_cast<double>(n);
-    scope.numbers["t"] = turn.value(scope);
+    scope.set("n", static_cast<double>(n));
+    scope.set("t", turn.value(scope));
     values.push_back(value.value(scope));
   }
   return values;

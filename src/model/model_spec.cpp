@@ -33,7 +33,7 @@ using detail::NamePattern;
 using detail::Number;
 using detail::Place;
 using detail::Rule;
-using detail::Variables;
+using detail::Scope;
 
 // More than a file can list; a slip such as a vocabulary's size in "repeat" must not exhaust the memory.
 constexpr std::size_t max_parts = std::size_t{1} << 22;
@@ -72,8 +72,8 @@ struct CaptureRange {
 };
 
 // A count can depend on earlier captures. Adds it to `counted`, the numbers of all captures.
-CaptureRange capture_range(const Loop& loop, const Variables& variables, std::size_t& counted) {
-  const CaptureRange range{loop.first ? loop.first->integer(variables) : 0, loop.end.integer(variables)};
+CaptureRange capture_range(const Loop& loop, const Scope& scope, std::size_t& counted) {
+  const CaptureRange range{loop.first ? loop.first->integer(scope) : 0, loop.end.integer(scope)};
   if (range.first < 0 || range.end < range.first) {
     loop.place.refuse("a capture counts from 0 or more to an end that is not less. Received: from " +
                       std::to_string(range.first) + " to " + std::to_string(range.end));
@@ -89,17 +89,17 @@ CaptureRange capture_range(const Loop& loop, const Variables& variables, std::si
   return range;
 }
 
-// Calls f() for each combination of the captures' numbers, with the variables and numbers set.
-void for_each(const std::vector<Loop>& loops, Variables& variables, std::vector<std::int64_t>& numbers,
-              std::size_t& counted, const std::function<void()>& f) {
+// Calls f() for each combination of the captures' numbers, with the scope's variables and the numbers set.
+void for_each(const std::vector<Loop>& loops, Scope& scope, std::vector<std::int64_t>& numbers, std::size_t& counted,
+              const std::function<void()>& f) {
   if (numbers.size() == loops.size()) return f();
   const Loop& loop = loops[numbers.size()];
-  const CaptureRange range = capture_range(loop, variables, counted);
+  const CaptureRange range = capture_range(loop, scope, counted);
   numbers.push_back(range.first);
   for (std::int64_t number = range.first; number < range.end; ++number) {
     numbers[numbers.size() - 1] = number;
-    variables.bind(loop.capture, static_cast<double>(number));
-    for_each(loops, variables, numbers, counted, f);
+    scope.set(loop.capture, static_cast<double>(number));
+    for_each(loops, scope, numbers, counted, f);
   }
   numbers.pop_back();
 }
@@ -137,9 +137,9 @@ std::vector<Number> extents_of(const Place& place) {
   return extents;
 }
 
-Shape shape_of(const std::vector<Number>& extents, const Place& place, const Variables& variables) {
+Shape shape_of(const std::vector<Number>& extents, const Place& place, const Scope& scope) {
   Shape shape;
-  for (const Number& extent : extents) shape.push_back(extent.integer(variables));
+  for (const Number& extent : extents) shape.push_back(extent.integer(scope));
   place.with_errors([&] { element_count(shape); });
   return shape;
 }
@@ -162,8 +162,7 @@ void check_captures(const NamePattern& name, const Place& place, const std::vect
   }
 }
 
-PartEntry part_entry(const Place& place, const std::vector<Loop>& outer, const Variables& constants,
-                     std::uint64_t seed) {
+PartEntry part_entry(const Place& place, const std::vector<Loop>& outer, const Scope& constants, std::uint64_t seed) {
   place.check_object({"name", "size", "shape", "repeat", "initializer"});
   if (!place.has("size")) place.refuse("a part needs a \"size\", its extent along the tensor's axis");
   PartEntry part{place, {}, loops_of(place), Number(place.at("size"), "an integer or a formula in a string"), {}, {}};
@@ -176,7 +175,7 @@ PartEntry part_entry(const Place& place, const std::vector<Loop>& outer, const V
   return part;
 }
 
-Entry entry_of(const Place& place, const std::string& name, const Variables& constants, std::uint64_t seed) {
+Entry entry_of(const Place& place, const std::string& name, const Scope& constants, std::uint64_t seed) {
   Entry entry{place, NamePattern(name, NamePattern::Globs::none), {}, {}, {}, {}, {}, {}, {}};
   if (name == "__metadata__") place.refuse("the safetensors format reserves this name");
   if (place.json().is_array()) {
@@ -284,7 +283,7 @@ class Reader {
         names.push_back(item.key());
         const Number number(place);
         const auto replaced = given.extract(item.key());
-        variables_.bind(item.key(), replaced ? replaced.mapped() : number.value(variables_));
+        constants_.set(item.key(), replaced ? replaced.mapped() : number.value(constants_));
       }
     }
     if (given.empty()) return;
@@ -299,7 +298,7 @@ class Reader {
     rules.check_list("a list of rules");
     for (std::size_t j = 0; j < rules.json().size(); ++j) {
       rules_.push_back(rules.at(j).with_errors(
-          [&] { return Rule::of_model(rules.at(j), variables_, seed_, options_.classes.has_value()); }));
+          [&] { return Rule::of_model(rules.at(j), constants_, seed_, options_.classes.has_value()); }));
       const NamePattern& pattern = rules_.back().pattern();
       spec_.rules.push_back(pattern.text());
       const std::string_view begin = pattern.begin(), end = pattern.end();
@@ -325,24 +324,23 @@ class Reader {
     // A search by key would take time linear in the number of keys.
     for (const auto& item : tensors.json().items()) {
       const Place place = tensors.of(item.value());
-      entries_.push_back(place.with_errors([&] { return entry_of(place, item.key(), variables_, seed_); }));
+      entries_.push_back(place.with_errors([&] { return entry_of(place, item.key(), constants_, seed_); }));
       const Entry& entry = entries_.back();
       spec_.entries.push_back({item.key(), {}});
       for (const Loop& loop : entry.loops) spec_.entries.back().captures.push_back(loop.capture);
       if (!entry.tie) with_shape.push_back(&entry);
     }
     std::vector<std::int64_t> numbers;
-    add_tensors(with_shape, variables_, numbers);
+    add_tensors(with_shape, constants_, numbers);
   }
 
   // Adds the tensors of entries whose first captures have these numbers. Entries in a row whose next capture has the
   // same name take turns: all tensors of layer 0 come before those of layer 1, as in the files of frameworks.
-  void add_tensors(const std::vector<const Entry*>& entries, const Variables& variables,
-                   std::vector<std::int64_t>& numbers) {
+  void add_tensors(const std::vector<const Entry*>& entries, const Scope& scope, std::vector<std::int64_t>& numbers) {
     const std::size_t depth = numbers.size();
     for (std::size_t begin = 0; begin < entries.size();) {
       if (entries[begin]->loops.size() == depth) {
-        add_tensor(*entries[begin++], variables, numbers);
+        add_tensor(*entries[begin++], scope, numbers);
         continue;
       }
       const std::string& capture = entries[begin]->loops[depth].capture;
@@ -351,9 +349,9 @@ class Reader {
       for (; end < entries.size() && entries[end]->loops.size() > depth; ++end) {
         const Loop& loop = entries[end]->loops[depth];
         if (loop.capture != capture) break;
-        ranges.push_back(capture_range(loop, variables, counted_));
+        ranges.push_back(capture_range(loop, scope, counted_));
       }
-      Variables inner = variables;
+      Scope inner(&scope);
       std::vector<const Entry*> chosen;
       std::int64_t number = 0;
       while (next_number(ranges, number)) {
@@ -361,7 +359,7 @@ class Reader {
         for (std::size_t j = 0; j < ranges.size(); ++j) {
           if (number >= ranges[j].first && number < ranges[j].end) chosen.push_back(entries[begin + j]);
         }
-        inner.bind(capture, static_cast<double>(number));
+        inner.set(capture, static_cast<double>(number));
         numbers.push_back(number++);
         add_tensors(chosen, inner, numbers);
         numbers.pop_back();
@@ -397,13 +395,13 @@ class Reader {
     });
   }
 
-  void add_tensor(const Entry& entry, const Variables& variables, const std::vector<std::int64_t>& numbers) {
+  void add_tensor(const Entry& entry, const Scope& scope, const std::vector<std::int64_t>& numbers) {
     ModelTensor tensor;
     tensor.name = name_with(entry.name, entry.loops, numbers);
     tensor.entry = static_cast<std::size_t>(&entry - entries_.data());
     tensor.captures = numbers;
     const Place shape = entry.place.json().is_array() ? entry.place : entry.place.at("shape");
-    tensor.shape = shape_of(entry.shape, shape, variables);
+    tensor.shape = shape_of(entry.shape, shape, scope);
     add_name(entry, tensor.name, spec_.tensors.size());
     if (entry.parts.empty()) {
       ModelPart part;
@@ -412,7 +410,7 @@ class Reader {
       part.size = tensor.shape.empty() ? 1 : static_cast<std::uint64_t>(tensor.shape[0]);
       add_part(entry, tensor, std::move(part), {nullptr, {}});
     } else {
-      add_parts(entry, tensor, variables);
+      add_parts(entry, tensor, scope);
     }
     spec_.tensors.push_back(std::move(tensor));
   }
@@ -430,9 +428,9 @@ class Reader {
     sources_.push_back(std::move(source));
   }
 
-  void add_parts(const Entry& entry, ModelTensor& tensor, const Variables& variables) {
+  void add_parts(const Entry& entry, ModelTensor& tensor, const Scope& scope) {
     const auto rank = static_cast<std::int64_t>(tensor.shape.size());
-    std::int64_t axis = entry.axis ? entry.axis->integer(variables) : 0;
+    std::int64_t axis = entry.axis ? entry.axis->integer(scope) : 0;
     if (axis < -rank || axis >= rank) {
       const Place place = entry.place.has("axis") ? entry.place.at("axis") : entry.place;
       place.refuse("the axis " + std::to_string(axis) + " of the parts is outside shape " + to_string(tensor.shape));
@@ -444,7 +442,7 @@ class Reader {
     std::int64_t sum = 0;
     for (const PartEntry& source : entry.parts) {
       std::vector<std::int64_t> numbers;
-      Variables inner = variables;
+      Scope inner(&scope);
       for_each(source.loops, inner, numbers, counted_, [&] {
         ModelPart part;
         part.name = source.name ? name_with(*source.name, source.loops, numbers, entry.loops, tensor.captures)
@@ -477,9 +475,9 @@ class Reader {
   void add_ties() {
     for (const Entry& entry : entries_) {
       if (!entry.tie) continue;
-      Variables variables = variables_;
+      Scope scope(&constants_);
       std::vector<std::int64_t> numbers;
-      for_each(entry.loops, variables, numbers, counted_, [&] {
+      for_each(entry.loops, scope, numbers, counted_, [&] {
         const std::string target = name_with(*entry.tie, entry.loops, numbers);
         const auto at = names_.find(target);
         if (at == names_.end() || spec_.tensors[at->second].name != target) {
@@ -497,20 +495,20 @@ class Reader {
   // ---------------------------------------------------------------- rules for tensors
 
   // The constants and the captures of a part.
-  Variables variables_of(const ModelTensor& tensor, const PartSource& source) const {
-    Variables variables = variables_;
-    const auto bind = [&](const std::vector<Loop>& loops, const std::vector<std::int64_t>& numbers) {
+  Scope scope_of(const ModelTensor& tensor, const PartSource& source) const {
+    Scope scope(&constants_);
+    const auto set = [&](const std::vector<Loop>& loops, const std::vector<std::int64_t>& numbers) {
       for (std::size_t j = 0; j < loops.size(); ++j) {
-        variables.bind(loops[j].capture, static_cast<double>(numbers[j]));
+        scope.set(loops[j].capture, static_cast<double>(numbers[j]));
       }
     };
-    bind(entries_[tensor.entry].loops, tensor.captures);
-    if (source.entry != nullptr) bind(source.entry->loops, source.captures);
-    return variables;
+    set(entries_[tensor.entry].loops, tensor.captures);
+    if (source.entry != nullptr) set(source.entry->loops, source.captures);
+    return scope;
   }
 
-  static void bind(Variables& variables, const NamePattern& pattern, const std::vector<std::string>& texts) {
-    for (std::size_t j = 0; j < texts.size(); ++j) variables.bind(pattern.captures()[j], texts[j]);
+  static void set_captures(Scope& scope, const NamePattern& pattern, const std::vector<std::string>& texts) {
+    for (std::size_t j = 0; j < texts.size(); ++j) detail::set_capture(scope, pattern.captures()[j], texts[j]);
   }
 
   // The names of the classes of the module that holds a tensor.
@@ -523,17 +521,17 @@ class Reader {
 
   // Whether a rule matches a part, by the part's name or else the tensor's, and what its captures are then.
   std::optional<std::vector<std::string>> match(const Rule& rule, const ModelTensor& tensor, const ModelPart& part,
-                                                const Variables& variables) const {
+                                                const Scope& scope) const {
     auto texts = rule.pattern().match(part.name);
     if (!texts && part.name != tensor.name) texts = rule.pattern().match(tensor.name);
     if (!texts || !rule.has_conditions()) return texts;
-    Variables with_captures = variables;
-    bind(with_captures, rule.pattern(), *texts);
+    Scope with_captures(&scope);
+    set_captures(with_captures, rule.pattern(), *texts);
     return rule.takes(part.shape, classes_of(tensor.name), with_captures) ? std::move(texts) : std::nullopt;
   }
 
   // The first rule that matches a part. Also notes which rules match anything.
-  Choice choose(const ModelTensor& tensor, const ModelPart& part, const Variables& variables) {
+  Choice choose(const ModelTensor& tensor, const ModelPart& part, const Scope& scope) {
     struct Numbers {
       std::vector<std::size_t>::const_iterator next, end;
     };
@@ -561,7 +559,7 @@ class Reader {
         if (all_matched_from_ <= number) return choice;
         continue;
       }
-      auto texts = match(rules_[number], tensor, part, variables);
+      auto texts = match(rules_[number], tensor, part, scope);
       if (!texts) continue;
       matched_[number] = true;
       while (all_matched_from_ > 0 && matched_[all_matched_from_ - 1]) --all_matched_from_;
@@ -609,20 +607,20 @@ class Reader {
     } else {
       rule.place().at("fan_of").refuse("there is no tensor \"" + name + "\"");
     }
-    Variables variables = variables_of(*tensor, *source);
-    const Choice choice = choose(*tensor, part, variables);
+    Scope scope = scope_of(*tensor, *source);
+    const Choice choice = choose(*tensor, part, scope);
     if (choice.rule == nullptr) return detail::fans_of(part.shape, order_of(*tensor, nullptr, nullptr), {});
     if (choice.rule->fans().fan_of()) {
       rule.place().at("fan_of").refuse("the tensor \"" + name + "\" takes its fans from another tensor itself");
     }
-    bind(variables, choice.rule->pattern(), choice.texts);
-    bind_shape(variables, part.shape);
+    set_captures(scope, choice.rule->pattern(), choice.texts);
+    set_shape(scope, part.shape);
     const InitializerTemplate* initializer = choice.rule->initializer() ? &*choice.rule->initializer() : nullptr;
-    return choice.rule->fans().fans(part.shape, order_of(*tensor, choice.rule, initializer), variables);
+    return choice.rule->fans().fans(part.shape, order_of(*tensor, choice.rule, initializer), scope);
   }
 
-  static void bind_shape(Variables& variables, const Shape& shape) {
-    variables.scope.lists["shape"] = std::vector<double>(shape.begin(), shape.end());
+  static void set_shape(Scope& scope, const Shape& shape) {
+    scope.set("shape", Scope::List(shape.begin(), shape.end()));
   }
 
   void choose_initializers() {
@@ -655,20 +653,20 @@ class Reader {
   void choose_initializer(const ModelTensor& tensor, ModelPart& part, const PartSource& source,
                           std::optional<DType>& wanted) {
     const Entry& entry = entries_[tensor.entry];
-    Variables variables = variables_of(tensor, source);
+    Scope scope = scope_of(tensor, source);
     Choice choice;
     const InitializerTemplate* initializer = nullptr;
     if (source.entry != nullptr && source.entry->initializer) {
       initializer = &*source.entry->initializer;
     } else {
-      choice = choose(tensor, part, variables);
+      choice = choose(tensor, part, scope);
       if (choice.rule == nullptr) {
         (source.entry != nullptr ? source.entry->place : entry.place)
             .refuse("no rule matches it; a last rule {\"match\": \"*\", ...} would");
       }
       part.rule = choice.number;
       part.rounding = choice.rule->rounding();
-      bind(variables, choice.rule->pattern(), choice.texts);
+      set_captures(scope, choice.rule->pattern(), choice.texts);
       if (choice.rule->initializer()) initializer = &*choice.rule->initializer();
       if (const auto& dtype = choice.rule->dtype()) {
         if (wanted && *wanted != *dtype && !entry.dtype) {
@@ -688,10 +686,10 @@ class Reader {
     const bool is_scaled = choice.rule != nullptr && choice.rule->output_scale();
     // Nothing depends on the shape or the fans but the initializer itself.
     if (is_plain && !is_scaled && initializer->is_fixed()) {
-      part.initializer = initializer->make(variables);
+      part.initializer = initializer->make(scope);
       return;
     }
-    bind_shape(variables, part.shape);
+    set_shape(scope, part.shape);
     std::string fan_reason;
     Fans fans{};
     if (choice.rule != nullptr && choice.rule->fans().fan_of()) {
@@ -700,24 +698,24 @@ class Reader {
       fans = fans_of_other(*choice.rule, name);
       fan_reason = "fans of " + name;
     } else if (choice.rule != nullptr) {
-      fans = choice.rule->fans().fans(part.shape, order, variables);
+      fans = choice.rule->fans().fans(part.shape, order, scope);
       fan_reason = choice.rule->fans().explanation();
     } else {
       fans = entry.place.with_errors([&] { return detail::fans_of(part.shape, order, {}); });
     }
     if (!order.layout()) fan_reason = "layout " + order.name() + (fan_reason.empty() ? "" : ", ") + fan_reason;
     if (!is_plain) part.fans = fans;
-    variables.bind("fan_in", static_cast<double>(fans.fan_in));
-    variables.bind("fan_out", static_cast<double>(fans.fan_out));
-    part.initializer = initializer->make(variables);
+    scope.set("fan_in", static_cast<double>(fans.fan_in));
+    scope.set("fan_out", static_cast<double>(fans.fan_out));
+    part.initializer = initializer->make(scope);
     if (!order.layout() && Access::scheme(*part.initializer).reads_layout()) {
       entry.place.refuse("the values of " + std::string(part.initializer->class_name()) +
                          " depend on the layout, which must be HWIO or OIHW. Received: layout \"" + order.name() +
                          "\"");
     }
-    if (is_scaled) part.output_scale = scale_of(*choice.rule, variables);
+    if (is_scaled) part.output_scale = scale_of(*choice.rule, scope);
     if (!options_.explain) return;
-    part.reason = initializer->explanation(variables);
+    part.reason = initializer->explanation(scope);
     const auto add_reason = [&](const std::string& text) { part.reason += (part.reason.empty() ? "" : "; ") + text; };
     if (!fan_reason.empty()) add_reason(fan_reason);
     if (!is_scaled) return;
@@ -725,8 +723,8 @@ class Reader {
     add_reason("output_scale = " + (formula.empty() ? "" : formula + " = ") + detail::to_text(part.output_scale));
   }
 
-  static double scale_of(const Rule& rule, const Variables& variables) {
-    const double scale = rule.output_scale()->value(variables);
+  static double scale_of(const Rule& rule, const Scope& scope) {
+    const double scale = rule.output_scale()->value(scope);
     if (scale > 0) return scale;
     rule.place().at("output_scale").refuse("a scale is positive. It is " + detail::to_text(scale));
   }
@@ -823,7 +821,7 @@ class Reader {
   Place root_;
   std::uint64_t seed_;
   const ModelSpecOptions& options_;
-  Variables variables_;  // the constants
+  Scope constants_;
   std::optional<AxisOrder> layout_;
   const AxisOrder hwio_{"HWIO"};
   const AxisOrder oihw_{"OIHW"};

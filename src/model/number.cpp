@@ -26,25 +26,9 @@ std::optional<double> number_in(const std::string& text) {
 
 }  // namespace
 
-void Variables::check(const Expression& expression) const {
-  for (const Variable& variable : expression.variables()) {
-    const auto word = words_.find(variable.name);
-    if (word == words_.end()) continue;
-    throw InvalidArgument("column " + std::to_string(variable.column) + ": the capture \"" + variable.name +
-                          "\" is \"" + word->second + "\" here, not a number");
-  }
-  expression.check(scope);
-}
-
-void Variables::bind(const std::string& name, const std::string& text) {
-  if (const std::optional<double> number = number_in(text)) return bind(name, *number);
-  scope.numbers.erase(name);
-  words_[name] = text;
-}
-
-void Variables::bind(const std::string& name, double number) {
-  words_.erase(name);
-  scope.numbers[name] = number;
+void set_capture(Scope& scope, const std::string& name, const std::string& text) {
+  if (const std::optional<double> number = number_in(text)) return scope.set(name, *number);
+  scope.set(name, text);
 }
 
 Number::Number(const Place& place, const std::string& what) : place_(place) {
@@ -56,23 +40,20 @@ Number::Number(const Place& place, const std::string& what) : place_(place) {
   place.with_errors([&] { expression_.emplace(place.text()); });
 }
 
-bool Number::depends_on_more(const std::map<std::string, double, std::less<>>& numbers) const {
-  if (!expression_) return false;
+bool Number::depends_on_no_more_than(const Scope& scope) const {
+  if (!expression_) return true;
   const auto& used = expression_->variables();
-  return std::any_of(used.begin(), used.end(), [&](const Variable& variable) {
-    return variable.subscript || numbers.find(variable.name) == numbers.end();
+  return std::all_of(used.begin(), used.end(), [&](const Variable& variable) {
+    return !variable.subscript && scope.number(variable.name) != nullptr;
   });
 }
 
-double Number::value(const Variables& variables) const {
+double Number::value(const Scope& scope) const {
   if (!expression_) return place_.json().get<double>();
-  return place_.with_errors([&] {
-    variables.check(*expression_);
-    return in_default_fp_environment([&] { return expression_->value(variables.scope); });
-  });
+  return place_.with_errors([&] { return in_default_fp_environment([&] { return expression_->value(scope); }); });
 }
 
-std::int64_t Number::integer(const Variables& variables) const {
+std::int64_t Number::integer(const Scope& scope) const {
   constexpr auto most = std::numeric_limits<std::int64_t>::max();
   if (!expression_) {
     const Json& json = place_.json();
@@ -82,7 +63,7 @@ std::int64_t Number::integer(const Variables& variables) const {
     return json.get<std::int64_t>();
   }
   constexpr double exact = 9007199254740992;  // 2^53
-  const double number = value(variables);
+  const double number = value(scope);
   if (number != std::floor(number) || std::abs(number) > exact) {
     place_.refuse("the formula " + dump_json(place_.json()) + " must give an integer of at most 2^53. It gives " +
                   to_text(number));

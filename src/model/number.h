@@ -2,32 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "formulas/expression.h"
 #include "model/place.h"
 
 namespace fanin::detail {
 
-// What formulas can use at a place of the specification.
-class Variables {
- public:
-  Scope scope;
-
-  // A capture, which replaces another variable of its name. A text that is no number can be used in names only.
-  void bind(const std::string& name, const std::string& text);
-  void bind(const std::string& name, double number);
-
-  // Whether every variable of the expression has a value. Throws InvalidArgument otherwise.
-  void check(const Expression& expression) const;
-
- private:
-  std::map<std::string, std::string, std::less<>> words_;  // captures that are no numbers
-};
+// Gives a capture the text that it has matched: as a number if it is one, such as a layer's. Any other text can be used
+// in names only.
+void set_capture(Scope& scope, const std::string& name, const std::string& text);
 
 // A number of the specification: JSON's, or a formula in a string.
 class Number {
@@ -37,12 +22,12 @@ class Number {
 
   // The formula's text, or "".
   std::string formula() const { return expression_ ? expression_->text() : ""; }
-  // Whether the value depends on anything but these numbers.
-  bool depends_on_more(const std::map<std::string, double, std::less<>>& numbers) const;
+  // Whether it has no formula, or one of numbers of this scope alone.
+  bool depends_on_no_more_than(const Scope& scope) const;
 
   // Throw InvalidArgument. An integer is exact.
-  double value(const Variables& variables) const;
-  std::int64_t integer(const Variables& variables) const;
+  double value(const Scope& scope) const;
+  std::int64_t integer(const Scope& scope) const;
 
  private:
   Place place_;

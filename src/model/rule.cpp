@@ -65,7 +65,7 @@ void check_variable(const Place& place, const std::string& name) {
 
 // ---------------------------------------------------------------- initializers
 
-InitializerTemplate::InitializerTemplate(const Place& place, const Variables& constants, std::uint64_t seed)
+InitializerTemplate::InitializerTemplate(const Place& place, const Scope& constants, std::uint64_t seed)
     : place_(place), seed_(seed) {
   const Json& json = place.json();
   if (json.is_object() && json.contains("class_name") && json["class_name"].is_string() && json.contains("config") &&
@@ -83,23 +83,26 @@ InitializerTemplate::InitializerTemplate(const Place& place, const Variables& co
     if (json["class_name"] == "Formula" && config.has("value") && config.json()["value"].is_string())
       words_ = words_of(config.at("value").text());
   }
-  const auto& numbers = constants.scope.numbers;
-  const auto depends = [&](const auto& formula) { return formula.second.depends_on_more(numbers); };
-  if (words_.empty() && std::none_of(formulas_.begin(), formulas_.end(), depends)) fixed_ = make(constants);
+  // Made here even if no tensor takes it, so that mistakes are found. A capture may hide a constant later.
+  const auto is_constant = [&](const auto& formula) { return formula.second.depends_on_no_more_than(constants); };
+  if (words_.empty() && std::all_of(formulas_.begin(), formulas_.end(), is_constant)) {
+    Initializer initializer = make(constants);
+    if (formulas_.empty()) fixed_ = std::move(initializer);
+  }
   layout_ =
       Access::scheme(fixed_ ? *fixed_ : class_named(json["class_name"].get<std::string>()).with_defaults()).layout();
 }
 
-Initializer InitializerTemplate::make(const Variables& variables) const {
+Initializer InitializerTemplate::make(const Scope& scope) const {
   if (fixed_) return *fixed_;
   if (formulas_.empty() && words_.empty()) return read(place_.json());
   Json numbers = Json::array();  // the formulas' values, and the constants' of a Formula
   for (const auto& [key, number] : formulas_) {
-    numbers.push_back(key == "seed" ? Json(number.integer(variables)) : Json(number.value(variables)));
+    numbers.push_back(key == "seed" ? Json(number.integer(scope)) : Json(number.value(scope)));
   }
   for (const std::string& word : words_) {
-    const auto known = variables.scope.numbers.find(word);
-    numbers.push_back(known == variables.scope.numbers.end() ? Json() : Json(known->second));
+    const double* known = scope.number(word);
+    numbers.push_back(known == nullptr ? Json() : Json(*known));
   }
   const auto made = made_.find(numbers);
   if (made != made_.end()) return made->second;
@@ -149,10 +152,10 @@ Initializer InitializerTemplate::read(const Json& json) const {
   }
 }
 
-std::string InitializerTemplate::explanation(const Variables& variables) const {
+std::string InitializerTemplate::explanation(const Scope& scope) const {
   std::string text;
   for (const auto& [key, number] : formulas_) {
-    text += (text.empty() ? "" : "; ") + key + " = " + number.formula() + " = " + to_text(number.value(variables));
+    text += (text.empty() ? "" : "; ") + key + " = " + number.formula() + " = " + to_text(number.value(scope));
   }
   return text;
 }
@@ -205,14 +208,14 @@ FanRule::FanRule(const Place& place) : place_(place) {
   }
 }
 
-Fans FanRule::fans(const Shape& shape, const AxisOrder& order, const Variables& variables) const {
+Fans FanRule::fans(const Shape& shape, const AxisOrder& order, const Scope& scope) const {
   KernelOptions kernel = kernel_;
-  if (groups_) kernel.groups = groups_->integer(variables);
+  if (groups_) kernel.groups = groups_->integer(scope);
   Fans fans = place_.with_errors(
       [&] { return axes_.input ? compute_fans(shape, Layout::hwio, axes_) : fans_of(shape, order, kernel); });
   const auto replace = [&](const std::optional<Number>& number, const char* key, std::uint64_t& fan) {
     if (!number) return;
-    const std::int64_t value = number->integer(variables);
+    const std::int64_t value = number->integer(scope);
     if (value < 0) place_.at(key).refuse("a fan must not be negative. It is " + std::to_string(value));
     fan = static_cast<std::uint64_t>(value);
   };
@@ -226,7 +229,7 @@ Fans FanRule::fans(const Shape& shape, const AxisOrder& order, const Variables& 
 Rule::Rule(const Place& place, const std::string& match)
     : place_(place), pattern_(match, NamePattern::Globs::allowed), fans_(place) {}
 
-Rule Rule::of_model(const Place& place, const Variables& constants, std::uint64_t seed, bool classes_are_known) {
+Rule Rule::of_model(const Place& place, const Scope& constants, std::uint64_t seed, bool classes_are_known) {
   std::vector<std::string> keys{"match", "class", "initializer",  "load",    "shape",
                                 "rank",  "dtype", "output_scale", "rounding"};
   for (std::string& key : FanRule::keys()) keys.push_back(std::move(key));
@@ -288,14 +291,14 @@ Rule Rule::of_model(const Place& place, const Variables& constants, std::uint64_
   return rule;
 }
 
-bool Rule::takes(const Shape& shape, const std::vector<std::string>& classes, const Variables& variables) const {
+bool Rule::takes(const Shape& shape, const std::vector<std::string>& classes, const Scope& scope) const {
   const auto has_name = [&](const std::string& name) { return class_->match(name).has_value(); };
   if (class_ && std::none_of(classes.begin(), classes.end(), has_name)) return false;
-  if (rank_ && rank_->integer(variables) != static_cast<std::int64_t>(shape.size())) return false;
+  if (rank_ && rank_->integer(scope) != static_cast<std::int64_t>(shape.size())) return false;
   if (!shape_) return true;
   if (shape_->size() != shape.size()) return false;
   for (std::size_t j = 0; j < shape.size(); ++j) {
-    if ((*shape_)[j] && (*shape_)[j]->integer(variables) != shape[j]) return false;
+    if ((*shape_)[j] && (*shape_)[j]->integer(scope) != shape[j]) return false;
   }
   return true;
 }

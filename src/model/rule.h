@@ -24,19 +24,19 @@ namespace fanin::detail {
 class InitializerTemplate {
  public:
   // `constants` are the numbers that every formula can use.
-  InitializerTemplate(const Place& place, const Variables& constants, std::uint64_t seed);
+  InitializerTemplate(const Place& place, const Scope& constants, std::uint64_t seed);
 
   // Whether it is the same for all tensors and has no formulas.
-  bool is_fixed() const { return fixed_ && formulas_.empty(); }
+  bool is_fixed() const { return fixed_.has_value(); }
 
   // Of the framework whose name for the initializer was used.
   Layout layout() const { return layout_; }
 
   // With the formulas' values, and with the model's seed unless it has one. Throws InvalidArgument.
-  Initializer make(const Variables& variables) const;
+  Initializer make(const Scope& scope) const;
 
   // "stddev = 0.02 / sqrt(2 * (layer + 1)) = 0.01", or "" without formulas.
-  std::string explanation(const Variables& variables) const;
+  std::string explanation(const Scope& scope) const;
 
  private:
   Initializer read(const Json& json) const;
@@ -46,7 +46,7 @@ class InitializerTemplate {
   std::vector<std::pair<std::string, Number>> formulas_;  // by parameter
   std::vector<std::string> words_;                        // in the expression of a Formula, which gets their values
   bool needs_seed_ = false;                               // it is random and has no seed of its own
-  std::optional<Initializer> fixed_;                      // if it is the same for all tensors
+  std::optional<Initializer> fixed_;                      // if it has neither
   Layout layout_ = Layout::hwio;
   // By its formulas' values: reading a configuration takes longer than all the rest. One thread reads a specification.
   mutable std::map<Json, Initializer> made_;
@@ -68,7 +68,7 @@ class FanRule {
   const std::string& explanation() const { return explanation_; }
 
   // The fans of a tensor, but for fan_of. Throws InvalidArgument.
-  Fans fans(const Shape& shape, const AxisOrder& order, const Variables& variables) const;
+  Fans fans(const Shape& shape, const AxisOrder& order, const Scope& scope) const;
 
  private:
   Place place_;
@@ -84,7 +84,7 @@ class FanRule {
 class Rule {
  public:
   // A rule: it has "match", or "class" if the classes of modules are known, and "initializer" or "load".
-  static Rule of_model(const Place& place, const Variables& constants, std::uint64_t seed, bool classes_are_known);
+  static Rule of_model(const Place& place, const Scope& constants, std::uint64_t seed, bool classes_are_known);
 
   const Place& place() const { return place_; }
   const NamePattern& pattern() const { return pattern_; }
@@ -97,7 +97,7 @@ class Rule {
 
   bool has_conditions() const { return rank_ || shape_ || class_; }
   // Whether the shape, and the names of the classes of the tensor's module, are as the rule wants them.
-  bool takes(const Shape& shape, const std::vector<std::string>& classes, const Variables& variables) const;
+  bool takes(const Shape& shape, const std::vector<std::string>& classes, const Scope& scope) const;
 
  private:
   Rule(const Place& place, const std::string& match);

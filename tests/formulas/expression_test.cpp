@@ -23,8 +23,11 @@ using fanin::detail::Scope;
 
 Scope scope() {
   Scope scope;
-  scope.numbers = {{"layer", 3}, {"width", 768}, {"x", 1.1}, {"tenth", 0.1}};
-  scope.lists = {{"shape", {768, 3072}}};
+  scope.set("layer", 3.0);
+  scope.set("width", 768.0);
+  scope.set("x", 1.1);
+  scope.set("tenth", 0.1);
+  scope.set("shape", Scope::List{768, 3072});
   return scope;
 }
 
@@ -204,7 +207,7 @@ TEST(Program, BoundsHoldAllValues) {
     ASSERT_TRUE(found) << text;
     for (int k = 0; k <= 1000; ++k) {
       Scope scope;
-      scope.numbers["x"] = range.first + (range.second - range.first) * k / 1000;
+      scope.set("x", range.first + (range.second - range.first) * k / 1000);
       const double value = Expression(text, Functions::all).value(scope);
       EXPECT_LE(found->low, value) << text;
       EXPECT_GE(found->high, value) << text;

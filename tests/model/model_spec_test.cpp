@@ -175,6 +175,18 @@ TEST(ModelSpec, CapturesWithLeadingZerosAreNoNumbers) {
   }
 }
 
+TEST(ModelSpec, CapturesHideConstants) {
+  const auto model =
+      read(spec(R"("w.{l}": {"shape": ["l"], "repeat": {"l": [1, 3]}}, "v.7": [2], "c": ["l"])",
+                R"({"match": "v.{l}", "initializer": {"class_name": "Constant", "config": {"value": "l"}}},
+                                  {"match": "*", "initializer": {"class_name": "Constant", "config": {"value": "l"}}})",
+                R"("constants": {"l": 5},)"));
+  EXPECT_EQ(names(model), "w.1 w.2 v.7 c");
+  const double values[] = {1, 2, 7, 5};
+  for (std::size_t t = 0; t < std::size(values); ++t) EXPECT_EQ(described(model, t).distribution.value, values[t]);
+  EXPECT_EQ(model.tensors[3].shape, Shape{5});
+}
+
 TEST(ModelSpec, ConstantsAndTheDtypeCanBeReplaced) {
   const std::string text = spec(R"("a": ["w"], "n": ["w"], "o": {"shape": [1], "dtype": "float64"})",
                                 R"({"match": "n", "dtype": "float32", "initializer": "ones"})",
@@ -413,14 +425,17 @@ TEST(ModelSpec, ManyTensorsAreReadInLinearTime) {
 TEST(ModelSpec, ManyConstantsAreReadInLinearTime) {
   const auto seconds = [](int count) {
     std::string constants = "\"c\": 1";
+    std::string tensors = "\"t\": [2]";
     fanin::ModelSpecOptions options;
     for (int j = 0; j < count; ++j) {
-      constants += ", \"c" + std::to_string(j) + "\": 1";
-      options.constants.emplace_back("c" + std::to_string(j), 2);
+      const std::string number = std::to_string(j);
+      constants += ", \"c" + number + "\": 1";
+      tensors += ", \"t" + number + "\": [\"c" + number + "\"]";
+      options.constants.emplace_back("c" + number, 2);
     }
     const auto start = std::chrono::steady_clock::now();
-    fanin::parse_model_spec("{\"constants\": {" + constants + R"(}, "tensors": {"a": [2]},
-      "rules": [{"match": "*", "initializer": "ones"}]})",
+    fanin::parse_model_spec("{\"constants\": {" + constants + "}, \"tensors\": {" + tensors + R"(},
+      "rules": [{"match": "*", "initializer": {"class_name": "Constant", "config": {"value": "c"}}}]})",
                             7, options);
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
