@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <deque>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <unordered_map>
 #include <utility>
@@ -20,6 +18,8 @@
 #include "model/number.h"
 #include "model/place.h"
 #include "model/rule.h"
+#include "model/rule_list.h"
+#include "model/tensor_entry.h"
 
 namespace fanin {
 
@@ -27,202 +27,19 @@ namespace {
 
 using detail::Access;
 using detail::AxisOrder;
+using detail::CaptureRange;
 using detail::InitializerTemplate;
 using detail::Json;
+using detail::Loop;
 using detail::NamePattern;
 using detail::Number;
+using detail::PartEntry;
 using detail::Place;
 using detail::Rule;
+using detail::RuleChoice;
+using detail::RuleList;
 using detail::Scope;
-
-// More than a file can list; a slip such as a vocabulary's size in "repeat" must not exhaust the memory.
-constexpr std::size_t max_parts = std::size_t{1} << 22;
-// Of all captures. Each makes a tensor, a part, a tie or other captures' numbers, which can be none.
-constexpr std::size_t max_numbers = max_parts + max_parts / 4;
-
-// A capture that counts: from the first to before the last.
-struct Loop {
-  std::string capture;
-  Place place;
-  std::optional<Number> first;
-  Number end;
-};
-
-std::vector<Loop> loops_of(const Place& object) {
-  std::vector<Loop> loops;
-  if (!object.has("repeat")) return loops;
-  const Place repeat = object.at("repeat");
-  if (!repeat.json().is_object()) repeat.refuse_value("expected an object such as {\"layer\": 32}");
-  for (const auto& item : repeat.json().items()) {
-    const Place count = repeat.of(item.value());
-    check_variable(count, item.key());
-    if (count.json().is_array()) {
-      if (count.json().size() != 2) count.refuse_value("expected a count or [first, end)");
-      loops.push_back({item.key(), count, Number(count.at(0)), Number(count.at(1))});
-    } else {
-      loops.push_back({item.key(), count, std::nullopt, Number(count, "a count, [first, end) or a formula")});
-    }
-  }
-  return loops;
-}
-
-// The numbers of a capture, from the first to before the last.
-struct CaptureRange {
-  std::int64_t first, end;
-};
-
-// A count can depend on earlier captures. Adds it to `counted`, the numbers of all captures.
-CaptureRange capture_range(const Loop& loop, const Scope& scope, std::size_t& counted) {
-  const CaptureRange range{loop.first ? loop.first->integer(scope) : 0, loop.end.integer(scope)};
-  if (range.first < 0 || range.end < range.first) {
-    loop.place.refuse("a capture counts from 0 or more to an end that is not less. Received: from " +
-                      std::to_string(range.first) + " to " + std::to_string(range.end));
-  }
-  if (static_cast<std::uint64_t>(range.end - range.first) > max_parts) {
-    loop.place.refuse("more than " + std::to_string(max_parts) +
-                      " tensors. Received: " + std::to_string(range.end - range.first));
-  }
-  counted += static_cast<std::size_t>(range.end - range.first);
-  if (counted > max_numbers) {
-    loop.place.refuse("the captures of the model have more than " + std::to_string(max_numbers) + " numbers together");
-  }
-  return range;
-}
-
-// Calls f() for each combination of the captures' numbers, with the scope's variables and the numbers set.
-void for_each(const std::vector<Loop>& loops, Scope& scope, std::vector<std::int64_t>& numbers, std::size_t& counted,
-              const std::function<void()>& f) {
-  if (numbers.size() == loops.size()) return f();
-  const Loop& loop = loops[numbers.size()];
-  const CaptureRange range = capture_range(loop, scope, counted);
-  numbers.push_back(range.first);
-  for (std::int64_t number = range.first; number < range.end; ++number) {
-    numbers[numbers.size() - 1] = number;
-    scope.set(loop.capture, static_cast<double>(number));
-    for_each(loops, scope, numbers, counted, f);
-  }
-  numbers.pop_back();
-}
-
-// A part of a tensor of the specification.
-struct PartEntry {
-  Place place;
-  std::optional<NamePattern> name;
-  std::vector<Loop> loops;
-  Number size;
-  std::optional<std::vector<Number>> shape;
-  std::optional<InitializerTemplate> initializer;
-};
-
-// A tensor of the specification.
-struct Entry {
-  Place place;
-  NamePattern name;
-  std::vector<Loop> loops;
-  std::vector<Number> shape;
-  std::optional<DType> dtype;
-  std::optional<AxisOrder> layout;
-  std::optional<Number> axis;
-  std::vector<PartEntry> parts;
-  std::optional<NamePattern> tie;
-};
-
-std::vector<Number> extents_of(const Place& place) {
-  place.check_list("a shape, a list of integers or formulas");
-  std::vector<Number> extents;
-  extents.reserve(place.json().size());
-  for (std::size_t j = 0; j < place.json().size(); ++j) {
-    extents.emplace_back(place.at(j), "an integer or a formula in a string");
-  }
-  return extents;
-}
-
-Shape shape_of(const std::vector<Number>& extents, const Place& place, const Scope& scope) {
-  Shape shape;
-  for (const Number& extent : extents) shape.push_back(extent.integer(scope));
-  place.with_errors([&] { element_count(shape); });
-  return shape;
-}
-
-// Checks that a name's captures are those that count, so that no name is made twice.
-void check_captures(const NamePattern& name, const Place& place, const std::vector<Loop>& own,
-                    const std::vector<Loop>& outer = {}) {
-  const auto& used = name.captures();
-  const auto counts = [](const std::vector<Loop>& loops, const std::string& capture) {
-    return std::any_of(loops.begin(), loops.end(), [&](const Loop& loop) { return loop.capture == capture; });
-  };
-  for (const std::string& capture : used) {
-    if (counts(own, capture) || counts(outer, capture)) continue;
-    place.refuse("the name has the capture {" + capture + "}, which needs \"repeat\": {\"" + capture + "\": ...}");
-  }
-  for (const Loop& loop : own) {
-    if (std::find(used.begin(), used.end(), loop.capture) != used.end()) continue;
-    loop.place.refuse("the name \"" + name.text() + "\" lacks the capture {" + loop.capture +
-                      "}, so that all repeats would have one name");
-  }
-}
-
-PartEntry part_entry(const Place& place, const std::vector<Loop>& outer, const Scope& constants, std::uint64_t seed) {
-  place.check_object({"name", "size", "shape", "repeat", "initializer"});
-  if (!place.has("size")) place.refuse("a part needs a \"size\", its extent along the tensor's axis");
-  PartEntry part{place, {}, loops_of(place), Number(place.at("size"), "an integer or a formula in a string"), {}, {}};
-  if (place.has("name")) {
-    part.name.emplace(place.at("name").text(), NamePattern::Globs::none);
-    check_captures(*part.name, place.at("name"), part.loops, outer);
-  }
-  if (place.has("shape")) part.shape = extents_of(place.at("shape"));
-  if (place.has("initializer")) part.initializer.emplace(place.at("initializer"), constants, seed);
-  return part;
-}
-
-Entry entry_of(const Place& place, const std::string& name, const Scope& constants, std::uint64_t seed) {
-  Entry entry{place, NamePattern(name, NamePattern::Globs::none), {}, {}, {}, {}, {}, {}, {}};
-  if (name == "__metadata__") place.refuse("the safetensors format reserves this name");
-  if (place.json().is_array()) {
-    entry.shape = extents_of(place);
-    check_captures(entry.name, place, {});
-    return entry;
-  }
-  if (!place.json().is_object()) {
-    place.refuse_value("expected a shape, such as [768, \"4 * width\"], or an object with \"shape\" or \"tie\"");
-  }
-  if (place.has("tie")) {
-    place.check_object({"tie", "repeat"});
-    entry.loops = loops_of(place);
-    check_captures(entry.name, place, entry.loops);
-    entry.tie.emplace(place.at("tie").text(), NamePattern::Globs::none);
-    for (const std::string& capture : entry.tie->captures()) {
-      if (std::none_of(entry.loops.begin(), entry.loops.end(), [&](const Loop& l) { return l.capture == capture; })) {
-        place.at("tie").refuse("the capture {" + capture + "} needs \"repeat\": {\"" + capture + "\": ...}");
-      }
-    }
-    return entry;
-  }
-  place.check_object({"shape", "dtype", "layout", "repeat", "axis", "parts"});
-  if (!place.has("shape")) place.refuse("a tensor needs a \"shape\", or the name of another tensor as \"tie\"");
-  entry.shape = extents_of(place.at("shape"));
-  entry.loops = loops_of(place);
-  check_captures(entry.name, place, entry.loops);
-  if (place.has("dtype")) {
-    entry.dtype = place.at("dtype").parsed(parse_dtype);
-  }
-  if (place.has("layout")) {
-    entry.layout = place.at("layout").parsed([](const std::string& text) { return AxisOrder(text); });
-  }
-  if (place.has("axis")) {
-    if (!place.has("parts")) place.at("axis").refuse("an axis is for \"parts\", which the tensor lacks");
-    entry.axis.emplace(place.at("axis"));
-  }
-  if (place.has("parts")) {
-    const Place parts = place.at("parts");
-    parts.check_list("a list of parts");
-    if (parts.json().empty()) parts.refuse("a tensor with \"parts\" needs at least one");
-    for (std::size_t j = 0; j < parts.json().size(); ++j) {
-      entry.parts.push_back(part_entry(parts.at(j), entry.loops, constants, seed));
-    }
-  }
-  return entry;
-}
+using detail::TensorEntry;
 
 // Where a part of the model comes from, until its initializer is chosen.
 struct PartSource {
@@ -255,21 +72,16 @@ class Reader {
     if (root_.has("dtype")) dtype_ = root_.at("dtype").parsed(parse_dtype);
     if (options_.dtype) dtype_ = *options_.dtype;
     read_constants();
-    read_rules();
+    rules_.emplace(root_.at("rules"), constants_, seed_, options_.classes);
+    for (std::size_t j = 0; j < rules_->size(); ++j) spec_.rules.push_back((*rules_)[j].pattern().text());
     read_tensors();
     add_ties();
     choose_initializers();
-    add_notes();
+    spec_.notes = rules_->notes();
     return std::move(spec_);
   }
 
  private:
-  struct Choice {
-    const Rule* rule = nullptr;
-    std::size_t number = 0;
-    std::vector<std::string> texts;  // of its captures
-  };
-
   void read_constants() {
     std::map<std::string, double> given;  // the last one of a name counts
     for (const auto& [name, value] : options_.constants) given[name] = value;
@@ -293,22 +105,6 @@ class Reader {
                  detail::suggestion(name, names));
   }
 
-  void read_rules() {
-    const Place rules = root_.at("rules");
-    rules.check_list("a list of rules");
-    for (std::size_t j = 0; j < rules.json().size(); ++j) {
-      rules_.push_back(rules.at(j).with_errors(
-          [&] { return Rule::of_model(rules.at(j), constants_, seed_, options_.classes.has_value()); }));
-      const NamePattern& pattern = rules_.back().pattern();
-      spec_.rules.push_back(pattern.text());
-      const std::string_view begin = pattern.begin(), end = pattern.end();
-      rules_by_ends_[{begin.size(), end.size()}][std::string(begin).append(end)].push_back(j);
-    }
-    matched_.resize(rules_.size());
-    chosen_.resize(rules_.size());
-    taker_.resize(rules_.size());
-  }
-
   void read_tensors() {
     const Place tensors = root_.at("tensors");
     if (!tensors.json().is_object()) tensors.refuse_value("expected an object of shapes by name");
@@ -319,13 +115,13 @@ class Reader {
     sources_.reserve(count);
     names_.reserve(count);
     draws_.reserve(count);
-    std::vector<const Entry*> with_shape;  // all but ties
+    std::vector<const TensorEntry*> with_shape;  // all but ties
     with_shape.reserve(count);
     // A search by key would take time linear in the number of keys.
     for (const auto& item : tensors.json().items()) {
       const Place place = tensors.of(item.value());
-      entries_.push_back(place.with_errors([&] { return entry_of(place, item.key(), constants_, seed_); }));
-      const Entry& entry = entries_.back();
+      entries_.push_back(place.with_errors([&] { return tensor_entry(place, item.key(), constants_, seed_); }));
+      const TensorEntry& entry = entries_.back();
       spec_.entries.push_back({item.key(), {}});
       for (const Loop& loop : entry.loops) spec_.entries.back().captures.push_back(loop.capture);
       if (!entry.tie) with_shape.push_back(&entry);
@@ -336,7 +132,8 @@ class Reader {
 
   // Adds the tensors of entries whose first captures have these numbers. Entries in a row whose next capture has the
   // same name take turns: all tensors of layer 0 come before those of layer 1, as in the files of frameworks.
-  void add_tensors(const std::vector<const Entry*>& entries, const Scope& scope, std::vector<std::int64_t>& numbers) {
+  void add_tensors(const std::vector<const TensorEntry*>& entries, const Scope& scope,
+                   std::vector<std::int64_t>& numbers) {
     const std::size_t depth = numbers.size();
     for (std::size_t begin = 0; begin < entries.size();) {
       if (entries[begin]->loops.size() == depth) {
@@ -352,7 +149,7 @@ class Reader {
         ranges.push_back(capture_range(loop, scope, counted_));
       }
       Scope inner(&scope);
-      std::vector<const Entry*> chosen;
+      std::vector<const TensorEntry*> chosen;
       std::int64_t number = 0;
       while (next_number(ranges, number)) {
         chosen.clear();
@@ -379,25 +176,9 @@ class Reader {
     return next.has_value();
   }
 
-  // A name with the numbers of captures.
-  static std::string name_with(const NamePattern& pattern, const std::vector<Loop>& loops,
-                               const std::vector<std::int64_t>& numbers, const std::vector<Loop>& outer = {},
-                               const std::vector<std::int64_t>& outer_numbers = {}) {
-    std::string text;
-    return pattern.with([&](const std::string& capture) -> std::string_view {
-      for (std::size_t j = 0; j < loops.size(); ++j) {
-        if (loops[j].capture == capture) return text = std::to_string(numbers[j]);
-      }
-      for (std::size_t j = 0; j < outer.size(); ++j) {
-        if (outer[j].capture == capture) return text = std::to_string(outer_numbers[j]);
-      }
-      return {};
-    });
-  }
-
-  void add_tensor(const Entry& entry, const Scope& scope, const std::vector<std::int64_t>& numbers) {
+  void add_tensor(const TensorEntry& entry, const Scope& scope, const std::vector<std::int64_t>& numbers) {
     ModelTensor tensor;
-    tensor.name = name_with(entry.name, entry.loops, numbers);
+    tensor.name = detail::name_with(entry.name, entry.loops, numbers);
     tensor.entry = static_cast<std::size_t>(&entry - entries_.data());
     tensor.captures = numbers;
     const Place shape = entry.place.json().is_array() ? entry.place : entry.place.at("shape");
@@ -415,20 +196,20 @@ class Reader {
     spec_.tensors.push_back(std::move(tensor));
   }
 
-  void add_name(const Entry& entry, const std::string& name, std::size_t tensor) {
+  void add_name(const TensorEntry& entry, const std::string& name, std::size_t tensor) {
     if (!names_.emplace(name, tensor).second)
       entry.place.refuse("there are two tensors with the name \"" + name + "\"");
   }
 
-  void add_part(const Entry& entry, ModelTensor& tensor, ModelPart part, PartSource source) {
-    if (sources_.size() == max_parts) {
-      entry.place.refuse("the model has more than " + std::to_string(max_parts) + " tensors and parts");
+  void add_part(const TensorEntry& entry, ModelTensor& tensor, ModelPart part, PartSource source) {
+    if (sources_.size() == detail::max_parts) {
+      entry.place.refuse("the model has more than " + std::to_string(detail::max_parts) + " tensors and parts");
     }
     tensor.parts.push_back(std::move(part));
     sources_.push_back(std::move(source));
   }
 
-  void add_parts(const Entry& entry, ModelTensor& tensor, const Scope& scope) {
+  void add_parts(const TensorEntry& entry, ModelTensor& tensor, const Scope& scope) {
     const auto rank = static_cast<std::int64_t>(tensor.shape.size());
     std::int64_t axis = entry.axis ? entry.axis->integer(scope) : 0;
     if (axis < -rank || axis >= rank) {
@@ -445,7 +226,7 @@ class Reader {
       Scope inner(&scope);
       for_each(source.loops, inner, numbers, counted_, [&] {
         ModelPart part;
-        part.name = source.name ? name_with(*source.name, source.loops, numbers, entry.loops, tensor.captures)
+        part.name = source.name ? detail::name_with(*source.name, source.loops, numbers, entry.loops, tensor.captures)
                                 : tensor.name + "[" + std::to_string(tensor.parts.size()) + "]";
         const std::int64_t size = source.size.integer(inner);
         if (size < 0 || size > extent - sum) {
@@ -473,19 +254,19 @@ class Reader {
   }
 
   void add_ties() {
-    for (const Entry& entry : entries_) {
+    for (const TensorEntry& entry : entries_) {
       if (!entry.tie) continue;
       Scope scope(&constants_);
       std::vector<std::int64_t> numbers;
       for_each(entry.loops, scope, numbers, counted_, [&] {
-        const std::string target = name_with(*entry.tie, entry.loops, numbers);
+        const std::string target = detail::name_with(*entry.tie, entry.loops, numbers);
         const auto at = names_.find(target);
         if (at == names_.end() || spec_.tensors[at->second].name != target) {
           entry.place.at("tie").refuse(
               (at == names_.end() ? "there is no tensor \"" : "a tie cannot follow the tie \"") + target +
               "\"; name a tensor that has a shape");
         }
-        std::string name = name_with(entry.name, entry.loops, numbers);
+        std::string name = detail::name_with(entry.name, entry.loops, numbers);
         add_name(entry, name, at->second);
         spec_.tensors[at->second].ties.push_back(std::move(name));
       });
@@ -507,73 +288,8 @@ class Reader {
     return scope;
   }
 
-  static void set_captures(Scope& scope, const NamePattern& pattern, const std::vector<std::string>& texts) {
-    for (std::size_t j = 0; j < texts.size(); ++j) detail::set_capture(scope, pattern.captures()[j], texts[j]);
-  }
-
-  // The names of the classes of the module that holds a tensor.
-  const std::vector<std::string>& classes_of(const std::string& name) const {
-    static const std::vector<std::string> none;
-    if (!options_.classes) return none;
-    const auto at = options_.classes->find(name);
-    return at == options_.classes->end() ? none : at->second;
-  }
-
-  // Whether a rule matches a part, by the part's name or else the tensor's, and what its captures are then.
-  std::optional<std::vector<std::string>> match(const Rule& rule, const ModelTensor& tensor, const ModelPart& part,
-                                                const Scope& scope) const {
-    auto texts = rule.pattern().match(part.name);
-    if (!texts && part.name != tensor.name) texts = rule.pattern().match(tensor.name);
-    if (!texts || !rule.has_conditions()) return texts;
-    Scope with_captures(&scope);
-    set_captures(with_captures, rule.pattern(), *texts);
-    return rule.takes(part.shape, classes_of(tensor.name), with_captures) ? std::move(texts) : std::nullopt;
-  }
-
-  // The first rule that matches a part. Also notes which rules match anything.
-  Choice choose(const ModelTensor& tensor, const ModelPart& part, const Scope& scope) {
-    struct Numbers {
-      std::vector<std::size_t>::const_iterator next, end;
-    };
-    std::vector<Numbers> lists;  // of the rules whose patterns begin and end as a name does
-    const auto add_lists = [&](const std::string& name) {
-      for (const auto& [sizes, by_ends] : rules_by_ends_) {
-        if (sizes.first + sizes.second > name.size()) continue;
-        const auto at = by_ends.find(name.substr(0, sizes.first) + name.substr(name.size() - sizes.second));
-        if (at != by_ends.end()) lists.push_back({at->second.begin(), at->second.end()});
-      }
-    };
-    add_lists(part.name);
-    if (part.name != tensor.name) add_lists(tensor.name);
-    Choice choice;
-    for (;;) {
-      std::size_t number = rules_.size();  // the next rule of the lists
-      for (const Numbers& list : lists) {
-        if (list.next != list.end) number = std::min(number, *list.next);
-      }
-      if (number == rules_.size()) return choice;
-      for (Numbers& list : lists) {
-        if (list.next != list.end && *list.next == number) ++list.next;
-      }
-      if (choice.rule != nullptr && (matched_[number] || all_matched_from_ <= number)) {
-        if (all_matched_from_ <= number) return choice;
-        continue;
-      }
-      auto texts = match(rules_[number], tensor, part, scope);
-      if (!texts) continue;
-      matched_[number] = true;
-      while (all_matched_from_ > 0 && matched_[all_matched_from_ - 1]) --all_matched_from_;
-      if (choice.rule == nullptr) {
-        choice = {&rules_[number], number, std::move(*texts)};
-        chosen_[number] = true;
-      } else {
-        taker_[number] = choice.number;
-      }
-    }
-  }
-
   const AxisOrder& order_of(const ModelTensor& tensor, const Rule* rule, const InitializerTemplate* initializer) const {
-    const Entry& entry = entries_[tensor.entry];
+    const TensorEntry& entry = entries_[tensor.entry];
     if (entry.layout) return *entry.layout;
     if (rule != nullptr && rule->fans().layout()) return *rule->fans().layout();
     if (layout_) return *layout_;
@@ -608,12 +324,12 @@ class Reader {
       rule.place().at("fan_of").refuse("there is no tensor \"" + name + "\"");
     }
     Scope scope = scope_of(*tensor, *source);
-    const Choice choice = choose(*tensor, part, scope);
+    const RuleChoice choice = rules_->choose(part.name, tensor->name, part.shape, scope);
     if (choice.rule == nullptr) return detail::fans_of(part.shape, order_of(*tensor, nullptr, nullptr), {});
     if (choice.rule->fans().fan_of()) {
       rule.place().at("fan_of").refuse("the tensor \"" + name + "\" takes its fans from another tensor itself");
     }
-    set_captures(scope, choice.rule->pattern(), choice.texts);
+    choice.set_captures(scope);
     set_shape(scope, part.shape);
     const InitializerTemplate* initializer = choice.rule->initializer() ? &*choice.rule->initializer() : nullptr;
     return choice.rule->fans().fans(part.shape, order_of(*tensor, choice.rule, initializer), scope);
@@ -624,7 +340,6 @@ class Reader {
   }
 
   void choose_initializers() {
-    all_matched_from_ = rules_.size();
     std::size_t source = 0;
     for (ModelTensor& tensor : spec_.tensors) {
       std::optional<DType> wanted;  // by the rules
@@ -652,21 +367,21 @@ class Reader {
 
   void choose_initializer(const ModelTensor& tensor, ModelPart& part, const PartSource& source,
                           std::optional<DType>& wanted) {
-    const Entry& entry = entries_[tensor.entry];
+    const TensorEntry& entry = entries_[tensor.entry];
     Scope scope = scope_of(tensor, source);
-    Choice choice;
+    RuleChoice choice;
     const InitializerTemplate* initializer = nullptr;
     if (source.entry != nullptr && source.entry->initializer) {
       initializer = &*source.entry->initializer;
     } else {
-      choice = choose(tensor, part, scope);
+      choice = rules_->choose(part.name, tensor.name, part.shape, scope);
       if (choice.rule == nullptr) {
         (source.entry != nullptr ? source.entry->place : entry.place)
             .refuse("no rule matches it; a last rule {\"match\": \"*\", ...} would");
       }
       part.rule = choice.number;
       part.rounding = choice.rule->rounding();
-      set_captures(scope, choice.rule->pattern(), choice.texts);
+      choice.set_captures(scope);
       if (choice.rule->initializer()) initializer = &*choice.rule->initializer();
       if (const auto& dtype = choice.rule->dtype()) {
         if (wanted && *wanted != *dtype && !entry.dtype) {
@@ -782,7 +497,7 @@ class Reader {
   // Makes the checks of a fill, and that no other part has the same draws.
   void check_fill(const ModelTensor& tensor, const ModelPart& part) {
     if (!part.initializer) return;
-    const Place place = part.rule ? rules_[*part.rule].place().at("initializer") : entries_[tensor.entry].place;
+    const Place place = part.rule ? (*rules_)[*part.rule].place().at("initializer") : entries_[tensor.entry].place;
     place.with_errors([&] { return size_of(tensor.dtype); });  // refuses packed elements
     const FillParams params =
         place.with_errors([&] { return part.initializer->params(part.shape, tensor.dtype, part.options()); });
@@ -794,18 +509,6 @@ class Reader {
                                                   "\", and would have the same draws"
                                             : "the name has the same hash as \"" + other->second->name +
                                                   "\", and would have the same draws; rename one");
-  }
-
-  void add_notes() {
-    for (std::size_t j = 0; j < rules_.size(); ++j) {
-      const std::string rule = "rules[" + std::to_string(j) + "] \"" + spec_.rules[j] + "\"";
-      if (!matched_[j]) {
-        spec_.notes.push_back("no tensor matches " + rule);
-      } else if (!chosen_[j]) {
-        spec_.notes.push_back("no tensor takes " + rule + ": earlier rules match them all, such as rules[" +
-                              std::to_string(taker_[j]) + "] \"" + spec_.rules[taker_[j]] + "\"");
-      }
-    }
   }
 
   struct Loaded {
@@ -826,15 +529,9 @@ class Reader {
   const AxisOrder hwio_{"HWIO"};
   const AxisOrder oihw_{"OIHW"};
   DType dtype_ = DType::float32;
-  std::deque<Rule> rules_;
-  // The rules' numbers by what the names that they match begin and end with, and by the sizes of these texts.
-  std::map<std::pair<std::size_t, std::size_t>, std::unordered_map<std::string, std::vector<std::size_t>>>
-      rules_by_ends_;
-  std::vector<bool> matched_, chosen_;  // by any tensor
-  std::vector<std::size_t> taker_;      // a rule that took a tensor that this one matches
-  std::size_t all_matched_from_ = 0;    // all rules from this one on match a tensor
-  std::size_t counted_ = 0;             // numbers of all captures
-  std::vector<Entry> entries_;
+  std::optional<RuleList> rules_;
+  std::size_t counted_ = 0;  // numbers of all captures
+  std::vector<TensorEntry> entries_;
   std::unordered_map<std::string, std::size_t> names_;  // of tensors and ties: the tensor's number
   std::vector<PartSource> sources_;                     // of all parts, in order
   std::unordered_map<std::string, PartNumber> parts_by_name_;

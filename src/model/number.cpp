@@ -10,25 +10,17 @@
 
 namespace fanin::detail {
 
-namespace {
-
-// The number of a capture's text, such as a layer's: digits without leading zeros.
-std::optional<double> number_in(const std::string& text) {
-  constexpr std::size_t most = 15;  // digits, which binary64 holds exactly
-  if (text.empty() || text.size() > most || (text.size() > 1 && text[0] == '0')) return std::nullopt;
-  double number = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    number = 10 * number + (c - '0');
-  }
-  return number;
+bool is_variable_of_formulas(std::string_view name) {
+  constexpr std::string_view variables[] = {"fan_in", "fan_out", "shape", "i", "place", "u", "z", "pi"};
+  return is_function(name) || std::find(std::begin(variables), std::end(variables), name) != std::end(variables);
 }
 
-}  // namespace
-
-void set_capture(Scope& scope, const std::string& name, const std::string& text) {
-  if (const std::optional<double> number = number_in(text)) return scope.set(name, *number);
-  scope.set(name, text);
+void check_variable(const Place& place, const std::string& name) {
+  if (!is_name(name)) {
+    place.refuse("a name in formulas has letters, digits and _, and does not begin with a digit. Received: " +
+                 dump_json(name));
+  }
+  if (is_variable_of_formulas(name)) place.refuse("formulas use the name \"" + name + "\" already; choose another");
 }
 
 Number::Number(const Place& place, const std::string& what) : place_(place) {

@@ -10,9 +10,10 @@
 
 namespace fanin::detail {
 
-// Gives a capture the text that it has matched: as a number if it is one, such as a layer's. Any other text can be used
-// in names only.
-void set_capture(Scope& scope, const std::string& name, const std::string& text);
+// Whether formulas use the name themselves, so that no capture or constant can have it.
+bool is_variable_of_formulas(std::string_view name);
+// Throws InvalidArgument for a name that a capture or a constant cannot have.
+void check_variable(const Place& place, const std::string& name);
 
 // A number of the specification: JSON's, or a formula in a string.
 class Number {

@@ -50,19 +50,6 @@ std::vector<std::int64_t> axes_of(const Place& place) {
 
 }  // namespace
 
-bool is_variable_of_formulas(std::string_view name) {
-  constexpr std::string_view variables[] = {"fan_in", "fan_out", "shape", "i", "place", "u", "z", "pi"};
-  return is_function(name) || std::find(std::begin(variables), std::end(variables), name) != std::end(variables);
-}
-
-void check_variable(const Place& place, const std::string& name) {
-  if (!is_name(name)) {
-    place.refuse("a name in formulas has letters, digits and _, and does not begin with a digit. Received: " +
-                 dump_json(name));
-  }
-  if (is_variable_of_formulas(name)) place.refuse("formulas use the name \"" + name + "\" already; choose another");
-}
-
 // ---------------------------------------------------------------- initializers
 
 InitializerTemplate::InitializerTemplate(const Place& place, const Scope& constants, std::uint64_t seed)

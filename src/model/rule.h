@@ -115,9 +115,4 @@ class Rule {
   std::optional<NamePattern> class_;
 };
 
-// Whether formulas use the name themselves, so that no capture or constant can have it.
-bool is_variable_of_formulas(std::string_view name);
-// Throws InvalidArgument for a name that a capture or a constant cannot have.
-void check_variable(const Place& place, const std::string& name);
-
 }  // namespace fanin::detail
