@@ -14,6 +14,7 @@
 #include <iostream>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "cli/progress.h"
 #include "cli/stream.h"
@@ -43,11 +44,15 @@ class Descriptor {
   Descriptor(const std::string& path, int flags) : value(open(path.c_str(), flags | O_CLOEXEC, 0666)) {
     if (value < 0) fail_with("write", path);
   }
-  ~Descriptor() { close(value); }
+  ~Descriptor() {
+    if (value >= 0) close(value);
+  }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
-  const int value;
+  int release() { return std::exchange(value, -1); }
+
+  int value;
 };
 
 struct Made {
@@ -259,9 +264,7 @@ void ModelWriter::write_file(std::size_t number, std::uint64_t kept, Written& wr
                    flushed = first + bytes;
                  }
                });
-  if (!opened) return;
-  if (fsync(opened->value) != 0) fail_with("finish", options_.out);
-  partial_->mark_on_disk(number);
+  if (opened) partial_->finish(number, opened->release(), file.bytes() - kept);
 }
 
 Written ModelWriter::write() {

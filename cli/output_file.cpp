@@ -23,20 +23,21 @@
 
 namespace fanin::cli {
 
+// Of a list that a signal handler can walk: entries are never removed, only emptied.
+struct UnfinishedPath::Entry {
+  std::string path;
+  std::atomic<bool> is_unfinished{true};
+  Entry* next;
+};
+
 namespace {
 
-// A list that a signal handler can walk: entries are never removed, only emptied.
-struct Unfinished {
-  std::string path;
-  std::atomic<bool> is_there{true};
-  Unfinished* next;
-};
-std::atomic<Unfinished*> unfinished{nullptr};
-static_assert(std::atomic<Unfinished*>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+std::atomic<UnfinishedPath::Entry*> unfinished{nullptr};
+static_assert(std::atomic<UnfinishedPath::Entry*>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 void remove_and_die(int signal) {
-  for (const Unfinished* entry = unfinished; entry != nullptr; entry = entry->next) {
-    if (entry->is_there && unlink(entry->path.c_str()) != 0) rmdir(entry->path.c_str());
+  for (const UnfinishedPath::Entry* entry = unfinished; entry != nullptr; entry = entry->next) {
+    if (entry->is_unfinished && unlink(entry->path.c_str()) != 0) rmdir(entry->path.c_str());
   }
   std::signal(signal, SIG_DFL);
   std::raise(signal);
@@ -50,15 +51,16 @@ mode_t default_mode() {
 
 }  // namespace
 
-void remember_unfinished(const std::string& path) {
-  unfinished = new Unfinished{path, {true}, unfinished};  // lives as long as the process
+UnfinishedPath::UnfinishedPath(const std::string& path)
+    : entry_(new Entry{path, {true}, unfinished}) {  // lives as long as the process
+  unfinished = entry_;
 }
 
-void forget_unfinished(const std::string& path) {
-  for (Unfinished* entry = unfinished; entry != nullptr; entry = entry->next) {
-    if (entry->path == path) entry->is_there = false;
-  }
+UnfinishedPath::~UnfinishedPath() {
+  if (entry_ != nullptr) entry_->is_unfinished = false;
 }
+
+UnfinishedPath::UnfinishedPath(UnfinishedPath&& other) noexcept : entry_(std::exchange(other.entry_, nullptr)) {}
 
 void prepare_process() {
   for (const int signal : {SIGXFSZ, SIGPIPE}) std::signal(signal, SIG_IGN);
@@ -246,7 +248,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
     temporary_.clear();
     throw;
   }
-  remember_unfinished(temporary_);
+  unfinished_.emplace(temporary_);
   descriptor_ = lock_->descriptor();
   if (ftruncate(descriptor_, 0) != 0) fail("write");
   if (exists && fchown(descriptor_, status.st_uid, status.st_gid) != 0) errno = 0;  // only root may give files away
@@ -255,9 +257,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
 
 OutputFile::~OutputFile() {
   if (!lock_ && descriptor_ >= 0) close(descriptor_);
-  if (temporary_.empty()) return;
-  unlink(temporary_.c_str());
-  forget_unfinished(temporary_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
 void OutputFile::fail(const char* doing) const { fail_with(doing, path_); }
@@ -284,7 +284,7 @@ void OutputFile::commit() {
     return;
   }
   if (fsync(descriptor_) != 0 || rename(temporary_.c_str(), path_.c_str()) != 0) fail("finish");
-  forget_unfinished(temporary_);
+  unfinished_.reset();
   temporary_.clear();
 }
 

@@ -32,6 +32,21 @@ class OutputLock {
   int descriptor_ = -1;
 };
 
+// An unfinished file or directory that a signal removes before it ends the process, while this object exists. The last
+// one is removed first. It need not be there yet.
+class UnfinishedPath {
+ public:
+  explicit UnfinishedPath(const std::string& path);
+  ~UnfinishedPath();
+  UnfinishedPath(UnfinishedPath&& other) noexcept;
+  UnfinishedPath& operator=(UnfinishedPath&&) = delete;
+
+  struct Entry;
+
+ private:
+  Entry* entry_;  // null after a move
+};
+
 // A file that is written beside its destination, as .NAME.fanin-partial, and renamed when it is complete, so that only
 // a complete file replaces an existing one. It is locked meanwhile; one that a killed process left is overwritten.
 // Standard output, devices and pipes are written directly. All functions throw std::runtime_error with the path and the
@@ -56,7 +71,8 @@ class OutputFile {
   std::string path_;
   std::string temporary_;           // empty if written directly or committed
   std::optional<OutputLock> lock_;  // of the temporary file
-  int descriptor_ = -1;             // the lock's, if there is one
+  std::optional<UnfinishedPath> unfinished_;
+  int descriptor_ = -1;  // the lock's, if there is one
 };
 
 // The path of an existing file or directory behind links; any other path as it is.
@@ -82,11 +98,6 @@ void write_all(int descriptor, const void* bytes, std::size_t count, const std::
 
 // Throws std::runtime_error with errno's reason.
 [[noreturn]] void fail_with(const std::string& doing, const std::string& path);
-
-// Unfinished files and directories that a signal removes before it ends the process, the last one first. Names may be
-// added before they exist.
-void remember_unfinished(const std::string& path);
-void forget_unfinished(const std::string& path);
 
 // Makes signals that end the process remove unfinished files, and makes a full disk or a closed pipe an error of
 // write() instead of a signal. Opens what the parent closed of the standard streams, so that no file takes its number.

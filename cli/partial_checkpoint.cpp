@@ -113,10 +113,9 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
     fs::remove_all(data_, error);
     if (ftruncate(lock_->descriptor(), 0) != 0) fail_with("write", journal_);
     if (!keeps_) {
-      remembered_ = {folder_, journal_, data_};
-      for (const std::string& name : files_) remembered_.push_back(data_ + "/" + name);
-      if (!files_.empty()) remembered_.push_back(data_ + "/" + index_name);
-      for (const std::string& path : remembered_) remember_unfinished(path);
+      for (const std::string& path : {folder_, journal_, data_}) unfinished_.emplace_back(path);
+      for (const std::string& name : files_) unfinished_.emplace_back(data_ + "/" + name);
+      if (!files_.empty()) unfinished_.emplace_back(data_ + "/" + index_name);
     }
     if (files_.empty()) {
       const int descriptor = open(data_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -134,6 +133,7 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
 }
 
 PartialCheckpoint::~PartialCheckpoint() {
+  for (const Complete& file : complete_) close(file.descriptor);
   if (!is_over_ && (!keeps_ || is_empty())) remove_all();
 }
 
@@ -213,9 +213,9 @@ bool PartialCheckpoint::read_journal(const std::string& identity) {
   return true;
 }
 
-void PartialCheckpoint::append(const std::string& line) {
+void PartialCheckpoint::append(const std::string& lines) {
   lseek(lock_->descriptor(), 0, SEEK_END);
-  write_all(lock_->descriptor(), line.data(), line.size(), journal_);
+  write_all(lock_->descriptor(), lines.data(), lines.size(), journal_);
   fsync(lock_->descriptor());  // not every file system can
 }
 
@@ -225,12 +225,24 @@ std::string PartialCheckpoint::file(std::size_t number) const {
 
 bool PartialCheckpoint::is_on_disk(std::size_t number) const { return on_disk_[number]; }
 
-void PartialCheckpoint::mark_on_disk(std::size_t number) {
-  if (!files_.empty()) append("disk " + std::to_string(number) + "\n");
+void PartialCheckpoint::finish(std::size_t number, int descriptor, std::uint64_t bytes) {
+  complete_.push_back({number, descriptor});
+  complete_bytes_ += bytes;
+  constexpr std::size_t most_files = 64;                         // a process may have few open files
+  constexpr std::uint64_t most_bytes = std::uint64_t{64} << 20;  // that a system that stops may lose
+  if (complete_.size() >= most_files || complete_bytes_ >= most_bytes) sync_files();
 }
 
-void PartialCheckpoint::forget_names() {
-  for (const std::string& path : remembered_) forget_unfinished(path);
+void PartialCheckpoint::sync_files() {
+  std::string lines;
+  for (const Complete& file : complete_) {
+    if (fsync(file.descriptor) != 0) fail_with("finish", this->file(file.number));
+    lines += "disk " + std::to_string(file.number) + "\n";
+  }
+  if (!files_.empty() && !lines.empty()) append(lines);
+  for (const Complete& file : complete_) close(file.descriptor);
+  complete_.clear();
+  complete_bytes_ = 0;
 }
 
 void PartialCheckpoint::remove_all() {
@@ -238,12 +250,13 @@ void PartialCheckpoint::remove_all() {
   fs::remove_all(data_, ignored);
   unlink(journal_.c_str());
   rmdir(folder_.c_str());
-  forget_names();
+  unfinished_.clear();
   is_over_ = true;
 }
 
 void PartialCheckpoint::commit() {
   if (!is_finished_) {
+    sync_files();
     check_target();
     bool exists = false;
     const struct stat old = status_of(target_, exists);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,18 +35,20 @@ class PartialCheckpoint {
   // The path of a file. A single file is number 0.
   std::string file(std::size_t number) const;
 
-  // Whether a file is complete on the disk: true for none that mark_on_disk was not called for.
+  // Whether an earlier process has put a complete file on the disk.
   bool is_on_disk(std::size_t number) const;
-  void mark_on_disk(std::size_t number);
+  // Takes over the descriptor of a complete file. Puts it on the disk, small ones many at a time, because each time
+  // takes milliseconds.
+  void finish(std::size_t number, int descriptor, std::uint64_t bytes);
 
   // Puts the file or directory in its place by one rename and removes the rest.
   void commit();
 
  private:
   bool read_journal(const std::string& identity);
-  void append(const std::string& line);
+  void append(const std::string& lines);
+  void sync_files();
   void remove_all();
-  void forget_names();
   bool is_empty() const;
   void check_target() const;
 
@@ -55,9 +58,16 @@ class PartialCheckpoint {
   std::string folder_;   // .NAME.fanin-partial
   std::string journal_;  // paths in it
   std::string data_;
-  std::vector<std::string> remembered_;  // of remember_unfinished
+  std::vector<UnfinishedPath> unfinished_;
   std::optional<OutputLock> lock_;
   std::vector<bool> on_disk_;
+  // Complete files that are perhaps not yet on the disk.
+  struct Complete {
+    std::size_t number;
+    int descriptor;
+  };
+  std::vector<Complete> complete_;
+  std::uint64_t complete_bytes_ = 0;
   bool is_finished_ = false;
   bool has_pieces_ = false;
   bool is_over_ = false;  // nothing is to be removed any more
