@@ -323,8 +323,9 @@ class FANIN_API Orthogonal : public Initializer {
 /// without
 ///   it a fill, and only a fill, refuses them.
 ///
-/// All dtypes get the same binary64 number, rounded once. A fill refuses values that are not finite in the dtype. Where
-/// it does not see that all are finite, it evaluates each twice.
+/// All dtypes get the same binary64 number, rounded once. A fill refuses values that are not finite in the dtype, and
+/// the constructor a number that is not: "1 / 0". Where a fill does not see that all are finite, it evaluates each
+/// twice.
 ///
 /// The host evaluates it for every destination: a fill of device memory stages and copies, waits for the stream, and
 /// cannot be captured. Plans take it for host memory only.

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "fanin/error.h"
+#include "formulas/exact_functions.h"
 
 namespace fanin::detail {
 
@@ -49,7 +50,10 @@ ComputedValue::ComputedValue(std::string_view text, Constants constants, std::op
              "There are more than " + std::to_string(max_inputs) + " different coordinates, places and draws");
     }
   }
-  if (!table_) return;
+  if (!table_) {
+    check_number();
+    return;
+  }
   std::uint64_t stride = 1;
   const auto rank = static_cast<std::int64_t>(table_->shape.size());
   for (std::int64_t axis = -1; axis >= -rank; --axis) {
@@ -57,6 +61,16 @@ ComputedValue::ComputedValue(std::string_view text, Constants constants, std::op
     if (extent != 1) table_axes_.push_back({add_axis(axis, 1), stride});
     stride *= static_cast<std::uint64_t>(extent);
   }
+}
+
+// An expression of constants alone has one value for every shape.
+void ComputedValue::check_number() const {
+  const auto is_constant = [](const Meaning& meaning) { return meaning.kind == Meaning::Kind::constant; };
+  if (!std::all_of(meanings_.begin(), meanings_.end(), is_constant)) return;
+  if (expression_.exact_functions() > 0 && !exact::is_available()) return;  // a fill says that this build lacks them
+  Scope scope;
+  for (const auto& [name, value] : constants_) scope.set(name, value);
+  expression_.value(scope);
 }
 
 // The index of the subscript.

@@ -76,6 +76,7 @@ class ComputedValue {
   void check(const Shape& shape) const;
 
  private:
+  void check_number() const;
   Meaning meaning_of(const Variable& variable);
   std::size_t add_axis(std::int64_t subscript, std::size_t column);
 

@@ -25,8 +25,8 @@ std::optional<double> number_in(const std::string& text) {
 void RuleChoice::set_captures(Scope& scope) const {
   const std::vector<std::string>& names = rule->pattern().captures();
   for (std::size_t j = 0; j < texts.size(); ++j) {
-    const std::optional<double> number = number_in(texts[j]);
-    scope.set(names[j], number ? Scope::Value(*number) : Scope::Value(texts[j]));
+    const std::optional<double> value = number_in(texts[j]);
+    scope.set(names[j], value ? Scope::Value(*value) : Scope::Value(texts[j]));
   }
 }
 

@@ -203,6 +203,14 @@ TEST(Formula, RefusesValuesThatAreNotFiniteBeforeItWrites) {
   EXPECT_NE(drawn.find("inf, with u=0.00"), std::string::npos) << drawn;
 }
 
+TEST(Formula, NumbersThatAreNotFiniteAreRefusedAtOnce) {
+  expect_refused([] { Formula("1 / 0"); }, {"\"1 / 0\" is not finite: inf"});
+  expect_refused([] { Formula("sqrt(a)", {{"a", -1.0}}); }, {"not finite: NaN, with a=-1"});
+  EXPECT_EQ(filled(Formula("a / 4", {{"a", 1.0}}), {1}), filled(fanin::Constant(0.25), {1}));
+  EXPECT_NO_THROW(Formula("if(i[0] < 3, 1 / 0, 2)"));  // some shapes have elements that are finite
+  if (has_functions()) expect_refused([] { Formula("log(1 - 1)"); }, {"not finite: -inf"});
+}
+
 TEST(Formula, ExplainsWhatIsWrong) {
   const auto wrong = [](const char* value, Formula::Constants constants = {}) {
     return refusal([&] { Formula(value, std::move(constants)); });
