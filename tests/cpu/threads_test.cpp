@@ -435,7 +435,7 @@ TEST(Pauses, ChangeNoBit) {
 
 TEST(Pauses, EndAFillByThrowing) {
   const Shape shape{4 << 24};
-  Bytes bytes(shape[0], poison);
+  Bytes bytes(static_cast<std::size_t>(shape[0]), poison);
   const Initializer init = fanin::RandomUniform(1, 2, 1);
   EXPECT_THROW(init.fill(view_of(bytes, DType::float8_e5m2), shape, {}, with_pauses(1, 1)), std::runtime_error);
   const auto written = bytes.begin() + (2 << 24);
