@@ -236,7 +236,7 @@ void PartialCheckpoint::finish(std::size_t number, int descriptor, std::uint64_t
 void PartialCheckpoint::sync_files() {
   std::string lines;
   for (const Complete& file : complete_) {
-    if (fsync(file.descriptor) != 0) fail_with("finish", this->file(file.number));
+    if (fsync(file.descriptor) != 0) fail_with("finish", target_);
     lines += "disk " + std::to_string(file.number) + "\n";
   }
   if (!files_.empty() && !lines.empty()) append(lines);
