@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "base/fp_environment.h"
 #include "base/text.h"
 
 namespace fanin::detail {
@@ -42,7 +41,7 @@ bool Number::depends_on_no_more_than(const Scope& scope) const {
 
 double Number::value(const Scope& scope) const {
   if (!expression_) return place_.json().get<double>();
-  return place_.with_errors([&] { return in_default_fp_environment([&] { return expression_->value(scope); }); });
+  return place_.with_errors([&] { return expression_->value(scope); });
 }
 
 std::int64_t Number::integer(const Scope& scope) const {
