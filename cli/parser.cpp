@@ -100,15 +100,32 @@ void Parser::check_names(int argc, const char* const* argv) const {
                                    [&](const CLI::App* command) { return command->get_name() == name; });
   if (chosen == commands.end()) throw InvalidArgument("There is no command \"" + name + "\"" + known);
   const std::string command = program + " " + name;
+  std::string options;
+  std::string positional;
+  std::size_t positional_left = 0;
+  for (const CLI::Option* option : (*chosen)->get_options()) {
+    const bool has_place = option->get_positional();
+    std::string& list = has_place ? positional : options;
+    list += (list.empty() ? "" : ", ") + option->get_name();
+    positional_left += has_place ? 1 : 0;
+  }
+  const std::string allowed = ". Its options are " + options + "; see " + command + " --help";
   std::set<const CLI::Option*> given;
   for (int j = 2; j < argc && std::string(argv[j]) != "--"; ++j) {
     const std::string argument = argv[j];
-    if (argument.size() < 2 || argument[0] != '-') continue;
+    if (argument.size() < 2 || argument[0] != '-') {
+      if (positional_left > 0) {
+        --positional_left;
+        continue;
+      }
+      const std::string takes = positional.empty() ? " takes options only" : " takes " + positional + " and options";
+      throw InvalidArgument(command + takes + ", not \"" + argument + "\"" + allowed);
+    }
     const std::size_t equals = argument.find('=');
     const std::string key = argument.substr(0, equals);
     const CLI::Option* option = (*chosen)->get_option_no_throw(key);
     if (option == nullptr) {
-      throw InvalidArgument(command + " has no option " + key + "; " + command + " --help lists its options");
+      throw InvalidArgument(command + " has no option " + key + allowed);
     }
     if (option->get_items_expected_min() == 0) continue;  // a flag
     const bool may_repeat = option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;

@@ -71,13 +71,14 @@ Moments narrow_window(double lower, double upper) {
 }
 
 Moments moments_in_default_environment(const Distribution& d) {
+  const std::uint64_t larger = std::max(d.rows, d.columns);  // of a matrix
   switch (d.kind) {
     case Distribution::Kind::constant:
       return {d.value, 0};
     case Distribution::Kind::identity: {  // min(rows, columns) of rows * columns elements are the gain
-      const auto larger = static_cast<double>(std::max(d.rows, d.columns));
       if (d.rows == 0 || d.columns == 0) return {0, 0};
-      return {d.value / larger, std::abs(d.value) * (std::sqrt(larger - 1) / larger)};
+      const auto length = static_cast<double>(larger);
+      return {d.value / length, std::abs(d.value) * (std::sqrt(length - 1) / length)};
     }
     case Distribution::Kind::uniform:
       return {d.low + (d.high - d.low) / 2, (d.high - d.low) / std::sqrt(12.0)};
@@ -86,7 +87,7 @@ Moments moments_in_default_environment(const Distribution& d) {
     case Distribution::Kind::truncated_normal:
       break;
     case Distribution::Kind::orthogonal:  // columns, or rows, of length |gain|
-      return {0, std::abs(d.value) / std::sqrt(static_cast<double>(std::max(d.rows, d.columns)))};
+      return {0, larger == 0 ? 0 : std::abs(d.value) / std::sqrt(static_cast<double>(larger))};
     case Distribution::Kind::computed:
       return {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
   }

@@ -258,6 +258,7 @@ TEST(Orthogonal, DescribesItself) {
   EXPECT_EQ(description.distribution.columns, 9U);
   EXPECT_NE(description.derivation.find("36 x 9"), std::string::npos);
   EXPECT_DOUBLE_EQ(moments_of(description.distribution).stddev, 2.0 / 6);
+  EXPECT_EQ(moments_of(Orthogonal().describe({0, 5}).distribution).stddev, 0);
 }
 
 // ---------------------------------------------------------------- the distribution, with fixed seeds

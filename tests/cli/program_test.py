@@ -127,7 +127,9 @@ class Fill(InFolder):
         he = ("fill", "--init", "he_normal", "--out", self.out)
         self.refused(says="The commands are fill, describe")
         self.refused("fil", says='no command "fil"')
-        self.refused("fill", "--shap", "3", says="fanin fill has no option --shap")
+        self.refused("fill", "--shap", "3", says="fanin fill has no option --shap. Its options are --help, --init, --config, ")
+        self.refused("fill", "he_normal", "--shape", "3", says='fanin fill takes options only, not "he_normal". Its options are ')
+        self.refused("verify", "a.safetensors", "b", "-", says='fanin verify takes path and options, not "b". Its options are ')
         self.refused("fill", "--init", "he_normal", says="fanin fill needs --shape: Extents of the whole tensor")
         self.refused("diff", "a.safetensors", says="fanin diff needs b: ")
         self.refused("--verison", says="fanin has no option --verison. The commands are fill")
@@ -161,12 +163,15 @@ class Fill(InFolder):
         note = run("fill", "--init", "constant", "--set", "value=1e6", "--shape", "2", "--dtype", "float16")
         self.assertIn("note: 1e+06 is outside float16, whose largest value is 65504", note.stdout)
         for init, setting, says in (("constant", "value=1e-10", "1e-10 is too small for float16, in which it is 0"),
-                                    ("random_normal", "stddev=1e6", "stddev of 1e+06 is outside float16"),
-                                    ("orthogonal", "gain=1e6", "is outside float16"), ("random_uniform", "maxval=1e6", "is outside float16")):
+                                    ("random_normal", "stddev=22000", "values with a mean of 0 and a stddev of 22000 go beyond float16, whose largest value is 65504"),
+                                    ("truncated_normal", "stddev=33000", "go beyond float16"), ("orthogonal", "gain=1e5", "go beyond float16"),
+                                    ("random_uniform", "maxval=1e6", "go beyond float16")):
             for command in ("fill", "describe"):
                 note = run(command, "--init", init, "--set", setting, "--shape", "2,2", "--dtype", "float16")
                 self.assertIn(says, note.stdout, note)
-        self.assertNotIn("note", run("fill", "--init", "constant", "--set", "value=-65504", "--shape", "2", "--dtype", "float16").stdout)
+        for init, setting in (("constant", "value=-65504"), ("random_normal", "stddev=21000"), ("truncated_normal", "stddev=32000"),
+                              ("orthogonal", "gain=65504"), ("random_uniform", "maxval=65504")):
+            self.assertNotIn("note", run("fill", "--init", init, "--set", setting, "--shape", "2", "--dtype", "float16").stdout)
         self.assertEqual(run("help").stdout, run("--help").stdout)
         self.assertEqual(run("version").stdout, run("--version").stdout)
         self.assertEqual(run("fill", "--init", "he_normal", "--shape", "2", "--name", "--odd").returncode, 0)
