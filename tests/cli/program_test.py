@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import resource
 import signal
 import struct
@@ -443,6 +444,19 @@ class Model(InFolder):
         formula = {"class_name": "Formula", "config": {"value": "1e6"}}
         self.refused("model", self.spec(dtype="float16", rules=[{"match": "*", "initializer": formula}]), "--seed", "1",
                      "--out", os.path.join(self.folder.name, "n.safetensors"), says='(for the tensor "a.weight")')
+
+    def test_the_schema_reserves_the_names_of_formulas(self):
+        defined = json.loads((PROJECT / "docs/model-spec.schema.json").read_text())
+        patterns = {defined["properties"]["constants"]["propertyNames"]["pattern"], defined["$defs"]["repeat"]["propertyNames"]["pattern"]}
+        self.assertEqual(len(patterns), 1)
+        reserved = re.search(r"\(\?!\(([\w|]+)\)\$\)", patterns.pop())[1].split("|")
+        used = {"fan_in", "fan_out", "calculate_gain"}
+        for value, before in (("nothing(1)", " only "), ("nothing", " Known: ")):
+            message = run("describe", "--shape", "2", "--init", "formula", "--set", "value=" + value).stderr
+            used |= set(re.findall(r"\w+", message.split(before)[1])) - {"k", "or"}
+        self.assertEqual(used, set(reserved))
+        for name in reserved:
+            self.refused("model", self.spec(constants={name: 1}), "--check", says=f'formulas use the name "{name}" already')
 
     def test_check_refuses_what_cannot_be_written(self):
         self.refused("model", self.spec(tensors={"a": [1] * 65}), "--check", says="NumPy loads at most 64")
