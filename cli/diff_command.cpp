@@ -63,9 +63,12 @@ int run(const Arguments& arguments) {
     if (difference.count == 0) continue;
     ++different;
     const std::uint64_t elements = tensor.bytes / element_bytes(tensor);
-    std::cout << title(tensor) << ": " << difference.count << " of " << elements << " elements differ; at "
-              << coordinates(tensor.shape, difference.first) << " they are " << element_text(tensor, difference.found)
-              << " and " << element_text(tensor, difference.wanted);
+    const bool in_bytes = elements != element_count(tensor.shape);  // they have less than a byte
+    std::cout << title(tensor) << ": " << difference.count << " of " << elements
+              << (in_bytes ? " bytes differ; at byte " : " elements differ; at ")
+              << (in_bytes ? std::to_string(difference.first) : coordinates(tensor.shape, difference.first))
+              << " they are " << element_text(tensor, difference.found) << " and "
+              << element_text(tensor, difference.wanted);
     if (tensor.dtype) std::cout << "; the largest difference is " << short_number(difference.largest);
     std::cout << '\n';
   }

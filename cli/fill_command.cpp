@@ -111,7 +111,7 @@ void run(const Arguments& arguments) {
   options.output_scale = parse_output_scale(arguments.output_scale, scales);
   options.rounding = parse_rounding(arguments.rounding);
   const Device device = parse_device(arguments.device);
-  if (!device.is_host()) Tensor({}, dtype, device);  // throws and says why if there is no such device
+  if (!device.is_host()) Tensor({}, DType::float32, device);  // throws and says why if there is no such device
   const bool npy = arguments.out && is_npy(arguments);
   const Distribution asked = initializer.describe(shape, options).distribution;
   const FillParams params = initializer.params(shape, dtype, options);

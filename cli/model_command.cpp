@@ -155,7 +155,8 @@ void write_report(OutputFile& file, const ModelSpec& spec, std::uint64_t seed, c
   report["notes"] = spec.notes;
   report["tensors"] = Json::array();
   for (const ModelRow& row : rows) report["tensors"].push_back(json_of(spec, row));
-  const std::string text = report.dump(1) + "\n";
+  // Names of files need not be UTF-8.
+  const std::string text = report.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   file.write_text(text);
 }
 

@@ -12,6 +12,7 @@ namespace fanin::cli {
 namespace {
 
 constexpr const char* spec_key = "fanin.spec";
+constexpr const char* hash_key = "fanin.spec_hash";
 constexpr const char* constants_key = "fanin.constants";
 
 }  // namespace
@@ -21,7 +22,7 @@ Metadata model_metadata(const std::string& spec, std::uint64_t seed, const Model
                     {"fanin.version", FANIN_VERSION},
                     {"fanin.contract", std::to_string(FANIN_CONTRACT_VERSION)},
                     {"fanin.seed", std::to_string(seed)},
-                    {"fanin.spec_hash", hash_text(spec)}};
+                    {hash_key, hash_text(spec)}};
   if (!options.constants.empty()) {
     nlohmann::ordered_json constants = nlohmann::ordered_json::object();
     for (const auto& [name, value] : options.constants) constants[name] = value;
@@ -39,6 +40,7 @@ StoredSpec stored_spec(const Checkpoint& checkpoint) {
   stored.options.folder = std::filesystem::path(file).parent_path().string();
   for (const auto& [key, value] : checkpoint.metadata) {
     if (key == spec_key) stored.spec = value;
+    if (key == hash_key) stored.spec_hash = value;
     if (key == "fanin.seed") stored.seed = parse_unsigned(value, "fanin.seed in the metadata");
     if (key == "fanin.dtype") stored.options.dtype = parse_dtype(value);
     if (key == "fanin.shard") stored.shard = value;

@@ -20,6 +20,7 @@ Metadata model_metadata(const std::string& spec, std::uint64_t seed, const Model
 // The reverse.
 struct StoredSpec {
   std::optional<std::string> spec;  // none: it was too long, or the file is not fanin's
+  std::string spec_hash;
   std::optional<std::uint64_t> seed;
   ModelSpecOptions options;
   std::optional<std::string> shard;  // for example 00002-of-00005

@@ -14,12 +14,20 @@ namespace {
 
 void run(const std::string& path) {
   std::vector<StoredTensor> tensors;
+  const auto leave_out = [](const SavedTensor& saved, const std::string& why) {
+    std::cerr << "fanin: note: " << printable(saved.name) << " is left out: " << why << '\n';
+  };
   for (const SavedTensor& saved : read_checkpoint_argument(path).tensors) {
-    if (saved.dtype) {
-      tensors.push_back({saved.name, saved.shape, *saved.dtype});
-    } else {
-      std::cerr << "fanin: note: " << printable(saved.name) << " is left out: its dtype is " << saved.dtype_name
-                << '\n';
+    if (!saved.dtype) {
+      leave_out(saved, "its dtype is " + saved.dtype_name);
+      continue;
+    }
+    const StoredTensor tensor{saved.name, saved.shape, *saved.dtype};
+    try {
+      outline_of({tensor}, {}, "", "");
+      tensors.push_back(tensor);
+    } catch (const InvalidArgument& error) {
+      leave_out(saved, error.what());
     }
   }
   std::cout << outline_of(tensors, {}, "model", "fanin spec " + path);

@@ -19,6 +19,7 @@
 #include "cli/commands.h"
 #include "cli/compare.h"
 #include "cli/model_metadata.h"
+#include "cli/table.h"
 
 namespace fanin::cli {
 
@@ -227,12 +228,14 @@ class Verification {
         files_(checkpoint_),
         seeds_(seeds_of(arguments)) {
     const StoredSpec stored = stored_spec(checkpoint_);
-    is_shard_ = stored.shard && checkpoint_.files.size() == 1 && !arguments.spec;
-    ModelSpecOptions options;
+    is_shard_ = stored.shard && checkpoint_.files.size() == 1;
     if (arguments.spec) {
+      const std::string spec = read_file(*arguments.spec);
+      ModelSpecOptions options;
+      if (hash_text(spec) == stored.spec_hash) options = stored.options;  // its constants and dtype
       options.source = *arguments.spec;
       options.folder = std::filesystem::path(*arguments.spec).parent_path().string();
-      specs_.emplace(read_file(*arguments.spec), options);
+      specs_.emplace(spec, options);
     } else if (stored.spec) {
       specs_.emplace(*stored.spec, stored.options);
     } else {

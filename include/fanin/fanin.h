@@ -276,7 +276,8 @@ FANIN_C_API fanin_status fanin_plan_add(fanin_plan* plan, const fanin_initialize
    null, receives the new entry's number. args says where it is (address, capacity, dtype, cuda_device,
    leading_dimension) and which part of the tensor (block_offset and block_extent of `rank` numbers, or elements);
    without a part it is the entry's. The tensor and the draws are the entry's, so shape, name, subsequence and layout
-   are ignored. Fails as fanin_plan_add does, and with FANIN_INVALID_ARGUMENT if there is no such entry. */
+   are ignored. A copy is not scaled, and rounded to nearest, whatever the entry is. Fails as fanin_plan_add does, and
+   with FANIN_INVALID_ARGUMENT if there is no such entry, and for an output_scale, output_scales or a rounding. */
 FANIN_C_API fanin_status fanin_plan_add_copy(fanin_plan* plan, size_t entry, const fanin_fill_args* args, size_t* copy);
 
 /* The number of entries; null has 0. */
@@ -372,9 +373,10 @@ FANIN_C_API fanin_status fanin_model_describe(const fanin_model* model, size_t n
 
 /* Adds a tensor of a model, or a part of it, to a plan. args says where it is (address, capacity, dtype, cuda_device,
    leading_dimension) and which part of the tensor (block_offset and block_extent of `rank` numbers, or elements);
-   without one it is the whole. Shape, name, subsequence and layout are the model's and ignored. Fails as
-   fanin_plan_add does, and with FANIN_INVALID_ARGUMENT for values that are loaded from a file. A fused tensor becomes
-   several entries; if one is refused, those before it stay in the plan. */
+   without one it is the whole. Shape, name, subsequence and layout are the model's and ignored, and its rules decide
+   scale and rounding. Fails as fanin_plan_add does, and with FANIN_INVALID_ARGUMENT for values that are loaded from a
+   file, and for an output_scale, output_scales or a rounding. A fused tensor becomes several entries; if one is
+   refused, those before it stay in the plan. */
 FANIN_C_API fanin_status fanin_plan_add_tensor(fanin_plan* plan, const fanin_model* model, size_t number,
                                                const fanin_fill_args* args);
 

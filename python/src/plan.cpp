@@ -225,6 +225,13 @@ gets new memory later (module.to, .data =), make a new plan.)")
           [](OwningPlan& self, nb::handle array, const ModelTensor& tensor, nb::handle offset) {
             Array target = array_of(array, CudaStream{nullptr});
             Block block;
+            if (target.whole && !offset.is_none()) {
+              throw InvalidArgument("A DTensor says itself which block of the tensor it holds. Give no offset=");
+            }
+            if (target.whole && *target.whole != tensor.shape) {
+              throw InvalidArgument("The DTensor of tensor \"" + tensor.name + "\" must have its shape " +
+                                    to_string(tensor.shape) + ". Received: " + to_string(*target.whole));
+            }
             if (!offset.is_none()) {
               block.offset = extents_from(offset, "offset");
               block.extent = target.shape;

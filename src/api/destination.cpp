@@ -72,11 +72,13 @@ FillJob Destination::job_for(const View& view, const FillParams& params, std::ui
   job.pitch = pitch;
   check_packing(job.params);
   const std::uint64_t row_bytes = bytes_in_memory(job.params, row);
-  const std::uint64_t pitch_bytes = bytes_in_memory(job.params, pitch);
   const std::uint64_t addresses =
       std::numeric_limits<std::uintptr_t>::max() - reinterpret_cast<std::uintptr_t>(view.address);
   const std::uint64_t room = std::min<std::uint64_t>(view.capacity, addresses);
-  if (room < row_bytes || (room - row_bytes) / pitch_bytes < count / row - 1) {
+  // The bytes of a longer pitch might not fit into 64 bits.
+  const bool fits = pitch <= max_elements && room >= row_bytes &&
+                    (room - row_bytes) / bytes_in_memory(job.params, pitch) >= count / row - 1;
+  if (!fits) {
     throw InvalidArgument("The memory is too small: " + std::to_string(count / row) + " rows of " +
                           std::to_string(row) + " elements of " + std::string(name_of(view.dtype)) + ", " +
                           std::to_string(pitch) +
@@ -87,8 +89,7 @@ FillJob Destination::job_for(const View& view, const FillParams& params, std::ui
 }
 
 void* Destination::address_of(const View& view, std::uint64_t count) const {
-  const bool is_packed = facts_of(view.dtype).is_packed();
-  const std::uint64_t bytes = is_packed && view.unpacked ? count : bytes_of(view.dtype, count);
+  const std::uint64_t bytes = bytes_in_memory(view.dtype, view.unpacked, count);
   if (view.capacity < bytes) {
     throw InvalidArgument("The memory is too small: " + std::to_string(count) + " elements of " +
                           std::string(name_of(view.dtype)) + " need " + std::to_string(bytes) +
@@ -98,7 +99,7 @@ void* Destination::address_of(const View& view, std::uint64_t count) const {
   if (view.address == nullptr) {
     throw InvalidArgument("The address is null, but there are " + std::to_string(count) + " elements to write");
   }
-  const std::size_t size = is_packed ? 1 : size_of(view.dtype);
+  const std::size_t size = facts_of(view.dtype).is_packed() ? 1 : size_of(view.dtype);
   const std::size_t past = reinterpret_cast<std::uintptr_t>(view.address) % size;
   if (past != 0) {
     throw InvalidArgument("The address must be a multiple of the element's size, " + std::to_string(size) +

@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "api/box_index.h"
+
 namespace fanin::detail {
 
 // `rows` pieces of memory of `width` bytes each, `pitch` bytes from the beginning of one to that of the next. One row
@@ -36,6 +38,10 @@ class MemoryRegions {
   };
   std::map<std::uintptr_t, Owned> dense_;  // by first byte
   std::vector<Owned> in_rows_;
+  // Of the regions in rows, by number: the bytes from the first to the last one; by pitch, also their rows and columns
+  // in a memory that begins at address 0.
+  BoxIndex spans_;
+  std::map<std::uint64_t, BoxIndex> grids_;
 };
 
 }  // namespace fanin::detail

@@ -9,10 +9,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "api/access.h"
+#include "api/box_index.h"
 #include "api/destination.h"
 #include "api/memory_regions.h"
 #include "base/fp_environment.h"
@@ -66,6 +68,19 @@ bool share_indices(const Draws& a, const IndexMap& map_a, const Draws& b, const 
   return true;
 }
 
+// The indices of a block that is not empty: from the first one to the last, and along each axis of a shape.
+detail::Box box_of(const Draws& draws, const IndexMap& map, const Shape& shape) {
+  constexpr detail::Interval all{0, ~std::uint64_t{0}};
+  detail::Box box(1 + shape.size(), all);
+  box[0] = {map.start, detail::last_index(map)};
+  if (draws.shape != shape || draws.block.offset.empty()) return box;
+  for (std::size_t j = 0; j < shape.size(); ++j) {
+    const auto offset = static_cast<std::uint64_t>(draws.block.offset[j]);
+    box[1 + j] = {offset, offset + static_cast<std::uint64_t>(draws.block.extent[j]) - 1};
+  }
+  return box;
+}
+
 }  // namespace
 
 struct Plan::State {
@@ -75,6 +90,13 @@ struct Plan::State {
     std::size_t job;  // index among that device's jobs
   };
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // seed, subsequence
+
+  // The entries of a key, by the indices that they draw: from the first one to the last, and along each axis of a
+  // shape.
+  struct Drawn {
+    Shape shape;  // of the first entry
+    detail::BoxIndex boxes;
+  };
 
   // Device memory that the plan owns.
   using Workspace = std::unique_ptr<void, std::function<void(void*)>>;
@@ -87,7 +109,7 @@ struct Plan::State {
   mutable std::map<int, Encoded> encoded;  // by device
   std::vector<Entry> entries;
   std::map<int, std::vector<FillJob>, std::greater<>> jobs;  // by device, as the back ends take them; the host last
-  std::map<Key, std::vector<std::size_t>> by_key;            // random entries
+  std::map<Key, Drawn> by_key;                               // random entries
   std::map<std::size_t, std::size_t> leaders;                // of originals with copies: the job that leads their pass
   std::map<int, detail::MemoryRegions> memory;               // by device
   std::vector<Workspace> workspaces;                         // of prepare; launches may still read older ones
@@ -100,8 +122,9 @@ struct Plan::State {
 
   void check_draws(const FillJob& job, const Draws& added) const {
     const auto at = by_key.find({job.params.seed, job.params.subsequence});
-    if (at == by_key.end()) return;
-    for (const std::size_t other : at->second) {
+    if (at == by_key.end() || job.params.index.count == 0) return;
+    const detail::Box box = box_of(added, job.params.index, at->second.shape);
+    for (const std::size_t other : at->second.boxes.candidates(box)) {
       const Draws& draws = entries[other].draws;
       if (draws.original == added.original) continue;
       if (!share_indices(added, job.params.index, draws, job_of(other).params.index)) continue;
@@ -271,23 +294,32 @@ struct Plan::State {
   std::size_t add(const FillJob& job, Draws draws, Device device) {
     const std::size_t entry = entries.size();
     const std::size_t original = draws.original;
-    std::vector<std::size_t>* same_key = nullptr;
+    const Key key{job.params.seed, job.params.subsequence};
+    const bool is_empty = job.params.index.count == 0;
+    auto drawn = by_key.end();
+    bool is_new_key = false;
+    detail::Box box;
     std::vector<FillJob>& device_jobs = jobs[device.cuda_device];
     try {
-      if (job.params.is_random()) same_key = &by_key[{job.params.seed, job.params.subsequence}];
       make_room(entries);
       make_room(device_jobs);
-      if (same_key != nullptr) make_room(*same_key);
       if (original != entry) leaders.try_emplace(original, entries[original].job);
-      if (job.params.index.count != 0) memory[device.cuda_device].add(region_of(job), entry);
+      if (job.params.is_random()) {
+        std::tie(drawn, is_new_key) = by_key.try_emplace(key, Drawn{draws.shape, {}});
+        if (!is_empty) {
+          box = box_of(draws, job.params.index, drawn->second.shape);
+          drawn->second.boxes.add(box, entry);
+        }
+      }
+      if (!is_empty) memory[device.cuda_device].add(region_of(job), entry);
     } catch (...) {
       // An empty list would count as entries on a device, or with a seed.
       if (device_jobs.empty()) jobs.erase(device.cuda_device);
-      if (same_key != nullptr && same_key->empty()) by_key.erase({job.params.seed, job.params.subsequence});
+      if (drawn != by_key.end()) drawn->second.boxes.remove(box, entry);
+      if (is_new_key) by_key.erase(drawn);
       throw;
     }
 
-    if (same_key != nullptr) same_key->push_back(entry);
     encoded.clear();
     device_jobs.push_back(job);
     device_jobs.back().params.finite = true;  // check has seen to it
@@ -408,6 +440,7 @@ void Plan::prepare(int device, CudaStream stream) {
 }
 
 std::size_t Plan::launches(int device) const {
+  detail::check_cuda(device);
   if (state_->jobs.count(device) == 0) return 0;
   const gpu::CurrentDevice current(device);
   return gpu::count(*state_->launches_for(device));

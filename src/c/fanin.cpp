@@ -213,6 +213,19 @@ fanin_fill_args complete_for_plan(const fanin_fill_args& args) {
   return a;
 }
 
+// For memory whose values another entry, or a model, decides.
+fanin_fill_args complete_for_given_values(const fanin_fill_args& args) {
+  const fanin_fill_args a = complete_for_plan(args);
+  const fanin_fill_args plain = FANIN_FILL_INIT;
+  if (a.output_scale != plain.output_scale || a.output_scales != nullptr || a.rounding != plain.rounding) {
+    throw fanin::InvalidArgument(
+        "`output_scale`, `output_scales` and `rounding` must have their defaults here: a copy is not scaled and "
+        "rounded "
+        "to nearest, and a model's rules decide for its tensors");
+  }
+  return a;
+}
+
 template <class F>
 fanin_status make_with(fanin_initializer** initializer, const F& make) {
   return guarded([&] {
@@ -422,7 +435,7 @@ fanin_status fanin_plan_add(fanin_plan* plan, const fanin_initializer* initializ
 
 fanin_status fanin_plan_add_copy(fanin_plan* plan, size_t entry, const fanin_fill_args* args, size_t* copy) {
   return guarded([&] {
-    const fanin_fill_args a = complete_for_plan(given(args, "args"));
+    const fanin_fill_args a = complete_for_given_values(given(args, "args"));
     const bool has_part = a.block_offset != nullptr || a.block_extent != nullptr || a.elements != nullptr;
     fanin::Plan& changed = given(plan, "plan").value;
     const size_t added =
@@ -519,7 +532,7 @@ fanin_status fanin_model_describe(const fanin_model* model, size_t number, fanin
 fanin_status fanin_plan_add_tensor(fanin_plan* plan, const fanin_model* model, size_t number,
                                    const fanin_fill_args* args) {
   return guarded([&] {
-    const fanin_fill_args a = complete_for_plan(given(args, "args"));
+    const fanin_fill_args a = complete_for_given_values(given(args, "args"));
     add(given(plan, "plan").value, tensor_in(given(model, "model"), number), view_of(a), block_of(a));
   });
 }

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "api/access.h"
 #include "base/fp_environment.h"
 #include "config/conventions.h"
 #include "config/json_text.h"
@@ -68,13 +69,14 @@ std::string serialize(const Initializer& initializer, ConfigForm form) {
 Initializer with_parameters(const Initializer& initializer,
                             const std::vector<std::pair<std::string, std::string>>& parameters) {
   detail::Json config = detail::config_of(initializer, ConfigForm::keras3);
+  const detail::Parameters& known = detail::Access::scheme(initializer).parameters();
   // More keys than any class has parameters: the first ones are enough for read_config to refuse them.
   constexpr std::size_t most = 100;
   for (const auto& [key, text] : parameters) {
     if (key == "dtype") throw InvalidArgument("A dtype is the tensor's, not a parameter. Received: dtype=" + text);
     if (config.size() > most) break;
-    const bool is_number = key != "seed" && config.contains(key) && config[key].is_number();
-    config[key] = value_of(key, text, is_number);
+    const auto is_meant = [&](const detail::Parameter& p) { return p.name == key && detail::can_be_number(p); };
+    config[key] = value_of(key, text, std::any_of(known.begin(), known.end(), is_meant));
   }
   const Initializer changed = detail::read_config(initializer.class_name(), config);
   const auto is_seed = [](const auto& parameter) { return parameter.first == "seed"; };

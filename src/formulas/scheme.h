@@ -52,6 +52,13 @@ struct Parameter {
 };
 using Parameters = std::vector<Parameter>;
 
+// Whether the parameter can be a number, so that a formula can stand for it.
+inline bool can_be_number(const Parameter& parameter) {
+  return std::holds_alternative<double>(parameter.value) ||
+         std::holds_alternative<std::optional<double>>(parameter.value) ||
+         std::holds_alternative<ConstantValue>(parameter.value);
+}
+
 // What the initializers of a class have in common. Functions throw InvalidArgument.
 struct SchemeClass {
   std::string_view name;

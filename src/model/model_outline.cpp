@@ -14,13 +14,16 @@
 #include <vector>
 
 #include "config/json_text.h"
+#include "fanin/error.h"
 #include "fanin/model_outline.h"
+#include "model/name_pattern.h"
 #include "model/rule.h"
 
 namespace fanin {
 
 namespace {
 
+using detail::dump_json;
 using detail::Json;
 
 // Numbers [first, last).
@@ -140,6 +143,14 @@ Json tensor_json(const Folded& folded, const std::string& dtype, std::size_t end
   return tensor;
 }
 
+// Throws InvalidArgument for a name that a specification would read as a pattern.
+void check_name(const std::string& name) {
+  const detail::NamePattern pattern(name, detail::NamePattern::Globs::none);
+  if (pattern.captures().empty()) return;
+  throw InvalidArgument("A specification cannot have a tensor with the name " + dump_json(name) + ", because {" +
+                        pattern.captures()[0] + "} is a capture there");
+}
+
 // A pattern for all tensors whose names end alike: "*.attn.c_attn.weight".
 std::string pattern_of(const Folded& folded) {
   std::size_t begin = folded.words.size();
@@ -167,6 +178,7 @@ std::string outline_of(const std::vector<StoredTensor>& stored, const std::vecto
   std::size_t most_numbers = 0;
   for (const StoredTensor& tensor : stored) {
     element_count(tensor.shape);  // throws if fanin fills no such tensor
+    check_name(tensor.name);
     tensors.push_back(unfolded(tensor, tensors.size()));
     most_numbers = std::max(most_numbers, tensors.back().numbers.size());
   }
@@ -186,12 +198,12 @@ std::string outline_of(const std::vector<StoredTensor>& stored, const std::vecto
     for (std::size_t endings = 1; !keys.insert(key).second && json.contains("repeat"); ++endings) {
       json = tensor_json(tensor, dtype, endings, key);
     }
-    add(Json(key).dump() + ": " + json.dump());
+    add(dump_json(key) + ": " + dump_json(json));
     std::string pattern = pattern_of(tensor);
     if (known_patterns.insert(pattern).second) patterns.push_back(std::move(pattern));
   }
-  for (const Tie& tie : ties) add(Json(tie.name).dump() + ": " + Json{{"tie", tie.to}}.dump());
-  std::string text = "{\n  \"name\": " + Json(name).dump() + ",\n  \"source\": " + Json(source).dump() +
+  for (const Tie& tie : ties) add(dump_json(tie.name) + ": " + dump_json({{"tie", tie.to}}));
+  std::string text = "{\n  \"name\": " + dump_json(name) + ",\n  \"source\": " + dump_json(source) +
                      ",\n  \"dtype\": \"" + dtype + "\",\n  \"layout\": \"OI\",\n  \"tensors\": {" + items +
                      "\n  },\n  \"rules\": [";
   items.clear();
@@ -199,7 +211,7 @@ std::string outline_of(const std::vector<StoredTensor>& stored, const std::vecto
   std::stable_sort(patterns.begin(), patterns.end(),
                    [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
   for (const std::string& pattern : patterns) {
-    add(R"({"match": )" + Json(pattern).dump() + R"(, "initializer": "FILL IN"})");
+    add(R"({"match": )" + dump_json(pattern) + R"(, "initializer": "FILL IN"})");
   }
   return text + items + "\n  ]\n}\n";
 }

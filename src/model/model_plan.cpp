@@ -11,6 +11,7 @@
 #include "fanin/dtype.h"
 #include "fanin/error.h"
 #include "params/index_map.h"
+#include "params/output_scale.h"
 
 namespace fanin {
 
@@ -59,6 +60,17 @@ const Initializer& initializer_of(const ModelTensor& tensor, const ModelPart& pa
   if (part.initializer) return *part.initializer;
   throw InvalidArgument("The values of \"" + part.name + "\" in tensor \"" + tensor.name + "\" are loaded from " +
                         part.load_file + ", which a plan cannot do: copy them to its memory");
+}
+
+// Where the last row begins must fit into 64 bits. An element has at least half a byte, and a tensor at most 2^59
+// bytes.
+void check_pitch(const Box& box, const View& view) {
+  const std::uint64_t rows = product(box.extent, 0, box.extent.size() - 1);
+  const std::uint64_t room = std::min<std::uint64_t>(view.capacity, 8 * max_elements);
+  if (rows < 2 || box.pitch / 2 <= room / (rows - 1)) return;
+  throw InvalidArgument("The memory is too small: " + std::to_string(rows) + " rows of " +
+                        std::to_string(box.extent.back()) + " elements, " + std::to_string(box.pitch) +
+                        " elements apart, do not fit. Received: capacity=" + std::to_string(view.capacity));
 }
 
 // The parts of one tensor, added to a plan.
@@ -114,7 +126,7 @@ class Parts {
     TensorOptions options = part.options();
     options.block = block_of(part, box);
     View view = view_;
-    const std::uint64_t bytes = bytes_of(view.dtype, box.begin);
+    const std::uint64_t bytes = detail::bytes_in_memory(view.dtype, view.unpacked, box.begin);
     view.address = static_cast<std::byte*>(view.address) + bytes;
     view.capacity -= std::min<std::uint64_t>(view.capacity, bytes);
     view.leading_dimension = options.block.elements ? 0 : box.pitch;
@@ -173,6 +185,7 @@ void add(Plan& plan, const ModelTensor& tensor, const View& view, const Block& b
   Box box{block.offset, block.extent};
   if (detail::is_whole(block)) box = {Shape(std::vector<std::int64_t>(tensor.shape.size())), tensor.shape};
   box.pitch = view.leading_dimension == 0 ? static_cast<std::uint64_t>(box.extent.back()) : view.leading_dimension;
+  check_pitch(box, view);
   parts.add(box);
 }
 

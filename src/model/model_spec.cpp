@@ -251,6 +251,7 @@ class Reader {
       entry.place.at("parts").refuse("the parts have " + std::to_string(sum) + " of the " + std::to_string(extent) +
                                      " elements along axis " + std::to_string(axis));
     }
+    if (tensor.parts.empty()) entry.place.at("parts").refuse("the tensor has no part: each is repeated 0 times");
   }
 
   void add_ties() {

@@ -12,6 +12,7 @@ namespace fanin::detail {
 namespace {
 
 constexpr std::size_t max_captures = 100;
+constexpr std::size_t max_wildcards = 1000;  // Match recurses for each
 
 // The bytes of the character that begins at name[at].
 std::size_t character_size(std::string_view name, std::size_t at) {
@@ -24,7 +25,11 @@ std::size_t character_size(std::string_view name, std::size_t at) {
 
 NamePattern::NamePattern(std::string_view text, Globs globs) : text_(text) {
   std::string literal;
+  std::size_t wildcards = 0;
   const auto add = [&](Piece piece) {
+    if (piece.kind != Kind::character && ++wildcards > max_wildcards) {
+      throw InvalidArgument("a pattern has at most " + std::to_string(max_wildcards) + " of * and captures");
+    }
     if (!literal.empty()) pieces_.push_back({Kind::literal, std::exchange(literal, {}), {}});
     pieces_.push_back(std::move(piece));
     is_literal_ = false;

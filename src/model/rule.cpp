@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <variant>
 
 #include "api/access.h"
 #include "base/text.h"
@@ -16,14 +15,12 @@ namespace fanin::detail {
 
 namespace {
 
-// The class's parameters that are numbers, and the seed.
+// The class's parameters that can be numbers, and the seed.
 std::vector<std::string> number_parameters(const std::string& class_name) {
   std::vector<std::string> names{"seed"};
   const Initializer defaults = class_named(class_name).with_defaults();
   for (const Parameter& parameter : Access::scheme(defaults).parameters()) {
-    if (std::holds_alternative<double>(parameter.value) || std::holds_alternative<ConstantValue>(parameter.value)) {
-      names.emplace_back(parameter.name);
-    }
+    if (can_be_number(parameter)) names.emplace_back(parameter.name);
   }
   return names;
 }
@@ -91,7 +88,8 @@ Initializer InitializerTemplate::make(const Scope& scope) const {
     const double* known = scope.number(word);
     numbers.push_back(known == nullptr ? Json() : Json(*known));
   }
-  const auto made = made_.find(numbers);
+  std::string key = dump_json(numbers);  // which keeps the sign of 0
+  const auto made = made_.find(key);
   if (made != made_.end()) return made->second;
 
   Json json = place_.json();
@@ -106,7 +104,7 @@ Initializer InitializerTemplate::make(const Scope& scope) const {
     if (!config["constants"].contains(word)) config["constants"][word] = value;
   }
   Initializer initializer = read(json);
-  made_.emplace(std::move(numbers), initializer);
+  made_.emplace(std::move(key), initializer);
   return initializer;
 }
 

@@ -48,8 +48,9 @@ class InitializerTemplate {
   bool needs_seed_ = false;                               // it is random and has no seed of its own
   std::optional<Initializer> fixed_;                      // if it has neither
   Layout layout_ = Layout::hwio;
-  // By its formulas' values: reading a configuration takes longer than all the rest. One thread reads a specification.
-  mutable std::map<Json, Initializer> made_;
+  // By its formulas' values as JSON: reading a configuration takes longer than all the rest. One thread reads a
+  // specification.
+  mutable std::map<std::string, Initializer> made_;
 };
 
 // What a rule or a part says about fans.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "fanin/error.h"
+
 namespace fanin::detail {
 
 namespace {
@@ -96,7 +98,13 @@ RuleChoice RuleList::choose(const std::string& part, const std::string& tensor, 
       if (all_matched_from_ <= number) return choice;
       continue;
     }
-    auto matching = match(number, part, tensor, shape, scope);
+    std::optional<RuleChoice> matching;
+    try {
+      matching = match(number, part, tensor, shape, scope);
+    } catch (const InvalidArgument&) {
+      if (choice.rule == nullptr) throw;
+      // The tensor has its rule. Only the notes ask about later ones, whose conditions need not fit it.
+    }
     if (!matching) continue;
     matched_[number] = true;
     while (all_matched_from_ > 0 && matched_[all_matched_from_ - 1]) --all_matched_from_;

@@ -36,13 +36,6 @@ void check_block(const Shape& shape, const Block& block) {
   }
 }
 
-// Returns the last index of a map that is not empty.
-std::uint64_t last_index(const IndexMap& map) {
-  std::uint64_t last = map.start;
-  for (std::uint32_t j = 0; j < map.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
-  return last;
-}
-
 // Returns whether a map has an index in [first, last]. Each stride of the map is at least as large as the range of the
 // loops inside it.
 bool has_index_in(const IndexMap& map, std::uint64_t first, std::uint64_t last) {

@@ -28,6 +28,13 @@ IndexMap in_rows(const IndexMap& map, std::uint64_t row);
 // indices. Otherwise one block counts as the range from its first index to its last.
 bool share_index(const IndexMap& a, const IndexMap& b);
 
+// Returns the last index of a map that is not empty.
+inline std::uint64_t last_index(const IndexMap& map) {
+  std::uint64_t last = map.start;
+  for (std::uint32_t j = 0; j < map.rank; ++j) last += (map.extent[j] - 1) * map.stride[j];
+  return last;
+}
+
 // Returns the tensor's index of element n of a map's loops. It does not add map.first.
 inline std::uint64_t index_of(const IndexMap& map, std::uint64_t n) {
   const std::uint64_t run = map.extent[map.rank - 1];

@@ -12,9 +12,12 @@
 
 namespace fanin::detail {
 
-// The bytes in memory of so many elements of the fill. Packed elements must fill whole bytes.
+// The bytes in memory of so many elements. Packed elements must fill whole bytes.
+inline std::uint64_t bytes_in_memory(DType dtype, bool unpacked, std::uint64_t elements) {
+  return unpacked && facts_of(dtype).is_packed() ? elements : bytes_of(dtype, elements);
+}
 inline std::uint64_t bytes_in_memory(const FillParams& params, std::uint64_t elements) {
-  return params.unpacked && facts_of(params.dtype).is_packed() ? elements : bytes_of(params.dtype, elements);
+  return bytes_in_memory(params.dtype, params.unpacked, elements);
 }
 
 inline DType compute_type_of(DType dtype) { return dtype == DType::float64 ? DType::float64 : DType::float32; }

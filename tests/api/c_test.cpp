@@ -235,6 +235,19 @@ TEST(CModel, FillsAsTheCppInterface) {
   fanin_plan* plan = nullptr;
   ASSERT_EQ(fanin_plan_create(&plan), FANIN_OK);
   ASSERT_EQ(fanin_plan_add_tensor(plan, model, 0, &args), FANIN_OK) << fanin_last_error();
+  std::vector<float> other(memory.size());
+  fanin_fill_args scaled = args;
+  scaled.address = other.data();
+  scaled.output_scale = 0.5;
+  fanin_fill_args rounded = args;
+  rounded.address = other.data();
+  rounded.rounding = FANIN_STOCHASTIC;
+  for (const fanin_fill_args* refused : {&scaled, &rounded}) {
+    EXPECT_EQ(fanin_plan_add_tensor(plan, model, 0, refused), FANIN_INVALID_ARGUMENT);
+    EXPECT_EQ(fanin_plan_add_copy(plan, 0, refused, nullptr), FANIN_INVALID_ARGUMENT);
+    EXPECT_NE(std::string(fanin_last_error()).find("must have their defaults"), std::string::npos);
+  }
+  EXPECT_EQ(fanin_plan_size(plan), 1u);
   EXPECT_EQ(fanin_plan_add_tensor(plan, model, 2, &args), FANIN_INVALID_ARGUMENT);
   EXPECT_NE(std::string(fanin_last_error()).find("no tensor 2: the model has 2"), std::string::npos);
   EXPECT_EQ(fanin_model_describe(model, 2, &tensor), FANIN_INVALID_ARGUMENT);

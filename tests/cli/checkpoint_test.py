@@ -525,6 +525,19 @@ class Verify(InFolder):
         write_safetensors(path, tensors)
         self.assertIn("scalar [] F32: missing", self.verify(1, "--spec", self.spec, "--seed", "7", path=path))
 
+    def test_a_specification_that_was_changed_on_the_command_line(self):
+        spec = self.write_spec({"constants": {"n": 4}, "tensors": {"a": ["n", "n"], "b": [8]}, "rules": [{"match": "*", "initializer": "he_normal"}]}, "v.json")
+        self.model("--constant", "n=6", "--dtype", "bfloat16", spec=spec)
+        self.verify(0)
+        self.verify(0, "--spec", spec)
+        other = self.write_spec({"tensors": {"a": [4, 4], "b": [8]}, "rules": [{"match": "*", "initializer": "he_normal"}]}, "w.json")
+        self.assertIn("the specification says [4, 4] F32", self.verify(1, "--spec", other))
+        shards = self.folder / "shards"
+        self.model("--shard-size", "80B", spec=spec, out=shards)
+        first = sorted(shards.glob("*.safetensors"))[0]
+        self.assertIn("1 tensors", self.verify(0, path=first))
+        self.verify(0, "--spec", spec, path=first)
+
     def test_scaled_values(self):
         rule = {"match": "*", "dtype": "float8_e4m3fn", "output_scale": "0.1 / 448", "rounding": "stochastic",
                 "initializer": {"class_name": "RandomNormal", "config": {"stddev": 0.02}}}
@@ -629,6 +642,12 @@ class Diff(InFolder):
             self.assertIn(line, result.stdout)
         self.assertEqual(run("diff", self.out, self.folder / "none").returncode, 2)
 
+    def test_elements_of_less_than_a_byte(self):
+        other = self.folder / "other.safetensors"
+        write_safetensors(self.out, {"a": ("F4", [4, 8], bytes(16))})
+        write_safetensors(other, {"a": ("F4", [4, 8], bytes(12) + b"\x70" + bytes(3))})
+        self.assertIn("a [4, 8] F4: 1 of 16 bytes differ; at byte 12 they are 0x00 and 0x70", run("diff", self.out, other).stdout)
+
 
 class Specification(InFolder):
     def test_folded_and_filled_in(self):
@@ -681,6 +700,13 @@ class Specification(InFolder):
     def test_names_that_formulas_use(self):
         words = ["pi", "i", "u", "z", "ifs", "mins", "shape", "fan_in", "logs", "clamps"]
         self.printed({f"{word}.{j}.weight": ("F32", [2], bytes(8)) for word in words for j in range(2)})
+
+
+    def test_names_that_would_be_captures(self):
+        write_safetensors(self.out, {"a{x}b": ("F32", [1], bytes(4)), "c{0}": ("F32", [2], bytes(8)), "d*": ("F32", [3], bytes(12))})
+        result = run("spec", self.out)
+        self.assertIn("a{x}b is left out", result.stderr)
+        self.assertEqual(json.loads(result.stdout)["tensors"], {"c{0}": [2], "d*": [3]})
 
 
 class Streams(InFolder):

@@ -239,7 +239,8 @@ class Fill(InFolder):
 
     def test_no_device_is_said(self):
         if run("fill", "--init", "ones", "--shape", "2", "--device", "cuda").returncode != 0:
-            self.refused("fill", "--init", "ones", "--shape", "2", "--device", "cuda:3", "--out", self.out, says="cuda:3")
+            for dtype in ("float32", "float4_e2m1fn", "float6_e3m2fn"):
+                self.refused("fill", "--init", "ones", "--shape", "4", "--dtype", dtype, "--device", "cuda:3", says="Cannot use cuda:3")
 
     def test_unwritable_and_full_outputs(self):
         fill = ["fill", "--init", "he_normal", "--shape", "4096"]
@@ -354,6 +355,13 @@ class Describe(unittest.TestCase):
         self.assertIn("seed         7", run("describe", "--init", "he_normal", "--shape", "3", "--seed", "7").stdout)
         self.assertNotIn("drawn and printed", run("describe", "--help").stdout)
 
+    def test_formulas_of_parameters(self):
+        for init, setting, says in (("identity", "gain=sqrt(2)", "1.4142135623730951 on the diagonal"),
+                                    ("truncated_normal", "lower=-sqrt(4)/2", "cut at -1 and 2 stddev"),
+                                    ("variance_scaling", "lower=-sqrt(9)", "cut at -3 and 2 stddev")):
+            more = ["--set", "upper=2"] if init == "variance_scaling" else []
+            self.assertIn(says, run("describe", "--init", init, "--shape", "4,4", "--set", setting, *more).stdout)
+
     def test_formula(self):
         settings = ("--init", "formula", "--set", "value=n * i[0] + i[1]", "--set", 'constants={"n": 10}')
         described = self.describe(*settings, "--shape", "2,3")
@@ -457,6 +465,41 @@ class Model(InFolder):
         self.assertEqual(used, set(reserved))
         for name in reserved:
             self.refused("model", self.spec(constants={name: 1}), "--check", says=f'formulas use the name "{name}" already')
+
+    def test_a_taken_tensors_later_rules_need_not_fit(self):
+        rules = [{"match": "h.*", "initializer": "zeros"}, {"match": "h.{layer}.w", "rank": "layer + 2", "initializer": "ones"}]
+        for names in (("h.a.w", "h.0.w"), ("h.0.w", "h.a.w")):
+            result = run("model", self.spec(tensors={name: [2, 2] for name in names}, rules=rules), "--check")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.refused("model", self.spec(tensors={"h.a.w": [2, 2]}, rules=rules[::-1]), "--check", says='the capture "layer" is "a" here')
+
+    def test_formulas_of_rules(self):
+        out = os.path.join(self.folder.name, "m.safetensors")
+        scaling = {"class_name": "VarianceScaling", "config": {"lower": "-sqrt(3)", "upper": 2}}
+        self.assertIn("VarianceScaling", run("model", self.spec(rules=[{"match": "*", "initializer": scaling}]), "--check").stdout)
+        zero = {"class_name": "Constant", "config": {"value": "(layer - 1) * 0"}}
+        spec = self.spec(tensors={"h.{layer}": {"shape": [1], "repeat": {"layer": 3}}}, rules=[{"match": "h.{layer}", "initializer": zero}])
+        self.assertEqual(run("model", spec, "--seed", "1", "--out", out).returncode, 0)
+        self.assertEqual(read_safetensors(out)[1], struct.pack("<3f", -0.0, 0.0, 0.0))
+
+    def test_a_report_of_a_folder_that_is_no_text(self):
+        folder = os.path.join(os.fsencode(self.folder.name), b"\xff")
+        os.mkdir(folder)
+        part, spec, out, report = (os.path.join(folder, name) for name in (b"part.safetensors", b"spec.json", b"m.safetensors", b"report.json"))
+        tensors = {"a": [2]}
+        pathlib.Path(os.fsdecode(spec)).write_text(json.dumps({"tensors": tensors, "rules": [{"match": "*", "initializer": "ones"}]}))
+        self.assertEqual(run("model", spec, "--seed", "1", "--out", part, errors="surrogateescape").returncode, 0)
+        pathlib.Path(os.fsdecode(spec)).write_text(json.dumps({"tensors": tensors, "rules": [{"match": "*", "load": "part.safetensors"}]}))
+        result = run("model", spec, "--seed", "1", "--out", out, "--report", report, errors="surrogateescape")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("part.safetensors", json.loads(pathlib.Path(os.fsdecode(report)).read_text())["tensors"][0]["load"])
+        self.assertEqual(json.loads(run("spec", out, errors="surrogateescape").stdout)["tensors"], {"a": [2]})
+
+    def test_long_patterns_and_tensors_without_parts(self):
+        self.refused("model", self.spec(rules=[{"match": "*" * 1_000_000, "initializer": "ones"}]), "--check", says="at most 1000")
+        none = {"shape": [0, 3], "parts": [{"name": "p{e}", "size": 1, "repeat": {"e": 0}}]}
+        for more in (["--check"], ["--seed", "1", "--out", os.path.join(self.folder.name, "m.safetensors")]):
+            self.refused("model", self.spec(tensors={"a": none}), *more, says="the tensor has no part")
 
     def test_check_refuses_what_cannot_be_written(self):
         self.refused("model", self.spec(tensors={"a": [1] * 65}), "--check", says="NumPy loads at most 64")

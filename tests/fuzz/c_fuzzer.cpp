@@ -178,6 +178,7 @@ class Session {
     args.layout = small();
     if (input_.ConsumeProbability<float>() < 0.1F) args.cpu_target = small();
     if (input_.ConsumeProbability<float>() < 0.2F) args.leading_dimension = input_.ConsumeIntegral<std::uint8_t>();
+    if (input_.ConsumeProbability<float>() < 0.02F) args.leading_dimension <<= input_.ConsumeIntegralInRange(0, 63);
     if (input_.ConsumeProbability<float>() < 0.1F) {
       args.struct_size = input_.ConsumeIntegralInRange<std::size_t>(0, sizeof args + 8);
     }

@@ -53,6 +53,16 @@ TEST(NamePattern, GlobsMatchWholeNames) {
   EXPECT_TRUE(matches("{}{0}{a b}", "{}{0}{a b}"));  // no captures
 }
 
+TEST(NamePattern, WildcardsAreLimited) {
+  const std::string most(1000, '*');
+  const std::string name(5000, 'a');
+  EXPECT_TRUE(match((most + std::string(5000, '?')).c_str(), name.c_str()).has_value());
+  fanin::test::expect_refused([&] { match((most + "*").c_str(), ""); }, {"at most 1000"});
+  std::string captures;
+  for (int k = 0; k < 1001; ++k) captures += "{l}.";
+  fanin::test::expect_refused([&] { match(captures.c_str(), ""); }, {"at most 1000"});
+}
+
 TEST(NamePattern, CapturesAreAsShortAsPossible) {
   EXPECT_EQ(match("h.{layer}.*", "h.11.mlp.weight"), (Texts{"11"}));
   EXPECT_EQ(match("h.{layer}.weight", "h.1.2.weight"), std::nullopt);  // no dots
