@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -58,10 +59,13 @@ class FANIN_API Plan {
     return add(initializer, view_at(address), shape, name);
   }
 
+  /// The number of elements that an entry writes. Throws InvalidArgument if there is no such entry.
+  std::uint64_t elements(std::size_t entry) const;
+
   /// Adds another destination for the values of an entry: tied weights, or a copy in another dtype. It has the same
   /// draws, and the same block of the tensor or one of its own: a rank can hold a whole tensor in bfloat16 and its
-  /// shard of the float32 master. It is not scaled, and rounded to nearest, whatever the entry is. Returns and throws as
-  /// add does; also throws InvalidArgument if there is no such entry.
+  /// shard of the float32 master. It is not scaled, and rounded to nearest, whatever the entry is. Returns and throws
+  /// as add does; also throws InvalidArgument if there is no such entry.
   ///
   /// One pass draws once and writes an entry and up to 7 copies on its device, if all are dense, none is float64, and
   /// they are blocks alike, or ranges of which one holds the others; of several ranges, add the largest first. Other

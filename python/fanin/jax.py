@@ -183,9 +183,14 @@ def _sharded_fill(tensor: Tensor, sharding: NamedSharding | PartitionSpec, expli
 
 def tensor_of(initializer: _core.Initializer, shape: tuple[int, ...], dtype: str) -> Tensor:
     """The Tensor of a random initializer of the core, truncated at two standard deviations or not at all. Raises ValueError."""
-    drawn = (("orthogonal", (("gain", initializer.gain),)) if isinstance(initializer, _core.Orthogonal)
-             else _distribution_of(_core.describe(initializer, shape)))
-    tensor = Tensor(shape, dtype, *drawn)
+    drawn = _core.describe(initializer, shape)
+    if drawn.distribution == "orthogonal":
+        if drawn.layout == "oihw":
+            raise ValueError('The matrix of "torch:orthogonal" has PyTorch\'s layout. Use "jax:orthogonal"')
+        config = initializer.get_config()
+        tensor = Tensor(shape, dtype, "orthogonal", (("gain", config["scale"] if "scale" in config else config["gain"]),))
+    else:
+        tensor = Tensor(shape, dtype, *_distribution_of(drawn))
     _check(tensor)
     return tensor
 
@@ -326,7 +331,7 @@ def keyed_params(params: typing.Any, seed: int | _core.Seed, rules: typing.Any, 
 
 def _drawing(name: str, leaf: typing.Any, initializer_of: Callable, make: Callable, seed: int) -> Callable[[], typing.Any]:
     """What returns the new value of a parameter, after everything about it has been checked."""
-    if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
+    if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.inexact):
         if isinstance(leaf, jax.ShapeDtypeStruct):
             raise ValueError(f"The parameter {name!r} is abstract and of {leaf.dtype}, which has no initializer. Leave it out of "
                              "params")
@@ -402,7 +407,9 @@ def _init_of(given: typing.Any) -> tuple[Initializer, int | None]:
         shape = tuple(shape)
         drawn = _core.describe(initializer, shape)
         if drawn.distribution == "constant":
-            return jnp.full(shape, drawn.mean, dtype)
+            if jnp.issubdtype(dtype, jnp.complexfloating):
+                return jnp.full(shape, drawn.mean, dtype)
+            return jnp.full(shape, _core.draw(initializer, (1,), _dtype_of(dtype))[0], dtype)  # clamped to the dtype
         if drawn.distribution not in _CLASSES:
             raise ValueError(f"A custom call draws uniform and normal values. Received: {initializer!r}")
         if drawn.distribution == "truncated_normal":

@@ -36,7 +36,15 @@ class OwningPlan {
   }
 
   std::size_t add_copy(std::size_t entry, Array array) {
-    return keep(std::move(array), [&](const View& view) { return plan_.add_copy(entry, view); });
+    const std::uint64_t count = array.count();
+    return keep(std::move(array), [&](const View& view) {
+      if (entry < plan_.size() && plan_.elements(entry) != count) {
+        throw InvalidArgument("A copy must have as many elements as the entry, which has " +
+                              std::to_string(plan_.elements(entry)) + ". Received: an array of " +
+                              std::to_string(count));
+      }
+      return plan_.add_copy(entry, view);
+    });
   }
 
   // A fused tensor becomes several entries of one array.
@@ -55,12 +63,14 @@ class OwningPlan {
 
   // On the given stream, or on the current stream of each device.
   void fill(std::optional<CudaStream> stream, RunOptions run) {
+    check_addresses();
     if (!stream) return fill(current_streams(), run);
     run.stream = *stream;
     release_and_fill([&] { plan_.fill(run); });
   }
 
   void fill(const std::vector<Plan::DeviceStream>& streams, const RunOptions& run) {
+    check_addresses();
     release_and_fill([&] { plan_.fill(streams, run); });
   }
 
@@ -131,6 +141,21 @@ class OwningPlan {
       throw;
     }
     tell_of_changes();
+  }
+
+  // PyTorch gives a tensor's storage other memory when it is resized, also to nothing, as FSDP does.
+  void check_addresses() const {
+    nb::object address_of;
+    for (std::size_t j = 0; j < arrays_.size(); ++j) {
+      if (arrays_[j].library != Library::torch || arrays_[j].count() == 0) continue;
+      if (!address_of.is_valid()) address_of = nb::module_::import_("torch").attr("Tensor").attr("data_ptr");
+      const nb::object owner = arrays_[j].owner;  // another thread may add an array
+      const auto added = reinterpret_cast<std::uintptr_t>(arrays_[j].address);
+      if (nb::cast<std::uintptr_t>(address_of(owner)) == added) continue;
+      throw InvalidArgument("The tensor of shape " + to_string(arrays_[j].shape) +
+                            " in the plan has other memory than when it was added, or none, because its storage was "
+                            "resized. Make a new plan");
+    }
   }
 
   void tell_of_changes() const {

@@ -336,6 +336,11 @@ Plan::~Plan() = default;
 
 std::size_t Plan::size() const { return state_->entries.size(); }
 
+std::uint64_t Plan::elements(std::size_t entry) const {
+  state_->entry(entry);
+  return state_->job_of(entry).params.index.count;
+}
+
 std::size_t Plan::add(const Initializer& initializer, const View& view, const Shape& shape,
                       const TensorOptions& options) {
   const detail::Destination destination(view.device);

@@ -75,8 +75,9 @@ Initializer with_parameters(const Initializer& initializer,
   for (const auto& [key, text] : parameters) {
     if (key == "dtype") throw InvalidArgument("A dtype is the tensor's, not a parameter. Received: dtype=" + text);
     if (config.size() > most) break;
-    const auto is_meant = [&](const detail::Parameter& p) { return p.name == key && detail::can_be_number(p); };
-    config[key] = value_of(key, text, std::any_of(known.begin(), known.end(), is_meant));
+    const auto has_name = [&name = key](const detail::Parameter& parameter) { return parameter.name == name; };
+    const auto meant = std::find_if(known.begin(), known.end(), has_name);
+    config[key] = value_of(key, text, meant != known.end() && can_be_number(*meant));
   }
   const Initializer changed = detail::read_config(initializer.class_name(), config);
   const auto is_seed = [](const auto& parameter) { return parameter.first == "seed"; };

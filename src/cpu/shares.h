@@ -23,9 +23,10 @@ inline constexpr std::uint64_t round_work = 8;  // for each copy of a leader, an
 
 inline constexpr std::uint64_t low_precision_work = 64;
 
-// The work of a computed value: for each operation, and for each correctly rounded function.
+// The work of a computed value: for each operation, each correctly rounded function, and each place in an order.
 inline constexpr std::uint64_t operation_work = 8;
 inline constexpr std::uint64_t exact_work = 10000;
+inline constexpr std::uint64_t place_work = 20000;
 
 // A thread with less work than this costs more to start than it saves.
 inline constexpr std::uint64_t least_work_per_thread = std::uint64_t{1} << 23;
@@ -42,7 +43,13 @@ inline std::uint64_t work_of(const FillParams& params) {
   const std::uint64_t size = facts_of(params.dtype).bits / 8;
   if (params.kind == FillParams::Kind::computed) {
     const detail::Expression& expression = params.computed->expression();
-    return normal_work + expression.operations() * operation_work + expression.exact_functions() * exact_work;
+    const auto& meanings = params.computed->meanings();
+    const auto is_place = [](const auto& meaning) {
+      return meaning.kind == detail::ComputedValue::Meaning::Kind::place;
+    };
+    const auto places = static_cast<std::uint64_t>(std::count_if(meanings.begin(), meanings.end(), is_place));
+    return normal_work + expression.operations() * operation_work + expression.exact_functions() * exact_work +
+           places * place_work;
   }
   if (!params.is_random()) return size;
   const bool normal = params.kind == FillParams::Kind::normal;

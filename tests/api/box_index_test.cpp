@@ -64,7 +64,7 @@ TEST(BoxIndex, FindsEveryBoxThatMeetsAnother) {
 // Blocks of a tensor have few candidates, however many they are, whatever axes they are cut along.
 TEST(BoxIndex, LooksAtFewBoxesOfATiling) {
   constexpr std::uint64_t all = 1u << 20;
-  for (const std::uint64_t columns : {1, 64, 4096}) {
+  for (const std::uint64_t columns : {1U, 64U, 4096U}) {
     const std::uint64_t rows = 4096 / columns;
     BoxIndex index;
     std::size_t looked_at = 0;

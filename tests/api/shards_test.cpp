@@ -240,7 +240,7 @@ TEST(LeadingDimensions, Refusals) {
   refused(~std::size_t{0}, 100, "do not fit");
   refused(~std::size_t{0} / 4, 100, "do not fit");
   // These distances are 0, 4 and 32 bytes in 64 bits.
-  for (const std::size_t more : {0, 1, 8}) refused((std::size_t{1} << 62) + more, 100, "do not fit");
+  for (const std::size_t more : {0U, 1U, 8U}) refused((std::size_t{1} << 62) + more, 100, "do not fit");
   const View enough{memory.data(), DType::float32, 98 * 4, fanin::host, 10};
   EXPECT_NO_THROW(fanin::HeNormal(1).fill(enough, {10, 8}));
   EXPECT_THROW(fanin::fill(enough, fanin::HeNormal(1).params({10, 8}, DType::float32)), InvalidArgument);

@@ -431,6 +431,8 @@ TEST(Pauses, ChangeNoBit) {
   }
   filled(init, {1 << 20}, DType::float32, {}, with_pauses(1, 0));
   EXPECT_EQ(paused.calls, 0);
+  filled(fanin::Formula("place[0]", {}, 1), {1 << 18}, DType::float32, {}, with_pauses(1, 0));
+  EXPECT_EQ(paused.calls, 9);
 }
 
 TEST(Pauses, EndAFillByThrowing) {

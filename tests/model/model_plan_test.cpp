@@ -183,7 +183,7 @@ TEST(ModelPlan, UnpackedElements) {
   const fanin::HeNormal he(3);
   const ModelTensor tensor =
       tensor_of({4, 6}, 0, {part("a", {1, 6}, 1, he), part("b", {3, 6}, 3, he)}, DType::float4_e2m1fn);
-  for (const std::size_t leading : {0, 6, 8}) {
+  for (const std::size_t leading : {0U, 6U, 8U}) {
     const std::size_t pitch = leading == 0 ? 6 : leading;
     Bytes bytes(4 * pitch, untouched);
     fanin::View view{bytes.data(), tensor.dtype, bytes.size(), fanin::host, leading, true};
@@ -191,7 +191,7 @@ TEST(ModelPlan, UnpackedElements) {
     add(plan, tensor, view);
     plan.fill();
     Bytes wanted(4 * pitch, untouched);
-    for (const std::size_t row : {0, 1}) {
+    for (const std::size_t row : {0U, 1U}) {
       fanin::View rest{
           wanted.data() + row * pitch, tensor.dtype, wanted.size() - row * pitch, fanin::host, pitch, true};
       he.fill(rest, tensor.parts[row].shape, tensor.parts[row].options());
@@ -205,7 +205,7 @@ TEST(ModelPlan, Refusals) {
   ModelTensor tensor = tensor_of({4, 6}, 0, {part("a", {2, 6}, 2, he), part("b", {2, 6}, 2, he)});
   expect_refused([&] { planned(tensor, {{3, 0}, {2, 6}}, 12); }, {"outside the tensor"});
   expect_refused([&] { planned(tensor, {}, 23); }, {"too small", "44"});
-  for (const std::size_t more : {0, 1, 8}) {
+  for (const std::size_t more : {0U, 1U, 8U}) {
     expect_refused([&] { planned(tensor, {}, 24, (std::size_t{1} << 62) + more); },
                    {"4 rows of 6 elements", "do not fit"});
   }

@@ -16,10 +16,11 @@ from torch.nn.init import calculate_gain
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .. import _core
+from . import _samplers
 from ._blocks import open_blocks
 from ._fill import DTYPES, address_of, draw_seed, fill, fill_at, has_memory, local_block_of, refuse_nested
 from ._operators import define
-from ._samplers import Sampler, orthogonal, sparse
+from ._samplers import Sampler
 
 P = typing.ParamSpec("P")
 
@@ -254,7 +255,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     """
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
-    return _sample(tensor, orthogonal(float(gain)), generator, lambda sample: sample.normal_())
+    return _sample(tensor, _samplers.orthogonal(float(gain)), generator, lambda sample: sample.normal_())
 
 
 @_public
@@ -266,7 +267,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: torch
     """
     if tensor.ndimension() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    return _sample(tensor, sparse(float(sparsity), float(std)), generator, lambda sample: sample.normal_(0, std))
+    return _sample(tensor, _samplers.sparse(float(sparsity), float(std)), generator, lambda sample: sample.normal_(0, std))
 
 
 def _fixed(tensor: Tensor, initializer: _core.Initializer, in_torch: Callable[[Tensor], Tensor]) -> Tensor:
@@ -274,7 +275,13 @@ def _fixed(tensor: Tensor, initializer: _core.Initializer, in_torch: Callable[[T
     if tensor.dtype not in DTYPES:
         return in_torch(tensor)
     if has_memory(tensor) and tensor.numel() > 0:
+        blocks = open_blocks()
+        member = blocks[-1].member_in_open_blocks(tensor) if blocks else None
+        if member is not None and member.is_kept:
+            return tensor
         fill(local_block_of(tensor), initializer)
+        if member is not None:
+            member.was_written(tensor)
     return tensor
 
 
@@ -320,7 +327,9 @@ kaiming_uniform = _deprecated(kaiming_uniform_)
 kaiming_normal = _deprecated(kaiming_normal_)
 eye = _deprecated(eye_)
 dirac = _deprecated(dirac_)
+orthogonal = _deprecated(orthogonal_)
+sparse = _deprecated(sparse_)
 
 __all__ = ["dirac", "dirac_", "eye", "eye_", "kaiming_normal", "kaiming_normal_", "kaiming_uniform", "kaiming_uniform_", "normal",
-           "normal_", "orthogonal_", "sparse_", "trunc_normal_", "uniform", "uniform_", "xavier_normal", "xavier_normal_",
-           "xavier_uniform", "xavier_uniform_"]
+           "normal_", "orthogonal", "orthogonal_", "sparse", "sparse_", "trunc_normal_", "uniform", "uniform_", "xavier_normal",
+           "xavier_normal_", "xavier_uniform", "xavier_uniform_"]

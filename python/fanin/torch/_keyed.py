@@ -92,6 +92,7 @@ class Block(TorchDispatchMode):
         self.members = Members(module, prefix)
         self._seed = seed
         self._path: str | None = None  # the module that is being initialised
+        self.without_values: dict[str, Tensor] = {}  # members whose memory is new, until they are filled
         self._numbers: dict[str, int] = {}
         self._copies: dict[int, _Copy] = {}
 
@@ -242,6 +243,11 @@ class Block(TorchDispatchMode):
             if len(targets) == 1:
                 return targets[0]
             raise ValueError(f"{func} changes {', '.join(map(repr, kept))}, which must be kept, together with others")
+        if _reads_what_it_writes(func):
+            for _, _, member in known:
+                if member is not None and member.name in self.without_values and not member.is_filled:
+                    raise ValueError(f"{member.name!r}: {func} changes values that the code has not set before. On the meta device "
+                                     "they do not come from the constructor: set them first, or give init=")
         if func is torch.ops.aten.copy_.default and is_dtensor(args[0]) and not is_dtensor(args[1]):
             with drawing():  # PyTorch refuses this, and every process has the whole of what is copied
                 copy_into_block(local_block_of(args[0]), args[1])
@@ -255,6 +261,11 @@ class Block(TorchDispatchMode):
             if member is not None:
                 member.was_written(target)
         return result
+
+    @staticmethod
+    def member_in_open_blocks(tensor: Tensor) -> Member | None:
+        """The member of which a fill that no operator shows changes a part."""
+        return next((member for block in open_blocks()[::-1] if (member := block._member_of(tensor)) is not None), None)
 
     def _member_of(self, tensor: Tensor) -> Member | None:
         try:
@@ -378,6 +389,12 @@ def _role_of(func: typing.Any) -> Callable | None:
     if func is torch.ops.aten.index.Tensor:
         return Block._gather
     return Block._view if func.is_view else None
+
+
+@functools.cache
+def _reads_what_it_writes(func: typing.Any) -> bool:
+    """Whether it is arithmetic in place, such as mul_ and clamp_."""
+    return torch.Tag.pointwise in func.tags and func._opname.endswith("_") and func._opname not in ("copy_", "fill_", "zero_")
 
 
 @functools.cache

@@ -68,13 +68,18 @@ def materialize_(module: M, seed: int | _core.Seed, *, device: Device = None, ke
     wanted = {slot.name: given[id(slot.tensor)] for slot in missing if slot.name not in quantised}
     with open_block(module, seed, prefix) as block, torch.no_grad(), _mixing_plain_tensors(slots), _entered_methods(module), \
             _keeping(block, kept | quantised):
+        block.without_values = wanted
         if init is not None:
             Entered(init)(module)
         else:
             with _keeping(block, _adapter_names(module, block)):
-                _run_own_code(module, set())
+                _run_own_code(module, block, set())
             _reset_adapters(module)
-        _fill_rest(block, _unfilled(block, wanted))
+        rest = _unfilled(block, wanted)
+        if partly := [member.name for member in rest if member.is_partly_filled]:
+            raise ValueError(f"The model's own code sets a part of {_listed(partly)}, of which the rest has no value without the "
+                             "constructor's. Give init=, which sets the whole first")
+        _fill_rest(block, rest)
         unfilled = [member.name for member in _unfilled(block, wanted)]
     if unfilled:
         raise ValueError(f"The model's own code gave no value to {_listed(unfilled)}. Give those a value in a "
@@ -185,7 +190,7 @@ def _method(module: Module, names: Iterable[str]) -> Callable | None:
     return None
 
 
-def _run_own_code(module: Module, seen: set[Module]) -> None:
+def _run_own_code(module: Module, block: Block, seen: set[Module]) -> None:
     if module in seen:
         return
     seen.add(module)
@@ -202,9 +207,16 @@ def _run_own_code(module: Module, seen: set[Module]) -> None:
         own()
     else:
         for child in module.children():
-            _run_own_code(child, seen)
+            _run_own_code(child, block, seen)
         if own := _method(module, RESETS):
-            own()
+            with _keeping(block, _filled_by_others(module, block)):
+                own()
+
+
+def _filled_by_others(module: Module, block: Block) -> set[str]:
+    """The module's parameters that are tied to one of another module, which has given it its value."""
+    members = (block.members.own(tensor) for tensor in module._parameters.values() if tensor is not None)
+    return {member.name for member in members if member is not None and member.is_filled and member.slot.owner is not module}
 
 
 def _fill_rest(block: Block, unfilled: list[Member]) -> None:

@@ -69,6 +69,10 @@ class Member:
         """Whether as many elements were written as the tensor has."""
         return self._written > 1 - 1e-9 or self.slot.tensor.numel() == 0
 
+    @property
+    def is_partly_filled(self) -> bool:
+        return self._written > 0 and not self.is_filled
+
 
 class Members:
     """All parameters and buffers of a module, found by their names, or by the memory that a tensor shows."""
@@ -92,7 +96,10 @@ class Members:
                 if member is None:
                     member = self.by_name[slot.name] = Member(slot)
                 elif member.slot.tensor is not slot.tensor or storage_of(slot.tensor) != member.storage:
+                    has_other_data = member.slot.tensor is slot.tensor and member.storage != 0
                     member.hold(slot)
+                    if has_other_data:  # code has set w.data, which no operator shows
+                        member.was_filled()
                 self.by_storage.setdefault(member.storage, []).append(member)
                 self._by_id[id(slot.tensor)] = member
 

@@ -160,17 +160,7 @@ def _floats(slots: list[Slot]) -> list[Slot]:
     if left:
         shown = ", ".join(f"{slot.name!r} ({slot.tensor.dtype})" for slot in left[:5]) + (", ..." if len(left) > 5 else "")
         warnings.warn(f"{len(left)} parameters are not of floating-point numbers and are left alone: {shown}", stacklevel=3)
-    floats = [slot for slot in slots if slot.tensor.is_floating_point() or slot.tensor.is_complex()]
-    for slot in floats:
-        try:
-            refuse_nested(slot.tensor)
-        except TypeError as error:
-            raise named(error, slot) from None
-        if slot.tensor.dtype not in DTYPES:
-            raise TypeError(f"Parameter {slot.name!r}: fanin fills {', '.join(DTYPES.values())}. Received: {slot.tensor.dtype}")
-        if torch.nn.parameter.is_lazy(slot.tensor):
-            raise ValueError(f"Parameter {slot.name!r}: it is not initialised and has no shape yet. Call the model once before")
-    return floats
+    return [slot for slot in slots if slot.tensor.is_floating_point() or slot.tensor.is_complex()]
 
 
 # ------------------------------------------------------------------ filling
@@ -181,6 +171,11 @@ def _check(drawn: Drawn) -> None:
     slot, values = drawn
     tensor = slot.tensor
     try:
+        refuse_nested(tensor)
+        if tensor.dtype not in DTYPES:
+            raise TypeError(f"fanin fills {', '.join(DTYPES.values())}. Received: {tensor.dtype}")
+        if torch.nn.parameter.is_lazy(tensor):
+            raise ValueError("it is not initialised and has no shape yet. Call the model once before")
         if not tensor.is_meta or _sharding.is_dtensor(tensor):
             local = local_block_of(tensor).local
             if local.numel() and _overlaps(local):
@@ -203,6 +198,9 @@ def _overlaps(tensor: Tensor) -> bool:
 def _empty_like(tensor: Tensor, device: Device) -> Tensor:
     if device is None:
         device = tensor.device_mesh.device_type if _sharding.is_dtensor(tensor) else torch.get_default_device()
+    if torch.device(device).type == "meta":
+        raise ValueError("What is on the meta device would stay there, because that is PyTorch's default device here. Give "
+                         'device=, or call this outside of torch.device("meta")')
     with torch.no_grad():
         made = torch.empty_like(tensor, device=device)
     if isinstance(tensor, Parameter):
@@ -277,7 +275,8 @@ def _restore_guarantees(module: Module, filled: set[int]) -> None:
     """Sets the row padding_idx of embeddings to 0, as their own code does; it gets no gradient."""
     for owner in module.modules():
         row = getattr(owner, "padding_idx", None)
-        weight = owner._parameters.get("weight", owner._parameters.get("weight_orig"))  # the latter of pruned modules
+        parameters = dict(owner._parameters.items())  # TorchScript has a wrapper of a dictionary
+        weight = parameters.get("weight", parameters.get("weight_orig"))  # the latter of pruned modules
         if torch.nn.utils.parametrize.is_parametrized(owner, "weight"):
             weight = typing.cast(typing.Any, owner).parametrizations.weight._parameters.get("original")
         if isinstance(row, int) and weight is not None and weight.dim() == 2 and id(weight) in filled:

@@ -100,7 +100,7 @@ def _by_specification(slots: list[Slot], ties: Mapping[str, Sequence[str]], spec
         if not torch.nn.parameter.is_lazy(slot.tensor) and values.shape != tuple(slot.tensor.shape):
             raise ValueError(f"Parameter {slot.name!r} has the shape {tuple(slot.tensor.shape)}, but {values.shape} in the "
                              f"specification {spec.name}")
-        if values._is_loaded and values.dtype != DTYPES[slot.tensor.dtype]:
+        if values._is_loaded and values.dtype != DTYPES.get(slot.tensor.dtype):
             raise ValueError(f"Parameter {slot.name!r} is of {slot.tensor.dtype}, but its values are loaded and are of "
                              f"{values.dtype}; loaded values are not converted")
         chosen[slot.name] = values
@@ -128,7 +128,7 @@ def _by_rules(slots: list[Slot], rules: list[Rule], seed: _core.Seed) -> Values:
     numbers = [tensor._rules[0] for tensor in tensors]
     for slot, number in zip(slots, numbers):
         if number == len(rules):
-            raise ValueError(f"No rule matches the parameter {slot.name!r} of shape {tuple(slot.tensor.shape)}")
+            raise ValueError(f"No rule matches the parameter {slot.name!r} of shape {tuple(_shape_of(slot))}")
     for number, rule in enumerate(rules):
         if number not in numbers:
             warnings.warn(f"No parameter takes the rule for {rule.pattern!r}", stacklevel=4)
@@ -153,10 +153,11 @@ def _by_function(slots: list[Slot], function: Callable, seed: _core.Seed) -> Val
             if rule.given == KEEP:
                 continue
             initializer = _of_parameter(rule.given, slot) if callable(rule.given) else rule.given
+            entry = rule.keys if "load" in rule.keys else {**rule.keys, "initializer": initializer}
+            text = json.dumps(entry, sort_keys=True, default=_plain)
         except (ValueError, TypeError) as error:
             raise named(error, slot) from error
         chosen.append((slot, rule))
-        text = json.dumps(rule.keys if "load" in rule.keys else {**rule.keys, "initializer": initializer}, sort_keys=True)
         classes[slot.name] = [*_classes(slot.owner), f"#{numbers.setdefault(text, len(numbers))}"]
     _warn_of_fans(chosen)
     entries = []
@@ -170,10 +171,23 @@ def _by_function(slots: list[Slot], function: Callable, seed: _core.Seed) -> Val
     return {slot.name: tensor for slot, tensor in zip(slots, tensors) if slot.name in classes}
 
 
+def _plain(value: typing.Any) -> typing.Any:
+    """A number or array of NumPy, PyTorch or another library as Python's numbers."""
+    if callable(getattr(value, "tolist", None)):
+        return value.tolist()
+    raise TypeError(f"A configuration has numbers, texts, lists and dictionaries. Received: {value!r}")
+
+
 def _read(slots: list[Slot], classes: dict[str, list[str]], rules: list[dict], seed: _core.Seed) -> list[_core.ModelTensor]:
-    tensors = {slot.name: {"shape": list(slot.tensor.shape), "dtype": DTYPES[slot.tensor.dtype]} for slot in slots}
+    # Parameters that cannot be filled may be left alone.
+    tensors = {slot.name: {"shape": _shape_of(slot), "dtype": DTYPES.get(slot.tensor.dtype, "float32")} for slot in slots}
     spec: dict[str, object] = {"layout": "OI", "tensors": tensors, "rules": rules}
     return _core.parse_model_spec(spec, seed, source=SOURCE, classes=classes).tensors
+
+
+def _shape_of(slot: Slot) -> list[int]:
+    has_shape = not torch.nn.parameter.is_lazy(slot.tensor) and not slot.tensor.is_nested
+    return list(slot.tensor.shape) if has_shape else []
 
 
 # A rule with one of these says which axes are inputs and outputs.
@@ -183,7 +197,7 @@ FANS = {"layout", "input_axes", "output_axes", "batch_axes", "groups", "transpos
 def _warn_of_fans(chosen: Iterable[tuple[Slot, Rule]]) -> None:
     """Names the parameters whose scale follows from fans that PyTorch's layout gives, and whose layout may be another."""
     doubtful = [f"{slot.name!r} of shape {tuple(slot.tensor.shape)}, in a {type(slot.owner).__name__}" for slot, rule in chosen
-                if _has_own_layout(slot) and not FANS & set(rule.keys) and _follows_from_fans(rule.given)]
+                if _shape_of(slot) and _has_own_layout(slot) and not FANS & set(rule.keys) and _follows_from_fans(rule.given)]
     if doubtful:
         warnings.warn("The scale of these parameters follows from fans that are read as (out, in, ...), PyTorch's layout for "
                       f"Linear and Conv, which may not be theirs: {'; '.join(doubtful[:5])}{'; ...' if len(doubtful) > 5 else ''}. "
@@ -191,12 +205,16 @@ def _warn_of_fans(chosen: Iterable[tuple[Slot, Rule]]) -> None:
 
 
 def _has_own_layout(slot: Slot) -> bool:
-    bases = type(slot.owner).__mro__
-    if any(base.__name__ == "Conv1D" and base.__module__.startswith("transformers.") for base in bases):
-        return True  # (in, out)
+    if _is_conv1d(slot.owner):
+        return True
     if "/" in slot.key and "kernel" in slot.key:  # Keras's on PyTorch, (..., in, out)
         return slot.tensor.dim() >= 2
     return slot.tensor.dim() >= 3 and not isinstance(slot.owner, (torch.nn.modules.conv._ConvNd, torch.nn.Bilinear))
+
+
+def _is_conv1d(owner: Module) -> bool:
+    """Whether it is transformers' Conv1D, whose weight is (in, out)."""
+    return any(base.__name__ == "Conv1D" and base.__module__.startswith("transformers.") for base in type(owner).__mro__)
 
 
 def _follows_from_fans(given: typing.Any) -> bool:
@@ -238,6 +256,9 @@ def _rule(pattern: object, given: typing.Any) -> Rule:
     pattern_of(pattern)
     keys: dict[str, typing.Any] = {} if isinstance(pattern, re.Pattern) else {"match": pattern}
     if isinstance(given, Mapping) and ("initializer" in given or "load" in given):
+        if "dtype" in given:
+            raise ValueError("A parameter has a dtype already, which a rule cannot change: leave out its \"dtype\". Received: "
+                             f"{dict(given)!r}")
         keys = {**{key: value for key, value in given.items() if key not in ("match", "initializer")}, **keys}
         if "load" in given:
             return Rule(pattern, keys, None)
@@ -346,10 +367,14 @@ if hasattr(_core, "Orthogonal"):
 
 
 def _of_bias(slot: Slot) -> dict:
-    """PyTorch's bias of Linear and Conv: uniform on +-1 / sqrt(fan_in) of the weight beside it."""
+    """PyTorch's bias of Linear, Conv and Bilinear: uniform on +-1 / sqrt(fan_in) of the weight beside it."""
     weight = slot.owner._parameters.get("weight")
+    if _is_conv1d(slot.owner):
+        raise ValueError('"torch_bias" reads the weight beside it as (out, in), but that of transformers\' Conv1D is (in, out), '
+                         "and its own bias is zero")
     if weight is None or weight.dim() < 2:
         raise ValueError('"torch_bias" takes the fan of the parameter "weight" of the same module, a '
                          f"{type(slot.owner).__name__}, which has none of two or more dimensions")
-    bound = 1 / math.sqrt(max(1, _functions._fans(weight)[0]))
+    fan_in = weight.shape[1] if isinstance(slot.owner, torch.nn.Bilinear) else _functions._fans(weight)[0]  # (out, in1, in2)
+    bound = 1 / math.sqrt(max(1, fan_in))
     return _uniform(slot.tensor, -bound, bound)

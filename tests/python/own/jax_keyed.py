@@ -185,3 +185,21 @@ def test_an_orbax_round_trip(tmp_path):
         restored = checkpointer.restore(tmp_path / "weights", jax.tree.map(jnp.zeros_like, made))
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()) and a.dtype == b.dtype, made, restored))
     assert (restored["layer"]["kernel"] == drawn("he_normal", (8, 4), "layer.kernel", "bfloat16")).all()
+
+
+def test_constants_are_clamped_as_in_draw():
+    for dtype in ("float16", "float8_e4m3fn", "float8_e5m2", "float32"):
+        made = fanin.jax.keyed_params({"w": jnp.zeros((2, 3), dtype)}, 1, {"*": fanin.Constant(1e6)})["w"]
+        assert made.dtype == dtype
+        assert (np.asarray(made).astype(np.float64) == fanin.draw(fanin.Constant(1e6), (2, 3), dtype).astype(np.float64)).all()
+
+
+def test_complex_parameters_and_orthogonal_names():
+    made = fanin.jax.keyed_params({"w": jnp.zeros(2, jnp.complex64)}, 1, {"*": fanin.jax.normal()})["w"]
+    assert made.dtype == jnp.complex64 and (made.real != 0).all() and (made.imag != 0).all()
+    zeros = {"w": jnp.zeros((4, 3))}
+    wanted = fanin.draw(fanin.Orthogonal(), (4, 3), seed=1, name="w")
+    for name in ("orthogonal", "jax:orthogonal", "keras:orthogonal"):
+        assert (np.asarray(fanin.jax.keyed_params(zeros, 1, {"*": name})["w"]) == wanted).all()
+    with pytest.raises(ValueError, match="PyTorch's layout"):
+        fanin.jax.keyed_params(zeros, 1, {"*": "torch:orthogonal"})

@@ -132,3 +132,25 @@ def test_refusals():
         with pytest.raises(fanin.DeviceError, match="cuda:0"):
             plan.workspace_size(0)
     fanin.Plan().fill()
+
+
+def test_a_copy_has_as_many_elements():
+    plan, other = fanin.Plan(), np.full((5, 5), 7, np.float32)
+    entry = plan.add(np.zeros((4, 4), np.float32), fanin.HeNormal(1), name="x")
+    with pytest.raises(ValueError, match="as many elements as the entry, which has 16. Received: an array of 25"):
+        plan.add_copy(entry, other)
+    assert len(plan) == 1
+    with pytest.raises(ValueError, match="no entry 5"):
+        plan.add_copy(5, other)
+
+
+def test_a_storage_that_was_resized():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    for resize in (lambda tensor: tensor.resize_(1_000_000), lambda tensor: tensor.untyped_storage().resize_(0)):
+        tensor, other, plan = torch.zeros(1000), torch.zeros(3), fanin.Plan()
+        plan.add(tensor, fanin.HeNormal(1), name="x")
+        plan.add(other, fanin.Ones())
+        resize(tensor)
+        with pytest.raises(ValueError, match=r"shape \[1000\] in the plan has other memory than when it was added"):
+            plan.fill()
+        assert other.sum() == 0

@@ -417,6 +417,8 @@ def test_warnings():
     assert caught[0].filename == __file__
     with pytest.warns(FutureWarning, match="`nn.init.normal` is now deprecated in favor of `nn.init.normal_`."):
         ours.normal(torch.empty(3))
+    missing = [name for name in dir(torch.nn.init) if hasattr(torch.nn.init, name + "_") and not hasattr(ours, name)]
+    assert missing == []
 
 
 def test_integers_and_constants():

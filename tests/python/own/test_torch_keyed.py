@@ -433,7 +433,7 @@ def test_what_nothing_fills_is_an_error():
     model = materialize_(on_meta(lambda: nn.Sequential(nn.Linear(3, 3), Bare())), SEED, init=init)
     assert (model[1].scale == 1).all() and (model[1].table == 1).all()
     assert torch.equal(model[0].weight, materialize_(on_meta(lambda: nn.Sequential(nn.Linear(3, 3))), SEED)[0].weight)
-    with pytest.raises(ValueError, match="no value to 'w'"):  # a part is not all
+    with pytest.raises(ValueError, match="sets a part of 'w'"):
         materialize_(on_meta(one_weight), SEED, init=lambda model: nn.init.ones_(model.w[:5]))
     with pytest.raises(ValueError, match="'weight' is not initialised and has no shape yet"):
         materialize_(nn.LazyLinear(3), SEED)
@@ -480,3 +480,78 @@ def test_orthogonal_matrices():
     alone = orthogonal_(torch.empty(3, 3))
     torch.manual_seed(0)
     assert torch.equal(nn.init.orthogonal_(torch.empty(3, 3)), alone)
+
+
+def materialized(make, **options):
+    """The same model on the CPU and from the meta device."""
+    plain = fanin.torch.materialize_(make(), 42, **options)
+    with torch.device("meta"):
+        model = make()
+    fanin.torch.materialize_(model, 42, **options)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    return model
+
+
+def test_materialize_keeps_what_code_assigns_to_data():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(64, 64, dtype=torch.bfloat16)
+
+        def init_weights(self):
+            weight = self.linear.weight
+            weight.data = nn.init.trunc_normal_(weight.data.float(), std=0.02).to(weight.dtype)
+            self.linear.bias.data = torch.full_like(self.linear.bias, -4.5)
+
+    model = materialized(Net)
+    assert (model.linear.bias == -4.5).all() and model.linear.weight.abs().max() < 0.1
+
+
+def test_materialize_sees_what_fanin_fills():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv1d(2, 2, 1, bias=False)
+            self.matrix = nn.Parameter(torch.full((2, 2), 7.))
+
+        def init_weights(self):
+            fanin.torch.dirac_(self.convolution.weight)
+            fanin.torch.eye_(self.matrix)
+
+    model = materialized(Net)
+    assert model.convolution.weight.flatten().tolist() == model.matrix.flatten().tolist() == [1, 0, 0, 1]
+    assert (fanin.torch.materialize_(Net(), 42, keep="matrix").matrix == 7).all()
+
+
+def test_materialize_refuses_to_change_what_has_no_value():
+    for change, message in ((lambda weight: weight.mul_(0.1), "'head.weight': aten.* changes values that the code has not set"),
+                            (lambda weight: weight[0].add_(1), "'head.weight': aten.* changes values that the code has not set"),
+                            (lambda weight: weight.fill_diagonal_(1), "sets a part of 'head.weight'"),
+                            (lambda weight: weight[0].zero_(), "sets a part of 'head.weight'")):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head = nn.Linear(4, 4, bias=False)
+
+            def init_weights(self):
+                change(self.head.weight.data)
+
+        with torch.device("meta"):
+            model = Net()
+        with pytest.raises(ValueError, match=message):
+            fanin.torch.materialize_(model, 42)
+        fanin.torch.materialize_(Net(), 42)
+
+
+def test_the_first_owner_of_a_tied_parameter_gives_its_value():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(100, 4, padding_idx=0)
+            self.head = nn.Linear(4, 100, bias=False)
+            self.head.weight = self.embedding.weight
+
+    model = materialized(Net)
+    assert model.head.weight is model.embedding.weight
+    assert (model.embedding.weight[0] == 0).all() and 0.9 < model.embedding.weight[1:].std() < 1.1

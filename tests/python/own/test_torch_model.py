@@ -181,10 +181,36 @@ def test_parameters_that_cannot_be_filled():
         init_model_(nn.Linear(2, 2, dtype=torch.complex64), 1, {"*": "he_normal"})
     with pytest.raises(ValueError, match="Parameter 'weight': it is not initialised and has no shape yet"):
         init_model_(nn.LazyLinear(3), 1, {"*": "he_normal"})
+    odd = nn.ParameterDict({"complex": torch.zeros(2, dtype=torch.complex64), "scale": torch.zeros(2, dtype=torch.float8_e8m0fnu),
+                            "plain": torch.zeros(2)})
+    odd["lazy"] = nn.parameter.UninitializedParameter()
+    init_model_(odd, 1, {"plain": "ones", "*": "keep"})
+    assert odd["plain"].tolist() == [1, 1] and odd["complex"].tolist() == [0, 0]
+    init_model_(odd, 1, lambda name, tensor, owner: "zeros" if name == "plain" else None)
+    assert odd["plain"].tolist() == [0, 0]
     shared = nn.ParameterList([torch.zeros(4)])
     shared.append(nn.Parameter(shared[0].detach()[1:]))
     with pytest.raises(ValueError, match="Parameter '1'.*overlaps"):
         init_model_(shared, 1, {"*": "zeros"})
+
+
+def test_the_meta_device_as_the_default():
+    with torch.device("meta"):
+        model = nn.Linear(3, 3)
+        with pytest.raises(ValueError, match="would stay there.*Give device="):
+            init_model_(model, 1, {"*": "ones"})
+        assert model.weight.is_meta
+        init_model_(model, 1, {"*": "ones"}, device="cpu")
+    assert model.weight.sum() == 9
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_torchscript():
+    plain = nn.Sequential(nn.Linear(2, 2))
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(2, 2)))
+    init_model_(plain, 1, {"*": "normal"})
+    init_model_(scripted, 1, {"*": "normal"})
+    assert_same(dict(scripted.named_parameters()), dict(plain.named_parameters()))
 
 
 def test_an_unused_rule_is_warned_of():

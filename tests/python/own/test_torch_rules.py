@@ -477,3 +477,24 @@ def test_buffers_that_no_code_gives(make, message):
     with pytest.raises(TypeError, match="The value of the buffer 'mask' must be a tensor. Received: 'x'"):
         init_model_(model, 1, {"*": "ones"}, buffers={"mask": "x"})
     assert model.mask.is_meta
+
+
+def test_numbers_of_other_libraries_in_configurations():
+    config = {"class_name": "RandomNormal", "config": {"mean": torch.tensor(1.0), "stddev": np.float32(0.5)}}
+    wanted = filled(nn.Linear(3, 3), {"*": fanin.RandomNormal(1, 0.5)})
+    for rules in ({"*": config}, lambda name, parameter, module: config,
+                  lambda name, parameter, module: {"initializer": config, "input_axes": np.array([0]), "output_axes": []}):
+        found = filled(nn.Linear(3, 3), rules)
+        assert all((found[name] == wanted[name]).all() for name in wanted)
+    with pytest.raises(TypeError, match="Parameter 'weight': A configuration has numbers"):
+        filled(nn.Linear(3, 3), lambda name, parameter, module: {"class_name": "RandomNormal", "config": {"mean": object()}})
+
+
+def test_a_rule_has_no_dtype():
+    with pytest.raises(ValueError, match="A parameter has a dtype already"):
+        filled(nn.Linear(3, 3), {"*": {"initializer": "normal", "dtype": "float16"}})
+
+
+def test_the_bias_of_bilinear():
+    found = filled(nn.Bilinear(10, 20, 50_000), {"bias": "torch_bias", "weight": "zeros"})["bias"]
+    assert 0.999 < abs(found).max() * math.sqrt(10) <= 1
