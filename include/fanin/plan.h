@@ -119,7 +119,8 @@ class FANIN_API Plan {
   /// does, and std::bad_alloc.
   void prepare(int device, CudaStream stream = nullptr);
 
-  /// The launches of a fill of the device's entries as they stand; 0 without entries there. Throws DeviceError.
+  /// The launches of a fill of the device's entries as they stand; 0 without entries there. Throws DeviceError, and
+  /// InvalidArgument for a negative number.
   std::size_t launches(int device) const;
 
   /// The bytes of device memory that upload needs; 0 if an upload would save no launch. A kernel's parameters hold some

@@ -132,7 +132,8 @@ void* address_of_tensor(nb::handle tensor) {
   }
   if (address == 0 && nb::cast<std::int64_t>(tensor.attr("numel")()) != 0) {
     refuse("A PyTorch tensor must have memory. Received: a " + type_name_of(tensor) +
-           " without an address, because torch.func (vmap, grad, functionalize) or a compiler transforms the code that "
+           " without an address: its storage was freed, or torch.func (vmap, grad, functionalize) or a compiler "
+           "transforms the code that "
            "uses it. Fill tensors outside of that code");
   }
   return reinterpret_cast<void*>(address);

@@ -99,9 +99,10 @@ void check_no_overlap(const Shape& shape, const Shape& strides, std::size_t size
   auto taken = static_cast<std::int64_t>(size);  // the bytes that the loops so far span
   for (const Loop& loop : loops) {
     if (loop.stride < taken) {
-      throw InvalidArgument("Elements of the array share memory, as those of a broadcast or overlapping view do. " +
-                            std::string("Received: shape=") + to_string(shape) + ", strides in bytes " +
-                            to_string(strides) + ". Fill the array that the view is of");
+      throw InvalidArgument(
+          "Elements of the array share memory or its axes interleave, as in a broadcast or overlapping view. " +
+          std::string("Received: shape=") + to_string(shape) + ", strides in bytes " + to_string(strides) +
+          ". Fill the array that the view is of");
     }
     taken += (loop.extent - 1) * loop.stride;
   }

@@ -179,7 +179,7 @@ def _check(drawn: Drawn) -> None:
         if not tensor.is_meta or _sharding.is_dtensor(tensor):
             local = local_block_of(tensor).local
             if local.numel() and _overlaps(local):
-                raise ValueError("its elements share memory, as those of an expanded or overlapping view do")
+                raise ValueError("its elements share memory or its axes interleave, as in an expanded or overlapping view")
         values._check(DTYPES[tensor.dtype])
     except (ValueError, TypeError) as error:
         raise named(error, slot) from error
