@@ -275,8 +275,8 @@ def _fixed(tensor: Tensor, initializer: _core.Initializer, in_torch: Callable[[T
     if tensor.dtype not in DTYPES:
         return in_torch(tensor)
     if has_memory(tensor) and tensor.numel() > 0:
-        blocks = open_blocks()
-        member = blocks[-1].member_in_open_blocks(tensor) if blocks else None
+        # No operator shows this fill to the block whose member it changes.
+        member = next((found for block in open_blocks()[::-1] if (found := block.member_of(tensor)) is not None), None)
         if member is not None and member.is_kept:
             return tensor
         fill(local_block_of(tensor), initializer)

@@ -92,7 +92,7 @@ class Block(TorchDispatchMode):
         self.members = Members(module, prefix)
         self._seed = seed
         self._path: str | None = None  # the module that is being initialised
-        self.without_values: dict[str, Tensor] = {}  # members whose memory is new, until they are filled
+        self.without_values: typing.AbstractSet[str] = frozenset()  # members whose memory is new, until they are filled
         self._numbers: dict[str, int] = {}
         self._copies: dict[int, _Copy] = {}
 
@@ -234,7 +234,7 @@ class Block(TorchDispatchMode):
     def _write(self, func: typing.Any, args: tuple, kwargs: dict) -> typing.Any:
         targets = [target for key in _written_arguments(func)
                    for target in _tensors_in(kwargs.get(key) if isinstance(key, str) else args[key] if key < len(args) else None)]
-        known = [(target, self._copy_of(target), self._member_of(target)) for target in targets]
+        known = [(target, self._copy_of(target), self.member_of(target)) for target in targets]
         for _, copy, _ in known:
             if copy is not None and copy.slice is None and not copy.only_random:
                 raise ValueError(f"{copy.member!r}: {copy.reason}")
@@ -262,12 +262,7 @@ class Block(TorchDispatchMode):
                 member.was_written(target)
         return result
 
-    @staticmethod
-    def member_in_open_blocks(tensor: Tensor) -> Member | None:
-        """The member of which a fill that no operator shows changes a part."""
-        return next((member for block in open_blocks()[::-1] if (member := block._member_of(tensor)) is not None), None)
-
-    def _member_of(self, tensor: Tensor) -> Member | None:
+    def member_of(self, tensor: Tensor) -> Member | None:
         try:
             return self.members.find(tensor)
         except ValueError:  # memory of several members
@@ -299,7 +294,7 @@ class Block(TorchDispatchMode):
         result = func(*args, **kwargs)
         if not is_dtensor(args[0]):
             return result
-        member = self._member_of(args[0])
+        member = self.member_of(args[0])
         if member is None or member.refusal:
             return result
         for part in _tensors_in(result):
@@ -323,7 +318,7 @@ class Block(TorchDispatchMode):
     def _gather(self, func: typing.Any, args: tuple, kwargs: dict) -> typing.Any:
         """w[[1, 2]] is a copy for plain tensors too."""
         result = func(*args, **kwargs)
-        member = self._member_of(args[0])
+        member = self.member_of(args[0])
         if member is not None:
             reason = "a list of indices or a mask makes a copy, so a fill of it is lost"
             self._remember_copy(result, member.name, reason, None, True)
@@ -336,7 +331,7 @@ class Block(TorchDispatchMode):
 
         def remember(name: str, lists: object, inputs: object, output: object) -> None:
             for tensor in _tensors_in(output):
-                if self._member_of(tensor) is None:
+                if self.member_of(tensor) is None:
                     self._remember_copy(tensor, name, reason)
 
         handles = []

@@ -68,7 +68,7 @@ def materialize_(module: M, seed: int | _core.Seed, *, device: Device = None, ke
     wanted = {slot.name: given[id(slot.tensor)] for slot in missing if slot.name not in quantised}
     with open_block(module, seed, prefix) as block, torch.no_grad(), _mixing_plain_tensors(slots), _entered_methods(module), \
             _keeping(block, kept | quantised):
-        block.without_values = wanted
+        block.without_values = wanted.keys()
         if init is not None:
             Entered(init)(module)
         else:
