@@ -8,7 +8,7 @@ import threading
 import types
 import typing
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -82,6 +82,11 @@ class _Copy(typing.NamedTuple):
     reason: str  # why a change of it is lost
     slice: GatheredSlice | None = None  # if the change can be written back
     only_random: bool = False  # whether other changes are ordinary computation
+    sources: tuple[Member, ...] = ()  # the members that it is computed from, where code may mean those
+
+    @property
+    def is_kept(self) -> bool:
+        return bool(self.sources) and all(member.is_kept for member in self.sources)
 
 
 class Block(TorchDispatchMode):
@@ -129,6 +134,8 @@ class Block(TorchDispatchMode):
     def _draw_member(self, tensor: Tensor, sampler: Sampler) -> bool:
         copy = self._copy_of(tensor)
         if copy is not None:
+            if copy.is_kept:
+                return True
             if copy.slice is None or not copy.slice.is_all_of(tensor):
                 raise ValueError(f"{copy.member!r}: {copy.reason}")
             origin = self.members.by_name[copy.member]
@@ -161,13 +168,15 @@ class Block(TorchDispatchMode):
             raise TypeError(f"fanin draws matrices of {', '.join(DTYPES.values())}. Received: a tensor of {tensor.dtype}")
         for block in open_blocks()[::-1]:
             copy = block._copy_of(tensor)
+            if copy is not None and copy.is_kept:
+                return
+            if copy is not None and copy.slice is None:
+                raise ValueError(f"{copy.member!r}: {copy.reason}")
             member = block.members.find(tensor) if copy is None else block.members.by_name[copy.member]
             if member is None:
                 continue
             if member.is_kept:
                 return
-            if copy is not None and copy.slice is None:
-                raise ValueError(f"{copy.member!r}: {copy.reason}")
             initializer = sampler.of_seed(block._seed)  # raises for wrong parameters before the draw counts
             name = member.next_draw()
             break
@@ -236,7 +245,7 @@ class Block(TorchDispatchMode):
                    for target in _tensors_in(kwargs.get(key) if isinstance(key, str) else args[key] if key < len(args) else None)]
         known = [(target, self._copy_of(target), self.member_of(target)) for target in targets]
         for _, copy, _ in known:
-            if copy is not None and copy.slice is None and not copy.only_random:
+            if copy is not None and copy.slice is None and not copy.only_random and not copy.is_kept:
                 raise ValueError(f"{copy.member!r}: {copy.reason}")
         kept = [member.name for _, _, member in known if member is not None and member.is_kept]
         if kept:
@@ -327,20 +336,25 @@ class Block(TorchDispatchMode):
     @contextlib.contextmanager
     def watch_computed_weights(self, module: Module) -> Iterator[None]:
         """Remembers the weights that parametrizations, and hooks such as weight_norm's, compute."""
-        reason = "this weight is computed from other parameters, so a change of it is lost. Fill those"
+        reason = ("this weight is computed from other parameters, so a change of it is lost. Fill those, or name those "
+                  "in keep= of materialize_")
 
-        def remember(name: str, lists: object, inputs: object, output: object) -> None:
+        def remember(name: str, keys: Iterable[str], holder: Module, inputs: object, output: object) -> None:
+            found = (self.members.own(holder._parameters[key]) for key in keys)
+            sources = tuple(member for member in found if member is not None)
             for tensor in _tensors_in(output):
                 if self.member_of(tensor) is None:
-                    self._remember_copy(tensor, name, reason)
+                    self._remember_copy(tensor, name, reason, None, False, sources)
 
         handles = []
         for path, part in list(self.members.paths.values()):
             if isinstance(part, ParametrizationList):
-                handles.append(part.register_forward_hook(functools.partial(remember, path.replace("parametrizations.", ""))))
+                name = path.replace("parametrizations.", "")
+                handles.append(part.register_forward_hook(functools.partial(remember, name, list(part._parameters))))
             for key, tensor in vars(part).items():
-                if isinstance(tensor, Tensor) and {f"{key}_g", f"{key}_orig"} & part._parameters.keys():
-                    remember(f"{path}.{key}".lstrip("."), None, None, tensor)
+                sources = {f"{key}_g", f"{key}_v", f"{key}_orig"} & part._parameters.keys()
+                if isinstance(tensor, Tensor) and sources:
+                    remember(f"{path}.{key}".lstrip("."), sources, part, None, tensor)
         try:
             yield
         finally:

@@ -42,6 +42,7 @@ def materialize_(module: M, seed: int | _core.Seed, *, device: Device = None, ke
             PyTorch's default device. Others stay on their device.
     keep    names of parameters and buffers that keep their values: a glob or several, in which * stands for any characters, or
             a function of (name, tensor). Tensors that transformers has loaded and marked with _is_hf_initialized are kept too.
+            Fills of a weight that is computed from kept parameters alone, as by weight_norm, are skipped.
     init    a function of the module that is called instead of the model's own code, for models whose initialisation is in
             their constructors and cannot be called again.
     prefix  is put before the names, as in keyed().

@@ -238,7 +238,7 @@ def test_computed_weights_are_refused():
     for layer in cases:
         model = nn.Sequential(layer)
         with keyed(model, SEED):
-            for fill in (nn.init.normal_, nn.init.zeros_, lambda w: w.data.uniform_(), nn.init.trunc_normal_):
+            for fill in (nn.init.normal_, nn.init.zeros_, lambda w: w.data.uniform_(), nn.init.trunc_normal_, nn.init.orthogonal_):
                 with pytest.raises(ValueError, match="'0.weight': this weight is computed from other parameters"):
                     fill(layer.weight)
             nn.init.normal_(layer.bias)
@@ -414,6 +414,33 @@ def test_keep():
     assert (model.body[0].weight == 1).all()
     with pytest.warns(UserWarning, match="No parameter or buffer is called 'bodi"):
         materialize_(model, SEED, keep="bodi.*")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.parametrize("weight_norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_keep_what_a_weight_is_computed_from(weight_norm):
+    def make():
+        return nn.Sequential(weight_norm(nn.Conv1d(3, 4, 2)), nn.Linear(3, 4))
+
+    model = make()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    sources = [name for name in before if name.startswith("0.") and name != "0.bias"]
+    for init in (None, lambda model: nn.init.orthogonal_(model[0].weight),
+                 lambda model: nn.init.trunc_normal_(model[0].weight).data.mul_(2)):
+        materialize_(model, SEED, keep=sources, init=init)
+        assert all(torch.equal(model.state_dict()[name], before[name]) for name in sources)
+    assert not torch.equal(model[1].weight, before["1.weight"])
+    with pytest.raises(ValueError, match="'0.weight': this weight is computed"):
+        materialize_(model, SEED, keep=sources[:1])
+    model = materialize_(on_meta(make), SEED, keep=sources)
+    assert {name for name, tensor in model.state_dict().items() if tensor.is_meta} == set(sources)
+
+    def init(model):  # the bias is left to reset_parameters(), which fills the weight too
+        for name in sources:
+            nn.init.constant_(dict(model.named_parameters())[name], 3)
+
+    materialize_(model, SEED, init=init)
+    assert all((model.state_dict()[name] == 3).all() for name in sources) and model[0].bias.any()
 
 
 def test_what_nothing_fills_is_an_error():
