@@ -108,6 +108,16 @@ std::vector<FileLayout> layout_of(const std::vector<const ModelTensor*>& tensors
   return files;
 }
 
+std::set<std::string> loaded_files(const std::vector<const ModelTensor*>& tensors) {
+  std::set<std::string> files;
+  for (const ModelTensor* tensor : tensors) {
+    for (const ModelPart& part : tensor->parts) {
+      if (!part.initializer) files.insert(part.load_file);
+    }
+  }
+  return files;
+}
+
 std::string index_text(const std::vector<const ModelTensor*>& tensors, const std::vector<FileLayout>& files) {
   std::uint64_t bytes = 0;
   std::uint64_t elements = 0;

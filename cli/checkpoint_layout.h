@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,9 @@ struct FileLayout {
 // tensor is aligned. Throws InvalidArgument for what safetensors cannot hold.
 std::vector<FileLayout> layout_of(const std::vector<const ModelTensor*>& tensors,
                                   std::optional<std::uint64_t> shard_bytes, const Metadata& metadata);
+
+// The files whose values the tensors take.
+std::set<std::string> loaded_files(const std::vector<const ModelTensor*>& tensors);
 
 // The text of model.safetensors.index.json, as Hugging Face writes it.
 std::string index_text(const std::vector<const ModelTensor*>& tensors, const std::vector<FileLayout>& files);

@@ -35,6 +35,9 @@ double value_of(DType dtype, std::uint64_t bits) {
   return value;
 }
 
+// NaN if one of them is, unlike std::max.
+double larger(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+
 // Compares elements, the first of which has the index `first`.
 Difference difference_of(const SavedTensor& tensor, std::uint64_t first, std::uint64_t count, const std::byte* found,
                          const std::byte* wanted) {
@@ -53,8 +56,7 @@ Difference difference_of(const SavedTensor& tensor, std::uint64_t first, std::ui
     }
     result.is_constant = result.is_constant && a == result.found;
     if (!tensor.dtype) continue;
-    const double distance = std::abs(value_of(*tensor.dtype, a) - value_of(*tensor.dtype, b));
-    result.largest = std::max(result.largest, distance);
+    result.largest = larger(result.largest, std::abs(value_of(*tensor.dtype, a) - value_of(*tensor.dtype, b)));
   }
   return result;
 }
@@ -66,7 +68,7 @@ void add(Difference& whole, const Difference& part) {
   }
   whole.count += part.count;
   whole.is_constant = whole.is_constant && part.is_constant && part.found == whole.found;
-  whole.largest = std::max(whole.largest, part.largest);
+  whole.largest = larger(whole.largest, part.largest);
 }
 
 }  // namespace
@@ -163,8 +165,12 @@ std::string title(const SavedTensor& tensor) {
 }
 
 std::string printable(std::string name) {
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  for (std::size_t j = 0; j < name.size(); ++j) {
+    const auto c = static_cast<unsigned char>(name[j]);
+    const auto next = static_cast<unsigned char>(j + 1 < name.size() ? name[j + 1] : '\0');
+    if (c < 0x20 || c == 0x7f) name[j] = '?';
+    if (c == 0xc2 && next >= 0x80 && next < 0xa0) name.replace(j, 2, "?");  // U+0080 to U+009F in UTF-8
+  }
   return name;
 }
 

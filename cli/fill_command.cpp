@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <charconv>
+#include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -87,13 +88,20 @@ OutputScale parse_output_scale(const std::string& text, std::string& scales) {
   return {1, scales.data(), DType::float8_e8m0fnu, scales.size()};
 }
 
+void check_not_scales(const std::string& scales, const std::string& out) {
+  std::error_code error;
+  if (kind_of_output(out) != OutputKind::place || !std::filesystem::equivalent(scales, out, error) || error) return;
+  throw InvalidArgument("--output-scale and --out must be different files. Received: " + scales + " and " + out);
+}
+
 // Whether the output has NumPy's header. A stream has no ending that says so.
 bool is_npy(const Arguments& arguments) {
-  const std::string& out = *arguments.out;
   if (arguments.format) {
     if (*arguments.format == "npy" || *arguments.format == "bin") return *arguments.format == "npy";
     throw InvalidArgument("--format takes npy or bin. Received: " + *arguments.format);
   }
+  if (!arguments.out) return false;
+  const std::string& out = *arguments.out;
   if (ends_with(out, ".npy") || ends_with(out, ".bin")) return ends_with(out, ".npy");
   if (kind_of_output(out) != OutputKind::place) return true;
   throw InvalidArgument(
@@ -112,7 +120,8 @@ void run(const Arguments& arguments) {
   options.rounding = parse_rounding(arguments.rounding);
   const Device device = parse_device(arguments.device);
   if (!device.is_host()) Tensor({}, DType::float32, device);  // throws and says why if there is no such device
-  const bool npy = arguments.out && is_npy(arguments);
+  const bool npy = is_npy(arguments) && arguments.out;
+  if (arguments.out && !scales.empty()) check_not_scales(arguments.output_scale, *arguments.out);
   const Distribution asked = initializer.describe(shape, options).distribution;
   const FillParams params = initializer.params(shape, dtype, options);
   const Shape written = arguments.partition_shape ? options.block.extent : shape;

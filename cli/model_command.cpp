@@ -44,12 +44,25 @@ struct Arguments {
   int threads = 0;
 };
 
+bool is_same_place(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  return std::filesystem::weakly_canonical(a, ignored) == std::filesystem::weakly_canonical(b, ignored);
+}
+
 // A file with two purposes would lose one of its contents.
 void check_different(const std::string& a, const std::string& b) {
-  if (a == "-" || kind_of_output(b) != OutputKind::place) return;
-  std::error_code ignored;
-  if (std::filesystem::weakly_canonical(a, ignored) != std::filesystem::weakly_canonical(b, ignored)) return;
+  if (a == "-" || kind_of_output(b) != OutputKind::place || !is_same_place(a, b)) return;
   throw InvalidArgument("The specification, --out and --report must be different files. Received: " + a + " and " + b);
+}
+
+// The files that the specification loads values from stay. A directory is replaced with all that it holds.
+void check_not_loaded(const std::set<std::string>& loaded, const std::string& written, const char* option) {
+  if (kind_of_output(written) != OutputKind::place) return;
+  for (const std::string& file : loaded) {
+    if (!is_same_place(file, written) && !is_same_place(folder_of(file), written)) continue;
+    throw InvalidArgument("The specification loads values from \"" + printable(file) + "\", which " + option +
+                          " would replace. Received: " + option + "=" + written);
+  }
 }
 
 // Likewise a stream, and the directory of the shards, which holds nothing else.
@@ -213,7 +226,7 @@ void print_check(const ModelSpec& spec, const std::vector<ModelRow>& rows) {
   std::cout << explanation_of(spec, rows);
   std::size_t names = rows.size();
   for (const ModelRow& row : rows) names += row.tensor->ties.size();
-  std::cout << spec.name << ": " << counted(rows.size(), "tensor")
+  std::cout << printable(spec.name) << ": " << counted(rows.size(), "tensor")
             << (names > rows.size() ? " with " + counted(names, "name") : "") << ", "
             << counted(elements_of(rows), "parameter") << '\n';
 }
@@ -258,7 +271,12 @@ ModelSpecOptions options_of(const Arguments& arguments) {
 void run(const Arguments& arguments) {
   const bool is_check = arguments.check || arguments.dry_run;
   const std::string& out = arguments.write.out;
-  const WriteOptions write = is_check && out.empty() ? WriteOptions() : arguments.write.options(arguments.threads);
+  const WriteOptions write =
+      is_check && out.empty() ? arguments.write.options_without_out() : arguments.write.options(arguments.threads);
+  if (write.resume && !arguments.seed) {
+    throw InvalidArgument(
+        "--resume goes on with the values of a seed, so it needs --seed, which is drawn anew without it");
+  }
   const Seed seed = arguments.seed ? Seed(parse_unsigned(*arguments.seed, "--seed")) : Seed();
   const ModelSpecOptions options = options_of(arguments);
   const std::string text = read_file(arguments.spec);
@@ -274,6 +292,9 @@ void run(const Arguments& arguments) {
   std::vector<const ModelTensor*> tensors;
   tensors.reserve(rows.size());
   for (const ModelRow& row : rows) tensors.push_back(row.tensor);
+  const std::set<std::string> loaded = loaded_files(tensors);
+  if (!out.empty()) check_not_loaded(loaded, out, "--out");
+  if (arguments.report) check_not_loaded(loaded, *arguments.report, "--report");
   const Metadata metadata = model_metadata(text, seed.value(), options);
   std::optional<OutputFile> report;
   if (is_check) {
@@ -298,7 +319,7 @@ void run(const Arguments& arguments) {
 
   std::cout << table_of(spec, rows);
   const auto off = std::count_if(rows.begin(), rows.end(), [](const ModelRow& row) { return !row.is_as_wanted(); });
-  std::cout << spec.name << ": " << rows.size() << " tensors, " << written.elements << " elements, seed "
+  std::cout << printable(spec.name) << ": " << rows.size() << " tensors, " << written.elements << " elements, seed "
             << seed.value() << (seed.kind() == Seed::Kind::none ? " (drawn)" : "") << "; "
             << (!write.statistics ? "no statistics were measured"
                 : off == 0

@@ -248,7 +248,7 @@ std::string explanation_of(const ModelSpec& spec, const std::vector<ModelRow>& r
       text += part.initializer ? std::string(part.initializer->class_name()) + ", fans " +
                                      fans_text(group.rows[0]->parts[j].fans) + "; "
                                : "load ";
-      text += reason + "\n";
+      text += printable(reason) + "\n";
       j = end - 1;
     }
   }

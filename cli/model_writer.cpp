@@ -13,7 +13,6 @@
 #include <iomanip>
 #include <iostream>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "cli/progress.h"
@@ -90,17 +89,6 @@ double memset_seconds(int threads) {
   return seconds / static_cast<double>(bytes);
 }
 
-// The files whose values the tensors take.
-std::set<std::string> loaded_files(const std::vector<const ModelTensor*>& tensors) {
-  std::set<std::string> files;
-  for (const ModelTensor* tensor : tensors) {
-    for (const ModelPart& part : tensor->parts) {
-      if (!part.initializer) files.insert(part.load_file);
-    }
-  }
-  return files;
-}
-
 // Differs after a change of the file.
 std::string state_of(const std::string& path) {
   return path + " " + std::to_string(std::filesystem::file_size(path)) + " " +
@@ -116,15 +104,20 @@ void WriteArguments::add_to(Command& command) {
   command.flag("--resume", resume, "Goes on where the same command was killed, and keeps the pieces on failure");
 }
 
+WriteOptions WriteArguments::options_without_out() const {
+  WriteOptions options;
+  if (shard_size) options.shard_bytes = parse_bytes(*shard_size, "--shard-size");
+  return options;
+}
+
 WriteOptions WriteArguments::options(int threads) const {
   if (out.empty()) {
     throw InvalidArgument(
         "--out is missing: FILE.safetensors, a directory with --shard-size, or -. --check needs none");
   }
-  WriteOptions options;
+  WriteOptions options = options_without_out();
   options.out = out;
   options.threads = threads;
-  if (shard_size) options.shard_bytes = parse_bytes(*shard_size, "--shard-size");
   options.statistics = !no_stats;
   options.resume = resume;
   const std::string ending = ".safetensors";

@@ -33,6 +33,7 @@ struct WriteArguments {
 
   void add_to(Command& command);
   WriteOptions options(int threads) const;
+  WriteOptions options_without_out() const;  // for what only says what would be written
 };
 
 // What a write did. What it resumed is not among the elements, bytes and statistics.

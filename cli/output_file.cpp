@@ -11,12 +11,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include "cli/table.h"
@@ -41,6 +44,20 @@ void remove_and_die(int signal) {
   }
   std::signal(signal, SIG_DFL);
   std::raise(signal);
+}
+
+// The open descriptor that a path such as /dev/fd/3 names.
+std::optional<int> descriptor_of(const std::string& path) {
+  if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (path.compare(0, folder.size(), folder) != 0) continue;
+    int number = 0;
+    const char* const end = path.data() + path.size();
+    const auto result = std::from_chars(path.data() + folder.size(), end, number);
+    if (result.ec == std::errc() && result.ptr == end && fcntl(number, F_GETFD) >= 0) return number;
+  }
+  return {};
 }
 
 mode_t default_mode() {
@@ -165,8 +182,9 @@ std::size_t read_at(int descriptor, void* bytes, std::size_t count, std::uint64_
 }
 
 OutputKind kind_of_output(const std::string& path) {
-  if (path == "-" || path == "/dev/stdout" || path == "/dev/fd/1" || path == "/proc/self/fd/1") {
-    return OutputKind::standard;
+  // A file behind a descriptor is not replaced, because others write to the descriptor too.
+  if (const auto descriptor = descriptor_of(path)) {
+    return *descriptor == STDOUT_FILENO ? OutputKind::standard : OutputKind::stream;
   }
   struct stat status = {};
   if (stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return OutputKind::place;
@@ -229,7 +247,8 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
     fail("write");
   }
   if (kind == OutputKind::stream) {
-    descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    const auto named = descriptor_of(path);
+    descriptor_ = named ? fcntl(*named, F_DUPFD_CLOEXEC, 3) : open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor_ < 0) fail("write");
     return;
   }

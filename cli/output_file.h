@@ -11,7 +11,7 @@ namespace fanin::cli {
 // What --out means.
 enum class OutputKind : std::uint8_t {
   standard,  // "-", /dev/stdout: the standard output
-  stream,    // a device or a pipe, for example >(gzip ...)
+  stream,    // a device, a pipe, for example >(gzip ...), or another descriptor, for example /dev/fd/3
   place      // a file or a directory, which may not exist yet
 };
 OutputKind kind_of_output(const std::string& path);

@@ -69,6 +69,12 @@ void rename_to(const std::string& from, const std::string& to) {
   if (rename(from.c_str(), to.c_str()) != 0) fail_with("finish", to);
 }
 
+// Gives a file or directory the owner and the permissions of the one that it is to replace.
+void take_permissions(const std::string& path, const struct stat& old) {
+  if (chown(path.c_str(), old.st_uid, old.st_gid) != 0) errno = 0;  // only root may give files away
+  chmod(path.c_str(), old.st_mode & 07777);
+}
+
 // Names such as model-00001-of-00004.safetensors.
 bool is_shard_or_index(const std::string& name) {
   static const std::regex shard("model(-[0-9]{5,}-of-[0-9]{5,})?\\.safetensors");
@@ -111,6 +117,9 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
     if (keeps_ && read_journal(identity)) return;
     std::error_code error;
     fs::remove_all(data_, error);
+    if (error) {
+      throw std::runtime_error("Cannot remove the earlier pieces \"" + data_ + "\": " + error.message());
+    }
     if (ftruncate(lock_->descriptor(), 0) != 0) fail_with("write", journal_);
     if (!keeps_) {
       for (const std::string& path : {folder_, journal_, data_}) unfinished_.emplace_back(path);
@@ -121,6 +130,9 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
       const int descriptor = open(data_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (descriptor < 0) fail_with("write", data_);
       close(descriptor);
+      bool exists = false;
+      const struct stat old = status_of(target_, exists);
+      if (exists) take_permissions(data_, old);  // now, because the pieces are as secret as the whole
     } else if (mkdir(data_.c_str(), 0777) != 0) {
       fail_with("write", data_);
     }
@@ -168,6 +180,8 @@ void PartialCheckpoint::check_target() const {
   }
   errno = ENOTDIR;
   if (!S_ISDIR(status.st_mode)) fail_with("write the directory", target_);
+  // A directory that is moved must be writable itself, and so must one whose files are removed.
+  if (access(target_.c_str(), R_OK | W_OK | X_OK) != 0) fail_with("write the directory", target_);
   for (const auto& entry : fs::directory_iterator(target_)) {
     const std::string name = entry.path().filename().string();
     if (is_shard_or_index(name) && entry.symlink_status().type() != fs::file_type::directory) continue;
@@ -261,10 +275,7 @@ void PartialCheckpoint::commit() {
     bool exists = false;
     const struct stat old = status_of(target_, exists);
     if (files_.empty()) {
-      if (exists) {
-        if (chown(data_.c_str(), old.st_uid, old.st_gid) != 0) errno = 0;  // only root may give files away
-        chmod(data_.c_str(), old.st_mode & 07777);
-      }
+      if (exists) take_permissions(data_, old);
       rename_to(data_, target_);
     } else {
       sync_folder(data_);

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <unordered_map>
@@ -16,9 +17,11 @@
 #include <vector>
 
 #include "cli/arguments.h"
+#include "cli/checkpoint_layout.h"
 #include "cli/commands.h"
 #include "cli/compare.h"
 #include "cli/model_metadata.h"
+#include "cli/output_file.h"
 #include "cli/table.h"
 
 namespace fanin::cli {
@@ -228,7 +231,8 @@ class Verification {
         files_(checkpoint_),
         seeds_(seeds_of(arguments)) {
     const StoredSpec stored = stored_spec(checkpoint_);
-    is_shard_ = stored.shard && checkpoint_.files.size() == 1;
+    const std::string file = arguments.path == "-" ? "/dev/stdin" : arguments.path;
+    is_shard_ = stored.shard && checkpoint_.files == std::vector<std::string>{file};
     if (arguments.spec) {
       const std::string spec = read_file(*arguments.spec);
       ModelSpecOptions options;
@@ -255,6 +259,7 @@ class Verification {
 
   int run() {
     const ModelSpec& spec = specs_->with_seed(seed_);
+    check_loads(spec);
     const std::vector<Pair> pairs = pairs_of(spec);
     std::vector<Comparison> comparisons;
     std::vector<Pair> compared;
@@ -298,12 +303,31 @@ class Verification {
                 << "; nothing can be told of " << extra_ << " that the specification does not have\n";
       return cannot_tell;
     }
+    if (pairs.empty() && is_shard_) {
+      std::cout << arguments_.path << ": it has no tensors, so nothing can be told\n";
+      return cannot_tell;
+    }
     std::cout << arguments_.path << ": " << compared.size() << " tensors, " << elements
               << " elements: all are those of seed " << seed_ << '\n';
     return 0;
   }
 
  private:
+  // Values that are loaded from what is verified would be compared with themselves.
+  void check_loads(const ModelSpec& spec) const {
+    std::vector<const ModelTensor*> tensors;
+    for (const ModelTensor& tensor : spec.tensors) tensors.push_back(&tensor);
+    std::set<std::string> verified;
+    for (const std::string& file : checkpoint_.files) verified.insert(resolved(file));
+    for (const std::string& file : loaded_files(tensors)) {
+      if (verified.count(resolved(file)) == 0) continue;
+      throw InvalidArgument("The specification loads values from \"" + printable(file) +
+                            "\", which is what is verified. " +
+                            (arguments_.spec ? "Verify it from another place"
+                                             : "Give --spec, with the specification beside the file that it loads"));
+    }
+  }
+
   // The tensors of the specification that the files have; says which are missing and which the specification lacks.
   std::vector<Pair> pairs_of(const ModelSpec& spec) {
     std::vector<Pair> pairs;
@@ -426,8 +450,9 @@ void add_verify_command(Parser& program) {
                   "FILE.safetensors, an index, a directory, or - for a file on standard input");
   command.option("--spec", arguments->spec, "The specification; without it the one in the file");
   command.option("--seed", arguments->seed, "The seed; without it the one in the file");
-  command.option("--seeds", arguments->seeds,
-                 "Seeds that tensors may have been filled with, e.g. 1,2,3; without --seed the likeliest is taken");
+  command.option(
+      "--seeds", arguments->seeds,
+      "Seeds that tensors may have been filled with, e.g. 1,2,3; the likeliest is verified if there is no other seed");
   add_threads_option(command, arguments->threads);
   command.run([arguments] { return Verification(*arguments).run(); });
 }

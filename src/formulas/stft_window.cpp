@@ -103,6 +103,11 @@ std::vector<double> window_values(std::string_view name, std::int64_t length, bo
   const NamedWindow named = without_suffix(name);
   const Window& window = window_named(named.name);
   if (length == 1) return {1};
+  constexpr std::int64_t most_points = 1 << 24;
+  if (length > most_points) {
+    throw InvalidArgument("A named window has at most " + std::to_string(most_points) +
+                          " points. Received: " + std::to_string(length));
+  }
   const double m = static_cast<double>(length) - (named.periodic.value_or(periodic) ? 0 : 1);
   const Expression turn("2 * pi * n / m", Functions::all);
   const Expression value(without_abs(std::string(window.value)), Functions::all);

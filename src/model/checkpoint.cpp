@@ -113,6 +113,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   }
 
   bool end_object() override {
+    if (place_ == Place::metadata) keys_ = std::unordered_set<std::string>();  // clear() would keep its many buckets
     if (place_ == Place::tensor && keys_.size() < 3) {
       refuse(path_, where() + "it needs \"dtype\", \"shape\" and \"data_offsets\"");
     }
@@ -185,10 +186,10 @@ std::uint64_t bytes_of(const SavedTensor& tensor, const std::string& path) {
   return bits / 8;
 }
 
-// Specifications have neither scales nor packed elements.
+// Specifications have no packed elements.
 std::optional<DType> dtype_of(const std::string& name) {
   for (const DTypeFacts& facts : dtypes()) {
-    if (facts.is_packed() || facts.dtype == DType::float8_e8m0fnu) continue;
+    if (facts.is_packed()) continue;
     if (facts.safetensors == name) return facts.dtype;
   }
   return {};

@@ -143,8 +143,12 @@ Json tensor_json(const Folded& folded, const std::string& dtype, std::size_t end
   return tensor;
 }
 
-// Throws InvalidArgument for a name that a specification would read as a pattern.
+// Throws InvalidArgument for a name that a specification would read as a pattern, or cannot have.
 void check_name(const std::string& name) {
+  if (name.find('\x7f') != std::string::npos) {
+    throw InvalidArgument("A specification cannot have a tensor with the name " + dump_json(name) +
+                          ", because it has the control character U+007F");
+  }
   const detail::NamePattern pattern(name, detail::NamePattern::Globs::none);
   if (pattern.captures().empty()) return;
   throw InvalidArgument("A specification cannot have a tensor with the name " + dump_json(name) + ", because {" +

@@ -465,6 +465,7 @@ class Reader {
         load.json().is_object() && load.has("name")
             ? name_by_rule(rule, load.at("name"), NamePattern(load.at("name").text(), NamePattern::Globs::none), texts)
             : part.name;
+    if (path.text().find('\0') != std::string::npos) path.refuse("the name of a file has no NUL");
     const std::filesystem::path file = std::filesystem::path(options_.folder) / path.text();
     const auto [at, is_new] = loaded_.try_emplace(file.string());
     Loaded& loaded = at->second;

@@ -99,13 +99,17 @@ RuleChoice RuleList::choose(const std::string& part, const std::string& tensor, 
       continue;
     }
     std::optional<RuleChoice> matching;
+    bool is_match = false;
     try {
       matching = match(number, part, tensor, shape, scope);
+      is_match = matching.has_value();
     } catch (const InvalidArgument&) {
       if (choice.rule == nullptr) throw;
-      // The tensor has its rule. Only the notes ask about later ones, whose conditions need not fit it.
+      // The tensor has its rule. Only the notes ask about later ones, whose conditions need not fit it. Such a rule is
+      // not asked again, because an error searches the document for its place.
+      is_match = true;
     }
-    if (!matching) continue;
+    if (!is_match) continue;
     matched_[number] = true;
     while (all_matched_from_ > 0 && matched_[all_matched_from_ - 1]) --all_matched_from_;
     if (choice.rule == nullptr) {

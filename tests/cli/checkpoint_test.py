@@ -6,6 +6,7 @@
 """
 import hashlib
 import json
+import math
 import os
 import pathlib
 import random
@@ -624,7 +625,114 @@ class Verify(InFolder):
                     self.assertTrue(result.stderr.startswith("fanin: "), result.stderr)
 
 
+class Loads(InFolder):
+    def setUp(self):
+        super().setUp()
+        self.base = self.folder / "model.safetensors"
+        write_safetensors(self.base, {"a": ("F32", [4, 4], bytes(range(64)))})
+        self.spec = self.write_spec({"tensors": {"a": [4, 4], "lora": [4]},
+                                     "rules": [{"match": "a", "load": self.base.name}, {"match": "*", "initializer": "ones"}]})
+
+    def test_what_is_loaded_is_not_replaced(self):
+        before = self.base.read_bytes()
+        for arguments in (["--out", self.base], ["--out", self.out, "--report", self.base], ["--check", "--report", self.base],
+                          ["--out", self.folder / "link", "--shard-size", "1GB"]):
+            (self.folder / "link").unlink(missing_ok=True)
+            (self.folder / "link").symlink_to(self.folder)
+            result = run("model", self.spec, "--seed", 1, *arguments)
+            self.assertEqual(result.returncode, 2, arguments)
+            self.assertIn("would replace", result.stderr)
+            self.assertEqual(self.base.read_bytes(), before)
+        self.assertEqual(self.left(), ["link", "model.safetensors"])
+
+    def test_what_is_verified_is_not_compared_with_itself(self):
+        tuned = self.folder / "tuned"
+        self.model("--shard-size", "1GB", out=tuned)
+        path = tuned / "model.safetensors"
+        data = bytearray(path.read_bytes())
+        data[-30] ^= 1
+        path.write_bytes(data)
+        for place in (path, tuned):
+            self.assertIn("is what is verified. Give --spec", self.verify(2, path=place))
+        self.assertIn("a [4, 4] F32: 1 of 16 elements differs", self.verify(1, "--spec", self.spec, path=tuned))
+
+    def test_names_of_files_have_no_nul(self):
+        spec = self.write_spec({"tensors": {"a": [4, 4]}, "rules": [{"match": "*", "load": self.base.name + "\0x"}]}, "nul.json")
+        self.assertIn("the name of a file has no NUL", run("model", spec, "--check").stderr)
+
+
+class Places(InFolder):
+    def test_a_directory_holds_all_shards(self):
+        spec = self.write_spec({"tensors": {name: [4, 4] for name in "abcde"}, "rules": [{"match": "*", "initializer": "he_normal"}]})
+        shards = self.folder / "shards"
+        self.model("--shard-size", "64B", spec=spec, out=shards)
+        one = self.folder / "one"
+        one.mkdir()
+        second = next(shards.glob("*-00002-*"))
+        shutil.copy(second, one)
+        self.assertIn("1 tensors", self.verify(0, path=second))
+        self.assertIn("a [4, 4] F32: missing", self.verify(1, path=one))
+        index = one / "model.safetensors.index.json"
+        index.write_text(json.dumps({"weight_map": {"b": second.name}}))
+        self.assertIn("4 of 5 tensors", self.verify(1, path=index))
+        header, begin = header_of(second)
+        write_safetensors(one / second.name, {}, header["__metadata__"])
+        self.assertIn("it has no tensors", self.verify(2, path=one / second.name))
+
+    def test_resume_needs_a_seed(self):
+        result = run("model", self.spec, "--resume", "--out", self.out)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--resume goes on with the values of a seed, so it needs --seed", result.stderr)
+        self.assertEqual(self.left(), [])
+
+    def test_sizes_of_shards_without_an_output(self):
+        files = [run("model", self.spec, "--seed", 1, "--dry-run", "--shard-size", "64B", *more).stdout.split(" in ")[1].split()[0]
+                 for more in ([], ["--out", self.folder / "d"])]
+        self.assertEqual(files[0], files[1])
+        self.assertGreater(int(files[0]), 10)
+        self.assertIn("--shard-size takes a size", run("model", self.spec, "--check", "--shard-size", "x").stderr)
+
+    def test_permissions_of_pieces(self):
+        self.spec = self.write_spec(LARGE)
+        self.out.write_bytes(b"secret")
+        self.out.chmod(0o600)
+        process = subprocess.Popen([PROGRAM, "model", str(self.spec), "--seed", "7", "--threads", "1", "--out", str(self.out)],
+                                   stdout=subprocess.DEVNULL)
+        data = self.folder / ".m.safetensors.fanin-partial" / "data"
+        while not (data.exists() and data.stat().st_size > 0) and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        self.assertEqual(data.stat().st_mode & 0o777, 0o600)
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(self.out.stat().st_mode & 0o777, 0o600)
+
+    def test_a_directory_that_cannot_be_replaced(self):
+        if os.geteuid() == 0:
+            self.skipTest("root may write everywhere")
+        directory = self.folder / "d"
+        self.model("--shard-size", "1GB", out=directory)
+        directory.chmod(0o555)
+        self.addCleanup(directory.chmod, 0o755)
+        result = run("model", self.spec, "--seed", 8, "--shard-size", "1GB", "--out", directory)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("Cannot write the directory", result.stderr)
+        self.assertEqual(self.left(), ["d"])
+
+    def test_scales_as_a_dtype(self):
+        spec = self.write_spec({"tensors": {"a": [16]}, "dtype": "float8_e8m0fnu", "rules": [{"match": "*", "initializer": "ones"}]})
+        self.model(spec=spec)
+        self.verify(0)
+        self.assertIn('"dtype": "float8_e8m0fnu"', run("spec", self.out).stdout)
+
+
 class Diff(InFolder):
+    def test_not_a_number(self):
+        paths = [self.folder / "a.safetensors", self.folder / "b.safetensors"]
+        for path, first in zip(paths, (1.0, math.nan)):
+            write_safetensors(path, {"x": ("F32", [3], struct.pack("<3f", first, 2, 3)), "y": ("F32", [1], struct.pack("<f", 1))})
+        self.assertIn("at [0] they are 1 (0x3f800000) and nan (0x7fc00000); the largest difference is nan", run("diff", *paths).stdout)
+
     def test_diff(self):
         other = self.folder / "other.safetensors"
         self.model()

@@ -317,6 +317,23 @@ class Fill(InFolder):
         self.assertIn(b"NUMPY", pathlib.Path(real).read_bytes())
 
 
+    def test_a_file_behind_a_descriptor_keeps_what_others_write(self):
+        path = os.path.join(self.folder.name, "log")
+        with open(path, "wb", buffering=0) as log:
+            log.write(b"A")
+            result = run("fill", "--init", "ones", "--shape", "2", "--format", "bin", "--out", f"/dev/fd/{log.fileno()}", pass_fds=[log.fileno()])
+            self.assertEqual(result.returncode, 0, result.stderr)
+            log.write(b"B")
+        self.assertEqual(pathlib.Path(path).read_bytes(), b"A" + struct.pack("<2f", 1, 1) + b"B")
+
+    def test_scales_are_not_overwritten(self):
+        path = os.path.join(self.folder.name, "scales.bin")
+        pathlib.Path(path).write_bytes(b"\x7f")
+        self.refused("fill", "--init", "ones", "--shape", "32", "--output-scale", path, "--out", path, says="must be different files")
+        self.assertEqual(pathlib.Path(path).read_bytes(), b"\x7f")
+        self.refused("fill", "--init", "ones", "--shape", "32", "--format", "xyz", says="--format takes npy or bin")
+
+
 class Describe(unittest.TestCase):
     def describe(self, *arguments):
         result = run("describe", *arguments, "--json")
@@ -619,6 +636,25 @@ tiny: 10 tensors with 11 names, 1240 parameters
         result = run("model", "-", "--check", input="[")
         self.assertEqual(result.returncode, 2)
         self.assertIn("standard input at line 1", result.stderr)
+
+    def test_names_do_not_control_the_terminal(self):
+        spec = {"name": "m\x1b[31m", "tensors": {"a\x9b31m": [2, 2], "b\x1bc": [2, 2], "é": [2, 2]},
+                "rules": [{"match": "b*", "initializer": "he_normal"}, {"match": "*", "initializer": "he_normal", "fan_of": "b\x1bc"}]}
+        result = run("model", "-", "--check", input=json.dumps(spec))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for sign in ("\x1b", "\x9b"):
+            self.assertNotIn(sign, result.stdout)
+        for text in ("m?[31m: 3 tensors", "a?31m", "fans of b?c", "é"):
+            self.assertIn(text, result.stdout)
+
+    def test_a_later_rule_that_does_not_fit_takes_no_time(self):
+        spec = {"tensors": {f"t{j}.w": [2] for j in range(20000)},
+                "rules": [{"match": "*", "initializer": "zeros"}, {"match": "{x}.w", "rank": "x", "initializer": "ones"}]}
+        start = time.monotonic()
+        result = run("model", "-", "--check", input=json.dumps(spec))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("no tensor takes rules[1]", result.stderr)
+        self.assertLess(time.monotonic() - start, 10)
 
     def test_the_report_has_all_tensors(self):
         report = os.path.join(self.folder.name, "r.json")
