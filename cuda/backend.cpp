@@ -243,7 +243,8 @@ std::shared_ptr<const Launches> upload(const std::shared_ptr<const Launches>& la
     static_cast<void>(source.release());  // drop deletes it
   } else {
     cudaGetLastError();
-    cudaStreamSynchronize(stream);
+    const cudaError_t waited = cudaStreamSynchronize(stream);
+    if (error == cudaSuccess) error = waited;
   }
   check(error, "Cannot upload the plan to", current.ordinal());
   return uploaded;

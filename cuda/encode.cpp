@@ -83,12 +83,11 @@ class Encoder {
     } else {
       const core::Sampler sampler = core::sampler_of(params.lower, params.upper);
       job_.cut = sampler == core::Sampler::cut_at_2 ? 1 : 0;
-      // The kernel draws these normals at half their size, so the scale is doubled. Doubling never overflows for
-      // [-2, 2], because the values at its bounds are finite.
-      const bool whole = std::isinf(params.lower) && std::isinf(params.upper) && std::isfinite(job_.scale * 2);
-      set_kind(core::is_narrow(sampler) ? Draw::narrow_normal
-               : job_.cut != 0 || whole ? Draw::normal
-                                        : Draw::windowed_normal);
+      // The kernel draws these normals at half their size, so the scale is doubled.
+      const bool has_table = job_.cut != 0 || (std::isinf(params.lower) && std::isinf(params.upper));
+      set_kind(core::is_narrow(sampler)                        ? Draw::narrow_normal
+               : has_table && std::isfinite(job_.scale * 2.0F) ? Draw::normal
+                                                               : Draw::windowed_normal);
       may_be_fast_ = static_cast<Draw>(job_.draw) == Draw::normal;
       has_window = !may_be_fast_;
     }

@@ -83,8 +83,8 @@ __device__ __forceinline__ void fill_pattern(const EncodedJob& job, const std::u
 
 // Returns the distance from an index to the next index on the diagonal, or the largest number if there is none.
 __device__ __forceinline__ std::uint64_t to_diagonal(std::uint64_t index, std::uint64_t columns) {
-  const std::uint64_t distance = columns - (index + columns) % (columns + 1);
-  return index + distance < columns * (columns + 1) ? distance : ~std::uint64_t{0};
+  const std::uint64_t row = (index + columns) / (columns + 1);
+  return row < columns ? row * (columns + 1) - index : ~std::uint64_t{0};
 }
 
 // Does the same for rows that are apart in memory. It is not inlined, because few launches call it.

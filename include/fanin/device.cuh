@@ -178,7 +178,9 @@ inline Kind kind_of(const FillParams& params) {
 }  // namespace detail
 
 /// The distribution of a fill, from Initializer::params, which also says the seed and the subsequence. A block or a
-/// part of the fill has the distribution of the whole tensor. Throws InvalidArgument if params.dtype is not T's.
+/// part of the fill has the distribution of the whole tensor. Throws InvalidArgument if params.dtype is not T's, and
+/// for values that the host computes: those of a Formula or an Orthogonal, with an output scale, or rounded
+/// stochastically.
 template <class T>
 Distribution<T> distribution_of(const FillParams& params) {
   static_assert(std::is_trivially_copyable_v<Distribution<T>> && sizeof(Distribution<T>) <= 200);
@@ -186,6 +188,10 @@ Distribution<T> distribution_of(const FillParams& params) {
   if (params.dtype != dtype) {
     throw InvalidArgument("The fill's dtype is " + std::string(name_of(params.dtype)) + ", but the elements are " +
                           std::string(name_of(dtype)) + ". Pass the same dtype to params.");
+  }
+  if (params.is_low_precision()) {
+    throw InvalidArgument(
+        "Values with an output scale or stochastic rounding are computed on the host, and a kernel cannot draw them");
   }
   using Real = typename Distribution<T>::Real;
   Distribution<T> d{};
@@ -321,7 +327,7 @@ FANIN_HOST_DEVICE Quad<T> quad(const Distribution<T>& distribution, uint64_t see
   const uint64_t index = 4 * number;
   if (!detail::is_random(distribution)) {
     FANIN_UNROLL
-    for (int i = 0; i < 4; ++i) result.element[i] = detail::constant(distribution, index + i);
+    for (int i = 0; i < 4; ++i) result.element[i] = detail::constant(distribution, index + static_cast<uint64_t>(i));
     return result;
   }
   const core::Generator generator{seed, subsequence};
@@ -344,16 +350,16 @@ FANIN_HOST_DEVICE Quad<T> quad(const Distribution<T>& distribution, uint64_t see
       if (core::is_edge(head)) continue;
       const float z = core::rectangle_point(head, table);
       if (!(z >= distribution.window.lower && z <= distribution.window.upper)) continue;
-      result.element[i] = detail::normal(distribution, generator, index + i, core::Accepted{z, head, 0},
-                                         detail::word_of(words.refinement, i), table);
+      result.element[i] = detail::normal(distribution, generator, index + static_cast<uint64_t>(i),
+                                         core::Accepted{z, head, 0}, detail::word_of(words.refinement, i), table);
       others &= ~(1u << i);
     }
   }
   FANIN_NO_UNROLL
   for (int i = 0; others != 0; ++i, others >>= 1) {
     if ((others & 1u) == 0) continue;
-    const T element = detail::normal(distribution, generator, index + i, detail::word_of(words.head, i),
-                                     detail::word_of(words.refinement, i));
+    const T element = detail::normal(distribution, generator, index + static_cast<uint64_t>(i),
+                                     detail::word_of(words.head, i), detail::word_of(words.refinement, i));
     FANIN_UNROLL
     for (int j = 0; j < 4; ++j) {  // constant positions, so that elements stay in registers
       if (j == i) result.element[j] = element;

@@ -118,7 +118,8 @@ __global__ void __launch_bounds__(threads) tally(const T* __restrict__ data, std
       if constexpr (std::is_same_v<T, double>) {
         x = element[j];
       } else {
-        x = static_cast<float>(element[j]);
+        // Keeps subnormals under every flag of the compiler: PTX has another instruction, with .ftz, that does not.
+        asm("cvt.f64.f32 %0, %1;" : "=d"(x) : "f"(static_cast<float>(element[j])));
       }
       if (!(x >= question.lower && x <= question.upper)) ++own.out_of_bounds;
       if (x != x) {
@@ -174,10 +175,15 @@ Tally tallied(const View& tensor, std::uint64_t count, const Question& question,
 
   auto* on_device = static_cast<unsigned char*>(memory.data());
   check(cudaMemsetAsync(on_device + tally_bytes, 0, counter_bytes, stream), "Cannot clear the histogram");
-  tally<T><<<static_cast<unsigned>(blocks), threads, counters.size() * sizeof(std::uint32_t), stream>>>(
-      static_cast<const T*>(input.address), count, question, reinterpret_cast<Tally*>(on_device),
-      reinterpret_cast<unsigned long long*>(on_device + tally_bytes));
-  check(cudaGetLastError(), "Cannot launch the statistics");
+  const auto* data = static_cast<const T*>(input.address);
+  Question asked = question;
+  auto* tallies_there = reinterpret_cast<Tally*>(on_device);
+  auto* counters_there = reinterpret_cast<unsigned long long*>(on_device + tally_bytes);
+  void* arguments[] = {&data, &count, &asked, &tallies_there, &counters_there};
+  // cudaGetLastError after <<<>>> would also report an earlier error of the caller's.
+  check(cudaLaunchKernel(tally<T>, dim3(static_cast<unsigned>(blocks)), dim3(threads), arguments,
+                         counters.size() * sizeof(std::uint32_t), stream),
+        "Cannot launch the statistics");
   check(cudaMemcpyAsync(bytes.data(), on_device, bytes.size(), cudaMemcpyDeviceToHost, stream),
         "Cannot copy the statistics");
   check(cudaStreamSynchronize(stream), "Cannot compute the statistics");

@@ -18,6 +18,7 @@ void preload(int device) {
 Device device_of(const void* address) { return gpu::device_of(address); }
 
 DeviceMemory use_on_device(const View& view) {
+  detail::check_cuda(view.device.cuda_device);
   auto current = std::make_shared<const gpu::CurrentDevice>(view.device.cuda_device);
   void* const address = gpu::device_address(view.address, *current);
   return {std::move(current), address};

@@ -130,11 +130,19 @@ void Destination::fill_from_host(const FillJob& job) const {
     piece.params.finite = true;
     cpu::fill(&piece, 1, run);
     const std::uint64_t end = first + piece.params.index.count;
-    for (std::uint64_t at = first; at < end;) {  // row by row
-      const std::uint64_t n = std::min(end - at, row - at % row);
-      gpu::write(static_cast<std::byte*>(job.address) + bytes(place_of(job, at)), staged.get() + bytes(at - first),
-                 bytes(n), *current_, options_.stream);
-      at += n;
+    try {
+      for (std::uint64_t at = first; at < end;) {  // row by row
+        const std::uint64_t n = std::min(end - at, row - at % row);
+        gpu::write(static_cast<std::byte*>(job.address) + bytes(place_of(job, at)), staged.get() + bytes(at - first),
+                   bytes(n), *current_, options_.stream);
+        at += n;
+      }
+    } catch (const DeviceError&) {
+      try {
+        gpu::wait(*current_, options_.stream);  // for the copies of the rows before
+      } catch (const DeviceError&) {            // the first error counts
+      }
+      throw;
     }
     gpu::wait(*current_, options_.stream);  // before the memory is used again
   }

@@ -236,8 +236,8 @@ struct Plan::State {
     if (!device.is_host()) {
       throw InvalidArgument(
           "A plan fills device memory with kernels, but the host computes the values of a Formula or an Orthogonal, "
-          "and "
-          "those of low precision. Fill this tensor with Initializer::fill, which copies them. Received: memory on " +
+          "those of low precision, and parts of an Identity's rows. Fill this tensor with Initializer::fill, which "
+          "copies them. Received: memory on " +
           to_string(device));
     }
     cpu::check(&job, 1, {0, cpu_target(CpuTarget::automatic)});

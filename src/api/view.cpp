@@ -21,6 +21,7 @@ void read(void* to, const View& from, CudaStream stream) {
     return;
   }
   gpu::device_address(from.address, source.current());
+  gpu::check_not_captured(source.current(), stream, "A read");
   gpu::read(to, from.address, from.capacity, source.current(), stream);
 }
 

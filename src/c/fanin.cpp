@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <iterator>
@@ -42,8 +41,15 @@ static_assert(static_cast<int>(fanin::Seed::Kind::sequence) == FANIN_SEED_SEQUEN
 // A fixed array, so that storing a message cannot fail.
 thread_local std::array<char, 1024> last_error{};
 
+// Copies the text with a final zero byte. What does not fit is cut between two characters of UTF-8.
+void copy_text(char* to, size_t size, std::string_view text) {
+  size_t length = std::min(text.size(), size - 1);
+  while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+  to[text.copy(to, length)] = '\0';
+}
+
 fanin_status fail(fanin_status status, const char* what) {
-  std::snprintf(last_error.data(), last_error.size(), "%s", what);
+  copy_text(last_error.data(), last_error.size(), what);
   return status;
 }
 
@@ -234,12 +240,6 @@ fanin_status make_with(fanin_initializer** initializer, const F& make) {
   });
 }
 
-// Copies the text with a final zero byte, cut to the array's length.
-template <size_t n>
-void copy_text(char (&to)[n], std::string_view text) {
-  to[text.copy(to, n - 1)] = '\0';
-}
-
 }  // namespace
 
 fanin_status fanin_make(const char* name, uint64_t seed, fanin_initializer** initializer) {
@@ -395,8 +395,8 @@ fanin_status fanin_describe(const fanin_initializer* initializer, size_t rank, c
     all.stddev = distribution.stddev;
     all.lower = distribution.lower;
     all.upper = distribution.upper;
-    copy_text(all.initializer, described.initializer);
-    copy_text(all.derivation, described.derivation);
+    copy_text(all.initializer, sizeof all.initializer, described.initializer);
+    copy_text(all.derivation, sizeof all.derivation, described.derivation);
     std::memcpy(description, &all, all.struct_size);
   });
 }

@@ -77,6 +77,18 @@ TEST(CMakers, MakeWhatTheCppClassesAre) {
   EXPECT_EQ(fanin_calculate_gain("gelu", nullptr, &gain), FANIN_INVALID_ARGUMENT);
 }
 
+TEST_F(CInterface, MessagesEndWithAWholeCharacter) {
+  for (std::size_t before = 0; before < 2; ++before) {
+    std::string name(before, 'x');
+    for (int j = 0; j < 2000; ++j) name += "é";
+    fanin_initializer* made = nullptr;
+    EXPECT_EQ(fanin_make(name.c_str(), 1, &made), FANIN_INVALID_ARGUMENT);
+    const std::string message = fanin_last_error();
+    EXPECT_GE(message.size(), 1022u);
+    EXPECT_EQ(message.substr(message.size() - 2), "é");
+  }
+}
+
 TEST_F(CInterface, HasTheLayoutOfTheConvention) {
   fanin_initializer* torch = nullptr;
   ASSERT_EQ(fanin_make("torch:kaiming_normal", 1, &torch), FANIN_OK);

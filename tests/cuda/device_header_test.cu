@@ -317,6 +317,23 @@ TYPED_TEST(HeaderOnDevice, DrawsQuadsAndARange) {
   });
 }
 
+TEST(Header, RefusesWhatTheHostComputes) {
+  const std::vector<unsigned char> scales(4, 128);
+  for (const Initializer& init : {Initializer(HeNormal(1)), Initializer(Ones()), Initializer(RandomUniform(0, 1, 1))}) {
+    TensorOptions scaled;
+    scaled.output_scale.number = 0.5;
+    TensorOptions grouped;
+    grouped.output_scale.blocks = scales.data();
+    grouped.output_scale.count = scales.size();
+    TensorOptions stochastic;
+    stochastic.rounding = Rounding::stochastic;
+    EXPECT_THROW(device::distribution_of<float>(init.params({128}, DType::float32, scaled)), InvalidArgument);
+    EXPECT_THROW(device::distribution_of<float>(init.params({128}, DType::float32, grouped)), InvalidArgument);
+    EXPECT_THROW(device::distribution_of<__nv_bfloat16>(init.params({128}, DType::bfloat16, stochastic)),
+                 InvalidArgument);
+  }
+}
+
 TEST(Header, RefusesAnotherDType) {
   const FillParams params = HeNormal(7).params({3, 5}, DType::bfloat16);
   test::expect_refused([&] { device::distribution_of<float>(params); }, {"bfloat16", "float32"});

@@ -416,6 +416,20 @@ TEST_F(Gpu, NormalsWithAndWithoutAWindowInOneLaunch) {
   }
 }
 
+// The kernel draws normals at half their size, so it would double the scale. The bounds here are values of bfloat16.
+TEST_F(Gpu, TwiceAScaleMayBeInfinite) {
+  const Initializer init = deserialize(
+      R"({"class_name": "torch:trunc_normal", "config": {"mean": 0, "std": 2e38, "a": -4e38, "b": 4e38, "seed": 9}})");
+  for (const DType dtype : {DType::bfloat16, DType::float32}) {
+    const FillParams params = init.params({30001}, dtype);
+    EXPECT_TRUE(params.scale == 2e38 && params.clamped);
+    const std::vector<unsigned char> expected = host_bytes(params);
+    DeviceBytes memory(expected.size());
+    fill(memory.view(dtype), params);
+    expect_only(memory, 0, expected, std::string(name_of(dtype)));
+  }
+}
+
 TEST_F(Gpu, BlocksOfTensors) {
   const Shape shapes[] = {{40, 64}, {7, 9, 11}, {3, 5, 4, 30}, {2, 3, 4, 5, 6}, {500, 3}, {6, 1, 700}};
   std::uint64_t random = 12345;
@@ -757,7 +771,19 @@ TEST_F(Gpu, RefusesWhatCannotBeFilled) {
   expect_refusal<InvalidArgument>([&] { read(nullptr, memory.view(DType::float32)); }, "null");
   expect_refusal<InvalidArgument>([&] { read(on_host, {nullptr, DType::float32, 64, cuda(0)}); }, "null");
   expect_refusal<DeviceError>([&] { read(on_host, {memory.data(), DType::float32, 64, cuda(77)}); }, "cuda:77");
+  expect_refusal<InvalidArgument>([&] { use_on_device(view(on_host, 16)); }, "device");
   expect_only(memory, 0, {}, "untouched");
+}
+
+TEST_F(Gpu, AReadIsRefusedDuringACaptureWhichGoesOn) {
+  preload();
+  DeviceBytes memory(64);
+  float on_host[16];
+  Captured graph([&](cudaStream_t stream) {
+    expect_refusal<InvalidArgument>([&] { read(on_host, memory.view(DType::float32), stream); }, "captured");
+    Ones().fill(memory.view(DType::float32), {16}, {}, {.stream = stream});
+  });
+  EXPECT_EQ(graph.nodes(), 1u);
 }
 
 // View documents this.

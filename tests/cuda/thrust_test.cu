@@ -269,6 +269,15 @@ TYPED_TEST(ThrustElements, AreNone) {
   }
 }
 
+// An error that the caller has seen, and not yet cleared.
+TEST_F(Thrust, StatisticsAfterAnErrorOfTheCallers) {
+  const thrust::device_vector<float> vector(1000, 1.0F);
+  void* none = nullptr;
+  ASSERT_NE(cudaMalloc(&none, std::size_t{1} << 60), cudaSuccess);
+  EXPECT_EQ(statistics(vector).mean, 1);
+  EXPECT_NE(cudaGetLastError(), cudaSuccess);
+}
+
 TEST_F(Thrust, StatisticsBearALargeMeanAndAnOutlier) {
   std::vector<double> elements = on_host<double>(RandomNormal(1e6, 1.0, 3), {20000});
   thrust::device_vector<double> vector(elements.begin(), elements.end());

@@ -117,7 +117,7 @@ FANIN_HOST_DEVICE double to_binary64(float v) {
     return result;
   }
 #endif
-  return v;
+  return static_cast<double>(v);
 }
 
 FANIN_HOST_DEVICE bool less(float a, float b) {
