@@ -14,7 +14,7 @@ import math
 import operator
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 
 import jax
@@ -339,6 +339,8 @@ def _drawing(name: str, leaf: typing.Any, initializer_of: Callable, make: Callab
     given = initializer_of(name, leaf)
     if given is None or isinstance(given, str) and given == "keep":
         return lambda: leaf
+    if callable(given) and not isinstance(given, Hashable):
+        given = functools.partial(given)
     try:
         init, own_seed = make(_core.get(given) if isinstance(given, dict) else given)
         checked = jax.eval_shape(functools.partial(init, shape=leaf.shape, dtype=leaf.dtype), key(seed, name))

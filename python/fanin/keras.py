@@ -31,8 +31,9 @@ from keras.initializers import Constant, Identity, Initializer, Ones, Zeros, con
 from . import _core
 from ._seeds import number_of
 
-_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in _core._dtypes
-           if hasattr(np, name) or hasattr(ml_dtypes, name)}
+# Those that Keras knows.
+_DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name))
+           for name in ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")}
 _BACKEND = keras.backend.backend()
 if _BACKEND == "jax":
     import jax
@@ -153,7 +154,8 @@ class _Drawn:
         super().__init_subclass__(**kwargs)
         base = cls.__bases__[-1]
         cls.__doc__ = cls.__doc__ or base.__doc__  # of the Keras class
-        if not issubclass(base, _Drawn):  # Keras's constructors know no fanin.Seed
+        # Keras's constructors know no fanin.Seed. A class of a user's has another base last, or its own constructor.
+        if issubclass(base, Initializer) and not issubclass(base, _Drawn) and "__init__" not in vars(cls):
             cls.__init__ = _with_numbers(base.__init__)  # type: ignore[method-assign]
 
     def _with_seed(self, seed: int) -> _core.Initializer:
@@ -321,6 +323,8 @@ def deserialize(config: dict[str, typing.Any] | str, custom_objects: dict[str, t
 
     Raises ValueError and TypeError as Keras does.
     """
+    if isinstance(config, str) and config in _IDENTIFIERS and config not in (custom_objects or {}):
+        return _IDENTIFIERS[config]()  # given the class, Keras would return that
     if isinstance(config, dict) and config.get("class_name") in _IDENTIFIERS and not config.get("registered_name"):
         # The keys that say that the class is Keras's would have precedence over custom objects.
         config = {"class_name": config["class_name"], "config": config.get("config") or {}}
@@ -361,7 +365,7 @@ def _keyed(initializer: typing.Any, seed: int, path: str) -> typing.Any:
         if twin is None or twin is STFT:  # which draws nothing
             return initializer
         initializer = typing.cast(typing.Any, twin).from_config({**initializer.get_config(), "seed": 0})
-    return _Keyed(initializer, seed if own_seed is None else int(own_seed) % 2**64, path)
+    return _Keyed(initializer, seed if own_seed is None else _numbers_of(own_seed)[0], path)
 
 
 _lock = threading.Lock()
@@ -369,7 +373,7 @@ _installed_forever = False
 _scopes = 0
 _replaced: list[tuple[typing.Any, str, typing.Any]] = []  # a dictionary, a key in it, and the value before
 _seed_forever: int | None = None
-_seeds: list[int] = []  # of the contexts that have one, the innermost last
+_seeds: dict[object, int] = {}  # of the contexts that have one, the innermost last
 _METHOD = "_initialize_with_initializer"  # of variables, with which Keras calls an initializer
 _ABSENT = object()
 _method_before: typing.Any = None  # of the back end's class of variables, while _METHOD is replaced there
@@ -404,7 +408,7 @@ def _update_keys() -> None:
         original = getattr(variable, _METHOD)
 
         def initialize(self: typing.Any, initializer: typing.Any) -> None:
-            seed = _seeds[-1] if _seeds else _seed_forever
+            seed = next(reversed(_seeds.values()), _seed_forever)
             original(self, initializer if seed is None else _keyed(initializer, seed, self.path))
 
         _method_before = vars(variable).get(_METHOD, _ABSENT)
@@ -460,19 +464,18 @@ def installed(seed: int | _core.Seed | None = None) -> typing.Iterator[None]:
     """A context manager that installs for the length of a with statement, in all threads. Contexts may be nested: the innermost
     seed counts."""
     global _scopes
-    checked = _checked(seed)
+    checked, scope = _checked(seed), object()
     with _lock:
         _scopes += 1
         if checked is not None:
-            _seeds.append(checked)
+            _seeds[scope] = checked
         _update()
     try:
         yield
     finally:
         with _lock:
             _scopes -= 1
-            if checked is not None:
-                _seeds.remove(checked)
+            _seeds.pop(scope, None)
             _update()
 
 

@@ -92,7 +92,9 @@ std::string repr_of(nb::handle self) {
   const nb::dict config = config_of(initializer);
   std::string arguments;
   if (initializer.class_name().find(':') != std::string_view::npos) {  // a framework's name, which no class has
-    return "get(" + nb::cast<std::string>(nb::repr(json_loads(serialize(initializer)))) + ")";
+    const std::string text = "get(" + nb::cast<std::string>(nb::repr(json_loads(serialize(initializer)))) + ")";
+    const bool is_drawn = config.contains("seed") && initializer.seed().kind() != Seed::Kind::fixed;
+    return is_drawn ? text + ".with_seed(" + to_text(initializer.seed()) + ")" : text;
   }
   for (const char* key :
        {"scale",  "mode",      "distribution", "mean",   "sparsity",   "stddev",      "minval", "maxval",

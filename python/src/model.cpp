@@ -50,7 +50,9 @@ SeededSpec parse(nb::handle text, nb::handle seed_argument, const std::string& s
   const std::string json = nb::isinstance<nb::str>(text) ? text_from(text) : json_dumps(text);
   SeededSpec spec{parse_model_spec(json, seed.value(), options), seed, json, {}};
   spec.keywords["source"] = source;
-  spec.keywords["constants"] = constants;
+  nb::dict copied;  // the caller may change theirs
+  for (const auto& [name, value] : options.constants) copied[name.c_str()] = value;
+  spec.keywords["constants"] = copied;
   if (options.dtype) spec.keywords["dtype"] = std::string(name_of(*options.dtype));
   spec.keywords["classes"] = nb::cast(options.classes);
   return spec;
