@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """fanin.jax.keyed_params: parameters by their paths, in Flax NNX and Linen, sharded and not. test_jax_devices.py runs it."""
+import dataclasses
 import functools
 import re
 
@@ -49,6 +50,16 @@ def test_forms_of_rules():
     assert np.array_equal(keyed_params(one, 42, {"*": fanin.HeNormal(7)})["kernel"], drawn("he_normal", (4, 8), "kernel", seed=7))
     of_jax = jax.nn.initializers.he_normal()
     assert np.array_equal(keyed_params(one, 42, {"*": of_jax})["kernel"], of_jax(fanin.jax.key(42, "kernel"), (4, 8)))
+
+    @dataclasses.dataclass
+    class Without:  # a hash
+        factor: float
+
+        def __call__(self, key, shape, dtype):
+            return self.factor * of_jax(key, shape, dtype)
+
+    got = keyed_params(one, 42, {"*": Without(2)})["kernel"]
+    assert np.array_equal(got, 2 * of_jax(fanin.jax.key(42, "kernel"), (4, 8)))
     seed = fanin.Seed(42)
     assert np.array_equal(keyed_params(one, seed, {"*": of_jax})["kernel"], of_jax(fanin.jax.key(seed, "kernel"), (4, 8)))
     with pytest.raises(ValueError, match="sequence"):

@@ -422,6 +422,17 @@ def test_errors_of_our_own():
             ours.Orthogonal(1)(shape)
 
 
+def test_names_are_deserialized_as_objects():
+    assert type(ours.deserialize("he_normal")) is ours.HeNormal and isinstance(ours.deserialize("zeros"), ours.Zeros)
+    assert type(ours.deserialize("he_normal", {"he_normal": ours.HeUniform})) is not ours.HeNormal
+
+
+def test_dtypes_that_keras_lacks():
+    for name in ("float6_e2m3fn", "float4_e2m1fn", "float8_e4m3fnuz", "int32"):
+        with pytest.raises(ValueError, match="dtype must be one of float32, float64, float16, bfloat16, float8_e4m3fn, float8_e5m2. "):
+            ours.HeNormal(1)((4, 4), name)
+
+
 def test_dtypes_of_the_framework():
     keras.config.set_floatx("float16")
     try:
@@ -642,6 +653,37 @@ def test_keys():
         layer = keras.layers.Dense(4, kernel_initializer="orthogonal")
         kernel, = kernels(keras.Sequential([keras.Input((4,)), layer])).values()
     assert np.allclose(kernel.T @ kernel, np.eye(4), atol=1e-5)
+
+
+def test_the_innermost_seed_counts():
+    def kernel():
+        return next(iter(kernels(network()).values()))
+
+    with ours.installed(seed=1):
+        with ours.installed(seed=2):
+            with ours.installed(seed=1):
+                first = kernel()
+            second = kernel()
+        outer = kernel()
+    assert np.array_equal(first, draws("net/dense0/kernel", (16, 16), seed=1)) and np.array_equal(first, outer)
+    assert np.array_equal(second, draws("net/dense0/kernel", (16, 16), seed=2))
+    with ours.installed(seed=1), pytest.raises(OverflowError, match="`seed` must be from"):
+        network(initializer=ours.HeNormal(2**70))
+
+
+def test_subclasses_of_users():
+    class Mixin:
+        pass
+
+    class Mine(ours.HeNormal, Mixin):
+        pass
+
+    class Own(ours.HeNormal, Mixin):
+        def __init__(self, factor):
+            super().__init__(seed=factor * 2)
+
+    for init in (Mine(fanin.Seed(6)), Own(3)):
+        assert same(init((4, 4)), fanin.draw("he_normal", (4, 4), seed=6))
 
 
 def test_keys_come_and_go():

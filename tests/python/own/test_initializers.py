@@ -200,6 +200,13 @@ def test_repr_says_how_to_make_it(init, text):
     assert eval(text, vars(fanin)) == init
 
 
+def test_repr_of_a_frameworks_name_has_the_drawn_seed():
+    init = fanin.get("torch:kaiming_normal")
+    assert ".with_seed(Seed.drawn(" in repr(init) and eval(repr(init), vars(fanin)) == init
+    init = init.with_seed(7)
+    assert "with_seed" not in repr(init) and eval(repr(init), vars(fanin)) == init
+
+
 def test_equality():
     assert fanin.HeNormal(1) == fanin.he_normal(1) != fanin.HeNormal(2)
     assert fanin.HeNormal(1) != fanin.HeUniform(1)

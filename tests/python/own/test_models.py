@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model's specification in Python: the tensors that `fanin model` writes, over arrays of one's own."""
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -59,6 +61,15 @@ def test_refusals():
         fanin.Plan().add_tensor(np.zeros((8, 8), np.float32), tensor, offset=(9, 0))
     with pytest.raises(ValueError, match="depth"):
         fanin.parse_model_spec(SPEC, 1, constants={"depth": 3})
+
+
+def test_copies_have_the_constants_of_the_original():
+    constants = {"width": 4}
+    spec = fanin.parse_model_spec(SPEC, 1, constants=constants)
+    constants["width"] = 5
+    for other in (copy.deepcopy(spec), pickle.loads(pickle.dumps(spec))):
+        assert other.tensors[0].shape == (11, 4)
+    assert pickle.loads(pickle.dumps(fanin.parse_model_spec(SPEC, 1))).tensors[0].shape == (11, 8)
 
 
 def test_loaded_files_are_beside_the_source(tmp_path):
