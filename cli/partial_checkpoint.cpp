@@ -96,6 +96,7 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
   folder_ = partial_path(target_);
   journal_ = folder_ + "/journal";
   data_ = folder_ + "/data";
+  old_ = folder_ + "/old";
   // Another process may remove the folder between the two steps.
   for (int tries = 100; !lock_; --tries) {
     if (mkdir(folder_.c_str(), 0777) != 0 && errno != EEXIST) fail_with("write", folder_);
@@ -112,6 +113,7 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
       if (tries == 0 || access(folder_.c_str(), F_OK) == 0) throw;
     }
   }
+  restore_old();
   try {
     const std::string mine = identity + "\n";
     if (keeps_ && read_journal(identity)) return;
@@ -259,6 +261,17 @@ void PartialCheckpoint::sync_files() {
   complete_bytes_ = 0;
 }
 
+// A process was killed while the directory before was aside.
+void PartialCheckpoint::restore_old() {
+  bool exists = false;
+  status_of(old_, exists);
+  if (!exists) return;
+  status_of(target_, exists);
+  if (!exists) return rename_to(old_, target_);
+  std::error_code ignored;
+  fs::remove_all(old_, ignored);
+}
+
 void PartialCheckpoint::remove_all() {
   std::error_code ignored;
   fs::remove_all(data_, ignored);
@@ -283,11 +296,10 @@ void PartialCheckpoint::commit() {
       if (!exists) {
         rename_to(data_, target_);
       } else if (!exchange_paths(data_, target_)) {
-        const std::string aside = folder_ + "/old";
-        rename_to(target_, aside);
+        rename_to(target_, old_);
         rename_to(data_, target_);
         std::error_code ignored;
-        fs::remove_all(aside, ignored);
+        fs::remove_all(old_, ignored);
       }
     }
     sync_folder(folder_of(target_));

@@ -15,6 +15,7 @@ namespace fanin::cli {
 // place, with
 //   journal  locked by the process that writes; says for which output the pieces are, and which files are on the disk
 //   data     the file or the directory, which is renamed to its place when it is complete
+//   old      the directory that was in its place, for the moment of two renames where the system cannot exchange two
 // A process that is killed leaves it. The next one with the same output may go on with it.
 class PartialCheckpoint {
  public:
@@ -48,6 +49,7 @@ class PartialCheckpoint {
   bool read_journal(const std::string& identity);
   void append(const std::string& lines);
   void sync_files();
+  void restore_old();
   void remove_all();
   bool is_empty() const;
   void check_target() const;
@@ -58,6 +60,7 @@ class PartialCheckpoint {
   std::string folder_;   // .NAME.fanin-partial
   std::string journal_;  // paths in it
   std::string data_;
+  std::string old_;
   std::vector<UnfinishedPath> unfinished_;
   std::optional<OutputLock> lock_;
   std::vector<bool> on_disk_;

@@ -710,6 +710,23 @@ class Places(InFolder):
         self.assertEqual(process.wait(), 0)
         self.assertEqual(self.out.stat().st_mode & 0o777, 0o600)
 
+    def test_a_directory_that_was_aside_when_the_process_was_killed(self):
+        directory, folder = self.folder / "d", self.folder / ".d.fanin-partial"
+        self.model("--shard-size", "1GB", out=directory)
+        before = digest(directory)
+        folder.mkdir()
+        directory.rename(folder / "old")  # as where the system cannot exchange two directories
+        result = run("model", self.spec, "--seed", 8, "--shard-size", "1GB", "--out", directory,
+                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
+        self.assertEqual(result.returncode, 2)
+        self.assertEqual(digest(directory), before)
+        self.assertEqual(self.left(), ["d"])
+        folder.mkdir()
+        shutil.copytree(directory, folder / "old")
+        self.model("--shard-size", "1GB", out=directory, seed=8)
+        self.verify(0, "--seed", 8, path=directory)
+        self.assertEqual(self.left(), ["d"])
+
     def test_a_directory_that_cannot_be_replaced(self):
         if os.geteuid() == 0:
             self.skipTest("root may write everywhere")
