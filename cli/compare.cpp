@@ -91,9 +91,9 @@ void InputFiles::read(const SavedTensor& tensor, std::uint64_t first, std::uint6
   InputFile(paths_[tensor.file]).read(tensor.offset + first * size, count * size, memory);
 }
 
-Checkpoint read_checkpoint_argument(const std::string& path) {
-  return read_checkpoint(path == "-" ? "/dev/stdin" : path);
-}
+std::string checkpoint_path(const std::string& argument) { return argument == "-" ? "/dev/stdin" : argument; }
+
+Checkpoint read_checkpoint_argument(const std::string& path) { return read_checkpoint(checkpoint_path(path)); }
 
 std::uint64_t element_bytes(const SavedTensor& tensor) {
   std::uint64_t elements = 1;

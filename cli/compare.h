@@ -42,7 +42,10 @@ class InputFiles {
 // The bytes of an element; 1 for elements of less than a byte.
 std::uint64_t element_bytes(const SavedTensor& tensor);
 
-// Reads the headers of a checkpoint; "-" is the standard input, which must be a file.
+// The path that a command's argument means; "-" is the standard input, which must be a file.
+std::string checkpoint_path(const std::string& argument);
+
+// Reads the headers of the checkpoint there.
 Checkpoint read_checkpoint_argument(const std::string& path);
 
 // A tensor and what it is compared with: wanted(first, count, memory) writes elements, and may be called from many

@@ -231,8 +231,7 @@ class Verification {
         files_(checkpoint_),
         seeds_(seeds_of(arguments)) {
     const StoredSpec stored = stored_spec(checkpoint_);
-    const std::string file = arguments.path == "-" ? "/dev/stdin" : arguments.path;
-    is_shard_ = stored.shard && checkpoint_.files == std::vector<std::string>{file};
+    is_shard_ = stored.shard && checkpoint_.files == std::vector<std::string>{checkpoint_path(arguments.path)};
     if (arguments.spec) {
       const std::string spec = read_file(*arguments.spec);
       ModelSpecOptions options;

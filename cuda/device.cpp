@@ -104,11 +104,10 @@ void fail(cudaError_t error, const char* what, int ordinal) {
 }
 
 const DeviceState& state_of(int ordinal) {
-  if (ordinal >= 0 && ordinal < max_devices && slots[ordinal].known.load(std::memory_order_acquire))
-    return slots[ordinal].state;
+  if (ordinal < max_devices && slots[ordinal].known.load(std::memory_order_acquire)) return slots[ordinal].state;
   const Availability there = available();
   if (there.cuda_devices == 0) refuse(ordinal, there.reason);
-  if (ordinal < 0 || ordinal >= there.cuda_devices || ordinal >= max_devices) {
+  if (ordinal >= there.cuda_devices || ordinal >= max_devices) {
     refuse(ordinal, "there are " + std::to_string(there.cuda_devices) + " CUDA devices, from cuda:0 on");
   }
   Slot& slot = slots[ordinal];

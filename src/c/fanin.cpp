@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/text.h"
 #include "fanin/fanin.h"
 #include "fanin/fanin.hpp"
 
@@ -44,7 +45,7 @@ thread_local std::array<char, 1024> last_error{};
 // Copies the text with a final zero byte. What does not fit is cut between two characters of UTF-8.
 void copy_text(char* to, size_t size, std::string_view text) {
   size_t length = std::min(text.size(), size - 1);
-  while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+  while (length > 0 && length < text.size() && fanin::detail::is_continuation(text[length])) --length;
   to[text.copy(to, length)] = '\0';
 }
 
