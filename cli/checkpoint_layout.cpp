@@ -12,6 +12,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "cli/table.h"
 #include "fanin/error.h"
 #include "fanin/safetensors.h"
 
@@ -95,17 +96,25 @@ std::vector<FileLayout> layout_of(const std::vector<const ModelTensor*>& tensors
     FileLayout file = file_of(tensors, std::move(numbers));
     std::array<char, 48> part{};
     std::snprintf(part.data(), part.size(), "%05zu-of-%05zu", files.size() + 1, shards.size());
-    file.name = shards.size() == 1 ? "model.safetensors" : "model-" + std::string(part.data()) + ".safetensors";
-    std::vector<StoredTensor> stored;
-    for (const std::size_t number : file.tensors) {
-      stored.push_back({tensors[number]->name, tensors[number]->shape, tensors[number]->dtype});
-    }
-    Metadata about = metadata;
-    if (shards.size() > 1) about.emplace_back("fanin.shard", part.data());
-    file.header = safetensors_header(stored, about);
+    if (shards.size() > 1) file.shard = part.data();
+    file.name = shards.size() == 1 ? "model.safetensors" : "model-" + file.shard + ".safetensors";
+    const std::string header = header_of(file, tensors, metadata);
+    file.header_bytes = header.size();
+    file.header_hash = hash_text(header);
     files.push_back(std::move(file));
   }
   return files;
+}
+
+std::string header_of(const FileLayout& file, const std::vector<const ModelTensor*>& tensors,
+                      const Metadata& metadata) {
+  std::vector<StoredTensor> stored;
+  for (const std::size_t number : file.tensors) {
+    stored.push_back({tensors[number]->name, tensors[number]->shape, tensors[number]->dtype});
+  }
+  Metadata about = metadata;
+  if (!file.shard.empty()) about.emplace_back("fanin.shard", file.shard);
+  return safetensors_header(stored, about);
 }
 
 std::set<std::string> loaded_files(const std::vector<const ModelTensor*>& tensors) {

@@ -17,15 +17,18 @@ namespace fanin::cli {
 
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
-// One safetensors file: its header, and the tensors whose elements follow it.
+// One safetensors file: its header, and the tensors whose elements follow it. The header is made when it is needed, by
+// header_of, because each file's repeats a specification that may be long.
 struct FileLayout {
-  std::string name;  // in the checkpoint's directory
-  std::string header;
+  std::string name;   // in the checkpoint's directory
+  std::string shard;  // for example "00001-of-00004"; empty: the only file
+  std::uint64_t header_bytes = 0;
+  std::string header_hash;            // hash_text() of it
   std::vector<std::size_t> tensors;   // numbers, in the order of their elements
   std::vector<std::uint64_t> begins;  // of each tensor, in bytes after the header
   std::uint64_t data_bytes = 0;
 
-  std::uint64_t bytes() const { return header.size() + data_bytes; }
+  std::uint64_t bytes() const { return header_bytes + data_bytes; }
 };
 
 // Splits tensors into files of at most `shard_bytes` of elements, in their order, as Hugging Face does: a larger tensor
@@ -33,6 +36,9 @@ struct FileLayout {
 // tensor is aligned. Throws InvalidArgument for what safetensors cannot hold.
 std::vector<FileLayout> layout_of(const std::vector<const ModelTensor*>& tensors,
                                   std::optional<std::uint64_t> shard_bytes, const Metadata& metadata);
+
+// The header of a file of that layout.
+std::string header_of(const FileLayout& file, const std::vector<const ModelTensor*>& tensors, const Metadata& metadata);
 
 // The files whose values the tensors take.
 std::set<std::string> loaded_files(const std::vector<const ModelTensor*>& tensors);

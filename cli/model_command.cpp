@@ -309,7 +309,7 @@ void run(const Arguments& arguments) {
     return;
   }
 
-  ModelWriter writer(tensors, metadata, write);
+  ModelWriter writer(std::move(tensors), metadata, write);
   if (arguments.report) report.emplace(*arguments.report);  // now, so that it fails before anything is replaced
   const Written written = writer.write();
   for (std::size_t j = 0; j < rows.size(); ++j) rows[j].found = written.found[j];

@@ -40,7 +40,8 @@ double now_seconds() {
 // Closes a descriptor.
 class Descriptor {
  public:
-  Descriptor(const std::string& path, int flags) : value(open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+  Descriptor(const std::string& path, int flags, mode_t permissions = 0)
+      : value(open(path.c_str(), flags | O_CLOEXEC, permissions)) {
     if (value < 0) fail_with("write", path);
   }
   ~Descriptor() {
@@ -145,11 +146,12 @@ void print_written(const Written& written, const std::string& out) {
   std::cout << '\n';
 }
 
-ModelWriter::ModelWriter(std::vector<const ModelTensor*> tensors, const Metadata& metadata, const WriteOptions& options)
+ModelWriter::ModelWriter(std::vector<const ModelTensor*> tensors, Metadata metadata, const WriteOptions& options)
     : tensors_(std::move(tensors)),
+      metadata_(std::move(metadata)),
       options_(options),
       threads_(options.threads > 0 ? options.threads : available_threads()),
-      files_(layout_of(tensors_, options.shard_bytes, metadata)),
+      files_(layout_of(tensors_, options.shard_bytes, metadata_)),
       kept_(files_.size(), 0) {
   if (kind_of_output(options_.out) != OutputKind::place) {
     if (options_.shard_bytes || options_.resume) {
@@ -164,7 +166,7 @@ ModelWriter::ModelWriter(std::vector<const ModelTensor*> tensors, const Metadata
   for (const FileLayout& file : files_) {
     if (options_.shard_bytes) names.push_back(file.name);
     // The header has all that decides the bytes, but for a specification that is too long for it and loaded values.
-    identity += " " + hash_text(file.header);
+    identity += " " + file.header_hash;
     bytes += file.bytes();
   }
   for (const std::string& file : loaded_files(tensors_)) identity += " " + hash_text(state_of(file));
@@ -187,19 +189,20 @@ std::uint64_t ModelWriter::kept_bytes(std::size_t number) const {
   struct stat status = {};
   if (stat(path.c_str(), &status) != 0) return 0;
   const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (size < file.header.size() || size > file.bytes()) return 0;
+  if (size < file.header_bytes || size > file.bytes()) return 0;
   const Descriptor opened(path, O_RDONLY);
-  std::string header(file.header.size(), '\0');
-  if (read_at(opened.value, header.data(), header.size(), 0) != header.size() || header != file.header) return 0;
+  std::string header(file.header_bytes, '\0');
+  if (read_at(opened.value, header.data(), header.size(), 0) != header.size()) return 0;
+  if (header != header_of(file, tensors_, metadata_)) return 0;
   // Elements begin at multiples of their size, which divides 8.
-  const std::uint64_t there = size == file.bytes() ? file.data_bytes : (size - file.header.size()) / 8 * 8;
+  const std::uint64_t there = size == file.bytes() ? file.data_bytes : (size - file.header_bytes) / 8 * 8;
   constexpr std::uint64_t window = std::uint64_t{256} << 10;
   constexpr std::uint64_t windows = 64;
   const auto wanted = std::make_unique<std::byte[]>(window + 8);
   const auto found = std::make_unique<std::byte[]>(window + 8);
   const auto is_right = [&](std::uint64_t first, std::uint64_t count) {
     fill_bytes(file, tensors_, first, count, wanted.get());
-    return read_at(opened.value, found.get(), count, file.header.size() + first) == count &&
+    return read_at(opened.value, found.get(), count, file.header_bytes + first) == count &&
            std::memcmp(wanted.get(), found.get(), count) == 0;
   };
   const std::uint64_t step = std::max(window, there / windows / 8 * 8);
@@ -208,7 +211,7 @@ std::uint64_t ModelWriter::kept_bytes(std::size_t number) const {
   }
   const std::uint64_t last = there > window ? (there - window) / 8 * 8 : 0;
   if (there > 0 && !is_right(last, there - last)) return 0;
-  return file.header.size() + there;
+  return file.header_bytes + there;
 }
 
 void ModelWriter::take(const std::vector<PartFound>& found, Written& written) const {
@@ -220,7 +223,7 @@ void ModelWriter::write_file(std::size_t number, std::uint64_t kept, Written& wr
   const FileLayout& file = files_[number];
   std::optional<Descriptor> opened;
   if (partial_) {
-    opened.emplace(partial_->file(number), O_WRONLY | O_CREAT);
+    opened.emplace(partial_->file(number), O_WRONLY | O_CREAT, partial_->permissions());
     const auto end = static_cast<off_t>(kept);
     if (ftruncate(opened->value, end) != 0 || lseek(opened->value, end, SEEK_SET) != end) {
       fail_with("write", partial_->file(number));
@@ -230,8 +233,11 @@ void ModelWriter::write_file(std::size_t number, std::uint64_t kept, Written& wr
     if (stream_) return stream_->write(bytes, count);
     write_all(opened->value, bytes, count, options_.out);
   };
-  if (kept == 0) write(file.header.data(), file.header.size());
-  const std::uint64_t begin = kept == 0 ? 0 : kept - file.header.size();
+  if (kept == 0) {
+    const std::string header = header_of(file, tensors_, metadata_);
+    write(header.data(), header.size());
+  }
+  const std::uint64_t begin = kept == 0 ? 0 : kept - file.header_bytes;
   written.resumed += begin;
   done_ += begin;
   std::uint64_t flushed = begin;
@@ -253,7 +259,7 @@ void ModelWriter::write_file(std::size_t number, std::uint64_t kept, Written& wr
                  take(made.found, written);
                  progress_->update(done_);
                  if (opened && first + bytes - flushed >= flush_bytes) {
-                   start_flush(opened->value, file.header.size() + flushed, first + bytes - flushed);
+                   start_flush(opened->value, file.header_bytes + flushed, first + bytes - flushed);
                    flushed = first + bytes;
                  }
                });
@@ -281,7 +287,7 @@ Written ModelWriter::write() {
   if (partial_ && !partial_->is_finished() && files_.size() > 1) {
     const std::string text = index_text(tensors_, files_);
     const std::string path = partial_->file(0).substr(0, partial_->file(0).rfind('/') + 1) + index_name;
-    const Descriptor index(path, O_WRONLY | O_CREAT | O_TRUNC);
+    const Descriptor index(path, O_WRONLY | O_CREAT | O_TRUNC, partial_->permissions());
     write_all(index.value, text.data(), text.size(), path);
     if (fsync(index.value) != 0) fail_with("finish", path);
   }

@@ -56,7 +56,7 @@ void print_written(const Written& written, const std::string& out);
 class ModelWriter {
  public:
   // Checks what can be known before: the format's limits, locks, pieces and the room on the disk.
-  ModelWriter(std::vector<const ModelTensor*> tensors, const Metadata& metadata, const WriteOptions& options);
+  ModelWriter(std::vector<const ModelTensor*> tensors, Metadata metadata, const WriteOptions& options);
 
   // Fills and writes all tensors, with a progress bar.
   Written write();
@@ -70,6 +70,7 @@ class ModelWriter {
   void take(const std::vector<PartFound>& found, Written& written) const;
 
   std::vector<const ModelTensor*> tensors_;
+  Metadata metadata_;
   WriteOptions options_;
   int threads_;
   std::vector<FileLayout> files_;

@@ -114,6 +114,7 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
     }
   }
   restore_old();
+  read_permissions();
   try {
     const std::string mine = identity + "\n";
     if (keeps_ && read_journal(identity)) return;
@@ -132,12 +133,10 @@ PartialCheckpoint::PartialCheckpoint(const std::string& target, std::vector<std:
       const int descriptor = open(data_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (descriptor < 0) fail_with("write", data_);
       close(descriptor);
-      bool exists = false;
-      const struct stat old = status_of(target_, exists);
-      if (exists) take_permissions(data_, old);  // now, because the pieces are as secret as the whole
     } else if (mkdir(data_.c_str(), 0777) != 0) {
       fail_with("write", data_);
     }
+    take_permissions_of_target();  // now, because the pieces are as secret as the whole
     // One write, so that a journal is there whole or not at all. The first two lines keep their length.
     append(std::string(first_line) + "\nboot " + boot_id() + "\ndata " + identity_of(data_) + "\nfor " + mine);
   } catch (...) {
@@ -189,6 +188,15 @@ void PartialCheckpoint::check_target() const {
     if (is_shard_or_index(name) && entry.symlink_status().type() != fs::file_type::directory) continue;
     throw std::runtime_error("Cannot replace the directory \"" + target_ + "\": it also holds \"" + name +
                              "\", which is no shard and no index; name another directory or move that file");
+  }
+}
+
+void PartialCheckpoint::read_permissions() {
+  std::error_code error;
+  if (files_.empty() || !fs::is_directory(target_, error)) return;
+  for (const auto& entry : fs::directory_iterator(target_, error)) {
+    const fs::perms old = entry.status(error).permissions();
+    if (!error) permissions_ &= static_cast<mode_t>(old) | S_IRUSR | S_IWUSR;
   }
 }
 
@@ -272,6 +280,12 @@ void PartialCheckpoint::restore_old() {
   fs::remove_all(old_, ignored);
 }
 
+void PartialCheckpoint::take_permissions_of_target() {
+  bool exists = false;
+  const struct stat old = status_of(target_, exists);
+  if (exists) take_permissions(data_, old);
+}
+
 void PartialCheckpoint::remove_all() {
   std::error_code ignored;
   fs::remove_all(data_, ignored);
@@ -285,14 +299,13 @@ void PartialCheckpoint::commit() {
   if (!is_finished_) {
     sync_files();
     check_target();
-    bool exists = false;
-    const struct stat old = status_of(target_, exists);
+    take_permissions_of_target();
     if (files_.empty()) {
-      if (exists) take_permissions(data_, old);
       rename_to(data_, target_);
     } else {
       sync_folder(data_);
-      if (exists) chmod(data_.c_str(), old.st_mode & 07777);
+      bool exists = false;
+      status_of(target_, exists);
       if (!exists) {
         rename_to(data_, target_);
       } else if (!exchange_paths(data_, target_)) {

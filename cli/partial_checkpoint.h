@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -36,6 +38,9 @@ class PartialCheckpoint {
   // The path of a file. A single file is number 0.
   std::string file(std::size_t number) const;
 
+  // For new files: what all files of the directory that is to be replaced permit, so that none can be read by more.
+  mode_t permissions() const { return permissions_; }
+
   // Whether an earlier process has put a complete file on the disk.
   bool is_on_disk(std::size_t number) const;
   // Takes over the descriptor of a complete file. Puts it on the disk, small ones many at a time, because each time
@@ -46,6 +51,7 @@ class PartialCheckpoint {
   void commit();
 
  private:
+  void read_permissions();
   bool read_journal(const std::string& identity);
   void append(const std::string& lines);
   void sync_files();
@@ -53,10 +59,12 @@ class PartialCheckpoint {
   void remove_all();
   bool is_empty() const;
   void check_target() const;
+  void take_permissions_of_target();
 
   std::string target_;
   std::vector<std::string> files_;
   bool keeps_;
+  mode_t permissions_ = 0666;
   std::string folder_;   // .NAME.fanin-partial
   std::string journal_;  // paths in it
   std::string data_;

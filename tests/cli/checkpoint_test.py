@@ -575,6 +575,19 @@ class Verify(InFolder):
             result = run(*command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
             self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_a_long_specification_and_many_shards(self):
+        # Each header repeats the specification: 560 MB in all.
+        spec = {"source": "x" * 800_000, "tensors": {f"t{j}": [2] for j in range(700)}, "rules": [{"match": "*", "initializer": "he_normal"}]}
+        process = subprocess.Popen([PROGRAM, "model", str(self.write_spec(spec, "long.json")), "--seed", "1", "--dry-run",
+                                    "--shard-size", "8B"], stdout=subprocess.PIPE, text=True)
+        said = process.stdout.read()
+        process.stdout.close()
+        status, usage = os.wait4(process.pid, 0)[1:]
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn("in 700 files", said)
+        self.assertLess(usage.ru_maxrss, 400_000)  # KiB
+
     def test_many_different_tensors_are_explained_in_linear_time(self):
         spec = self.write_spec({"tensors": {f"t{j}": [4, 4] for j in range(5000)}, "rules": [{"match": "*", "initializer": "he_normal"}]}, "many.json")
         path = self.folder / "many.safetensors"
@@ -705,10 +718,35 @@ class Places(InFolder):
         while not (data.exists() and data.stat().st_size > 0) and process.poll() is None:
             time.sleep(0.001)
         process.send_signal(signal.SIGSTOP)
-        self.assertEqual(data.stat().st_mode & 0o777, 0o600)
+        pieces = data.stat().st_mode & 0o777
         process.send_signal(signal.SIGCONT)
         self.assertEqual(process.wait(), 0)
+        self.assertEqual(pieces, 0o600)
         self.assertEqual(self.out.stat().st_mode & 0o777, 0o600)
+
+    def test_permissions_of_a_replaced_directory(self):
+        directory, data = self.folder / "d", self.folder / ".d.fanin-partial" / "data"
+        self.model("--shard-size", "50KB", out=directory)
+        new = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+        for path in directory.iterdir():
+            path.chmod(0o640)
+        (directory / "model.safetensors.index.json").chmod(0o604)
+        directory.chmod(0o700)
+        self.spec = self.write_spec(LARGE)
+        process = subprocess.Popen([PROGRAM, "model", str(self.spec), "--seed", "7", "--threads", "1", "--shard-size", "1MB",
+                                    "--out", str(directory)], stdout=subprocess.DEVNULL)
+        while not (data.exists() and any(data.iterdir())) and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        pieces = data.stat().st_mode & 0o777
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(pieces, 0o700)
+        self.assertEqual(directory.stat().st_mode & 0o777, 0o700)
+        names = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+        self.assertNotEqual(names.keys(), new.keys())
+        self.assertEqual(set(names.values()), {0o600})  # what all the old ones permitted
+        self.assertNotEqual(set(new.values()), {0o600})
 
     def test_a_directory_that_was_aside_when_the_process_was_killed(self):
         directory, folder = self.folder / "d", self.folder / ".d.fanin-partial"
