@@ -280,10 +280,12 @@ void PartialCheckpoint::restore_old() {
   fs::remove_all(old_, ignored);
 }
 
-void PartialCheckpoint::take_permissions_of_target() {
+// Returns whether there is a file or directory to replace.
+bool PartialCheckpoint::take_permissions_of_target() {
   bool exists = false;
   const struct stat old = status_of(target_, exists);
   if (exists) take_permissions(data_, old);
+  return exists;
 }
 
 void PartialCheckpoint::remove_all() {
@@ -299,13 +301,11 @@ void PartialCheckpoint::commit() {
   if (!is_finished_) {
     sync_files();
     check_target();
-    take_permissions_of_target();
+    const bool exists = take_permissions_of_target();
     if (files_.empty()) {
       rename_to(data_, target_);
     } else {
       sync_folder(data_);
-      bool exists = false;
-      status_of(target_, exists);
       if (!exists) {
         rename_to(data_, target_);
       } else if (!exchange_paths(data_, target_)) {

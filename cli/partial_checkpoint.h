@@ -59,7 +59,7 @@ class PartialCheckpoint {
   void remove_all();
   bool is_empty() const;
   void check_target() const;
-  void take_permissions_of_target();
+  bool take_permissions_of_target();
 
   std::string target_;
   std::vector<std::string> files_;

@@ -708,39 +708,33 @@ class Places(InFolder):
         self.assertGreater(int(files[0]), 10)
         self.assertIn("--shard-size takes a size", run("model", self.spec, "--check", "--shard-size", "x").stderr)
 
-    def test_permissions_of_pieces(self):
-        self.spec = self.write_spec(LARGE)
-        self.out.write_bytes(b"secret")
-        self.out.chmod(0o600)
-        process = subprocess.Popen([PROGRAM, "model", str(self.spec), "--seed", "7", "--threads", "1", "--out", str(self.out)],
-                                   stdout=subprocess.DEVNULL)
-        data = self.folder / ".m.safetensors.fanin-partial" / "data"
-        while not (data.exists() and data.stat().st_size > 0) and process.poll() is None:
+    def permissions_while_writing(self, out, has_begun, *arguments):
+        data = self.folder / f".{out.name}.fanin-partial" / "data"
+        process = subprocess.Popen([PROGRAM, "model", str(self.write_spec(LARGE)), "--seed", "7", "--threads", "1",
+                                    "--out", str(out), *arguments], stdout=subprocess.DEVNULL)
+        while not (data.exists() and has_begun(data)) and process.poll() is None:
             time.sleep(0.001)
         process.send_signal(signal.SIGSTOP)
-        pieces = data.stat().st_mode & 0o777
+        permissions = data.stat().st_mode & 0o777
         process.send_signal(signal.SIGCONT)
         self.assertEqual(process.wait(), 0)
-        self.assertEqual(pieces, 0o600)
+        return permissions
+
+    def test_permissions_of_pieces(self):
+        self.out.write_bytes(b"secret")
+        self.out.chmod(0o600)
+        self.assertEqual(self.permissions_while_writing(self.out, lambda data: data.stat().st_size > 0), 0o600)
         self.assertEqual(self.out.stat().st_mode & 0o777, 0o600)
 
     def test_permissions_of_a_replaced_directory(self):
-        directory, data = self.folder / "d", self.folder / ".d.fanin-partial" / "data"
+        directory = self.folder / "d"
         self.model("--shard-size", "50KB", out=directory)
         new = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
         for path in directory.iterdir():
             path.chmod(0o640)
         (directory / "model.safetensors.index.json").chmod(0o604)
         directory.chmod(0o700)
-        self.spec = self.write_spec(LARGE)
-        process = subprocess.Popen([PROGRAM, "model", str(self.spec), "--seed", "7", "--threads", "1", "--shard-size", "1MB",
-                                    "--out", str(directory)], stdout=subprocess.DEVNULL)
-        while not (data.exists() and any(data.iterdir())) and process.poll() is None:
-            time.sleep(0.001)
-        process.send_signal(signal.SIGSTOP)
-        pieces = data.stat().st_mode & 0o777
-        process.send_signal(signal.SIGCONT)
-        self.assertEqual(process.wait(), 0)
+        pieces = self.permissions_while_writing(directory, lambda data: any(data.iterdir()), "--shard-size", "1MB")
         self.assertEqual(pieces, 0o700)
         self.assertEqual(directory.stat().st_mode & 0o777, 0o700)
         names = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
